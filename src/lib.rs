@@ -1,0 +1,13 @@
+//! Hearken: streaming speech-to-text with OpenAI's Whisper, on the user's own machine.
+//!
+//! Audio goes in at [`audio`], is cut into utterances by [`stream`], becomes a log-mel spectrogram in [`mel`],
+//! encoder states and tokens in [`whisper`] (on the vector kernels of [`cpu`]) and leaves as text through
+//! [`output`]. [`models`] keeps the weights.
+
+pub mod audio;
+pub mod cpu;
+pub mod mel;
+pub mod models;
+pub mod output;
+pub mod stream;
+pub mod whisper;

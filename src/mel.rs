@@ -1,0 +1,1 @@
+//! Log-mel spectrogram as OpenAI's Whisper computes it.

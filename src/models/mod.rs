@@ -1,0 +1,1 @@
+//! The weights: which models there are, how they are fetched, converted, checked and opened.

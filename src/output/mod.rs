@@ -1,0 +1,1 @@
+//! Text out: the file formats of a transcript.
