@@ -50,29 +50,22 @@ pub(super) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
     s.mul(p, s.exp2i(n))
 }
 
-/// GELU as PyTorch's default defines it: x Φ(x) = x/2 (1 + erf(x/√2)), to 1e-6.
+/// GELU as PyTorch's default defines it, x Φ(x), to 1e-6: max(x, 0) − |x|/2 erfc(|x|/√2).
 ///
-/// erf by the rational approximation of Eigen's `generic_fast_erf_float` (odd, degree 13 over 8, |z| ≤ 4).
+/// erfc by formula 7.1.26 of Abramowitz and Stegun (absolute error 1.5e-7), which keeps the tails exact where
+/// 1 + erf would lose them to rounding.
 #[inline(always)]
 pub(super) fn gelu_vector<S: Simd>(s: S, x: S::F) -> S::F {
-    let z = s.mul(x, s.splat(std::f32::consts::FRAC_1_SQRT_2));
-    let z = s.min(s.max(z, s.splat(-4.0)), s.splat(4.0));
-    let z2 = s.mul(z, z);
-    let mut p = s.splat(-2.726_142_3e-10);
-    for c in [2.770_681_4e-8, -2.101_024e-6, -5.692_506_5e-5, -7.349_906e-4, -2.954_599_8e-3, -1.609_603_3e-2] {
-        p = s.mul_add(p, z2, s.splat(c));
+    let magnitude = s.abs(x);
+    let t = s.mul_add(magnitude, s.splat(0.327_591_1 * std::f32::consts::FRAC_1_SQRT_2), s.splat(1.0));
+    let t = s.div(s.splat(1.0), t);
+    let mut p = s.splat(1.061_405_4);
+    for c in [-1.453_152, 1.421_413_8, -0.284_496_74, 0.254_829_6] {
+        p = s.mul_add(p, t, s.splat(c));
     }
-    let mut q = s.splat(-1.456_607_2e-5);
-    for c in [-2.133_740_6e-4, -1.682_827e-3, -7.373_329e-3, -1.426_473_9e-2] {
-        q = s.mul_add(q, z2, s.splat(c));
-    }
-    let erf = s.div(s.mul(z, p), q);
-    // Beyond |z| = 3.7 erf is ±1 to 2e-7, closer than the quotient's rounding; these ramps cross it only there.
-    let (one, ten) = (s.splat(1.0), s.splat(10.0));
-    let erf = s.max(erf, s.min(s.mul_add(z, ten, s.splat(-36.0)), one));
-    let erf = s.min(erf, s.max(s.mul_add(z, ten, s.splat(36.0)), s.splat(-1.0)));
-    let half = s.mul(x, s.splat(0.5));
-    s.mul_add(half, erf, half)
+    let gauss = exp(s, s.mul(s.mul(x, x), s.splat(-0.5)));
+    let tail = s.mul(s.mul(s.mul(p, t), gauss), s.mul(magnitude, s.splat(0.5)));
+    s.sub(s.max(x, s.splat(0.0)), tail)
 }
 
 /// Applies GELU to each value.
