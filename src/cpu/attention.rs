@@ -147,8 +147,8 @@ fn score_strip<S: Simd>(s: S, keys: &[f32], queries: &[[f32; LANES]; HEAD], bias
     for (block, to) in keys.chunks(S::MR * HEAD).zip(scores.chunks_mut(S::MR)) {
         with_rows!(to.len(), S, M => {
             let tile = tile_f32::<S, M, 1>(s, block, [queries]);
-            for (to, [v]) in to.iter_mut().zip(tile) {
-                s.store(v, to);
+            for r in 0..M {
+                s.store(tile[r][0], &mut to[r]);
             }
         });
     }
@@ -186,8 +186,8 @@ fn weigh_strip<S: Simd>(s: S, values: &[f32], probabilities: &[[f32; LANES]]) ->
     for (block, to) in values.chunks(S::MR * probabilities.len()).zip(sums.chunks_mut(S::MR)) {
         with_rows!(to.len(), S, M => {
             let tile = tile_f32::<S, M, 1>(s, block, [probabilities]);
-            for (to, [v]) in to.iter_mut().zip(tile) {
-                s.store(v, to);
+            for r in 0..M {
+                s.store(tile[r][0], &mut to[r]);
             }
         });
     }
@@ -227,11 +227,16 @@ impl Kernel for AttendRow<'_> {
     fn run<S: Simd>(self, s: S) {
         let (parts, _) = self.query.as_chunks::<LANES>();
         let scale = s.splat(0.125);
-        let query: [S::F; HEAD / LANES] = std::array::from_fn(|p| s.mul(s.load(&parts[p]), scale));
+        let mut query = [scale; HEAD / LANES];
+        for (q, part) in query.iter_mut().zip(parts) {
+            *q = s.mul(*q, s.load(part));
+        }
         for (i, score) in self.scores.iter_mut().enumerate() {
             let (key, _) = self.keys.row(i).as_chunks::<LANES>();
-            let products = query.iter().zip(key);
-            let sum = products.fold(s.splat(0.0), |sum, (q, k)| s.mul_add(*q, s.load(k), sum));
+            let mut sum = s.splat(0.0);
+            for (q, k) in query.iter().zip(key) {
+                sum = s.mul_add(*q, s.load(k), sum);
+            }
             *score = s.sum(sum);
         }
         let own = self.scores.len() - self.bias.len();
@@ -246,7 +251,9 @@ impl Kernel for AttendRow<'_> {
             }
         }
         let (out, _) = self.out.as_chunks_mut::<LANES>();
-        sums.into_iter().zip(out).for_each(|(sum, to)| s.store(sum, to));
+        for (sum, to) in sums.iter().zip(out) {
+            s.store(*sum, to);
+        }
     }
 }
 

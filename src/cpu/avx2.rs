@@ -36,7 +36,7 @@ impl Avx2 {
     fn dot4_half(self, acc: __m256i, a: [u8; 4], b: __m256i) -> __m256i {
         // SAFETY: the token proves AVX2.
         unsafe {
-            let signed = _mm256_set1_epi32(i32::from_ne_bytes(a.map(|x| x ^ 0x80)));
+            let signed = _mm256_set1_epi32(i32::from_ne_bytes(a) ^ 0x8080_8080u32 as i32);
             let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(signed), _mm256_sign_epi8(b, signed));
             let quads = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
             _mm256_add_epi32(acc, quads)
@@ -139,18 +139,26 @@ macro_rules! simd256 {
             }
             #[inline(always)]
             fn abs(self, a: Self::F) -> Self::F {
-                a.map(|a| unsafe { _mm256_andnot_ps(_mm256_set1_ps(-0.0), a) })
+                unsafe { [_mm256_andnot_ps(_mm256_set1_ps(-0.0), a[0]), _mm256_andnot_ps(_mm256_set1_ps(-0.0), a[1])] }
             }
             #[inline(always)]
             fn round(self, a: Self::F) -> Self::F {
-                a.map(|a| unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) })
+                unsafe {
+                    const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+                    [_mm256_round_ps::<NEAREST>(a[0]), _mm256_round_ps::<NEAREST>(a[1])]
+                }
             }
             #[inline(always)]
             fn exp2i(self, n: Self::F) -> Self::F {
-                n.map(|n| unsafe {
-                    let biased = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-                    _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
-                })
+                unsafe {
+                    let bias = _mm256_set1_epi32(127);
+                    let low = _mm256_add_epi32(_mm256_cvtps_epi32(n[0]), bias);
+                    let high = _mm256_add_epi32(_mm256_cvtps_epi32(n[1]), bias);
+                    [
+                        _mm256_castsi256_ps(_mm256_slli_epi32::<23>(low)),
+                        _mm256_castsi256_ps(_mm256_slli_epi32::<23>(high)),
+                    ]
+                }
             }
             #[inline(always)]
             fn sum(self, a: Self::F) -> f32 {
@@ -175,7 +183,7 @@ macro_rules! simd256 {
             }
             #[inline(always)]
             fn to_f32(self, a: Self::I) -> Self::F {
-                a.map(|a| unsafe { _mm256_cvtepi32_ps(a) })
+                unsafe { [_mm256_cvtepi32_ps(a[0]), _mm256_cvtepi32_ps(a[1])] }
             }
             #[inline(always)]
             fn dot4(self, acc: Self::I, a: [u8; 4], b: &[i8; 4 * LANES]) -> Self::I {

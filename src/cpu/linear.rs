@@ -153,16 +153,22 @@ struct ProductF32<'a> {
 impl ProductF32<'_> {
     #[inline(always)]
     fn columns<S: Simd, const NP: usize>(&mut self, s: S, col: usize) {
-        let panel = |p: usize| &self.panels[((self.col + col) / LANES + p) * self.k..][..self.k];
-        let b: [_; NP] = std::array::from_fn(panel);
-        let bias: [_; NP] = std::array::from_fn(|p| bias_of(s, self.bias, self.col + col + p * LANES));
+        let mut b = [self.panels; NP];
+        let mut bias = [s.splat(0.0); NP];
+        for p in 0..NP {
+            let at = self.col + col + p * LANES;
+            b[p] = &self.panels[at / LANES * self.k..][..self.k];
+            bias[p] = bias_of(s, self.bias, at);
+        }
         for first in (0..self.out.rows).step_by(S::MR) {
             let (rows, a) = self.a.block((self.row + first) / S::MR);
             with_rows!(rows, S, M => {
                 let acc = tile_f32::<S, M, NP>(s, a, b);
-                for (r, acc) in acc.into_iter().enumerate() {
-                    let y: [_; NP] = std::array::from_fn(|p| s.add(acc[p], bias[p]));
-                    finish(s, y, &mut self.out.row(first + r)[col..], self.epilogue);
+                for r in 0..M {
+                    for p in 0..NP {
+                        let y = s.add(acc[r][p], bias[p]);
+                        finish(s, y, &mut self.out.row(first + r)[col + p * LANES..], self.epilogue);
+                    }
                 }
             });
         }
@@ -173,12 +179,13 @@ impl Kernel for ProductF32<'_> {
     type Out = ();
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
-        for_columns::<S>(
-            self.out.cols,
-            |wide, col| {
-                if wide { self.columns::<S, 2>(s, col) } else { self.columns::<S, 1>(s, col) }
-            },
-        );
+        for col in (0..self.out.cols).step_by(S::NP * LANES) {
+            if S::NP == 2 && col + LANES < self.out.cols {
+                self.columns::<S, 2>(s, col);
+            } else {
+                self.columns::<S, 1>(s, col);
+            }
+        }
     }
 }
 
@@ -195,23 +202,30 @@ struct ProductI8<'a> {
 impl ProductI8<'_> {
     #[inline(always)]
     fn columns<S: Simd, const NP: usize>(&mut self, s: S, col: usize) {
-        let at = |p: usize| self.col + col + p * LANES;
         let (quads, _) = bytemuck::cast_slice::<u8, i8>(&self.w.panels).as_chunks::<{ 4 * LANES }>();
         let per_panel = self.w.k / 4;
-        let b: [_; NP] = std::array::from_fn(|p| &quads[at(p) / LANES * per_panel..][..per_panel]);
-        let init: [_; NP] = std::array::from_fn(|p| &self.w.offsets.as_chunks::<LANES>().0[at(p) / LANES]);
-        let scales: [_; NP] = std::array::from_fn(|p| s.load(&self.w.scales.as_chunks::<LANES>().0[at(p) / LANES]));
-        let bias: [_; NP] = std::array::from_fn(|p| bias_of(s, self.bias, at(p)));
+        let (offsets, _) = self.w.offsets.as_chunks::<LANES>();
+        let (all_scales, _) = self.w.scales.as_chunks::<LANES>();
+        let mut b = [quads; NP];
+        let mut init = [&[0; LANES]; NP];
+        let (mut scales, mut bias) = ([s.splat(0.0); NP], [s.splat(0.0); NP]);
+        for p in 0..NP {
+            let at = self.col + col + p * LANES;
+            b[p] = &quads[at / LANES * per_panel..][..per_panel];
+            init[p] = &offsets[at / LANES];
+            scales[p] = s.load(&all_scales[at / LANES]);
+            bias[p] = bias_of(s, self.bias, at);
+        }
         for first in (0..self.out.rows).step_by(S::MR) {
             let (row_scales, a) = self.a.block((self.row + first) / S::MR);
             with_rows!(row_scales.len(), S, M => {
                 let acc = tile_i8::<S, M, NP>(s, a, b, init);
-                for (r, acc) in acc.into_iter().enumerate() {
+                for r in 0..M {
                     let row_scale = s.splat(row_scales[r]);
-                    let y: [_; NP] = std::array::from_fn(|p| {
-                        s.mul_add(s.to_f32(acc[p]), s.mul(row_scale, scales[p]), bias[p])
-                    });
-                    finish(s, y, &mut self.out.row(first + r)[col..], self.epilogue);
+                    for p in 0..NP {
+                        let y = s.mul_add(s.to_f32(acc[r][p]), s.mul(row_scale, scales[p]), bias[p]);
+                        finish(s, y, &mut self.out.row(first + r)[col + p * LANES..], self.epilogue);
+                    }
                 }
             });
         }
@@ -222,26 +236,13 @@ impl Kernel for ProductI8<'_> {
     type Out = ();
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
-        for_columns::<S>(
-            self.out.cols,
-            |wide, col| {
-                if wide { self.columns::<S, 2>(s, col) } else { self.columns::<S, 1>(s, col) }
-            },
-        );
-    }
-}
-
-/// Calls `f` with the first column of each panel, or pair of panels (`true`) where tiles are two panels wide.
-#[inline(always)]
-fn for_columns<S: Simd>(cols: usize, mut f: impl FnMut(bool, usize)) {
-    let mut col = 0;
-    while S::NP == 2 && col + LANES < cols {
-        f(true, col);
-        col += 2 * LANES;
-    }
-    while col < cols {
-        f(false, col);
-        col += LANES;
+        for col in (0..self.out.cols).step_by(S::NP * LANES) {
+            if S::NP == 2 && col + LANES < self.out.cols {
+                self.columns::<S, 2>(s, col);
+            } else {
+                self.columns::<S, 1>(s, col);
+            }
+        }
     }
 }
 
@@ -253,18 +254,18 @@ fn bias_of<S: Simd>(s: S, bias: &[f32], col: usize) -> S::F {
     }
 }
 
-/// Stores one row of a tile: NP vectors at the front of `out`, which may end within the last.
+/// Stores a vector of a tile at the front of `out`, which may end within it.
 #[inline(always)]
-fn finish<S: Simd, const NP: usize>(s: S, y: [S::F; NP], out: &mut [f32], epilogue: Epilogue) {
-    for (mut y, out) in y.into_iter().zip(out.chunks_mut(LANES)) {
-        if epilogue.gelu {
-            y = gelu_vector(s, y);
-        }
-        if epilogue.accumulate {
-            y = s.add(y, load_part(s, out, 0.0));
-        }
-        store_part(s, y, out);
+fn finish<S: Simd>(s: S, mut y: S::F, out: &mut [f32], epilogue: Epilogue) {
+    let end = LANES.min(out.len());
+    let out = &mut out[..end];
+    if epilogue.gelu {
+        y = gelu_vector(s, y);
     }
+    if epilogue.accumulate {
+        y = s.add(y, load_part(s, out, 0.0));
+    }
+    store_part(s, y, out);
 }
 
 #[cfg(test)]

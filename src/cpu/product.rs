@@ -2,6 +2,9 @@
 //!
 //! Every value of the result is one chain of additions over k in ascending order, whatever the tile it falls in, so
 //! results do not depend on how the work is divided.
+//!
+//! Kernels use loops where a closure would read better: a closure is a function of its own, compiled without the
+//! instruction set unless the optimiser happens to inline it.
 
 use super::simd::{LANES, Simd};
 
@@ -30,10 +33,11 @@ pub(super) fn tile_f32<S: Simd, const M: usize, const NP: usize>(
     b: [&[[f32; LANES]]; NP],
 ) -> [[S::F; NP]; M] {
     let mut acc = [[s.splat(0.0); NP]; M];
-    let k = a.len() / M;
-    let b = b.map(|b| &b[..k]);
+    let mut panels = [s.splat(0.0); NP];
     for (i, a) in a.chunks_exact(M).enumerate() {
-        let panels: [S::F; NP] = std::array::from_fn(|p| s.load(&b[p][i]));
+        for p in 0..NP {
+            panels[p] = s.load(&b[p][i]);
+        }
         for r in 0..M {
             let x = s.splat(a[r]);
             for p in 0..NP {
@@ -53,10 +57,14 @@ pub(super) fn tile_i8<S: Simd, const M: usize, const NP: usize>(
     b: [&[[i8; 4 * LANES]]; NP],
     init: [&[i32; LANES]; NP],
 ) -> [[S::I; NP]; M] {
-    let start = init.map(|init| if S::UNSIGNED { s.load_i32(init) } else { s.splat_i32(0) });
-    let mut acc = [start; M];
-    let quads = a.len() / (4 * M);
-    let b = b.map(|b| &b[..quads]);
+    let mut acc = [[s.splat_i32(0); NP]; M];
+    for p in 0..NP {
+        if S::UNSIGNED {
+            for row in &mut acc {
+                row[p] = s.load_i32(init[p]);
+            }
+        }
+    }
     for (i, a) in a.chunks_exact(4 * M).enumerate() {
         for r in 0..M {
             let x = [a[4 * r], a[4 * r + 1], a[4 * r + 2], a[4 * r + 3]];
