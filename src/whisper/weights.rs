@@ -4,7 +4,7 @@
 //! product, convolution kernels turned into matrices over consecutive frames.
 
 use crate::cpu::{LayerNorm, Linear, PackedI8, pack_i8};
-use crate::models::quantize::quantize_rows;
+use crate::models::quantize_rows;
 use crate::models::{ModelError, ModelFile};
 use crate::whisper::Dims;
 use std::sync::Arc;

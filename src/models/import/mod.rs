@@ -6,12 +6,21 @@
 mod bytes;
 mod checkpoint;
 mod ct2;
+mod ggml;
 mod ggml_blocks;
+mod hf;
+mod pickle;
+#[cfg(test)]
+mod synthetic;
+#[cfg(test)]
+mod tests;
+mod torch;
 mod weights;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use half::f16;
@@ -56,7 +65,7 @@ pub struct Origin {
     pub alignment_heads: Option<Vec<[usize; 2]>>,
 }
 
-/// Converts the weights at `source`, a CTranslate2 directory, and writes the model file `target`, which appears under
+/// Converts the weights at `source` (a CTranslate2 or Hugging Face directory, an OpenAI `.pt` or a ggml `.bin`) and writes the model file `target`, which appears under
 /// its name only when it is complete. A half-written one is called `target` + `.part`.
 ///
 /// # Errors
@@ -82,10 +91,36 @@ pub fn import(
 
 /// Finds out the format of `source` and reads it.
 fn read(source: &Path) -> Result<Checkpoint, ModelError> {
-    if source.join(ct2::MODEL_BIN).is_file() {
-        return ct2::read(source);
+    let metadata = fs::metadata(source).map_err(ModelError::read(source))?;
+    if metadata.is_dir() {
+        return read_dir(source);
     }
-    Err(Defect::new("no model.bin is in it").of(source))
+    let mut magic = [0; 4];
+    let mut file = File::open(source).map_err(ModelError::read(source))?;
+    let n = file.read(&mut magic).map_err(ModelError::read(source))?;
+    match (magic, source.file_name().and_then(|name| name.to_str()), source.parent()) {
+        (torch::MAGIC, ..) => torch::read(source),
+        (ggml::MAGIC, ..) => ggml::read(source),
+        (_, Some(ct2::MODEL_BIN | hf::MODEL_SAFETENSORS | hf::INDEX), Some(dir)) => read_dir(dir),
+        _ => Err(Defect::new(format!(
+            "it begins with {:02x?}: neither an OpenAI checkpoint (.pt) nor whisper.cpp's ggml (.bin); for weights \
+             with files beside them, give the directory",
+            magic.get(..n).unwrap_or_default()
+        ))
+        .of(source)),
+    }
+}
+
+fn read_dir(dir: &Path) -> Result<Checkpoint, ModelError> {
+    let has = |name: &str| dir.join(name).is_file();
+    if has(ct2::MODEL_BIN) {
+        ct2::read(dir)
+    } else if has(hf::MODEL_SAFETENSORS) || has(hf::INDEX) {
+        hf::read(dir)
+    } else {
+        let names = [ct2::MODEL_BIN, hf::MODEL_SAFETENSORS, hf::INDEX].join(", ");
+        Err(Defect::new(format!("none of {names} is in the directory")).of(dir))
+    }
 }
 
 /// `target` with `.extension` appended.
