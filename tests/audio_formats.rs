@@ -5,23 +5,21 @@ mod common;
 use common::{data, decode_all};
 use hearken::audio::SAMPLE_RATE;
 
+/// Longest lag looked for, in samples: 50 ms.
+const MAX_LAG: isize = 800;
+
 /// Lag of `other` behind `reference` in samples and the correlation there (1: the same but for scale).
 fn align(reference: &[f32], other: &[f32]) -> (isize, f64) {
+    let dot = |x: &[f32], y: &[f32]| f64::from(x.iter().zip(y).map(|(x, y)| x * y).sum::<f32>());
     let correlation = |lag: isize| {
-        let skip = |s: &[f32], n: isize| s.get(n.max(0) as usize..).unwrap_or_default().to_vec();
-        let (a, b) = (skip(reference, -lag), skip(other, lag));
-        let dot =
-            |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| f64::from(x * y)).sum::<f64>();
+        let a = reference.get((-lag).max(0) as usize..).unwrap_or_default();
+        let b = other.get(lag.max(0) as usize..).unwrap_or_default();
         let n = a.len().min(b.len());
-        dot(&a, &b)
-            / (dot(&a[..n], &a[..n]) * dot(&b[..n], &b[..n]))
-                .sqrt()
-                .max(1e-9)
+        let (a, b) = (&a[..n], &b[..n]);
+        dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(1e-9)
     };
-    let best = (-1500..=1500)
-        .map(|lag| (lag, correlation(lag)))
-        .max_by(|a, b| a.1.total_cmp(&b.1));
-    best.unwrap_or((0, 0.0))
+    let all = (-MAX_LAG..=MAX_LAG).map(|lag| (lag, correlation(lag)));
+    all.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, 0.0))
 }
 
 /// Decodes `file` and compares it to the reference: seconds of lag and length allowed, least correlation.

@@ -3,6 +3,7 @@
 use std::io;
 
 use symphonia::core::codecs::audio::AudioCodecParameters;
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_PCM_F32LE, CODEC_ID_PCM_F64LE};
 use symphonia::core::errors::Error as MediaError;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::well_known::{FORMAT_ID_ADTS, FORMAT_ID_MP3, FORMAT_ID_WAVE};
@@ -15,8 +16,8 @@ use super::source::Bytes;
 
 /// Audio may end this much before its stated length, in seconds, where that counts frames.
 const SHORTFALL_EXACT: f64 = 0.05;
-/// The same where the stated length is that of all tracks, rounded.
-const SHORTFALL_ROUGH: f64 = 0.5;
+/// The same where the stated length is rounded.
+const SHORTFALL_ROUGH: f64 = 0.2;
 /// Writers to a pipe put a length near 2 or 4 GiB into the wav header because they cannot know it.
 const WAV_LENGTH_UNKNOWN: u64 = 0x7fff_0000;
 
@@ -108,5 +109,10 @@ fn stated_length(format: &dyn FormatReader) -> Option<Length> {
 /// Bytes of audio that a wav header claims.
 fn wav_bytes(frames: u64, params: &AudioCodecParameters) -> u64 {
     let channels = params.channels.as_ref().map_or(1, |c| c.count()) as u64;
-    frames.saturating_mul(channels * u64::from(params.bits_per_sample.unwrap_or(8)) / 8)
+    let bits = match params.codec {
+        CODEC_ID_PCM_F32LE => 32,
+        CODEC_ID_PCM_F64LE => 64,
+        _ => u64::from(params.bits_per_sample.unwrap_or(8)),
+    };
+    frames.saturating_mul(channels * bits / 8)
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use symphonia::core::errors::Error as MediaError;
 use symphonia::core::formats::FormatReader;
-use symphonia::core::formats::well_known::FORMAT_ID_MKV;
+use symphonia::core::formats::well_known::{FORMAT_ID_MKV, FORMAT_ID_OGG};
 use symphonia::core::packet::Packet;
 
 use super::codec::{AudioTrack, Decoded};
@@ -40,6 +40,7 @@ pub struct FileSource {
     clock: Clock,
     damage: Tally,
     invalid: Tally,
+    lacks_end_mark: bool,
     ended: bool,
 }
 
@@ -65,6 +66,7 @@ impl FileSource {
             clock: Clock::default(),
             damage: Tally::default(),
             invalid: Tally::default(),
+            lacks_end_mark: false,
             ended: false,
         })
     }
@@ -104,6 +106,7 @@ impl FileSource {
                 Ok(None) => return Ok(None),
                 // Read forward, some containers have no other end than the end of the bytes.
                 Err(MediaError::IoError(e)) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                    self.lacks_end_mark = self.format.format_info().format == FORMAT_ID_OGG;
                     return Ok(None);
                 }
                 Err(MediaError::IoError(e)) => return Err(AudioError::from_io(&self.name, e)),
@@ -254,6 +257,10 @@ impl AudioSource for FileSource {
                 count,
                 first_seconds,
             });
+        }
+        if self.lacks_end_mark {
+            let (name, seconds) = (self.name.clone(), self.clock.seconds());
+            warnings.push(AudioWarning::NoEndMark { name, seconds });
         }
         warnings
     }

@@ -172,4 +172,14 @@ pub enum AudioWarning {
         /// Where the first one lies, in seconds.
         first_seconds: f64,
     },
+    /// A stream that lacks the mark its format puts at the end.
+    #[error(
+        "{name}: the stream stops at {seconds:.2} s without its end mark; it may have been cut off there"
+    )]
+    NoEndMark {
+        /// The file as the user named it.
+        name: String,
+        /// Where it stops, in seconds.
+        seconds: f64,
+    },
 }

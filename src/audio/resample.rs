@@ -154,3 +154,120 @@ fn gcd(a: usize, b: usize) -> usize {
 fn block_error(error: impl std::fmt::Display) -> ResampleError {
     ResampleError::Block(error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::f64::consts::TAU;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tone(hz: f64, rate: u32, seconds: f64) -> Vec<f32> {
+        let n = (f64::from(rate) * seconds) as usize;
+        (0..n)
+            .map(|i| (TAU * hz * i as f64 / f64::from(rate)).sin() as f32)
+            .collect()
+    }
+
+    fn convert(rate: u32, channels: usize, blocks: &[&[f32]]) -> Vec<f32> {
+        let mut resampler = Resampler::new(rate, channels).expect("a rate");
+        let mut out = Vec::new();
+        for block in blocks {
+            resampler.push(block, &mut out).expect("a block");
+        }
+        resampler.finish(&mut out).expect("an end");
+        out
+    }
+
+    const RATES: [u32; 9] = [
+        8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000,
+    ];
+
+    #[test]
+    fn a_tone_keeps_amplitude_phase_and_length() {
+        for rate in RATES {
+            let out = convert(rate, 1, &[&tone(1000.0, rate, 1.5)]);
+            assert!(
+                out.len().abs_diff(24_000) <= 1,
+                "{rate} Hz: {} samples",
+                out.len()
+            );
+            let ideal = tone(1000.0, SAMPLE_RATE, 1.5);
+            // The ends ring, since the tone begins and stops abruptly.
+            let worst = out.iter().zip(&ideal).skip(600).take(22_800);
+            let worst = worst.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(worst < 1e-3, "{rate} Hz: off by {worst}");
+        }
+    }
+
+    #[test]
+    fn what_16_khz_cannot_hold_is_removed() {
+        for (hz, rate) in [
+            (8_300.0, 44_100),
+            (9_000.0, 22_050),
+            (15_000.0, 48_000),
+            (30_000.0, 96_000),
+        ] {
+            let out = convert(rate, 1, &[&tone(hz, rate, 1.0)]);
+            let worst = out
+                .iter()
+                .skip(1000)
+                .take(14_000)
+                .fold(0.0f32, |m, x| m.max(x.abs()));
+            // -80 dB.
+            assert!(worst < 1e-4, "{hz} Hz at {rate} Hz leaves {worst}");
+        }
+    }
+
+    #[test]
+    fn channels_are_averaged() {
+        let frames: Vec<f32> = (0..3000)
+            .flat_map(|i| [i as f32, -(i as f32), 3.0])
+            .collect();
+        assert_eq!(convert(SAMPLE_RATE, 3, &[&frames]), vec![1.0; 3000]);
+        let stereo: Vec<f32> = tone(440.0, 48_000, 0.5)
+            .iter()
+            .flat_map(|x| [*x, 0.5 * x])
+            .collect();
+        let mono: Vec<f32> = tone(440.0, 48_000, 0.5).iter().map(|x| 0.75 * x).collect();
+        let (a, b) = (convert(48_000, 2, &[&stereo]), convert(48_000, 1, &[&mono]));
+        assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-6));
+    }
+
+    #[test]
+    fn odd_rates_and_short_input_are_taken() {
+        assert!(Resampler::new(0, 1).is_err());
+        for rate in [1_000, 7_919, 44_099, 767_999] {
+            for frames in [0usize, 1, 100] {
+                let out = convert(rate, 2, &[&vec![0.5; frames * 2]]);
+                let ideal = frames as f64 * 16_000.0 / f64::from(rate);
+                assert!(
+                    (out.len() as f64 - ideal).abs() <= 1.0,
+                    "{rate} Hz, {frames} frames: {}",
+                    out.len()
+                );
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn blocks_do_not_matter(
+            rate in prop::sample::select(&RATES[..]),
+            sizes in prop::collection::vec(0usize..4000, 1..20),
+        ) {
+            let total: usize = sizes.iter().sum();
+            let input: Vec<f32> = (0..total).map(|i| ((i * i) as f32 * 1e-3).sin()).collect();
+            let mut rest = input.as_slice();
+            let mut blocks = Vec::new();
+            for size in sizes {
+                let (block, others) = rest.split_at(size);
+                blocks.push(block);
+                rest = others;
+            }
+            prop_assert_eq!(convert(rate, 1, &blocks), convert(rate, 1, &[&input]));
+        }
+    }
+}
