@@ -1,0 +1,185 @@
+//! What can go wrong on the way from a file to samples, each told in one line: thing, reason, remedy.
+
+use std::io;
+
+use thiserror::Error;
+
+/// Why audio could not be read, or not to its end.
+#[derive(Debug, Error)]
+pub enum AudioError {
+    /// No such file.
+    #[error("{name}: no such file; check the path")]
+    NotFound {
+        /// The file as the user named it.
+        name: String,
+    },
+    /// A directory where a file was expected.
+    #[error(
+        "{name}: is a directory, not an audio file; name the files in it, for example {name}/*.flac"
+    )]
+    IsDirectory {
+        /// The file as the user named it.
+        name: String,
+    },
+    /// The file may not be read by this user.
+    #[error("{name}: permission denied; make it readable (chmod u+r) or run as its owner")]
+    PermissionDenied {
+        /// The file as the user named it.
+        name: String,
+    },
+    /// The operating system failed to read.
+    #[error("{name}: cannot be read: {source}; check the disk or the pipe it comes from")]
+    Read {
+        /// The file as the user named it.
+        name: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Not a single byte.
+    #[error("{name}: is empty (0 bytes); check that the recording or download was completed")]
+    Empty {
+        /// The file as the user named it.
+        name: String,
+    },
+    /// An audio file whose audio is zero samples long.
+    #[error("{name}: holds no audio samples; check that the recording was stopped properly")]
+    NoSamples {
+        /// The file as the user named it.
+        name: String,
+    },
+    /// No known container or stream.
+    #[error(
+        "{name}: is not audio in a known format (wav, aiff, caf, flac, mp3, aac, ogg, opus, m4a/mp4, mkv/webm); \
+         convert it, for example with ffmpeg -i FILE out.flac"
+    )]
+    NotAudio {
+        /// The file as the user named it.
+        name: String,
+    },
+    /// A container without an audio track.
+    #[error("{name}: has no audio track; choose a file with sound")]
+    NoAudioTrack {
+        /// The file as the user named it.
+        name: String,
+    },
+    /// An audio track that no decoder here takes.
+    #[error(
+        "{name}: its audio codec ({codec}) is not supported; convert it, for example with ffmpeg -i FILE out.flac"
+    )]
+    UnsupportedCodec {
+        /// The file as the user named it.
+        name: String,
+        /// The codec's name or number.
+        codec: String,
+    },
+    /// A sample rate that no recording has.
+    #[error(
+        "{name}: its sample rate of {rate} Hz is outside 1000 to 768000 Hz; check how the file was made"
+    )]
+    UnsupportedRate {
+        /// The file as the user named it.
+        name: String,
+        /// Sample rate in Hz.
+        rate: u32,
+    },
+    /// The stream breaks off or turns to garbage. Everything before was yielded.
+    #[error(
+        "{name}: damaged at {seconds:.2} s: {reason}; what came before was used, fetch or record the file again for the rest"
+    )]
+    Damaged {
+        /// The file as the user named it.
+        name: String,
+        /// Where the good audio ends, in seconds.
+        seconds: f64,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// Input that can only be read from disk came through a pipe, and could not be put on disk.
+    #[error(
+        "{name}: mp4 from a pipe needs a temporary file, which failed: {source}; free some space or give the file by its path"
+    )]
+    Spool {
+        /// The file as the user named it.
+        name: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The resampler failed.
+    #[error(transparent)]
+    Resample(#[from] ResampleError),
+}
+
+/// Why audio could not be brought to 16 kHz.
+#[derive(Debug, Error)]
+pub enum ResampleError {
+    /// The input has no sensible rate.
+    #[error(
+        "audio at {rate} Hz cannot be resampled to 16 kHz: {source}; use a rate between 1 and 768 kHz"
+    )]
+    Rate {
+        /// Sample rate of the input in Hz.
+        rate: u32,
+        /// What the resampler said.
+        source: rubato::ResamplerConstructionError,
+    },
+    /// A block could not be converted; the text is the resampler's.
+    #[error("a block of audio could not be resampled: {0}; please report this")]
+    Block(String),
+}
+
+impl AudioError {
+    /// Exit code of a program that ends for this reason: 3, "bad audio input".
+    pub fn exit_code(&self) -> u8 {
+        3
+    }
+
+    /// The error for `name` that the operating system's `source` stands for.
+    pub(super) fn from_io(name: &str, source: io::Error) -> Self {
+        let name = name.to_owned();
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::NotFound { name },
+            io::ErrorKind::IsADirectory => Self::IsDirectory { name },
+            io::ErrorKind::PermissionDenied => Self::PermissionDenied { name },
+            _ => Self::Read { name, source },
+        }
+    }
+}
+
+/// What was amiss in audio that was nevertheless read to its end.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum AudioWarning {
+    /// Samples that are no numbers, or far beyond any full scale.
+    #[error(
+        "{name}: {count} samples are not valid numbers, the first at {first_seconds:.2} s; they were replaced by silence"
+    )]
+    InvalidSamples {
+        /// The file as the user named it.
+        name: String,
+        /// How many.
+        count: u64,
+        /// Where the first one lies, in seconds.
+        first_seconds: f64,
+    },
+    /// Stretches that could not be decoded.
+    #[error(
+        "{name}: {count} damaged stretches, the first at {first_seconds:.2} s, could not be decoded; they were replaced by silence"
+    )]
+    DamagedStretches {
+        /// The file as the user named it.
+        name: String,
+        /// How many.
+        count: u64,
+        /// Where the first one lies, in seconds.
+        first_seconds: f64,
+    },
+    /// A stream that lacks the mark its format puts at the end.
+    #[error(
+        "{name}: the stream stops at {seconds:.2} s without its end mark; it may have been cut off there"
+    )]
+    NoEndMark {
+        /// The file as the user named it.
+        name: String,
+        /// Where it stops, in seconds.
+        seconds: f64,
+    },
+}

@@ -1,0 +1,86 @@
+//! Every container and codec gives the same speech: 2.5 s of a public-domain recording in each of them.
+
+mod common;
+
+use common::{data, decode_all};
+use hearken::audio::SAMPLE_RATE;
+
+/// Longest lag looked for, in samples: 50 ms.
+const MAX_LAG: isize = 800;
+
+/// Lag of `other` behind `reference` in samples and the correlation there (1: the same but for scale).
+fn align(reference: &[f32], other: &[f32]) -> (isize, f64) {
+    let dot = |x: &[f32], y: &[f32]| f64::from(x.iter().zip(y).map(|(x, y)| x * y).sum::<f32>());
+    let correlation = |lag: isize| {
+        let a = reference.get((-lag).max(0) as usize..).unwrap_or_default();
+        let b = other.get(lag.max(0) as usize..).unwrap_or_default();
+        let n = a.len().min(b.len());
+        let (a, b) = (&a[..n], &b[..n]);
+        dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(1e-9)
+    };
+    let all = (-MAX_LAG..=MAX_LAG).map(|lag| (lag, correlation(lag)));
+    all.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, 0.0))
+}
+
+/// Decodes `file` and compares it to the reference: seconds of lag and length allowed, least correlation.
+fn check(file: &str, seconds: f64, max_lag: f64, min_correlation: f64) {
+    let reference = decode_all(&data("formats/reference.flac"));
+    let decoded = decode_all(&data(&format!("formats/{file}")));
+    assert!(decoded.error.is_none(), "{file}: {:?}", decoded.error);
+    assert_eq!(decoded.warnings, vec![], "{file}");
+    let rate = f64::from(SAMPLE_RATE);
+    let (lag, correlation) = align(&reference.samples, &decoded.samples);
+    assert!(
+        lag.abs() as f64 <= max_lag * rate + 1.0,
+        "{file}: lag {lag}"
+    );
+    assert!(
+        correlation >= min_correlation,
+        "{file}: correlation {correlation:.4}"
+    );
+    let length = decoded.samples.len() as f64 / rate;
+    assert!((length - seconds).abs() <= 0.03, "{file}: {length} s");
+    let stated = decoded.duration.unwrap_or(f64::NAN);
+    assert!(
+        (stated - seconds).abs() <= 0.06,
+        "{file}: states {stated} s"
+    );
+}
+
+#[test]
+fn lossless() {
+    check("stereo24.flac", 1.2, 0.0, 0.999);
+    check("flac.mkv", 1.2, 0.0, 0.999);
+    check("flac.oga", 1.2, 0.0, 0.999);
+    check("alac.m4a", 1.2, 0.0, 0.999);
+    check("pcm.aiff", 1.2, 0.0, 0.97);
+}
+
+#[test]
+fn mp3() {
+    check("mono.mp3", 2.5, 0.0, 0.98);
+    check("vbr-stereo.mp3", 2.5, 0.0, 0.98);
+    check("mpeg2-16k.mp3", 2.5, 0.0, 0.95);
+}
+
+#[test]
+fn vorbis() {
+    check("stereo.ogg", 2.5, 0.0, 0.98);
+    check("vorbis.mkv", 2.5, 0.01, 0.98);
+}
+
+#[test]
+fn opus() {
+    check("voice.opus", 2.5, 0.0005, 0.9);
+    check("stereo.opus", 2.5, 0.0005, 0.98);
+    check("voice.webm", 2.5, 0.0005, 0.9);
+    check("opus.mp4", 2.5, 0.0005, 0.9);
+}
+
+/// AAC encoders prepend 1,024 to 2,112 samples of delay, which its containers tell in ways of their own.
+#[test]
+fn aac() {
+    for file in ["mono.aac", "aac.mkv", "moov-first.m4a", "moov-at-end.m4a"] {
+        check(file, 2.525, 0.05, 0.95);
+    }
+}
