@@ -222,7 +222,7 @@ mod tests {
         }
         assert_eq!(counts[1], 0);
         for (count, expected) in [(counts[0], 100), (counts[2], 400), (counts[3], 2500)] {
-            assert!((count - expected as i32).abs() <= 1, "{counts:?}");
+            assert!((count - expected).abs() <= 1, "{counts:?}");
         }
         // The end of the range must not run into the forbidden tail.
         assert_eq!(sample(&[0.0, f32::NEG_INFINITY], 1.0, 1.0), Ok(0));

@@ -129,7 +129,9 @@ mod tests {
         tokenizer
     }
 
-    fn cut(tokens: &[u32]) -> (Vec<(f64, f64, String)>, Option<(f64, f64, String)>) {
+    type Piece = (f64, f64, String);
+
+    fn cut(tokens: &[u32]) -> (Vec<Piece>, Option<Piece>) {
         let summary = |segment: Segment| (segment.start, segment.end, segment.text);
         let cut = segments_from_tokens(tokens, 10.0, &tokenizer());
         (
@@ -138,7 +140,7 @@ mod tests {
         )
     }
 
-    fn piece(start: f64, end: f64, text: &str) -> (f64, f64, String) {
+    fn piece(start: f64, end: f64, text: &str) -> Piece {
         (start, end, text.to_owned())
     }
 
