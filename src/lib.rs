@@ -6,6 +6,7 @@
 
 pub mod audio;
 pub mod cpu;
+pub mod error;
 pub mod mel;
 pub mod models;
 pub mod output;

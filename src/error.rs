@@ -1,0 +1,44 @@
+//! How the program fails: every module's error in one type, and the exit code that each gives.
+
+use thiserror::Error;
+
+use crate::output::OutputError;
+
+/// Exit codes of the `hearken` program; `hearken --help` lists the same.
+pub mod exit {
+    /// All went well. A recording in which nobody speaks is an empty transcript, not a failure.
+    pub const SUCCESS: u8 = 0;
+    /// A failure that has no code of its own.
+    pub const UNEXPECTED: u8 = 1;
+    /// The command line makes no sense (clap's code as well).
+    pub const USAGE: u8 = 2;
+    /// An input cannot be read or is damaged; what could be read was transcribed.
+    pub const INPUT: u8 = 3;
+    /// The model is missing, unknown or damaged.
+    pub const MODEL: u8 = 4;
+    /// A model could not be fetched: no network, a refusing server, or `HEARKEN_OFFLINE=1`.
+    pub const FETCH: u8 = 5;
+    /// The transcript or a model cannot be written.
+    pub const OUTPUT: u8 = 6;
+    /// Of several inputs some failed, but not all.
+    pub const SOME_FAILED: u8 = 7;
+    /// Interrupted by SIGINT (128 + 2, as shells report it).
+    pub const INTERRUPTED: u8 = 130;
+}
+
+/// Any failure of the program.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// Text out.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
+impl Error {
+    /// The exit code for this failure.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Output(error) => error.exit_code(),
+        }
+    }
+}
