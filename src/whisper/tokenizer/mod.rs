@@ -38,6 +38,7 @@ pub enum TokenizerError {
 pub struct Tokenizer {
     special: SpecialTokens,
     vocabulary: Vocabulary,
+    blank: Option<u32>,
     non_speech_tokens: Vec<u32>,
     encoder: LazyEncoder,
 }
@@ -61,37 +62,26 @@ impl Tokenizer {
         let vocabulary = Vocabulary::new(bytes, offsets)?;
         let special = SpecialTokens::for_n_vocab(vocabulary.len())?;
         let encoder = LazyEncoder::new(Box::new(tokenizer_json));
-        Ok(Self {
+        Ok(Self::assemble(
             special,
             vocabulary,
-            non_speech_tokens: non_speech_tokens.to_vec(),
+            non_speech_tokens.to_vec(),
             encoder,
-        })
+        ))
     }
 
-    /// A tokenizer over a vocabulary of the caller's own: `text` tokens, `languages` language tokens and `timestamps`
-    /// timestamp tokens. It cannot encode.
-    #[cfg(test)]
-    pub(crate) fn miniature(
-        text: &[&[u8]],
-        languages: u32,
-        timestamps: u32,
-        is_multilingual: bool,
+    fn assemble(
+        special: SpecialTokens,
+        vocabulary: Vocabulary,
+        non_speech_tokens: Vec<u32>,
+        encoder: LazyEncoder,
     ) -> Self {
-        let special =
-            SpecialTokens::after_text(text.len() as u32, languages, timestamps, is_multilingual);
-        let mut bytes = Vec::new();
-        let mut offsets = vec![0];
-        for id in 0..special.n_vocab {
-            bytes.extend_from_slice(text.get(id as usize).unwrap_or(&&b"<|special|>"[..]));
-            offsets.push(bytes.len() as u32);
-        }
-        let vocabulary = Vocabulary::new(&bytes, &offsets).expect("offsets ascend by construction");
-        let encoder = LazyEncoder::new(Box::new(Vec::new()));
+        let blank = (0..special.eot).find(|&id| vocabulary.token(id) == b" ");
         Self {
             special,
             vocabulary,
-            non_speech_tokens: Vec::new(),
+            blank,
+            non_speech_tokens,
             encoder,
         }
     }
@@ -113,7 +103,7 @@ impl Tokenizer {
 
     /// The token of a single space, which OpenAI calls blank.
     pub fn blank(&self) -> Option<u32> {
-        (0..self.special.eot).find(|&id| self.vocabulary.token(id) == b" ")
+        self.blank
     }
 
     /// The ids of `text`, without special tokens.

@@ -3,6 +3,32 @@ use std::convert::Infallible;
 
 use super::*;
 
+impl Tokenizer {
+    /// A tokenizer of `text` tokens, `languages` language tokens and `timestamps` timestamp tokens, which cannot encode.
+    pub(crate) fn miniature(
+        text: &[&[u8]],
+        languages: u32,
+        timestamps: u32,
+        is_multilingual: bool,
+    ) -> Self {
+        let special =
+            SpecialTokens::after_text(text.len() as u32, languages, timestamps, is_multilingual);
+        let mut bytes = Vec::new();
+        let mut offsets = vec![0];
+        for id in 0..special.n_vocab {
+            bytes.extend_from_slice(text.get(id as usize).unwrap_or(&&b"<|special|>"[..]));
+            offsets.push(bytes.len() as u32);
+        }
+        let vocabulary = Vocabulary::new(&bytes, &offsets).expect("offsets ascend");
+        Self::assemble(
+            special,
+            vocabulary,
+            Vec::new(),
+            LazyEncoder::new(Box::new(Vec::new())),
+        )
+    }
+}
+
 /// Two text tokens that hold the halves of "é", a space, "ok" and a byte that is never UTF-8.
 fn halves() -> Tokenizer {
     Tokenizer::miniature(&[b"\xc3", b"\xa9", b" ", b"ok", b"\xff"], 2, 4, true)
