@@ -14,7 +14,7 @@ pub enum OutputError {
     #[error("standard output was closed by its reader")]
     Closed,
     /// A file or standard output refused what was to be written.
-    #[error("{}: cannot write the transcript: {source}; {}", path.display(), remedy(source))]
+    #[error("{}: cannot write: {source}; {}", path.display(), remedy(source))]
     Write {
         /// The file, or `standard output`.
         path: PathBuf,
