@@ -69,9 +69,7 @@ pub enum Command {
     /// Tell what this machine offers, what is missing and the command that mends it
     Doctor,
     /// Print a completion script for a shell
-    #[command(
-        after_help = "Example: hearken completions bash > ~/.local/share/bash-completion/completions/hearken"
-    )]
+    #[command(after_help = "Example: hearken completions bash > ~/.local/share/bash-completion/completions/hearken")]
     Completions {
         /// The shell
         shell: Shell,

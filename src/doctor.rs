@@ -45,11 +45,7 @@ pub struct Check {
 
 /// Looks at everything.
 pub fn run() -> Vec<Check> {
-    let mut checks = vec![
-        cpu(),
-        cores(),
-        memory(&fs::read_to_string("/proc/meminfo").unwrap_or_default()),
-    ];
+    let mut checks = vec![cpu(), cores(), memory(&fs::read_to_string("/proc/meminfo").unwrap_or_default())];
     checks.extend(storage(models_directory().as_deref()));
     checks.extend([fetching(), npu()]);
     checks
@@ -81,21 +77,13 @@ impl Display for Check {
 }
 
 fn ok(name: &'static str, detail: impl Into<String>) -> Check {
-    Check {
-        name,
-        status: Status::Ok,
-        detail: detail.into(),
-        remedy: None,
-    }
+    Check { name, status: Status::Ok, detail: detail.into(), remedy: None }
 }
 
 fn cpu() -> Check {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = field(&info, "model name").unwrap_or(env::consts::ARCH);
-    let found: Vec<&str> = features()
-        .into_iter()
-        .filter_map(|(name, there)| there.then_some(name))
-        .collect();
+    let found: Vec<&str> = features().into_iter().filter_map(|(name, there)| there.then_some(name)).collect();
     let detail = match found.is_empty() {
         true => format!("{model}; no vector extensions"),
         false => format!("{model}; {}", found.join(" ")),
@@ -104,10 +92,7 @@ fn cpu() -> Check {
         true => ok("CPU", detail),
         false => Check {
             status: Status::Warn,
-            remedy: Some(
-                "without AVX2 and FMA transcription is slow; take a small model such as tiny"
-                    .to_owned(),
-            ),
+            remedy: Some("without AVX2 and FMA transcription is slow; take a small model such as tiny".to_owned()),
             ..ok("CPU", detail)
         },
     }
@@ -147,27 +132,16 @@ fn cores() -> Check {
 
 /// `meminfo`: the contents of `/proc/meminfo`.
 fn memory(meminfo: &str) -> Check {
-    let kib = |name| {
-        field(meminfo, name)?
-            .split_whitespace()
-            .next()?
-            .parse::<u64>()
-            .ok()
-    };
+    let kib = |name| field(meminfo, name)?.split_whitespace().next()?.parse::<u64>().ok();
     let (Some(total), Some(available)) = (kib("MemTotal"), kib("MemAvailable")) else {
-        return Check {
-            status: Status::Warn,
-            ..ok("memory", "unknown: /proc/meminfo cannot be read")
-        };
+        return Check { status: Status::Warn, ..ok("memory", "unknown: /proc/meminfo cannot be read") };
     };
     let gib = |kib: u64| kib as f64 / (1024.0 * 1024.0);
     let detail = format!("{:.1} GiB, {:.1} GiB available", gib(total), gib(available));
     match available < LITTLE_MEMORY_KIB {
         true => Check {
             status: Status::Warn,
-            remedy: Some(
-                "close other programs, or take a small model such as tiny or base".to_owned(),
-            ),
+            remedy: Some("close other programs, or take a small model such as tiny or base".to_owned()),
             ..ok("memory", detail)
         },
         false => ok("memory", detail),
@@ -178,26 +152,18 @@ fn memory(meminfo: &str) -> Check {
 fn models_directory() -> Option<PathBuf> {
     match env::var_os("HEARKEN_MODELS_DIR").filter(|directory| !directory.is_empty()) {
         Some(directory) => Some(directory.into()),
-        None => Xdg::new()
-            .ok()
-            .map(|user| user.data_dir().join("hearken/models")),
+        None => Xdg::new().ok().map(|user| user.data_dir().join("hearken/models")),
     }
 }
 
 /// The models and the place where they are kept.
 fn storage(directory: Option<&Path>) -> Vec<Check> {
     match directory {
-        Some(directory) => vec![
-            models(directory, &installed(directory)),
-            writable(directory),
-        ],
+        Some(directory) => vec![models(directory, &installed(directory)), writable(directory)],
         None => vec![Check {
             status: Status::Missing,
             remedy: Some("set HEARKEN_MODELS_DIR or HOME".to_owned()),
-            ..ok(
-                "models directory",
-                "none: neither HEARKEN_MODELS_DIR nor HOME is set",
-            )
+            ..ok("models directory", "none: neither HEARKEN_MODELS_DIR nor HOME is set")
         }],
     }
 }
@@ -208,13 +174,9 @@ fn installed(directory: &Path) -> Vec<String> {
         return Vec::new();
     };
     let files = entries.flatten().map(|entry| entry.path());
-    let models = files.filter(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "safetensors")
-    });
-    let mut names: Vec<String> = models
-        .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
-        .collect();
+    let models = files.filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
+    let mut names: Vec<String> =
+        models.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
     names.sort_unstable();
     names
 }
@@ -226,34 +188,19 @@ fn models(directory: &Path, installed: &[String]) -> Check {
             remedy: Some("hearken models fetch base".to_owned()),
             ..ok("models", format!("none in {}", directory.display()))
         },
-        false => ok(
-            "models",
-            format!("{} in {}", installed.join(", "), directory.display()),
-        ),
+        false => ok("models", format!("{} in {}", installed.join(", "), directory.display())),
     }
 }
 
 /// Whether a file can be made in the directory, or, while it is not there, in the nearest one above it that is.
 fn writable(directory: &Path) -> Check {
-    let existing = directory
-        .ancestors()
-        .find(|path| path.is_dir())
-        .unwrap_or(Path::new("/"));
+    let existing = directory.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/"));
     match tempfile::tempfile_in(existing) {
-        Ok(_) => ok(
-            "models directory",
-            format!("{} can be written", directory.display()),
-        ),
+        Ok(_) => ok("models directory", format!("{} can be written", directory.display())),
         Err(error) => Check {
             status: Status::Warn,
-            remedy: Some(
-                "set HEARKEN_MODELS_DIR to a directory of yours, or change its permissions"
-                    .to_owned(),
-            ),
-            ..ok(
-                "models directory",
-                format!("{}: {error}", existing.display()),
-            )
+            remedy: Some("set HEARKEN_MODELS_DIR to a directory of yours, or change its permissions".to_owned()),
+            ..ok("models directory", format!("{}: {error}", existing.display()))
         },
     }
 }
@@ -267,39 +214,24 @@ fn fetching() -> Check {
             ..ok("fetching", "forbidden by HEARKEN_OFFLINE=1")
         };
     }
-    let pip = Command::new("python3")
-        .args(["-m", "pip", "--version"])
-        .stdin(Stdio::null())
-        .output();
+    let pip = Command::new("python3").args(["-m", "pip", "--version"]).stdin(Stdio::null()).output();
     match pip {
         Ok(output) if output.status.success() => {
             let version = String::from_utf8_lossy(&output.stdout);
             let version: Vec<&str> = version.split_whitespace().take(2).collect();
-            ok(
-                "fetching",
-                format!(
-                    "python3 with {}, for models that come as Python packages",
-                    version.join(" ")
-                ),
-            )
+            ok("fetching", format!("python3 with {}, for models that come as Python packages", version.join(" ")))
         }
         _ => Check {
             status: Status::Warn,
             remedy: Some("apt-get install python3 python3-pip".to_owned()),
-            ..ok(
-                "fetching",
-                "no python3 with pip: models that come as Python packages cannot be fetched",
-            )
+            ..ok("fetching", "no python3 with pip: models that come as Python packages cannot be fetched")
         },
     }
 }
 
 fn npu() -> Check {
     let driver = fs::read_link(ACCEL_DRIVER).ok();
-    let driver = driver
-        .as_deref()
-        .and_then(Path::file_name)
-        .map(|name| name.to_string_lossy());
+    let driver = driver.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy());
     let found = match (PathBuf::from(ACCEL_DEVICE).exists(), driver) {
         (true, Some(driver)) => format!("{ACCEL_DEVICE}, driver {driver}"),
         (true, None) => format!("{ACCEL_DEVICE}, driver unknown"),
@@ -310,10 +242,7 @@ fn npu() -> Check {
 
 /// The value of `name` in text made of lines `name : value`, as the files of `/proc` are.
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    text.lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(key, _)| key.trim() == name)
-        .map(|(_, v)| v.trim())
+    text.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| key.trim() == name).map(|(_, v)| v.trim())
 }
 
 #[cfg(test)]
@@ -335,20 +264,12 @@ mod tests {
     #[test]
     fn installed_models_are_named() {
         let directory = tempfile::tempdir().expect("a directory");
-        for file in [
-            "tiny.en.safetensors",
-            "base.safetensors",
-            "small.safetensors.part",
-        ] {
+        for file in ["tiny.en.safetensors", "base.safetensors", "small.safetensors.part"] {
             fs::write(directory.path().join(file), "").expect("a file");
         }
         let checks = storage(Some(directory.path()));
         assert!(all_there(&checks));
-        assert!(
-            report(&checks).contains("  base, tiny.en in "),
-            "{}",
-            report(&checks)
-        );
+        assert!(report(&checks).contains("  base, tiny.en in "), "{}", report(&checks));
     }
 
     #[test]
@@ -360,14 +281,8 @@ mod tests {
     #[test]
     fn little_memory_is_a_warning() {
         let much = memory("MemTotal:  16384000 kB\nMemAvailable:  8388608 kB\n");
-        assert_eq!(
-            (much.status, much.detail.as_str()),
-            (Status::Ok, "15.6 GiB, 8.0 GiB available")
-        );
-        assert_eq!(
-            memory("MemTotal: 2048000 kB\nMemAvailable: 512000 kB\n").status,
-            Status::Warn
-        );
+        assert_eq!((much.status, much.detail.as_str()), (Status::Ok, "15.6 GiB, 8.0 GiB available"));
+        assert_eq!(memory("MemTotal: 2048000 kB\nMemAvailable: 512000 kB\n").status, Status::Warn);
         assert_eq!(memory("").status, Status::Warn);
     }
 }

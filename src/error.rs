@@ -70,17 +70,8 @@ mod tests {
         assert_eq!(exit_code_of_all(&[exit::INPUT]), exit::INPUT);
         assert_eq!(exit_code_of_all(&[exit::INPUT, exit::INPUT]), exit::INPUT);
         assert_eq!(exit_code_of_all(&[exit::INPUT, 0, 0]), exit::SOME_FAILED);
-        assert_eq!(
-            exit_code_of_all(&[0, exit::INPUT, exit::OUTPUT]),
-            exit::SOME_FAILED
-        );
-        assert_eq!(
-            exit_code_of_all(&[exit::INPUT, exit::OUTPUT]),
-            exit::UNEXPECTED
-        );
-        assert_eq!(
-            exit_code_of_all(&[0, exit::INPUT, exit::INTERRUPTED]),
-            exit::INTERRUPTED
-        );
+        assert_eq!(exit_code_of_all(&[0, exit::INPUT, exit::OUTPUT]), exit::SOME_FAILED);
+        assert_eq!(exit_code_of_all(&[exit::INPUT, exit::OUTPUT]), exit::UNEXPECTED);
+        assert_eq!(exit_code_of_all(&[0, exit::INPUT, exit::INTERRUPTED]), exit::INTERRUPTED);
     }
 }

@@ -40,11 +40,7 @@ fn run(cli: Cli) -> Result<u8, Error> {
         Some(Command::Doctor) => {
             let checks = doctor::run();
             output::print(&doctor::report(&checks))?;
-            Ok(if doctor::all_there(&checks) {
-                exit::SUCCESS
-            } else {
-                exit::MODEL
-            })
+            Ok(if doctor::all_there(&checks) { exit::SUCCESS } else { exit::MODEL })
         }
         Some(Command::Bench(_)) => Err(Error::NotInThisBuild("bench")),
         None => Err(Error::NotInThisBuild("transcription")),
@@ -58,10 +54,7 @@ fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     let _ = error.print();
     let stray = arguments.get(1).map(Path::new).filter(|path| path.exists());
     if let (ErrorKind::InvalidSubcommand, Some(file)) = (error.kind(), stray) {
-        complain(&format!(
-            "\nTo transcribe it: hearken --file {}",
-            file.display()
-        ));
+        complain(&format!("\nTo transcribe it: hearken --file {}", file.display()));
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE))
 }

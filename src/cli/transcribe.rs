@@ -25,14 +25,7 @@ pub struct TranscribeArgs {
     #[arg(long, value_enum, default_value_t = Task::Transcribe)]
     pub task: Task,
     /// Format of the text; several, separated by commas, need --output-dir
-    #[arg(
-        long,
-        value_enum,
-        value_name = "FORMAT",
-        value_delimiter = ',',
-        default_value = "txt",
-        ignore_case = true
-    )]
+    #[arg(long, value_enum, value_name = "FORMAT", value_delimiter = ',', default_value = "txt", ignore_case = true)]
     pub format: Vec<Format>,
     /// Directory for the text, one file per recording and format [default: standard output]
     #[arg(long, value_name = "DIR")]
@@ -92,12 +85,7 @@ pub struct DecodingArgs {
     #[arg(long, value_name = "P", default_value = "0.6", value_parser = values::share)]
     pub no_speech_threshold: f32,
     /// Token ids never to be written, separated by commas; -1 stands for symbols that are not spoken, "" for none
-    #[arg(
-        long,
-        value_name = "IDS",
-        default_value = "-1",
-        allow_hyphen_values = true
-    )]
+    #[arg(long, value_name = "IDS", default_value = "-1", allow_hyphen_values = true)]
     pub suppress_tokens: SuppressTokens,
     /// Let the model find times within an utterance; formats that show times do so anyway
     #[arg(long)]

@@ -32,9 +32,7 @@ impl FromStr for SuppressTokens {
 fn token_id(text: &str) -> Result<i32, String> {
     match text.parse() {
         Ok(id) if id >= -1 => Ok(id),
-        _ => Err(format!(
-            "{text} is no token id: give whole numbers from 0, or -1, separated by commas"
-        )),
+        _ => Err(format!("{text} is no token id: give whole numbers from 0, or -1, separated by commas")),
     }
 }
 
@@ -74,12 +72,6 @@ where
 {
     match text.trim().parse() {
         Ok(number) if limits.contains(&number) => Ok(number),
-        _ => Err(format!(
-            "give a number from {} to {} {unit}",
-            limits.start(),
-            limits.end()
-        )
-        .trim_end()
-        .to_owned()),
+        _ => Err(format!("give a number from {} to {} {unit}", limits.start(), limits.end()).trim_end().to_owned()),
     }
 }

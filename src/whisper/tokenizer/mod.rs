@@ -61,25 +61,14 @@ impl Tokenizer {
         let vocabulary = Vocabulary::new(bytes, offsets)?;
         let special = SpecialTokens::for_n_vocab(vocabulary.len())?;
         let encoder = LazyEncoder::new(Box::new(tokenizer_json));
-        Ok(Self {
-            special,
-            vocabulary,
-            non_speech_tokens: non_speech_tokens.to_vec(),
-            encoder,
-        })
+        Ok(Self { special, vocabulary, non_speech_tokens: non_speech_tokens.to_vec(), encoder })
     }
 
     /// A tokenizer over a vocabulary of the caller's own: `text` tokens, `languages` language tokens and `timestamps`
     /// timestamp tokens. It cannot encode.
     #[cfg(test)]
-    pub(crate) fn miniature(
-        text: &[&[u8]],
-        languages: u32,
-        timestamps: u32,
-        is_multilingual: bool,
-    ) -> Self {
-        let special =
-            SpecialTokens::after_text(text.len() as u32, languages, timestamps, is_multilingual);
+    pub(crate) fn miniature(text: &[&[u8]], languages: u32, timestamps: u32, is_multilingual: bool) -> Self {
+        let special = SpecialTokens::after_text(text.len() as u32, languages, timestamps, is_multilingual);
         let mut bytes = Vec::new();
         let mut offsets = vec![0];
         for id in 0..special.n_vocab {
@@ -88,12 +77,7 @@ impl Tokenizer {
         }
         let vocabulary = Vocabulary::new(&bytes, &offsets).expect("offsets ascend by construction");
         let encoder = LazyEncoder::new(Box::new(Vec::new()));
-        Self {
-            special,
-            vocabulary,
-            non_speech_tokens: Vec::new(),
-            encoder,
-        }
+        Self { special, vocabulary, non_speech_tokens: Vec::new(), encoder }
     }
 
     /// The ids of the special tokens.
@@ -150,19 +134,13 @@ impl Tokenizer {
 
     /// The text of `tokens` with special tokens and timestamps as `<|en|>`, `<|1.08|>`.
     pub fn decode_with_timestamps(&self, tokens: &[u32]) -> String {
-        let bytes: Vec<u8> = tokens
-            .iter()
-            .flat_map(|&token| self.vocabulary.token(token))
-            .copied()
-            .collect();
+        let bytes: Vec<u8> = tokens.iter().flat_map(|&token| self.vocabulary.token(token)).copied().collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
     fn text_bytes(&self, tokens: &[u32]) -> Vec<u8> {
         let text = tokens.iter().filter(|&&token| token < self.special.eot);
-        text.flat_map(|&token| self.vocabulary.token(token))
-            .copied()
-            .collect()
+        text.flat_map(|&token| self.vocabulary.token(token)).copied().collect()
     }
 }
 
