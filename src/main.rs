@@ -52,7 +52,7 @@ fn run(cli: Cli) -> Result<u8, Error> {
 fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     // A terminal that is gone leaves nobody to tell.
     let _ = error.print();
-    let stray = arguments.get(1).map(Path::new).filter(|path| path.exists());
+    let stray = arguments.get(1).map(Path::new).filter(|path| path.is_file());
     if let (ErrorKind::InvalidSubcommand, Some(file)) = (error.kind(), stray) {
         complain(&format!("\nTo transcribe it: hearken --file {}", file.display()));
     }
