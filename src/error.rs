@@ -32,6 +32,9 @@ pub enum Error {
     /// Text out.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// Something that the command line describes and this build does not hold.
+    #[error("{0} is not part of this build; use another build of Hearken")]
+    NotInThisBuild(&'static str),
 }
 
 impl Error {
@@ -39,6 +42,36 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Output(error) => error.exit_code(),
+            Self::NotInThisBuild(_) => exit::UNEXPECTED,
         }
+    }
+}
+
+/// The exit code of a run over several inputs, given that of each: the inputs' own code where they agree,
+/// [`exit::SOME_FAILED`] where only some failed, [`exit::UNEXPECTED`] where all failed, each in its own way.
+pub fn exit_code_of_all(codes: &[u8]) -> u8 {
+    match codes {
+        [] => exit::SUCCESS,
+        _ if codes.contains(&exit::INTERRUPTED) => exit::INTERRUPTED,
+        [first, rest @ ..] if rest.iter().all(|code| code == first) => *first,
+        _ if codes.contains(&exit::SUCCESS) => exit::SOME_FAILED,
+        _ => exit::UNEXPECTED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_inputs_give_one_code() {
+        assert_eq!(exit_code_of_all(&[]), exit::SUCCESS);
+        assert_eq!(exit_code_of_all(&[0, 0]), exit::SUCCESS);
+        assert_eq!(exit_code_of_all(&[exit::INPUT]), exit::INPUT);
+        assert_eq!(exit_code_of_all(&[exit::INPUT, exit::INPUT]), exit::INPUT);
+        assert_eq!(exit_code_of_all(&[exit::INPUT, 0, 0]), exit::SOME_FAILED);
+        assert_eq!(exit_code_of_all(&[0, exit::INPUT, exit::OUTPUT]), exit::SOME_FAILED);
+        assert_eq!(exit_code_of_all(&[exit::INPUT, exit::OUTPUT]), exit::UNEXPECTED);
+        assert_eq!(exit_code_of_all(&[0, exit::INPUT, exit::INTERRUPTED]), exit::INTERRUPTED);
     }
 }

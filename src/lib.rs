@@ -5,7 +5,9 @@
 //! [`output`]. [`models`] keeps the weights.
 
 pub mod audio;
+pub mod cli;
 pub mod cpu;
+pub mod doctor;
 pub mod error;
 pub mod mel;
 pub mod models;

@@ -27,21 +27,11 @@ impl OpusTrack {
             Some(data) => Header::parse(data)?,
             None => Header::plain(params.channels.as_ref()?.count())?,
         };
-        let decoder = OpusMultistreamDecoder::new(
-            OPUS_RATE,
-            header.channels,
-            header.streams,
-            header.coupled,
-            &header.mapping,
-        )
-        .ok()?;
+        let decoder =
+            OpusMultistreamDecoder::new(OPUS_RATE, header.channels, header.streams, header.coupled, &header.mapping)
+                .ok()?;
         let samples = vec![0.0; MAX_FRAMES * header.channels];
-        Some(Self {
-            decoder,
-            to_skip: header.pre_skip,
-            header,
-            samples,
-        })
+        Some(Self { decoder, to_skip: header.pre_skip, header, samples })
     }
 
     /// Channels of the decoded samples.
@@ -52,16 +42,11 @@ impl OpusTrack {
     /// Decodes a packet to interleaved samples. An empty packet is a lost one and is concealed. Frames
     /// beyond the first `valid` ones are padding. `None` where the packet is damaged.
     pub fn decode(&mut self, packet: &[u8], valid: Option<usize>) -> Option<&[f32]> {
-        let frames = self
-            .decoder
-            .decode_float(packet, &mut self.samples, false)
-            .ok()?;
+        let frames = self.decoder.decode_float(packet, &mut self.samples, false).ok()?;
         let skipped = self.to_skip.min(frames);
         self.to_skip -= skipped;
         let end = valid.unwrap_or(frames).clamp(skipped, frames);
-        let kept = self
-            .samples
-            .get_mut(skipped * self.header.channels..end * self.header.channels)?;
+        let kept = self.samples.get_mut(skipped * self.header.channels..end * self.header.channels)?;
         if self.header.gain != 1.0 {
             kept.iter_mut().for_each(|x| *x *= self.header.gain);
         }
@@ -108,11 +93,7 @@ impl Header {
         };
         // The gain is in decibels, Q7.8.
         let gain = 10f32.powf(f32::from(gain) / (20.0 * 256.0));
-        Some(Self {
-            pre_skip: usize::from(pre_skip),
-            gain,
-            ..header
-        })
+        Some(Self { pre_skip: usize::from(pre_skip), gain, ..header })
     }
 
     /// One stream of one or two channels, no delay, no gain.
@@ -122,14 +103,7 @@ impl Header {
             2 => vec![0, 1],
             _ => return None,
         };
-        Some(Self {
-            channels,
-            pre_skip: 0,
-            gain: 1.0,
-            streams: 1,
-            coupled: channels - 1,
-            mapping,
-        })
+        Some(Self { channels, pre_skip: 0, gain: 1.0, streams: 1, coupled: channels - 1, mapping })
     }
 }
 
@@ -145,10 +119,7 @@ mod tests {
         assert_eq!(header, Header::parse(mp4));
         let header = header.map(|h| (h.channels, h.pre_skip, h.coupled, h.mapping, h.gain));
         // 0x0600 in Q7.8 is 6 dB.
-        assert_eq!(
-            header,
-            Some((2, 312, 1, vec![0, 1], 10f32.powf(6.0 / 20.0)))
-        );
+        assert_eq!(header, Some((2, 312, 1, vec![0, 1], 10f32.powf(6.0 / 20.0))));
     }
 
     #[test]

@@ -18,10 +18,7 @@ impl Defect {
 
     /// The error of the file at `path` that has this defect.
     pub fn of(self, path: &Path) -> ModelError {
-        ModelError::Damaged {
-            path: path.to_owned(),
-            defect: self,
-        }
+        ModelError::Damaged { path: path.to_owned(), defect: self }
     }
 }
 
@@ -49,9 +46,7 @@ pub enum ModelError {
         name: String,
     },
     /// A known model that is not on this machine.
-    #[error(
-        "model {name} is not installed ({path} does not exist); run `hearken models fetch {name}`"
-    )]
+    #[error("model {name} is not installed ({path} does not exist); run `hearken models fetch {name}`")]
     NotInstalled {
         /// Its name.
         name: String,
@@ -75,9 +70,7 @@ pub enum ModelError {
         source: io::Error,
     },
     /// The disk is full.
-    #[error(
-        "no space left for {path}: {needed} bytes are needed; free some or set HEARKEN_MODELS_DIR to another disk"
-    )]
+    #[error("no space left for {path}: {needed} bytes are needed; free some or set HEARKEN_MODELS_DIR to another disk")]
     NoSpace {
         /// The file being written.
         path: PathBuf,
@@ -85,9 +78,7 @@ pub enum ModelError {
         needed: u64,
     },
     /// A file that cannot be written.
-    #[error(
-        "cannot write {path}: {source}; check its permissions or set HEARKEN_MODELS_DIR to another directory"
-    )]
+    #[error("cannot write {path}: {source}; check its permissions or set HEARKEN_MODELS_DIR to another directory")]
     Write {
         /// The file.
         path: PathBuf,
@@ -151,9 +142,7 @@ impl ModelError {
     pub(crate) fn write(path: &Path, needed: u64) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::NoSpace { path, needed }
-            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { path, needed },
             _ => Self::Write { path, source },
         }
     }
@@ -168,9 +157,6 @@ mod tests {
         let full = io::Error::from(io::ErrorKind::StorageFull);
         let error = ModelError::write(Path::new("base.safetensors"), 145)(full);
         assert_eq!(error.exit_code(), 6);
-        assert!(
-            error.to_string().contains("145 bytes are needed"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("145 bytes are needed"), "{error}");
     }
 }

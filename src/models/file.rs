@@ -90,11 +90,7 @@ impl ModelFile {
         let info = self.header.tensors.get(name).ok_or_else(missing)?;
         let (start, end) = info.data_offsets;
         let bytes = self.data().get(start..end).ok_or_else(missing)?;
-        Ok(Tensor {
-            dtype: info.dtype,
-            shape: &info.shape,
-            bytes,
-        })
+        Ok(Tensor { dtype: info.dtype, shape: &info.shape, bytes })
     }
 
     /// The values of tensor `name`, converted from F16, BF16 or F32; row-major.
@@ -114,10 +110,7 @@ impl ModelFile {
         let offsets = self.tensor("vocab.offsets").ok()?.bytes.as_chunks::<4>().0;
         let offset = |i: usize| offsets.get(i).map(|&b| u32::from_le_bytes(b) as usize);
         let id = id as usize;
-        self.tensor("vocab.bytes")
-            .ok()?
-            .bytes
-            .get(offset(id)?..offset(id.checked_add(1)?)?)
+        self.tensor("vocab.bytes").ok()?.bytes.get(offset(id)?..offset(id.checked_add(1)?)?)
     }
 
     /// Reads the whole file and compares it with the checksum in its metadata.
@@ -152,26 +145,15 @@ impl ModelFile {
         }
         self.check_tensor("tokenizer.json", &[Dtype::U8], None)?;
         self.check_tensor("vocab.bytes", &[Dtype::U8], None)?;
-        self.check_tensor(
-            "vocab.offsets",
-            &[Dtype::U32],
-            Some(&[self.dims.n_vocab + 1]),
-        )
+        self.check_tensor("vocab.offsets", &[Dtype::U32], Some(&[self.dims.n_vocab + 1]))
     }
 
-    fn check_tensor(
-        &self,
-        name: &str,
-        dtypes: &[Dtype],
-        shape: Option<&[usize]>,
-    ) -> Result<(), Defect> {
+    fn check_tensor(&self, name: &str, dtypes: &[Dtype], shape: Option<&[usize]>) -> Result<(), Defect> {
         let info = self.header.tensors.get(name);
         let info = info.ok_or_else(|| Defect::new(format!("tensor {name} is missing")))?;
         if !dtypes.contains(&info.dtype) {
             let dtype = info.dtype;
-            return Err(Defect::new(format!(
-                "tensor {name} is {dtype}, but {dtypes:?} is expected"
-            )));
+            return Err(Defect::new(format!("tensor {name} is {dtype}, but {dtypes:?} is expected")));
         }
         if let Some(shape) = shape.filter(|&shape| shape != info.shape) {
             return Err(Defect::new(format!(

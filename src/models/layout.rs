@@ -32,9 +32,7 @@ pub(crate) fn check_dims(dims: &Dims) -> Result<(), Defect> {
     ];
     for (name, value) in fields {
         if value == 0 || value > MAX_DIM {
-            return Err(Defect::new(format!(
-                "{name} is {value}, which no Whisper model has"
-            )));
+            return Err(Defect::new(format!("{name} is {value}, which no Whisper model has")));
         }
     }
     if !VOCABULARIES.contains(&dims.n_vocab) {
@@ -48,9 +46,7 @@ pub(crate) fn check_dims(dims: &Dims) -> Result<(), Defect> {
         ("n_text_state", dims.n_text_state, dims.n_text_head),
     ] {
         if state % heads != 0 {
-            return Err(Defect::new(format!(
-                "{name} is {state}, which {heads} heads do not divide"
-            )));
+            return Err(Defect::new(format!("{name} is {state}, which {heads} heads do not divide")));
         }
     }
     Ok(())
@@ -72,11 +68,7 @@ pub(crate) fn tensors(dims: &Dims) -> Vec<(String, Vec<usize>)> {
     list.add("decoder.token_embedding.weight", &[dims.n_vocab, text]);
     list.add("decoder.positional_embedding", &[dims.n_text_ctx, text]);
     for i in 0..dims.n_text_layer {
-        list.block(
-            &format!("decoder.blocks.{i}"),
-            text,
-            &["attn", "cross_attn"],
-        );
+        list.block(&format!("decoder.blocks.{i}"), text, &["attn", "cross_attn"]);
     }
     list.norm("decoder.ln", text);
     list.0
@@ -140,14 +132,9 @@ pub(crate) mod tests {
     #[test]
     fn base_has_97_encoder_tensors_and_72_593_920_parameters() {
         let tensors = tensors(&BASE);
-        let encoder = tensors
-            .iter()
-            .filter(|(name, _)| name.starts_with("encoder."));
+        let encoder = tensors.iter().filter(|(name, _)| name.starts_with("encoder."));
         assert_eq!(encoder.count(), 97);
-        let parameters: usize = tensors
-            .iter()
-            .map(|(_, shape)| shape.iter().product::<usize>())
-            .sum();
+        let parameters: usize = tensors.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
         assert_eq!(parameters, 72_593_920);
     }
 
@@ -156,27 +143,9 @@ pub(crate) mod tests {
         check_dims(&BASE).unwrap();
         for (dims, expected) in [
             (Dims { n_mels: 0, ..BASE }, "n_mels is 0"),
-            (
-                Dims {
-                    n_vocab: 50257,
-                    ..BASE
-                },
-                "n_vocab is 50257",
-            ),
-            (
-                Dims {
-                    n_audio_head: 7,
-                    ..BASE
-                },
-                "7 heads do not divide",
-            ),
-            (
-                Dims {
-                    n_text_layer: usize::MAX,
-                    ..BASE
-                },
-                "n_text_layer is",
-            ),
+            (Dims { n_vocab: 50257, ..BASE }, "n_vocab is 50257"),
+            (Dims { n_audio_head: 7, ..BASE }, "7 heads do not divide"),
+            (Dims { n_text_layer: usize::MAX, ..BASE }, "n_text_layer is"),
         ] {
             let defect = check_dims(&dims).unwrap_err().to_string();
             assert!(defect.contains(expected), "{defect}");

@@ -32,10 +32,7 @@ impl Mapping {
         // SAFETY: the map is read-only and private to this process. Model files are replaced by rename, never
         // rewritten in place, so the mapped bytes do not change; a user who truncates one gets a bus error.
         let map = unsafe { Mmap::map(&file) }.map_err(ModelError::read(path))?;
-        Ok(Self {
-            map,
-            path: path.to_owned(),
-        })
+        Ok(Self { map, path: path.to_owned() })
     }
 
     /// Where the file is.

@@ -30,16 +30,8 @@ impl<'a> Tensor<'a> {
     pub fn to_f32(&self) -> Option<Vec<f32>> {
         match self.dtype {
             Dtype::F32 => Some(words(self.bytes).map(f32::from_le_bytes).collect()),
-            Dtype::F16 => Some(
-                words(self.bytes)
-                    .map(|b| f16::from_le_bytes(b).to_f32())
-                    .collect(),
-            ),
-            Dtype::BF16 => Some(
-                words(self.bytes)
-                    .map(|b| bf16::from_le_bytes(b).to_f32())
-                    .collect(),
-            ),
+            Dtype::F16 => Some(words(self.bytes).map(|b| f16::from_le_bytes(b).to_f32()).collect()),
+            Dtype::BF16 => Some(words(self.bytes).map(|b| bf16::from_le_bytes(b).to_f32()).collect()),
             _ => None,
         }
     }

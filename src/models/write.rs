@@ -54,12 +54,7 @@ pub(crate) fn write(
     for Placed { entry, range } in &entries {
         let bytes = (entry.bytes)()?;
         if bytes.len() != range.len() {
-            let reason = format!(
-                "tensor {} has {} bytes instead of {}",
-                entry.name,
-                bytes.len(),
-                range.len()
-            );
+            let reason = format!("tensor {} has {} bytes instead of {}", entry.name, bytes.len(), range.len());
             return Err(Defect::new(reason).of(path));
         }
         checksum.update(&bytes);
@@ -89,13 +84,7 @@ struct Placed<'a> {
 fn placed(mut entries: Vec<Entry<'_>>) -> Result<(Vec<Placed<'_>>, usize), Defect> {
     let odd_size = |e: &Entry<'_>| byte_size(e.dtype, &e.shape).is_ok_and(|n| n % ALIGNMENT != 0);
     // Among the odd ones the wide types come first: each then begins at a multiple of its own width.
-    entries.sort_by_key(|e| {
-        if odd_size(e) {
-            (1, usize::MAX - e.dtype.bitsize())
-        } else {
-            (0, 0)
-        }
-    });
+    entries.sort_by_key(|e| if odd_size(e) { (1, usize::MAX - e.dtype.bitsize()) } else { (0, 0) });
     let mut end = 0usize;
     let mut placed = Vec::with_capacity(entries.len());
     for entry in entries {
@@ -103,10 +92,7 @@ fn placed(mut entries: Vec<Entry<'_>>) -> Result<(Vec<Placed<'_>>, usize), Defec
         end = start
             .checked_add(byte_size(entry.dtype, &entry.shape)?)
             .ok_or_else(|| Defect::new("the tensors are too large"))?;
-        placed.push(Placed {
-            entry,
-            range: start..end,
-        });
+        placed.push(Placed { entry, range: start..end });
     }
     Ok((placed, end))
 }
@@ -121,10 +107,7 @@ fn header(metadata: &BTreeMap<String, String>, entries: &[Placed<'_>]) -> Vec<u8
     }
     let mut json = Value::Object(object).to_string().into_bytes();
     let length_field = size_of::<u64>();
-    json.resize(
-        (json.len() + length_field).next_multiple_of(ALIGNMENT) - length_field,
-        b' ',
-    );
+    json.resize((json.len() + length_field).next_multiple_of(ALIGNMENT) - length_field, b' ');
     let mut header = (json.len() as u64).to_le_bytes().to_vec();
     header.append(&mut json);
     header
@@ -137,12 +120,7 @@ mod tests {
 
     fn entry(name: &str, dtype: Dtype, n: usize, byte: u8) -> Entry<'static> {
         let size = byte_size(dtype, &[n]).unwrap();
-        Entry {
-            name: name.to_owned(),
-            dtype,
-            shape: vec![n],
-            bytes: Box::new(move || Ok(vec![byte; size].into())),
-        }
+        Entry { name: name.to_owned(), dtype, shape: vec![n], bytes: Box::new(move || Ok(vec![byte; size].into())) }
     }
 
     #[test]
@@ -162,9 +140,7 @@ mod tests {
         let header = Header::parse(&file).unwrap();
         assert_eq!(header.metadata["k"], "\"v\"");
         assert_eq!(header.data_start % 64, 0);
-        for (name, alignment, byte) in
-            [("a", 64, 4), ("b", 64, 3), ("words", 4, 2), ("bytes", 1, 1)]
-        {
+        for (name, alignment, byte) in [("a", 64, 4), ("b", 64, 3), ("words", 4, 2), ("bytes", 1, 1)] {
             let (start, end) = header.tensors[name].data_offsets;
             assert_eq!(start % alignment, 0, "{name}");
             let data = &file[header.data_start..][start..end];
@@ -179,18 +155,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut wrong = entry("a.weight", Dtype::F32, 2, 0);
         wrong.bytes = Box::new(|| Ok(vec![0; 7].into()));
-        let error = write(
-            &dir.path().join("x"),
-            BTreeMap::new(),
-            vec![wrong],
-            &mut |_| (),
-        )
-        .unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("tensor a.weight has 7 bytes instead of 8"),
-            "{error}"
-        );
+        let error = write(&dir.path().join("x"), BTreeMap::new(), vec![wrong], &mut |_| ()).unwrap_err();
+        assert!(error.to_string().contains("tensor a.weight has 7 bytes instead of 8"), "{error}");
     }
 }

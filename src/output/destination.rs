@@ -32,11 +32,7 @@ impl Destination {
     /// # Errors
     /// When two inputs would be written to one file, when standard output would have to take what it cannot, or
     /// when the directory cannot be made or written to.
-    pub fn new(
-        inputs: &[PathBuf],
-        formats: &[Format],
-        directory: Option<&Path>,
-    ) -> Result<Self, OutputError> {
+    pub fn new(inputs: &[PathBuf], formats: &[Format], directory: Option<&Path>) -> Result<Self, OutputError> {
         let mut formats = formats.to_vec();
         formats.sort_unstable();
         formats.dedup();
@@ -47,10 +43,7 @@ impl Destination {
             }
             None => fits_standard_output(inputs, &formats)?,
         }
-        Ok(Self {
-            formats,
-            directory: directory.map(Path::to_owned),
-        })
+        Ok(Self { formats, directory: directory.map(Path::to_owned) })
     }
 
     /// Whether the transcripts go to standard output.
@@ -74,10 +67,7 @@ impl Destination {
                 Some(directory) => Sink::file(directory, target(directory, input, format))?,
                 None => Sink::StandardOutput,
             };
-            let mut part = Part {
-                writer: format.writer(),
-                sink,
-            };
+            let mut part = Part { writer: format.writer(), sink };
             let text = part.writer.begin(header);
             part.sink.append(&text)?;
             parts.push(part);
@@ -126,10 +116,7 @@ impl Output {
 
 enum Sink {
     StandardOutput,
-    File {
-        temporary: NamedTempFile,
-        target: PathBuf,
-    },
+    File { temporary: NamedTempFile, target: PathBuf },
 }
 
 impl Sink {
@@ -141,10 +128,7 @@ impl Sink {
             .tempfile_in(directory);
         match temporary {
             Ok(temporary) => Ok(Self::File { temporary, target }),
-            Err(source) => Err(OutputError::Directory {
-                path: directory.to_owned(),
-                source,
-            }),
+            Err(source) => Err(OutputError::Directory { path: directory.to_owned(), source }),
         }
     }
 
@@ -153,10 +137,7 @@ impl Sink {
             Self::StandardOutput => print(text),
             Self::File { temporary, target } => {
                 let written = temporary.write_all(text.as_bytes());
-                written.map_err(|source| OutputError::Write {
-                    path: target.clone(),
-                    source,
-                })
+                written.map_err(|source| OutputError::Write { path: target.clone(), source })
             }
         }
     }
@@ -166,10 +147,7 @@ impl Sink {
             Self::StandardOutput => Ok(None),
             Self::File { temporary, target } => match temporary.persist(&target) {
                 Ok(_) => Ok(Some(target)),
-                Err(error) => Err(OutputError::Write {
-                    path: target,
-                    source: error.error,
-                }),
+                Err(error) => Err(OutputError::Write { path: target, source: error.error }),
             },
         }
     }
@@ -181,47 +159,29 @@ impl Sink {
 /// [`OutputError::Closed`] when the reader has gone, [`OutputError::Write`] on any other failure.
 pub fn print(text: &str) -> Result<(), OutputError> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|source| match source.kind() {
-            io::ErrorKind::BrokenPipe => OutputError::Closed,
-            _ => OutputError::Write {
-                path: PathBuf::from("standard output"),
-                source,
-            },
-        })
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|source| match source.kind() {
+        io::ErrorKind::BrokenPipe => OutputError::Closed,
+        _ => OutputError::Write { path: PathBuf::from("standard output"), source },
+    })
 }
 
 fn fits_standard_output(inputs: &[PathBuf], formats: &[Format]) -> Result<(), OutputError> {
     match formats {
         [format] if inputs.len() > 1 && !format.can_follow_another() => {
-            Err(OutputError::SeveralInputs {
-                extension: format.extension(),
-                count: inputs.len(),
-            })
+            Err(OutputError::SeveralInputs { extension: format.extension(), count: inputs.len() })
         }
         [] | [_] => Ok(()),
-        _ => Err(OutputError::SeveralFormats {
-            count: formats.len(),
-        }),
+        _ => Err(OutputError::SeveralFormats { count: formats.len() }),
     }
 }
 
-fn each_has_its_own_file(
-    inputs: &[PathBuf],
-    formats: &[Format],
-    directory: &Path,
-) -> Result<(), OutputError> {
+fn each_has_its_own_file(inputs: &[PathBuf], formats: &[Format], directory: &Path) -> Result<(), OutputError> {
     let mut seen: HashMap<PathBuf, &PathBuf> = HashMap::new();
     for input in inputs {
         for &format in formats {
             let target = target(directory, input, format);
             if let Some(first) = seen.insert(target.clone(), input) {
-                return Err(OutputError::SameTarget {
-                    first: first.clone(),
-                    second: input.clone(),
-                    target,
-                });
+                return Err(OutputError::SameTarget { first: first.clone(), second: input.clone(), target });
             }
         }
     }
@@ -230,10 +190,7 @@ fn each_has_its_own_file(
 
 /// Makes the directory, and finds out now whether a file can be made in it: not after an hour of transcription.
 fn make_writable(directory: &Path) -> Result<(), OutputError> {
-    let failed = |source| OutputError::Directory {
-        path: directory.to_owned(),
-        source,
-    };
+    let failed = |source| OutputError::Directory { path: directory.to_owned(), source };
     std::fs::create_dir_all(directory).map_err(failed)?;
     tempfile::tempfile_in(directory).map_err(failed)?;
     Ok(())

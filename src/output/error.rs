@@ -14,7 +14,7 @@ pub enum OutputError {
     #[error("standard output was closed by its reader")]
     Closed,
     /// A file or standard output refused what was to be written.
-    #[error("{}: cannot write the transcript: {source}; {}", path.display(), remedy(source))]
+    #[error("{}: cannot write: {source}; {}", path.display(), remedy(source))]
     Write {
         /// The file, or `standard output`.
         path: PathBuf,
@@ -43,9 +43,7 @@ pub enum OutputError {
         target: PathBuf,
     },
     /// Several formats, but only one standard output.
-    #[error(
-        "--format: {count} formats cannot share standard output; name one, or add --output-dir DIR"
-    )]
+    #[error("--format: {count} formats cannot share standard output; name one, or add --output-dir DIR")]
     SeveralFormats {
         /// How many formats were asked for.
         count: usize,
@@ -68,9 +66,7 @@ impl OutputError {
         match self {
             Self::Closed => exit::SUCCESS,
             Self::Write { .. } | Self::Directory { .. } => exit::OUTPUT,
-            Self::SameTarget { .. } | Self::SeveralFormats { .. } | Self::SeveralInputs { .. } => {
-                exit::USAGE
-            }
+            Self::SameTarget { .. } | Self::SeveralFormats { .. } | Self::SeveralInputs { .. } => exit::USAGE,
         }
     }
 }
@@ -78,21 +74,11 @@ impl OutputError {
 /// What to do about a refusal of the file system.
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
-        ErrorKind::PermissionDenied => {
-            "choose a directory of yours with --output-dir, or change its permissions"
-        }
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            "free some space or choose another --output-dir"
-        }
-        ErrorKind::ReadOnlyFilesystem => {
-            "choose an --output-dir on a file system that can be written"
-        }
-        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
-            "a file is in the way: choose another --output-dir"
-        }
-        ErrorKind::IsADirectory => {
-            "a directory is in the way: remove it or choose another --output-dir"
-        }
+        ErrorKind::PermissionDenied => "choose a directory of yours with --output-dir, or change its permissions",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space or choose another --output-dir",
+        ErrorKind::ReadOnlyFilesystem => "choose an --output-dir on a file system that can be written",
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "a file is in the way: choose another --output-dir",
+        ErrorKind::IsADirectory => "a directory is in the way: remove it or choose another --output-dir",
         ErrorKind::InvalidFilename => "the name is too long or not allowed there: rename the input",
         _ => "check the file system, or choose another --output-dir",
     }

@@ -37,21 +37,14 @@ impl Progress {
         // A template that does not parse costs the looks, not the transcript.
         let style = ProgressStyle::with_template(template)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
-            .with_key("position", |state: &ProgressState, out: &mut dyn Write| {
-                put(out, &clock(state.pos()))
-            })
+            .with_key("position", |state: &ProgressState, out: &mut dyn Write| put(out, &clock(state.pos())))
             .with_key("duration", |state: &ProgressState, out: &mut dyn Write| {
                 put(out, &clock(state.len().unwrap_or_default()));
             })
             .with_key("speed", |state: &ProgressState, out: &mut dyn Write| {
-                put(
-                    out,
-                    &format!("{:.1}× realtime", speed(state.pos(), state.elapsed())),
-                );
+                put(out, &format!("{:.1}× realtime", speed(state.pos(), state.elapsed())));
             })
-            .with_key("left", |state: &ProgressState, out: &mut dyn Write| {
-                put(out, &left(state))
-            });
+            .with_key("left", |state: &ProgressState, out: &mut dyn Write| put(out, &left(state)));
         let bar = ProgressBar::with_draw_target(length, target).with_style(style);
         bar.tick();
         Self { bar }
@@ -60,11 +53,7 @@ impl Progress {
     /// Tells that everything before `position_s` (seconds of audio) has been transcribed.
     pub fn advance_to(&self, position_s: f64) {
         let position = audio_ms(position_s);
-        self.bar.set_position(
-            self.bar
-                .length()
-                .map_or(position, |length| position.min(length)),
-        );
+        self.bar.set_position(self.bar.length().map_or(position, |length| position.min(length)));
     }
 
     /// Takes the line off the terminal while `f` writes to it.
@@ -85,11 +74,7 @@ pub fn closing_line(audio_s: f64, elapsed: Duration) -> String {
     if audio_s <= 0.0 || elapsed_s <= 0.0 {
         return spent;
     }
-    format!(
-        "{spent}: real-time factor {:.3} ({:.0}× realtime)",
-        elapsed_s / audio_s,
-        audio_s / elapsed_s
-    )
+    format!("{spent}: real-time factor {:.3} ({:.0}× realtime)", elapsed_s / audio_s, audio_s / elapsed_s)
 }
 
 fn audio_ms(seconds: f64) -> u64 {
@@ -145,10 +130,7 @@ mod tests {
         progress.bar.tick();
         let line = terminal.contents();
         assert!(line.starts_with("1:02 / 1:02:05 "), "{line}");
-        assert!(
-            line.contains("× realtime, ") && line.ends_with(" left"),
-            "{line}"
-        );
+        assert!(line.contains("× realtime, ") && line.ends_with(" left"), "{line}");
     }
 
     #[test]
@@ -156,11 +138,7 @@ mod tests {
         let (progress, terminal) = on_a_terminal(None);
         progress.advance_to(7.9);
         progress.bar.tick();
-        assert!(
-            terminal.contents().starts_with("0:07 "),
-            "{}",
-            terminal.contents()
-        );
+        assert!(terminal.contents().starts_with("0:07 "), "{}", terminal.contents());
     }
 
     #[test]
@@ -168,11 +146,7 @@ mod tests {
         let (progress, terminal) = on_a_terminal(Some(10.0));
         progress.advance_to(12.0);
         progress.bar.tick();
-        assert!(
-            terminal.contents().starts_with("0:10 / 0:10 "),
-            "{}",
-            terminal.contents()
-        );
+        assert!(terminal.contents().starts_with("0:10 / 0:10 "), "{}", terminal.contents());
     }
 
     #[test]
@@ -189,9 +163,6 @@ mod tests {
             closing_line(11.0, Duration::from_millis(340)),
             "11.0 s of audio in 0.34 s: real-time factor 0.031 (32× realtime)"
         );
-        assert_eq!(
-            closing_line(0.0, Duration::from_millis(10)),
-            "0.0 s of audio in 0.01 s"
-        );
+        assert_eq!(closing_line(0.0, Duration::from_millis(10)), "0.0 s of audio in 0.01 s");
     }
 }

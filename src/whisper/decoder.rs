@@ -134,12 +134,7 @@ impl Decoder {
     ///
     /// # Errors
     /// Where a sequence gets too long or a token is unknown; the sequences are as before then.
-    pub fn forward(
-        &self,
-        sequences: &mut [Sequence],
-        rows: &[Row],
-        wanted: &[usize],
-    ) -> Result<Vec<f32>, DecodeError> {
+    pub fn forward(&self, sequences: &mut [Sequence], rows: &[Row], wanted: &[usize]) -> Result<Vec<f32>, DecodeError> {
         let width = self.weights.dims.n_text_state;
         let positions = self.positions(sequences, rows)?;
         let mut x = self.embed(rows, &positions)?;

@@ -35,7 +35,9 @@ pub trait Encoder: Send {
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
     /// The spectrogram has another shape than the model takes.
-    #[error("a window of {n_frames} frames × {n_mels} mel bins does not fit the model, which takes up to {max} × {want}")]
+    #[error(
+        "a window of {n_frames} frames × {n_mels} mel bins does not fit the model, which takes up to {max} × {want}"
+    )]
     Shape {
         /// Frames of the window.
         n_frames: usize,

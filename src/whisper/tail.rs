@@ -56,7 +56,8 @@ impl Tails {
             let part = |name: &str| file.f32(&format!("tail.{n}.{name}"));
             let (keys, values, bias) = (part("keys")?, part("values")?, part("bias")?);
             let per_layer = bias.len() * dims.n_audio_state;
-            let layer = |(k, v): (&[f32], &[f32])| KeysValues { keys: k.to_vec(), values: v.to_vec(), bias: bias.clone() };
+            let layer =
+                |(k, v): (&[f32], &[f32])| KeysValues { keys: k.to_vec(), values: v.to_vec(), bias: bias.clone() };
             let layers = keys.chunks(per_layer).zip(values.chunks(per_layer)).map(layer).collect();
             tails.by_length.insert(n, Arc::new(Tail { layers, states: part("states")?, bias: bias.clone() }));
         }

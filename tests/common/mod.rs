@@ -9,9 +9,7 @@ use std::sync::Arc;
 
 /// A file among the tests' data.
 pub fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/data")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
 
 /// All that a file gave.
@@ -31,12 +29,7 @@ pub fn decode_all(path: &Path) -> Decoded {
     let source = match FileSource::open(path) {
         Ok(source) => source,
         Err(error) => {
-            return Decoded {
-                samples: vec![],
-                duration: None,
-                error: Some(error),
-                warnings: vec![],
-            };
+            return Decoded { samples: vec![], duration: None, error: Some(error), warnings: vec![] };
         }
     };
     let mut stream = Mono16k::new(Box::new(source));
@@ -48,12 +41,7 @@ pub fn decode_all(path: &Path) -> Decoded {
             Err(error) => break Some(error),
         }
     };
-    Decoded {
-        samples,
-        duration: stream.duration(),
-        error,
-        warnings: stream.warnings(),
-    }
+    Decoded { samples, duration: stream.duration(), error, warnings: stream.warnings() }
 }
 
 /// The sample recording, 16 kHz mono.

@@ -42,9 +42,7 @@ impl Checkpoint {
             let tensor = self.tensors.remove(&name);
             let tensor = tensor.ok_or_else(|| Defect::new(format!("tensor {name} is missing")))?;
             // Biases of convolutions and quantised kernels come with one axis more or less in some formats.
-            let tensor = tensor
-                .reshaped(&shape)
-                .map_err(|e| Defect::new(format!("tensor {name}: {e}")))?;
+            let tensor = tensor.reshaped(&shape).map_err(|e| Defect::new(format!("tensor {name}: {e}")))?;
             Ok((name, tensor))
         };
         layout::tensors(&self.dims).into_iter().map(take).collect()
@@ -84,7 +82,6 @@ pub(crate) fn alignment_heads(path: &Path) -> Result<Option<Vec<[usize; 2]>>, Mo
     let Some(json) = optional_file(path)? else {
         return Ok(None);
     };
-    let config: Config =
-        serde_json::from_slice(&json).map_err(|e| Defect::new(e.to_string()).of(path))?;
+    let config: Config = serde_json::from_slice(&json).map_err(|e| Defect::new(e.to_string()).of(path))?;
     Ok(config.alignment_heads)
 }

@@ -48,8 +48,7 @@ pub struct NewTensor {
 
 /// Computes the engine's own tensors (packed int8 matrices, silent tails) from an open model that has only the plain
 /// ones. The second argument is to be called with the share done, 0 to 1.
-pub type Prepare<'a> =
-    dyn Fn(&ModelFile, &mut dyn FnMut(f32)) -> Result<Vec<NewTensor>, PrepareError> + 'a;
+pub type Prepare<'a> = dyn Fn(&ModelFile, &mut dyn FnMut(f32)) -> Result<Vec<NewTensor>, PrepareError> + 'a;
 
 /// Is told what is being done and the share of it that is done, 0 to 1.
 pub type Progress<'a> = dyn FnMut(&str, f32) + 'a;
@@ -142,44 +141,30 @@ fn write_plain(
     let dims = checkpoint.dims;
     super::layout::check_dims(&dims).map_err(|d| d.of(source))?;
     let (vocabulary, tokenizer) = vocabulary(&checkpoint).map_err(|d| d.of(source))?;
-    let heads = checkpoint
-        .alignment_heads
-        .clone()
-        .or_else(|| origin.alignment_heads.clone());
+    let heads = checkpoint.alignment_heads.clone().or_else(|| origin.alignment_heads.clone());
     let mut metadata = BTreeMap::from([
         ("format".to_owned(), FORMAT.to_owned()),
         ("version".to_owned(), VERSION.to_owned()),
         ("name".to_owned(), origin.name.clone()),
         ("dims".to_owned(), serde_json::json!(dims).to_string()),
-        (
-            "suppress_tokens".to_owned(),
-            serde_json::json!(vocabulary.suppress_tokens()).to_string(),
-        ),
+        ("suppress_tokens".to_owned(), serde_json::json!(vocabulary.suppress_tokens()).to_string()),
         ("source".to_owned(), origin.source.clone()),
         ("source_sha256".to_owned(), checkpoint.sha256()),
     ]);
     if let Some(heads) = heads {
-        metadata.insert(
-            "alignment_heads".to_owned(),
-            serde_json::json!(heads).to_string(),
-        );
+        metadata.insert("alignment_heads".to_owned(), serde_json::json!(heads).to_string());
     }
     let tensors = checkpoint.into_tensors().map_err(|d| d.of(source))?;
     let mut entries = weight_entries(source, &tensors, progress)?;
     entries.extend(vocabulary_entries(&vocabulary, tokenizer).map_err(|d| d.of(source))?);
-    write::write(target, metadata, entries, &mut |share| {
-        progress("converting", share)
-    })
+    write::write(target, metadata, entries, &mut |share| progress("converting", share))
 }
 
 /// The vocabulary and its `tokenizer.json`: the source's, else OpenAI's.
 fn vocabulary(checkpoint: &Checkpoint) -> Result<(Vocabulary, Vec<u8>), Defect> {
     let n_vocab = checkpoint.dims.n_vocab;
     match &checkpoint.tokenizer {
-        Some(json) => Ok((
-            Vocabulary::from_tokenizer_json(json, n_vocab)?,
-            json.clone(),
-        )),
+        Some(json) => Ok((Vocabulary::from_tokenizer_json(json, n_vocab)?, json.clone())),
         None => {
             let vocabulary = Vocabulary::openai(n_vocab)?;
             let json = vocabulary.to_tokenizer_json()?;
@@ -204,12 +189,7 @@ fn weight_entries<'a>(
             name: name.clone(),
             dtype,
             shape: weights.shape().to_vec(),
-            bytes: Box::new(move || {
-                weights
-                    .f32()
-                    .map(|values| Cow::from(encode(&values, dtype)))
-                    .map_err(&named)
-            }),
+            bytes: Box::new(move || weights.f32().map(|values| Cow::from(encode(&values, dtype))).map_err(&named)),
         });
     }
     Ok(entries)
@@ -218,18 +198,12 @@ fn weight_entries<'a>(
 /// Values as little-endian bytes of F16, or else of F32.
 fn encode(values: &[f32], dtype: Dtype) -> Vec<u8> {
     match dtype {
-        Dtype::F16 => values
-            .iter()
-            .flat_map(|&v| f16::from_f32(v).to_le_bytes())
-            .collect(),
+        Dtype::F16 => values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect(),
         _ => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
     }
 }
 
-fn vocabulary_entries<'a>(
-    vocabulary: &Vocabulary,
-    tokenizer: Vec<u8>,
-) -> Result<Vec<Entry<'a>>, Defect> {
+fn vocabulary_entries<'a>(vocabulary: &Vocabulary, tokenizer: Vec<u8>) -> Result<Vec<Entry<'a>>, Defect> {
     let (bytes, offsets) = vocabulary.concatenated()?;
     let entry = |name: &str, dtype: Dtype, n: usize, data: Vec<u8>| Entry {
         name: name.to_owned(),
@@ -254,12 +228,8 @@ fn add_derived(
     progress: &mut Progress<'_>,
 ) -> Result<(), ModelError> {
     let model = ModelFile::open(plain)?;
-    let derived = prepare(&model, &mut |share| progress("preparing", share)).map_err(|source| {
-        ModelError::Prepare {
-            name: name.to_owned(),
-            source,
-        }
-    })?;
+    let derived = prepare(&model, &mut |share| progress("preparing", share))
+        .map_err(|source| ModelError::Prepare { name: name.to_owned(), source })?;
     if derived.is_empty() {
         return fs::rename(plain, target).map_err(ModelError::write(target, model.size()));
     }
@@ -275,15 +245,8 @@ fn add_derived(
     }
     for tensor in &derived {
         if model.names().any(|name| name == tensor.name) {
-            let source = format!(
-                "tensor {} is derived under the name of a weight",
-                tensor.name
-            )
-            .into();
-            return Err(ModelError::Prepare {
-                name: name.to_owned(),
-                source,
-            });
+            let source = format!("tensor {} is derived under the name of a weight", tensor.name).into();
+            return Err(ModelError::Prepare { name: name.to_owned(), source });
         }
         entries.push(Entry {
             name: tensor.name.clone(),
@@ -293,7 +256,5 @@ fn add_derived(
         });
     }
     let metadata = model.header().metadata.clone();
-    write::write(target, metadata, entries, &mut |share| {
-        progress("writing", share)
-    })
+    write::write(target, metadata, entries, &mut |share| progress("writing", share))
 }

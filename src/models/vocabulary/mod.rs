@@ -68,12 +68,7 @@ impl Vocabulary {
 
     /// Ids of the text tokens by their bytes.
     fn ranks(&self) -> HashMap<&[u8], u32> {
-        self.tokens
-            .iter()
-            .take(self.n_text())
-            .map(Vec::as_slice)
-            .zip(0..)
-            .collect()
+        self.tokens.iter().take(self.n_text()).map(Vec::as_slice).zip(0..).collect()
     }
 
     /// How many text tokens there are: the id of `<|endoftext|>`.

@@ -29,30 +29,20 @@ struct Model {
 
 /// The bytes of tokens 0 to `n_vocab` − 1.
 pub(super) fn tokens(json: &[u8], n_vocab: usize) -> Result<Vec<Vec<u8>>, Defect> {
-    let file: File =
-        serde_json::from_slice(json).map_err(|e| Defect::new(format!("tokenizer.json: {e}")))?;
+    let file: File = serde_json::from_slice(json).map_err(|e| Defect::new(format!("tokenizer.json: {e}")))?;
     let mut tokens: Vec<Option<Vec<u8>>> = vec![None; n_vocab];
     let mut put = |id: usize, bytes: Vec<u8>| match tokens.get_mut(id) {
         Some(slot) => {
             *slot = Some(bytes);
             Ok(())
         }
-        None => Err(Defect::new(format!(
-            "tokenizer.json has token {id}, but the model has {n_vocab} tokens"
-        ))),
+        None => Err(Defect::new(format!("tokenizer.json has token {id}, but the model has {n_vocab} tokens"))),
     };
     let special = |text: &str| text.starts_with("<|") && text.ends_with("|>");
     for (text, id) in &file.model.vocab {
-        let bytes = if special(text) {
-            Some(text.clone().into_bytes())
-        } else {
-            from_letters(text)
-        };
-        let bytes = bytes.ok_or_else(|| {
-            Defect::new(format!(
-                "tokenizer.json: token {id}, {text:?}, is not byte-level"
-            ))
-        })?;
+        let bytes = if special(text) { Some(text.clone().into_bytes()) } else { from_letters(text) };
+        let bytes =
+            bytes.ok_or_else(|| Defect::new(format!("tokenizer.json: token {id}, {text:?}, is not byte-level")))?;
         put(*id, bytes)?;
     }
     for Added { id, content } in file.added_tokens {
@@ -65,23 +55,13 @@ pub(super) fn tokens(json: &[u8], n_vocab: usize) -> Result<Vec<Vec<u8>>, Defect
         }
     }
     let missing = |id: usize| Defect::new(format!("tokenizer.json lacks token {id} of {n_vocab}"));
-    tokens
-        .into_iter()
-        .enumerate()
-        .map(|(id, token)| token.ok_or_else(|| missing(id)))
-        .collect()
+    tokens.into_iter().enumerate().map(|(id, token)| token.ok_or_else(|| missing(id))).collect()
 }
 
 /// Writes a tokenizer that encodes and decodes as the published ones do.
 pub(super) fn write(vocabulary: &Vocabulary) -> Result<Vec<u8>, Defect> {
-    let (text, specials) = vocabulary
-        .tokens
-        .split_at(vocabulary.n_text().min(vocabulary.tokens.len()));
-    let vocab: BTreeMap<String, usize> = text
-        .iter()
-        .enumerate()
-        .map(|(id, token)| (to_letters(token), id))
-        .collect();
+    let (text, specials) = vocabulary.tokens.split_at(vocabulary.n_text().min(vocabulary.tokens.len()));
+    let vocab: BTreeMap<String, usize> = text.iter().enumerate().map(|(id, token)| (to_letters(token), id)).collect();
     let added: Vec<_> = (text.len()..)
         .zip(specials)
         .map(|(id, token)| {
@@ -119,21 +99,12 @@ pub(super) fn write(vocabulary: &Vocabulary) -> Result<Vec<u8>, Defect> {
 /// The two tokens that each longer one is joined from, in the order of the ranks.
 fn merges(vocabulary: &Vocabulary) -> Result<Vec<String>, Defect> {
     let ranks = vocabulary.ranks();
-    let text = vocabulary
-        .tokens
-        .iter()
-        .zip(0u32..)
-        .take(vocabulary.n_text());
+    let text = vocabulary.tokens.iter().zip(0u32..).take(vocabulary.n_text());
     text.filter(|(token, _)| token.len() > 1)
-        .map(
-            |(token, rank)| match bpe::split(token, &ranks, rank).as_slice() {
-                [left, right] => Ok(format!("{} {}", to_letters(left), to_letters(right))),
-                parts => Err(Defect::new(format!(
-                    "token {rank} consists of {} parts instead of 2",
-                    parts.len()
-                ))),
-            },
-        )
+        .map(|(token, rank)| match bpe::split(token, &ranks, rank).as_slice() {
+            [left, right] => Ok(format!("{} {}", to_letters(left), to_letters(right))),
+            parts => Err(Defect::new(format!("token {rank} consists of {} parts instead of 2", parts.len()))),
+        })
         .collect()
 }
 
@@ -177,10 +148,7 @@ mod tests {
         for n_vocab in [51864, 51865, 51866] {
             let vocabulary = Vocabulary::openai(n_vocab).unwrap();
             let json = vocabulary.to_tokenizer_json().unwrap();
-            assert_eq!(
-                Vocabulary::from_tokenizer_json(&json, n_vocab).unwrap(),
-                vocabulary
-            );
+            assert_eq!(Vocabulary::from_tokenizer_json(&json, n_vocab).unwrap(), vocabulary);
         }
     }
 
@@ -193,9 +161,7 @@ mod tests {
             (r#"{"a":0}"#, "lacks token 1 of 51865"),
             ("[]", "tokenizer.json: "),
         ] {
-            let defect = tokens(json(vocab).as_bytes(), 51865)
-                .unwrap_err()
-                .to_string();
+            let defect = tokens(json(vocab).as_bytes(), 51865).unwrap_err().to_string();
             assert!(defect.contains(expected), "{defect}");
         }
     }

@@ -21,9 +21,7 @@ pub enum DecodingError<E> {
     )]
     NotFinite,
     /// The decoder and the tokenizer are of different models.
-    #[error(
-        "the decoder gave {given} logits where the vocabulary needs {wanted}: fetch or import the model again"
-    )]
+    #[error("the decoder gave {given} logits where the vocabulary needs {wanted}: fetch or import the model again")]
     LogitsLength {
         /// Values received.
         given: usize,

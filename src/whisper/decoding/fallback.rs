@@ -34,28 +34,17 @@ impl Default for FallbackOptions {
 impl FallbackOptions {
     /// Whether `result` should be decoded again at the next temperature.
     pub fn needs_fallback(&self, result: &DecodingResult) -> bool {
-        let repetitive = self
-            .compression_ratio_threshold
-            .is_some_and(|most| result.compression_ratio > most);
-        let unlikely = self
-            .logprob_threshold
-            .is_some_and(|least| result.avg_logprob < least);
-        let no_speech = self
-            .no_speech_threshold
-            .is_some_and(|most| result.no_speech_prob > most);
+        let repetitive = self.compression_ratio_threshold.is_some_and(|most| result.compression_ratio > most);
+        let unlikely = self.logprob_threshold.is_some_and(|least| result.avg_logprob < least);
+        let no_speech = self.no_speech_threshold.is_some_and(|most| result.no_speech_prob > most);
         (repetitive || unlikely) && !(no_speech && unlikely)
     }
 
     /// Whether the window of `result` is silent, so that its text is to be dropped. Text of a mean log-probability
     /// above the threshold is kept whatever the probability of `<|nospeech|>`.
     pub fn is_silence(&self, result: &DecodingResult) -> bool {
-        let no_speech = self
-            .no_speech_threshold
-            .is_some_and(|most| result.no_speech_prob > most);
-        no_speech
-            && !self
-                .logprob_threshold
-                .is_some_and(|least| result.avg_logprob > least)
+        let no_speech = self.no_speech_threshold.is_some_and(|most| result.no_speech_prob > most);
+        no_speech && !self.logprob_threshold.is_some_and(|least| result.avg_logprob > least)
     }
 }
 
@@ -71,39 +60,22 @@ pub fn decode_with_fallback<I: Inference>(
     fallback: &FallbackOptions,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<DecodingResult, DecodingError<I::Error>> {
-    let (&first, others) = fallback
-        .temperatures
-        .split_first()
-        .unwrap_or((&options.temperature, &[]));
-    let mut result = decode_window(
-        inference,
-        tokenizer,
-        &at_temperature(options, first),
-        cancelled,
-    )?;
+    let (&first, others) = fallback.temperatures.split_first().unwrap_or((&options.temperature, &[]));
+    let mut result = decode_window(inference, tokenizer, &at_temperature(options, first), cancelled)?;
     for &temperature in others {
         if !fallback.needs_fallback(&result) {
             break;
         }
-        let options = DecodingOptions {
-            language: Some(result.language),
-            ..at_temperature(options, temperature)
-        };
+        let options = DecodingOptions { language: Some(result.language), ..at_temperature(options, temperature) };
         let again = decode_window(inference, tokenizer, &options, cancelled)?;
-        result = DecodingResult {
-            language_probs: result.language_probs,
-            ..again
-        };
+        result = DecodingResult { language_probs: result.language_probs, ..again };
     }
     Ok(result)
 }
 
 /// The options that apply at a temperature.
 fn at_temperature(options: &DecodingOptions, temperature: f32) -> DecodingOptions {
-    let mut options = DecodingOptions {
-        temperature,
-        ..options.clone()
-    };
+    let mut options = DecodingOptions { temperature, ..options.clone() };
     if temperature > 0.0 {
         options.beam_size = None;
         options.patience = None;

@@ -20,13 +20,8 @@ impl LogitFilters {
         } else {
             Vec::new()
         };
-        let timestamps =
-            (!options.without_timestamps).then(|| TimestampRules::new(special, options));
-        Self {
-            blank,
-            suppressed: suppressed(tokenizer, options),
-            timestamps,
-        }
+        let timestamps = (!options.without_timestamps).then(|| TimestampRules::new(special, options));
+        Self { blank, suppressed: suppressed(tokenizer, options), timestamps }
     }
 
     /// Filters one row in place. `sampled` are the tokens after the initial ones.
@@ -56,13 +51,7 @@ fn suppressed(tokenizer: &Tokenizer, options: &DecodingOptions) -> Vec<u32> {
     if options.suppress_tokens.non_speech {
         tokens.extend_from_slice(tokenizer.non_speech_tokens());
     }
-    tokens.extend([
-        special.transcribe,
-        special.translate,
-        special.sot,
-        special.sot_prev,
-        special.sot_lm,
-    ]);
+    tokens.extend([special.transcribe, special.translate, special.sot, special.sot_prev, special.sot_lm]);
     tokens.push(special.no_speech);
     tokens
 }
@@ -128,16 +117,8 @@ impl TimestampRules {
 
     /// Timestamps never go back, and no segment is empty: that could go on for ever.
     fn ascend(&self, row: &mut [f32], sampled: &[u32]) {
-        if let Some(&last) = sampled
-            .iter()
-            .rev()
-            .find(|&&token| self.is_timestamp(token))
-        {
-            let next = if self.ends_segment(sampled) {
-                last
-            } else {
-                last.saturating_add(1)
-            };
+        if let Some(&last) = sampled.iter().rev().find(|&&token| self.is_timestamp(token)) {
+            let next = if self.ends_segment(sampled) { last } else { last.saturating_add(1) };
             mask(row, self.begin..next);
         }
     }
@@ -180,52 +161,28 @@ mod tests {
             row[token as usize] = 10.0;
         }
         LogitFilters::new(&tokenizer, options).apply(&mut row, sampled);
-        (0..)
-            .zip(row)
-            .filter(|&(_, logit)| logit != FORBIDDEN)
-            .map(|(token, _)| token)
-            .collect()
+        (0..).zip(row).filter(|&(_, logit)| logit != FORBIDDEN).map(|(token, _)| token).collect()
     }
 
     #[test]
     fn blanks_are_forbidden_at_the_start_only() {
-        let options = DecodingOptions {
-            without_timestamps: true,
-            ..DecodingOptions::default()
-        };
+        let options = DecodingOptions { without_timestamps: true, ..DecodingOptions::default() };
         let special = tokenizer().special().clone();
         let start = allowed(&options, &[], &[]);
         assert!(!start.contains(&1) && !start.contains(&special.eot) && start.contains(&0));
         let later = allowed(&options, &[0], &[]);
         assert!(later.contains(&1) && later.contains(&special.eot));
-        let lax = DecodingOptions {
-            suppress_blank: false,
-            ..options
-        };
+        let lax = DecodingOptions { suppress_blank: false, ..options };
         assert!(allowed(&lax, &[], &[]).contains(&1));
     }
 
     #[test]
     fn special_tokens_and_listed_tokens_are_never_sampled() {
-        let suppress_tokens = SuppressTokens {
-            non_speech: false,
-            tokens: vec![2, 9999],
-        };
-        let options = DecodingOptions {
-            without_timestamps: true,
-            suppress_tokens,
-            ..DecodingOptions::default()
-        };
+        let suppress_tokens = SuppressTokens { non_speech: false, tokens: vec![2, 9999] };
+        let options = DecodingOptions { without_timestamps: true, suppress_tokens, ..DecodingOptions::default() };
         let special = tokenizer().special().clone();
         let left = allowed(&options, &[0], &[]);
-        for token in [
-            2,
-            special.sot,
-            special.sot_prev,
-            special.sot_lm,
-            special.no_speech,
-            special.translate,
-        ] {
+        for token in [2, special.sot, special.sot_prev, special.sot_lm, special.no_speech, special.translate] {
             assert!(!left.contains(&token), "{token}");
         }
         assert!(left.contains(&0));
@@ -234,24 +191,12 @@ mod tests {
     #[test]
     fn a_transcript_begins_with_an_early_timestamp() {
         let t = tokenizer().special().timestamp_begin;
-        let options = DecodingOptions {
-            max_initial_timestamp: Some(0.04),
-            ..DecodingOptions::default()
-        };
+        let options = DecodingOptions { max_initial_timestamp: Some(0.04), ..DecodingOptions::default() };
         assert_eq!(allowed(&options, &[], &[0]), [t, t + 1, t + 2]);
-        let capped = DecodingOptions {
-            max_timestamp: Some(0.02),
-            ..options
-        };
+        let capped = DecodingOptions { max_timestamp: Some(0.02), ..options };
         assert_eq!(allowed(&capped, &[], &[0]), [t, t + 1]);
-        let free = DecodingOptions {
-            max_initial_timestamp: None,
-            ..DecodingOptions::default()
-        };
-        assert_eq!(
-            allowed(&free, &[], &[0]),
-            [t, t + 1, t + 2, t + 3, t + 4, t + 5]
-        );
+        let free = DecodingOptions { max_initial_timestamp: None, ..DecodingOptions::default() };
+        assert_eq!(allowed(&free, &[], &[0]), [t, t + 1, t + 2, t + 3, t + 4, t + 5]);
     }
 
     #[test]
@@ -259,24 +204,12 @@ mod tests {
         let special = tokenizer().special().clone();
         let (eot, t) = (special.eot, special.timestamp_begin);
         let options = DecodingOptions::default();
-        let timestamps = |tokens: Vec<u32>| {
-            tokens
-                .into_iter()
-                .filter(|&token| token >= t)
-                .collect::<Vec<_>>()
-        };
+        let timestamps = |tokens: Vec<u32>| tokens.into_iter().filter(|&token| token >= t).collect::<Vec<_>>();
         // After the first timestamp: text. It may end at once, as OpenAI's may.
         let after_start = allowed(&options, &[t + 1], &[0]);
-        assert!(
-            timestamps(after_start.clone()).is_empty()
-                && after_start.contains(&0)
-                && after_start.contains(&eot)
-        );
+        assert!(timestamps(after_start.clone()).is_empty() && after_start.contains(&0) && after_start.contains(&eot));
         // Within text: text, or a later timestamp.
-        assert_eq!(
-            timestamps(allowed(&options, &[t + 1, 0], &[0])),
-            [t + 2, t + 3, t + 4, t + 5]
-        );
+        assert_eq!(timestamps(allowed(&options, &[t + 1, 0], &[0])), [t + 2, t + 3, t + 4, t + 5]);
         // After a segment: no text; the next begins where it ended or later.
         let after_end = allowed(&options, &[t + 1, 0, t + 3], &[eot]);
         assert!(after_end.iter().all(|&token| token >= eot) && after_end.contains(&eot));
@@ -284,10 +217,7 @@ mod tests {
         // After the next begins: text.
         assert!(timestamps(allowed(&options, &[t + 1, 0, t + 3, t + 3], &[0])).is_empty());
         // Later timestamps of the segment must exceed its start.
-        assert_eq!(
-            timestamps(allowed(&options, &[t, 0, t + 3, t + 3, 0], &[0])),
-            [t + 4, t + 5]
-        );
+        assert_eq!(timestamps(allowed(&options, &[t, 0, t + 3, t + 3, 0], &[0])), [t + 4, t + 5]);
     }
 
     #[test]
@@ -295,16 +225,10 @@ mod tests {
         let t = tokenizer().special().timestamp_begin;
         let options = DecodingOptions::default();
         // Five timestamps of logit 0 weigh ln 5 = 1.6 together.
-        assert_eq!(
-            allowed(&options, &[t, 0], &[]),
-            [t + 1, t + 2, t + 3, t + 4, t + 5]
-        );
+        assert_eq!(allowed(&options, &[t, 0], &[]), [t + 1, t + 2, t + 3, t + 4, t + 5]);
         assert!(allowed(&options, &[t, 0], &[0]).contains(&0));
         // Those after the end of the window do not count.
-        let short = DecodingOptions {
-            max_timestamp: Some(0.02),
-            ..options
-        };
+        let short = DecodingOptions { max_timestamp: Some(0.02), ..options };
         assert!(allowed(&short, &[t, 0], &[]).contains(&0));
     }
 }

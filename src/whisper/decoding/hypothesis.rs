@@ -16,18 +16,12 @@ impl Hypothesis {
         let mut tokens = Vec::with_capacity(self.tokens.len() + 1);
         tokens.extend_from_slice(&self.tokens);
         tokens.push(token);
-        Self {
-            tokens,
-            sum_logprob,
-        }
+        Self { tokens, sum_logprob }
     }
 
     /// The same tokens, ended.
     pub(super) fn ended(&self, sum_logprob: f64) -> Self {
-        Self {
-            tokens: self.tokens.clone(),
-            sum_logprob,
-        }
+        Self { tokens: self.tokens.clone(), sum_logprob }
     }
 
     /// Mean log-probability of a token, the end counted (`avg_logprob` in openai-whisper's `decoding.py`).
@@ -50,12 +44,7 @@ pub(super) struct Continuations {
 pub(super) trait TokenDecoder {
     /// Continues the `live` hypotheses by filtered logits `[live.len(), n_vocab]`. The first call has a single, empty
     /// hypothesis.
-    fn update(
-        &mut self,
-        live: &[Hypothesis],
-        logits: &[f32],
-        n_vocab: usize,
-    ) -> Result<Continuations, NotFinite>;
+    fn update(&mut self, live: &[Hypothesis], logits: &[f32], n_vocab: usize) -> Result<Continuations, NotFinite>;
 
     /// The candidates, given those that were still live at the end.
     fn finalize(self: Box<Self>, live: Vec<Hypothesis>) -> Vec<Hypothesis>;
@@ -73,11 +62,7 @@ pub(super) fn most_likely(candidates: Vec<Hypothesis>, length_penalty: Option<f3
         candidate.sum_logprob / penalty
     };
     let better = |best: Hypothesis, next: Hypothesis| {
-        if score(&next) > score(&best) {
-            next
-        } else {
-            best
-        }
+        if score(&next) > score(&best) { next } else { best }
     };
     candidates.into_iter().reduce(better).unwrap_or_default()
 }
@@ -87,19 +72,12 @@ mod tests {
     use super::*;
 
     fn hypothesis(length: u32, sum_logprob: f64) -> Hypothesis {
-        Hypothesis {
-            tokens: (0..length).collect(),
-            sum_logprob,
-        }
+        Hypothesis { tokens: (0..length).collect(), sum_logprob }
     }
 
     #[test]
     fn the_penalty_decides_between_short_and_long() {
-        let rank = |penalty| {
-            most_likely(vec![hypothesis(1, -2.0), hypothesis(4, -3.0)], penalty)
-                .tokens
-                .len()
-        };
+        let rank = |penalty| most_likely(vec![hypothesis(1, -2.0), hypothesis(4, -3.0)], penalty).tokens.len();
         assert_eq!(rank(None), 4, "per token -2 against -0.75");
         assert_eq!(rank(Some(0.0)), 1, "no penalty: -2 against -3");
         assert_eq!(rank(Some(1.0)), 1, "(5 + n) / 6: -2 against -2");

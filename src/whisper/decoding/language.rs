@@ -27,17 +27,10 @@ pub fn detect_language<I: Inference>(
         .collect();
     if candidates.is_empty() {
         let unknown = allowlist.first().filter(|_| special.is_multilingual);
-        return Err(unknown
-            .map_or(OptionsError::Detect, |&language| {
-                OptionsError::Language(language)
-            })
-            .into());
+        return Err(unknown.map_or(OptionsError::Detect, |&language| OptionsError::Language(language)).into());
     }
     let logits = checked(inference.prefill(&[special.sot], &[0]), 1, tokenizer)?;
-    let scores: Vec<f32> = candidates
-        .iter()
-        .filter_map(|&(_, token)| logits.get(token as usize).copied())
-        .collect();
+    let scores: Vec<f32> = candidates.iter().filter_map(|&(_, token)| logits.get(token as usize).copied()).collect();
     let normaliser = log_sum_exp(&scores)?;
     let mut probabilities: Vec<(Language, f32)> = candidates
         .into_iter()

@@ -26,32 +26,21 @@ pub(super) fn max(row: &[f32]) -> f32 {
             *lane = greater(*lane, value);
         }
     }
-    lanes
-        .iter()
-        .chain(rest)
-        .copied()
-        .fold(f32::NEG_INFINITY, greater)
+    lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, greater)
 }
 
 /// The first place of the greatest value.
 pub(super) fn argmax(row: &[f32]) -> Result<u32, NotFinite> {
     let greatest = max(row);
     let place = row.iter().position(|&value| value == greatest);
-    place
-        .filter(|_| greatest.is_finite())
-        .map(|place| place as u32)
-        .ok_or(NotFinite)
+    place.filter(|_| greatest.is_finite()).map(|place| place as u32).ok_or(NotFinite)
 }
 
 /// ln Σ e^x: what a logit must be lowered by to become a log-probability.
 pub(super) fn log_sum_exp(row: &[f32]) -> Result<f32, NotFinite> {
     let greatest = max(row);
     let total = greatest + sum_exp(row, greatest, 1.0).ln() as f32;
-    if total.is_finite() {
-        Ok(total)
-    } else {
-        Err(NotFinite)
-    }
+    if total.is_finite() { Ok(total) } else { Err(NotFinite) }
 }
 
 /// Σ e^((x − shift) · scale).
@@ -60,11 +49,7 @@ fn sum_exp(row: &[f32], shift: f32, scale: f32) -> f64 {
     for block in row.chunks(BLOCK) {
         let mut lanes = [0.0; LANES];
         let chunks = block.chunks_exact(LANES);
-        let rest: f32 = chunks
-            .remainder()
-            .iter()
-            .map(|&x| exp((x - shift) * scale))
-            .sum();
+        let rest: f32 = chunks.remainder().iter().map(|&x| exp((x - shift) * scale)).sum();
         for chunk in chunks {
             for (lane, &x) in lanes.iter_mut().zip(chunk) {
                 *lane += exp((x - shift) * scale);
@@ -138,21 +123,10 @@ fn exp(x: f32) -> f32 {
     let n = rounded - ROUND;
     let r = x - n * LN_2_HIGH - n * LN_2_LOW;
     let mut series = 1.0 / 5040.0;
-    for coefficient in [
-        1.0 / 720.0,
-        1.0 / 120.0,
-        1.0 / 24.0,
-        1.0 / 6.0,
-        0.5,
-        1.0,
-        1.0,
-    ] {
+    for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
         series = series * r + coefficient;
     }
-    let exponent = rounded
-        .to_bits()
-        .wrapping_sub(ROUND.to_bits())
-        .wrapping_add(127);
+    let exponent = rounded.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127);
     series * f32::from_bits(exponent << 23)
 }
 
@@ -162,9 +136,7 @@ mod tests {
 
     /// Enough values to fill blocks, lanes and a remainder.
     fn row() -> Vec<f32> {
-        (0..5003_u32)
-            .map(|i| (i.wrapping_mul(2_654_435_761) >> 16) as f32 / 2000.0 - 20.0)
-            .collect()
+        (0..5003_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 16) as f32 / 2000.0 - 20.0).collect()
     }
 
     #[test]
@@ -184,10 +156,7 @@ mod tests {
         let row = row();
         let greatest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         assert_eq!(max(&row), greatest);
-        assert_eq!(
-            argmax(&row),
-            Ok(row.iter().position(|&x| x == greatest).unwrap_or_default() as u32)
-        );
+        assert_eq!(argmax(&row), Ok(row.iter().position(|&x| x == greatest).unwrap_or_default() as u32));
         let exact = row.iter().map(|&x| f64::from(x).exp()).sum::<f64>().ln();
         let error = log_sum_exp(&row).map(|sum| (f64::from(sum) - exact).abs());
         assert!(error.is_ok_and(|error| error < 3e-6), "{error:?}");

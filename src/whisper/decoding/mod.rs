@@ -53,18 +53,8 @@ pub fn decode_window<I: Inference>(
         return Err(DecodingError::Cancelled);
     }
     let (language, language_probs) = language_of(inference, tokenizer, options)?;
-    let initial = initial_tokens(
-        tokenizer.special(),
-        options,
-        language,
-        inference.n_text_ctx(),
-    );
-    let mut search = Search {
-        inference,
-        tokenizer,
-        options,
-        cancelled,
-    };
+    let initial = initial_tokens(tokenizer.special(), options, language, inference.n_text_ctx());
+    let mut search = Search { inference, tokenizer, options, cancelled };
     let (no_speech_prob, logits) = search.prefill(&initial)?;
     let best = search.sample(initial.len(), logits)?;
     let text = tokenizer.decode(&best.tokens).trim().to_owned();
@@ -102,30 +92,17 @@ fn language_of<I: Inference>(
         Some(language) => Err(OptionsError::Language(language).into()),
         None => {
             let probabilities = detect_language(inference, tokenizer, &options.allowed_languages)?;
-            let likeliest = probabilities
-                .first()
-                .map_or(Language::ENGLISH, |&(language, _)| language);
+            let likeliest = probabilities.first().map_or(Language::ENGLISH, |&(language, _)| language);
             Ok((likeliest, Some(probabilities)))
         }
     }
 }
 
 /// The logits of `rows` positions, if they are as many as the vocabulary needs.
-fn checked<E>(
-    logits: Result<Vec<f32>, E>,
-    rows: usize,
-    tokenizer: &Tokenizer,
-) -> Result<Vec<f32>, DecodingError<E>> {
+fn checked<E>(logits: Result<Vec<f32>, E>, rows: usize, tokenizer: &Tokenizer) -> Result<Vec<f32>, DecodingError<E>> {
     let logits = logits.map_err(DecodingError::Inference)?;
     let wanted = rows * tokenizer.n_vocab();
-    if logits.len() == wanted {
-        Ok(logits)
-    } else {
-        Err(DecodingError::LogitsLength {
-            given: logits.len(),
-            wanted,
-        })
-    }
+    if logits.len() == wanted { Ok(logits) } else { Err(DecodingError::LogitsLength { given: logits.len(), wanted }) }
 }
 
 /// The search for the best token sequence of a window.
@@ -141,39 +118,18 @@ impl<I: Inference> Search<'_, I> {
     fn prefill(&mut self, initial: &[u32]) -> Result<(f32, Vec<f32>), DecodingError<I::Error>> {
         let special = self.tokenizer.special();
         let last = initial.len().saturating_sub(1);
-        let sot = initial
-            .iter()
-            .rposition(|&token| token == special.sot)
-            .unwrap_or(last);
-        let wanted = if sot == last {
-            vec![last]
-        } else {
-            vec![sot, last]
-        };
-        let mut logits = checked(
-            self.inference.prefill(initial, &wanted),
-            wanted.len(),
-            self.tokenizer,
-        )?;
+        let sot = initial.iter().rposition(|&token| token == special.sot).unwrap_or(last);
+        let wanted = if sot == last { vec![last] } else { vec![sot, last] };
+        let mut logits = checked(self.inference.prefill(initial, &wanted), wanted.len(), self.tokenizer)?;
         let at_sot = logits.get(..self.tokenizer.n_vocab()).unwrap_or_default();
-        let no_speech = at_sot
-            .get(special.no_speech as usize)
-            .copied()
-            .unwrap_or(f32::NEG_INFINITY);
+        let no_speech = at_sot.get(special.no_speech as usize).copied().unwrap_or(f32::NEG_INFINITY);
         let no_speech_prob = (no_speech - log_sum_exp(at_sot)?).exp();
-        Ok((
-            no_speech_prob,
-            logits.split_off((wanted.len() - 1) * self.tokenizer.n_vocab()),
-        ))
+        Ok((no_speech_prob, logits.split_off((wanted.len() - 1) * self.tokenizer.n_vocab())))
     }
 
     /// Samples tokens until the decoder is satisfied or the context is full (OpenAI's `_main_loop`). `logits` are the
     /// first step's.
-    fn sample(
-        &mut self,
-        sample_begin: usize,
-        mut logits: Vec<f32>,
-    ) -> Result<Hypothesis, DecodingError<I::Error>> {
+    fn sample(&mut self, sample_begin: usize, mut logits: Vec<f32>) -> Result<Hypothesis, DecodingError<I::Error>> {
         let n_vocab = self.tokenizer.n_vocab();
         let n_text_ctx = self.inference.n_text_ctx();
         let sample_len = self.options.sample_len.unwrap_or(n_text_ctx / 2).max(1);
@@ -192,10 +148,7 @@ impl<I: Inference> Search<'_, I> {
             }
             logits = self.step(&live, &next.sources, unmoved)?;
         }
-        Ok(most_likely(
-            decoder.finalize(live),
-            self.options.length_penalty,
-        ))
+        Ok(most_likely(decoder.finalize(live), self.options.length_penalty))
     }
 
     fn decoder(&self) -> Box<dyn TokenDecoder> {
@@ -203,12 +156,7 @@ impl<I: Inference> Search<'_, I> {
         let options = self.options;
         match options.beam_size {
             Some(beams) => Box::new(BeamSearchDecoder::new(beams, options.patience, eot)),
-            None => Box::new(GreedyDecoder::new(
-                options.temperature,
-                eot,
-                options.best_of.unwrap_or(1),
-                options.seed,
-            )),
+            None => Box::new(GreedyDecoder::new(options.temperature, eot, options.best_of.unwrap_or(1), options.seed)),
         }
     }
 
@@ -225,10 +173,7 @@ impl<I: Inference> Search<'_, I> {
         if !unmoved {
             self.inference.rearrange(sources);
         }
-        let tokens: Vec<u32> = live
-            .iter()
-            .filter_map(|hypothesis| hypothesis.tokens.last().copied())
-            .collect();
+        let tokens: Vec<u32> = live.iter().filter_map(|hypothesis| hypothesis.tokens.last().copied()).collect();
         checked(self.inference.step(&tokens), tokens.len(), self.tokenizer)
     }
 }

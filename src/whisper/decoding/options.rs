@@ -100,9 +100,7 @@ pub enum OptionsError {
     #[error("an English-only model cannot detect languages: choose a multilingual model")]
     Detect,
     /// Not a list of token ids.
-    #[error(
-        "'{0}' is not a token id: give a comma-separated list of ids, with -1 for all non-speech tokens"
-    )]
+    #[error("'{0}' is not a token id: give a comma-separated list of ids, with -1 for all non-speech tokens")]
     TokenId(String),
 }
 
@@ -125,43 +123,13 @@ impl DecodingOptions {
             return Err(OptionsError::PatienceWithoutBeams);
         }
         let group = |size: Option<usize>| size.map(|size| size as f32);
-        within(
-            "beam_size",
-            group(self.beam_size),
-            1.0,
-            Self::MAX_GROUP as f32,
-            "1 to 64",
-        )?;
-        within(
-            "best_of",
-            group(self.best_of),
-            1.0,
-            Self::MAX_GROUP as f32,
-            "1 to 64",
-        )?;
+        within("beam_size", group(self.beam_size), 1.0, Self::MAX_GROUP as f32, "1 to 64")?;
+        within("best_of", group(self.best_of), 1.0, Self::MAX_GROUP as f32, "1 to 64")?;
         within("patience", self.patience, 0.01, 100.0, "0.01 to 100")?;
         within("length_penalty", self.length_penalty, 0.0, 1.0, "0 to 1")?;
-        within(
-            "temperature",
-            Some(self.temperature),
-            0.0,
-            f32::MAX,
-            "0 and above",
-        )?;
-        within(
-            "max_initial_timestamp",
-            self.max_initial_timestamp,
-            0.0,
-            f32::MAX,
-            "0 and above",
-        )?;
-        within(
-            "max_timestamp",
-            self.max_timestamp,
-            0.0,
-            f32::MAX,
-            "0 and above",
-        )
+        within("temperature", Some(self.temperature), 0.0, f32::MAX, "0 and above")?;
+        within("max_initial_timestamp", self.max_initial_timestamp, 0.0, f32::MAX, "0 and above")?;
+        within("max_timestamp", self.max_timestamp, 0.0, f32::MAX, "0 and above")
     }
 }
 
@@ -173,9 +141,7 @@ fn within(
     range: &'static str,
 ) -> Result<(), OptionsError> {
     match value {
-        Some(value) if !(least..=most).contains(&value) => {
-            Err(OptionsError::OutOfRange { name, value, range })
-        }
+        Some(value) if !(least..=most).contains(&value) => Err(OptionsError::OutOfRange { name, value, range }),
         _ => Ok(()),
     }
 }
@@ -191,10 +157,7 @@ pub struct SuppressTokens {
 
 impl Default for SuppressTokens {
     fn default() -> Self {
-        Self {
-            non_speech: true,
-            tokens: Vec::new(),
-        }
+        Self { non_speech: true, tokens: Vec::new() }
     }
 }
 
@@ -203,17 +166,11 @@ impl FromStr for SuppressTokens {
 
     /// Reads OpenAI's notation: comma-separated ids, `-1` for the non-speech tokens, nothing for none.
     fn from_str(list: &str) -> Result<Self, OptionsError> {
-        let mut suppress = Self {
-            non_speech: false,
-            tokens: Vec::new(),
-        };
+        let mut suppress = Self { non_speech: false, tokens: Vec::new() };
         for id in list.split(',').map(str::trim).filter(|id| !id.is_empty()) {
             match id {
                 "-1" => suppress.non_speech = true,
-                id => suppress.tokens.push(
-                    id.parse()
-                        .map_err(|_| OptionsError::TokenId(id.to_owned()))?,
-                ),
+                id => suppress.tokens.push(id.parse().map_err(|_| OptionsError::TokenId(id.to_owned()))?),
             }
         }
         Ok(suppress)
@@ -233,26 +190,12 @@ mod tests {
         };
         let out_of_range = |result| matches!(result, Err(OptionsError::OutOfRange { .. }));
         assert_eq!(verify(|_| ()), Ok(()));
-        assert_eq!(
-            verify(
-                |o| (o.beam_size, o.patience, o.length_penalty) = (Some(5), Some(2.0), Some(0.5))
-            ),
-            Ok(())
-        );
-        assert_eq!(
-            verify(|o| (o.temperature, o.best_of) = (0.2, Some(5))),
-            Ok(())
-        );
+        assert_eq!(verify(|o| (o.beam_size, o.patience, o.length_penalty) = (Some(5), Some(2.0), Some(0.5))), Ok(()));
+        assert_eq!(verify(|o| (o.temperature, o.best_of) = (0.2, Some(5))), Ok(()));
         let both = verify(|o| (o.beam_size, o.best_of, o.temperature) = (Some(5), Some(5), 0.2));
         assert_eq!(both, Err(OptionsError::BeamAndBestOf));
-        assert_eq!(
-            verify(|o| o.best_of = Some(5)),
-            Err(OptionsError::BestOfWithoutTemperature(5))
-        );
-        assert_eq!(
-            verify(|o| o.patience = Some(1.0)),
-            Err(OptionsError::PatienceWithoutBeams)
-        );
+        assert_eq!(verify(|o| o.best_of = Some(5)), Err(OptionsError::BestOfWithoutTemperature(5)));
+        assert_eq!(verify(|o| o.patience = Some(1.0)), Err(OptionsError::PatienceWithoutBeams));
         assert!(out_of_range(verify(|o| o.beam_size = Some(0))));
         assert!(out_of_range(verify(|o| o.length_penalty = Some(1.5))));
         assert!(out_of_range(verify(|o| o.temperature = f32::NAN)));
@@ -263,20 +206,8 @@ mod tests {
     fn suppressed_tokens_are_read_in_openais_notation() {
         let read = |list: &str| list.parse::<SuppressTokens>();
         assert_eq!(read("-1"), Ok(SuppressTokens::default()));
-        assert_eq!(
-            read(" 5, -1,7"),
-            Ok(SuppressTokens {
-                non_speech: true,
-                tokens: vec![5, 7]
-            })
-        );
-        assert_eq!(
-            read(""),
-            Ok(SuppressTokens {
-                non_speech: false,
-                tokens: vec![]
-            })
-        );
+        assert_eq!(read(" 5, -1,7"), Ok(SuppressTokens { non_speech: true, tokens: vec![5, 7] }));
+        assert_eq!(read(""), Ok(SuppressTokens { non_speech: false, tokens: vec![] }));
         assert_eq!(read("5,-2"), Err(OptionsError::TokenId("-2".to_owned())));
     }
 }

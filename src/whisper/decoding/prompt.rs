@@ -34,18 +34,13 @@ pub(super) fn initial_tokens(
         Some(sample_len) if sample_len < n_text_ctx / 2 => n_text_ctx / 2 - sample_len,
         _ => half,
     };
-    tokens.extend_from_slice(last(
-        &options.prefix,
-        room.min(half.saturating_sub(start.len())),
-    ));
+    tokens.extend_from_slice(last(&options.prefix, room.min(half.saturating_sub(start.len()))));
     tokens
 }
 
 /// The last `count` of `tokens`.
 fn last(tokens: &[u32], count: usize) -> &[u32] {
-    tokens
-        .get(tokens.len().saturating_sub(count)..)
-        .unwrap_or_default()
+    tokens.get(tokens.len().saturating_sub(count)..).unwrap_or_default()
 }
 
 /// The text so far as the prompt of the next window: OpenAI's `initial_prompt` and `condition_on_previous_text`.
@@ -61,16 +56,8 @@ impl PromptHistory {
     /// [`Tokenizer::encode_prompt`](crate::whisper::Tokenizer::encode_prompt)) for a decoder of `n_text_ctx` positions.
     ///
     /// Without `condition_on_previous_text` only the first window has a prompt, the initial one.
-    pub fn new(
-        initial_prompt: Vec<u32>,
-        condition_on_previous_text: bool,
-        n_text_ctx: usize,
-    ) -> Self {
-        let mut history = Self {
-            condition_on_previous_text,
-            limit: prompt_len(n_text_ctx),
-            tokens: initial_prompt,
-        };
+    pub fn new(initial_prompt: Vec<u32>, condition_on_previous_text: bool, n_text_ctx: usize) -> Self {
+        let mut history = Self { condition_on_previous_text, limit: prompt_len(n_text_ctx), tokens: initial_prompt };
         history.truncate();
         history
     }
@@ -88,15 +75,13 @@ impl PromptHistory {
             self.tokens.clear();
             return;
         }
-        self.tokens
-            .extend(segments.iter().flat_map(|segment| &segment.tokens));
+        self.tokens.extend(segments.iter().flat_map(|segment| &segment.tokens));
         self.truncate();
     }
 
     /// Hours of speech must not gather more tokens than a prompt can hold.
     fn truncate(&mut self) {
-        self.tokens
-            .drain(..self.tokens.len().saturating_sub(self.limit));
+        self.tokens.drain(..self.tokens.len().saturating_sub(self.limit));
     }
 }
 
@@ -106,41 +91,22 @@ mod tests {
     use crate::whisper::tokenizer::TokenizerError;
 
     fn segment(tokens: Vec<u32>) -> Segment {
-        Segment {
-            start: 0.0,
-            end: 1.0,
-            text: "x".to_owned(),
-            tokens,
-        }
+        Segment { start: 0.0, end: 1.0, text: "x".to_owned(), tokens }
     }
 
     fn initial(options: &DecodingOptions) -> Result<Vec<u32>, TokenizerError> {
-        Ok(initial_tokens(
-            &SpecialTokens::for_n_vocab(51865)?,
-            options,
-            Language::ENGLISH,
-            448,
-        ))
+        Ok(initial_tokens(&SpecialTokens::for_n_vocab(51865)?, options, Language::ENGLISH, 448))
     }
 
     #[test]
     fn a_prompt_keeps_its_last_half_context() -> Result<(), TokenizerError> {
         let start = [50258, 50259, 50359];
         assert_eq!(initial(&DecodingOptions::default())?, start);
-        let short = DecodingOptions {
-            prompt: vec![7, 8],
-            ..DecodingOptions::default()
-        };
+        let short = DecodingOptions { prompt: vec![7, 8], ..DecodingOptions::default() };
         assert_eq!(initial(&short)?, [50361, 7, 8, 50258, 50259, 50359]);
-        let long = DecodingOptions {
-            prompt: (0..1000).collect(),
-            ..DecodingOptions::default()
-        };
+        let long = DecodingOptions { prompt: (0..1000).collect(), ..DecodingOptions::default() };
         let tokens = initial(&long)?;
-        assert_eq!(
-            (tokens.len(), tokens[0], tokens[1]),
-            (1 + 223 + 3, 50361, 777)
-        );
+        assert_eq!((tokens.len(), tokens[0], tokens[1]), (1 + 223 + 3, 50361, 777));
         assert_eq!(tokens[224..], start);
         Ok(())
     }
@@ -148,19 +114,10 @@ mod tests {
     #[test]
     fn a_prefix_leaves_room_for_what_is_sampled() -> Result<(), TokenizerError> {
         let prefix: Vec<u32> = (0..1000).collect();
-        let options = DecodingOptions {
-            sample_len: Some(200),
-            prefix,
-            ..DecodingOptions::default()
-        };
+        let options = DecodingOptions { sample_len: Some(200), prefix, ..DecodingOptions::default() };
         assert_eq!(initial(&options)?[3..], (976..1000).collect::<Vec<_>>());
         let prompt = vec![1; 1000];
-        let full = DecodingOptions {
-            sample_len: None,
-            prompt,
-            without_timestamps: true,
-            ..options
-        };
+        let full = DecodingOptions { sample_len: None, prompt, without_timestamps: true, ..options };
         assert_eq!(initial(&full)?.len(), 448);
         Ok(())
     }

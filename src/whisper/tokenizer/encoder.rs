@@ -18,8 +18,7 @@ impl TextEncoder {
     /// # Errors
     /// When they are not a tokenizer.
     pub fn parse(tokenizer_json: &[u8]) -> Result<Self, TokenizerError> {
-        let mut tokenizer = HfTokenizer::from_bytes(tokenizer_json)
-            .map_err(|e| TokenizerError::Json(e.to_string()))?;
+        let mut tokenizer = HfTokenizer::from_bytes(tokenizer_json).map_err(|e| TokenizerError::Json(e.to_string()))?;
         // The user's text must not smuggle in special tokens: "<|endoftext|>" in a prompt is fourteen characters.
         tokenizer.set_encode_special_tokens(true);
         Ok(Self(tokenizer))
@@ -30,10 +29,7 @@ impl TextEncoder {
     /// # Errors
     /// When the tokenizer cannot encode it.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        let encoding = self
-            .0
-            .encode_fast(text, false)
-            .map_err(|e| TokenizerError::Encode(e.to_string()))?;
+        let encoding = self.0.encode_fast(text, false).map_err(|e| TokenizerError::Encode(e.to_string()))?;
         Ok(encoding.get_ids().to_vec())
     }
 }
@@ -46,17 +42,11 @@ pub(super) struct LazyEncoder {
 
 impl LazyEncoder {
     pub(super) fn new(json: Box<dyn AsRef<[u8]> + Send + Sync>) -> Self {
-        Self {
-            json,
-            parsed: OnceLock::new(),
-        }
+        Self { json, parsed: OnceLock::new() }
     }
 
     pub(super) fn get(&self) -> Result<&TextEncoder, TokenizerError> {
-        self.parsed
-            .get_or_init(|| TextEncoder::parse((*self.json).as_ref()))
-            .as_ref()
-            .map_err(Clone::clone)
+        self.parsed.get_or_init(|| TextEncoder::parse((*self.json).as_ref())).as_ref().map_err(Clone::clone)
     }
 }
 
@@ -65,18 +55,13 @@ impl LazyEncoder {
 ///
 /// # Errors
 /// The first error of `encode`.
-pub fn non_speech_tokens<E>(
-    mut encode: impl FnMut(&str) -> Result<Vec<u32>, E>,
-) -> Result<Vec<u32>, E> {
+pub fn non_speech_tokens<E>(mut encode: impl FnMut(&str) -> Result<Vec<u32>, E>) -> Result<Vec<u32>, E> {
     // A hyphen or an apostrophe may join words but not begin one.
     let mut tokens = vec![];
     for lead in [" -", " '"] {
         tokens.extend(encode(lead)?.first());
     }
-    let marks = MARKS
-        .chars()
-        .map(String::from)
-        .chain(MARK_RUNS.split(' ').map(String::from));
+    let marks = MARKS.chars().map(String::from).chain(MARK_RUNS.split(' ').map(String::from));
     for mark in marks {
         for text in [format!(" {mark}"), mark] {
             if let [token] = encode(&text)?[..] {

@@ -62,12 +62,7 @@ impl Tokenizer {
         let vocabulary = Vocabulary::new(bytes, offsets)?;
         let special = SpecialTokens::for_n_vocab(vocabulary.len())?;
         let encoder = LazyEncoder::new(Box::new(tokenizer_json));
-        Ok(Self::assemble(
-            special,
-            vocabulary,
-            non_speech_tokens.to_vec(),
-            encoder,
-        ))
+        Ok(Self::assemble(special, vocabulary, non_speech_tokens.to_vec(), encoder))
     }
 
     fn assemble(
@@ -77,13 +72,7 @@ impl Tokenizer {
         encoder: LazyEncoder,
     ) -> Self {
         let blank = (0..special.eot).find(|&id| vocabulary.token(id) == b" ");
-        Self {
-            special,
-            vocabulary,
-            blank,
-            non_speech_tokens,
-            encoder,
-        }
+        Self { special, vocabulary, blank, non_speech_tokens, encoder }
     }
 
     /// The ids of the special tokens.
@@ -140,19 +129,13 @@ impl Tokenizer {
 
     /// The text of `tokens` with special tokens and timestamps as `<|en|>`, `<|1.08|>`.
     pub fn decode_with_timestamps(&self, tokens: &[u32]) -> String {
-        let bytes: Vec<u8> = tokens
-            .iter()
-            .flat_map(|&token| self.vocabulary.token(token))
-            .copied()
-            .collect();
+        let bytes: Vec<u8> = tokens.iter().flat_map(|&token| self.vocabulary.token(token)).copied().collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
     fn text_bytes(&self, tokens: &[u32]) -> Vec<u8> {
         let text = tokens.iter().filter(|&&token| token < self.special.eot);
-        text.flat_map(|&token| self.vocabulary.token(token))
-            .copied()
-            .collect()
+        text.flat_map(|&token| self.vocabulary.token(token)).copied().collect()
     }
 }
 

@@ -5,14 +5,8 @@ use super::*;
 
 impl Tokenizer {
     /// A tokenizer of `text` tokens, `languages` language tokens and `timestamps` timestamp tokens, which cannot encode.
-    pub(crate) fn miniature(
-        text: &[&[u8]],
-        languages: u32,
-        timestamps: u32,
-        is_multilingual: bool,
-    ) -> Self {
-        let special =
-            SpecialTokens::after_text(text.len() as u32, languages, timestamps, is_multilingual);
+    pub(crate) fn miniature(text: &[&[u8]], languages: u32, timestamps: u32, is_multilingual: bool) -> Self {
+        let special = SpecialTokens::after_text(text.len() as u32, languages, timestamps, is_multilingual);
         let mut bytes = Vec::new();
         let mut offsets = vec![0];
         for id in 0..special.n_vocab {
@@ -20,12 +14,7 @@ impl Tokenizer {
             offsets.push(bytes.len() as u32);
         }
         let vocabulary = Vocabulary::new(&bytes, &offsets).expect("offsets ascend");
-        Self::assemble(
-            special,
-            vocabulary,
-            Vec::new(),
-            LazyEncoder::new(Box::new(Vec::new())),
-        )
+        Self::assemble(special, vocabulary, Vec::new(), LazyEncoder::new(Box::new(Vec::new())))
     }
 }
 
@@ -55,43 +44,19 @@ fn bytes_that_can_never_become_text_are_shown_as_replaced() {
 fn special_tokens_and_unknown_ids_are_no_text() {
     let tokenizer = halves();
     let special = tokenizer.special();
-    let tokens = [
-        special.timestamp_begin,
-        3,
-        special.sot,
-        special.eot,
-        3,
-        special.n_vocab,
-        u32::MAX,
-    ];
+    let tokens = [special.timestamp_begin, 3, special.sot, special.eot, 3, special.n_vocab, u32::MAX];
     assert_eq!(tokenizer.decode(&tokens), "okok");
-    assert_eq!(
-        tokenizer.decode_with_timestamps(&tokens[..2]),
-        "<|special|>ok"
-    );
+    assert_eq!(tokenizer.decode_with_timestamps(&tokens[..2]), "<|special|>ok");
     assert_eq!(tokenizer.blank(), Some(2));
 }
 
 #[test]
 fn a_damaged_table_is_refused_by_its_first_bad_token() {
-    let damaged =
-        |bytes: &[u8], offsets: &[u32]| Tokenizer::new(bytes, offsets, Vec::new(), &[]).err();
-    assert_eq!(
-        damaged(b"abc", &[0, 2, 1, 3]),
-        Some(TokenizerError::VocabularyTable(1))
-    );
-    assert_eq!(
-        damaged(b"abc", &[0, 2, 4]),
-        Some(TokenizerError::VocabularyTable(1))
-    );
-    assert_eq!(
-        damaged(b"abc", &[]),
-        Some(TokenizerError::VocabularyTable(0))
-    );
-    assert_eq!(
-        damaged(b"abc", &[0, 2, 3]),
-        Some(TokenizerError::VocabularySize(2))
-    );
+    let damaged = |bytes: &[u8], offsets: &[u32]| Tokenizer::new(bytes, offsets, Vec::new(), &[]).err();
+    assert_eq!(damaged(b"abc", &[0, 2, 1, 3]), Some(TokenizerError::VocabularyTable(1)));
+    assert_eq!(damaged(b"abc", &[0, 2, 4]), Some(TokenizerError::VocabularyTable(1)));
+    assert_eq!(damaged(b"abc", &[]), Some(TokenizerError::VocabularyTable(0)));
+    assert_eq!(damaged(b"abc", &[0, 2, 3]), Some(TokenizerError::VocabularySize(2)));
 }
 
 /// A byte-level `tokenizer.json` of single letters, the space (which that format writes `Ġ`) and one merge.
@@ -114,10 +79,7 @@ fn text_is_encoded_by_merges_and_never_as_special_tokens() -> Result<(), Tokeniz
 #[test]
 fn a_prompt_begins_with_a_space_and_an_empty_one_has_no_tokens() -> Result<(), TokenizerError> {
     let mut tokenizer = halves();
-    assert!(matches!(
-        tokenizer.encode("a"),
-        Err(TokenizerError::Json(_))
-    ));
+    assert!(matches!(tokenizer.encode("a"), Err(TokenizerError::Json(_))));
     assert_eq!(tokenizer.encode_prompt(" \n"), Ok(Vec::new()));
     tokenizer.encoder = LazyEncoder::new(Box::new(JSON));
     assert_eq!(tokenizer.encode_prompt(" ab ")?, [3, 1]);
@@ -143,10 +105,7 @@ fn marks_are_suppressed_as_single_tokens_and_notes_by_their_first() {
     assert!(tokens.contains(&9002));
     assert!(tokens.is_sorted_by(|a, b| a < b));
     for wanted in [" -", " '", "[", " [", "((", "♪♪♪", " 』", " ♯"] {
-        assert!(
-            ids.get(wanted).is_some_and(|id| tokens.contains(id)),
-            "{wanted}"
-        );
+        assert!(ids.get(wanted).is_some_and(|id| tokens.contains(id)), "{wanted}");
     }
     // A word may hold a hyphen, so the bare one stays allowed.
     assert!(!ids.contains_key("-") && !ids.contains_key("'"));

@@ -49,10 +49,7 @@ fn thresholds_can_be_switched_off() {
     };
     assert!(!off.needs_fallback(&result(9.0, -9.0, 0.9)));
     assert!(!off.is_silence(&result(9.0, -9.0, 0.9)));
-    let no_speech_only = FallbackOptions {
-        no_speech_threshold: Some(0.6),
-        ..off
-    };
+    let no_speech_only = FallbackOptions { no_speech_threshold: Some(0.6), ..off };
     assert!(no_speech_only.is_silence(&result(1.0, -0.1, 0.7)));
 }
 
@@ -68,29 +65,19 @@ fn torn(tokenizer: &Tokenizer) -> Scripted<impl Fn(&[u32]) -> Vec<f32> + use<>> 
 }
 
 fn options() -> DecodingOptions {
-    DecodingOptions {
-        language: Some(Language::ENGLISH),
-        without_timestamps: true,
-        ..DecodingOptions::default()
-    }
+    DecodingOptions { language: Some(Language::ENGLISH), without_timestamps: true, ..DecodingOptions::default() }
 }
 
 #[test]
 fn every_temperature_is_tried_until_one_is_accepted() -> Result<(), DecodingError<Misuse>> {
     let tokenizer = alphabet(20, 3);
     let mut model = torn(&tokenizer);
-    let fallback = FallbackOptions {
-        compression_ratio_threshold: None,
-        ..FallbackOptions::default()
-    };
+    let fallback = FallbackOptions { compression_ratio_threshold: None, ..FallbackOptions::default() };
     let result = decode_with_fallback(&mut model, &tokenizer, &options(), &fallback, NEVER)?;
     assert_eq!(model.prefills.len(), 6);
     assert_eq!(result.temperature, 1.0);
 
-    let lenient = FallbackOptions {
-        logprob_threshold: Some(-9.0),
-        ..fallback
-    };
+    let lenient = FallbackOptions { logprob_threshold: Some(-9.0), ..fallback };
     let mut model = torn(&tokenizer);
     let result = decode_with_fallback(&mut model, &tokenizer, &options(), &lenient, NEVER)?;
     assert_eq!((model.prefills.len(), result.temperature), (1, 0.0));
@@ -110,15 +97,8 @@ fn a_loop_at_temperature_zero_is_left_by_sampling() -> Result<(), DecodingError<
         row
     };
     let mut model = Scripted::new(n_vocab, 256, script);
-    let fallback = FallbackOptions {
-        logprob_threshold: None,
-        ..FallbackOptions::default()
-    };
-    let options = DecodingOptions {
-        beam_size: Some(1),
-        best_of: Some(1),
-        ..options()
-    };
+    let fallback = FallbackOptions { logprob_threshold: None, ..FallbackOptions::default() };
+    let options = DecodingOptions { beam_size: Some(1), best_of: Some(1), ..options() };
     let result = decode_with_fallback(&mut model, &tokenizer, &options, &fallback, NEVER)?;
     assert!(result.temperature > 0.0);
     assert!(result.compression_ratio <= 2.4, "{}", result.text);
@@ -131,25 +111,9 @@ fn a_language_is_detected_once_and_reported_to_the_end() -> Result<(), DecodingE
     let tokenizer = alphabet(20, 3);
     let n_vocab = tokenizer.n_vocab();
     let mut model = Scripted::new(n_vocab, 64, |_: &[u32]| vec![0.0; n_vocab]);
-    let options = DecodingOptions {
-        without_timestamps: true,
-        ..DecodingOptions::default()
-    };
-    let result = decode_with_fallback(
-        &mut model,
-        &tokenizer,
-        &options,
-        &FallbackOptions::default(),
-        NEVER,
-    )?;
-    assert_eq!(
-        model
-            .prefills
-            .iter()
-            .filter(|tokens| tokens.len() == 1)
-            .count(),
-        1
-    );
+    let options = DecodingOptions { without_timestamps: true, ..DecodingOptions::default() };
+    let result = decode_with_fallback(&mut model, &tokenizer, &options, &FallbackOptions::default(), NEVER)?;
+    assert_eq!(model.prefills.iter().filter(|tokens| tokens.len() == 1).count(), 1);
     assert!(model.prefills.len() > 2);
     assert!(result.temperature > 0.0 && result.language_probs.is_some());
     Ok(())
@@ -159,15 +123,8 @@ fn a_language_is_detected_once_and_reported_to_the_end() -> Result<(), DecodingE
 fn a_single_temperature_is_used_as_given() -> Result<(), DecodingError<Misuse>> {
     let tokenizer = alphabet(20, 3);
     let mut model = torn(&tokenizer);
-    let fallback = FallbackOptions {
-        temperatures: Vec::new(),
-        ..FallbackOptions::default()
-    };
-    let options = DecodingOptions {
-        temperature: 0.3,
-        best_of: Some(2),
-        ..options()
-    };
+    let fallback = FallbackOptions { temperatures: Vec::new(), ..FallbackOptions::default() };
+    let options = DecodingOptions { temperature: 0.3, best_of: Some(2), ..options() };
     let result = decode_with_fallback(&mut model, &tokenizer, &options, &fallback, NEVER)?;
     assert_eq!((model.prefills.len(), result.temperature), (1, 0.3));
     Ok(())

@@ -18,14 +18,7 @@ pub struct Misuse(pub &'static str);
 
 impl<F: Fn(&[u32]) -> Vec<f32>> Scripted<F> {
     pub fn new(n_vocab: usize, n_text_ctx: usize, script: F) -> Self {
-        Self {
-            n_vocab,
-            n_text_ctx,
-            script,
-            sequences: Vec::new(),
-            prefills: Vec::new(),
-            steps: 0,
-        }
+        Self { n_vocab, n_text_ctx, script, sequences: Vec::new(), prefills: Vec::new(), steps: 0 }
     }
 }
 
@@ -46,17 +39,11 @@ impl<F: Fn(&[u32]) -> Vec<f32>> Inference for Scripted<F> {
         }
         self.sequences = vec![tokens.to_vec()];
         self.prefills.push(tokens.to_vec());
-        Ok(wanted
-            .iter()
-            .flat_map(|&place| (self.script)(&tokens[..=place]))
-            .collect())
+        Ok(wanted.iter().flat_map(|&place| (self.script)(&tokens[..=place])).collect())
     }
 
     fn rearrange(&mut self, sources: &[usize]) {
-        self.sequences = sources
-            .iter()
-            .map(|&source| self.sequences[source].clone())
-            .collect();
+        self.sequences = sources.iter().map(|&source| self.sequences[source].clone()).collect();
     }
 
     fn step(&mut self, tokens: &[u32]) -> Result<Vec<f32>, Misuse> {
@@ -70,10 +57,6 @@ impl<F: Fn(&[u32]) -> Vec<f32>> Inference for Scripted<F> {
                 return Err(Misuse("the sequence exceeds the context"));
             }
         }
-        Ok(self
-            .sequences
-            .iter()
-            .flat_map(|sequence| (self.script)(sequence))
-            .collect())
+        Ok(self.sequences.iter().flat_map(|sequence| (self.script)(sequence)).collect())
     }
 }
