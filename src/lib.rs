@@ -12,5 +12,6 @@ pub mod error;
 pub mod mel;
 pub mod models;
 pub mod output;
+pub mod pipeline;
 pub mod stream;
 pub mod whisper;

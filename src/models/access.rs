@@ -17,11 +17,23 @@ impl ModelFile {
     /// # Errors
     /// When there is no such tensor or it holds something else.
     pub fn i32(&self, name: &str) -> Result<Vec<i32>, ModelError> {
+        Ok(super::tensor::words(self.of_type(name, Dtype::I32)?).map(i32::from_le_bytes).collect())
+    }
+
+    /// The values of a U32 tensor.
+    ///
+    /// # Errors
+    /// When there is no such tensor or it holds something else.
+    pub fn u32(&self, name: &str) -> Result<Vec<u32>, ModelError> {
+        Ok(super::tensor::words(self.of_type(name, Dtype::U32)?).map(u32::from_le_bytes).collect())
+    }
+
+    fn of_type(&self, name: &str, dtype: Dtype) -> Result<&[u8], ModelError> {
         let tensor = self.tensor(name)?;
-        if tensor.dtype() != Dtype::I32 {
-            return Err(Defect::new(format!("tensor {name} is {}, not I32", tensor.dtype())).of(self.path()));
+        if tensor.dtype() != dtype {
+            return Err(Defect::new(format!("tensor {name} is {}, not {dtype}", tensor.dtype())).of(self.path()));
         }
-        Ok(super::tensor::words(tensor.bytes).map(i32::from_le_bytes).collect())
+        Ok(tensor.bytes)
     }
 
     /// Row `row` of a matrix of floating-point numbers; `None` where there is none.

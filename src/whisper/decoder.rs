@@ -245,6 +245,10 @@ impl Inference for Window<'_> {
         self.decoder.weights.dims.n_vocab
     }
 
+    fn n_text_ctx(&self) -> usize {
+        self.decoder.weights.dims.n_text_ctx
+    }
+
     fn prefill(&mut self, tokens: &[u32], wanted: &[usize]) -> Result<Vec<f32>, DecodeError> {
         self.sequences = vec![Sequence::new(self.cross.clone())];
         let rows: Vec<_> = tokens.iter().map(|&token| Row { sequence: 0, token }).collect();

@@ -1,17 +1,14 @@
 //! What an import computes once and keeps with the weights: 8-bit matrices as the kernels read them, and silent tails.
 
 use super::encoder::{CpuEncoder, EncodeError, EncoderWeights, Stage};
+use super::model::SAMPLES_PER_POSITION;
 use super::tail::{TAIL_LENGTHS, TAIL_RUNS, Tails};
 use super::weights::{Compute, LayerSpec};
-use crate::audio::SAMPLE_RATE;
 use crate::cpu::{Cpu, LevelError};
 use crate::mel::{LogMel, Mel};
 use crate::models::{Dtype, ModelError, ModelFile, NewTensor};
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Samples of an encoder position: 20 ms.
-const POSITION: usize = SAMPLE_RATE as usize / 50;
 
 /// Why the derived tensors of a model cannot be computed.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +78,7 @@ fn tails(
         let runs = runs(n, dims.n_audio_ctx);
         let mut sum = Sum::new(dims.n_audio_layer, dims.n_audio_state, 1.0 / recordings.len() as f32);
         for (j, recording) in recordings.iter().enumerate() {
-            let speech = &recording[..recording.len().min(n * POSITION)];
+            let speech = &recording[..recording.len().min(n * SAMPLES_PER_POSITION)];
             sum.add(&mut encoder, &log_mel.compute(speech, 2 * dims.n_audio_ctx), &runs)?;
             progress((i * recordings.len() + j + 1) as f32 / (TAIL_LENGTHS.len() * recordings.len()) as f32);
         }
