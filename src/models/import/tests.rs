@@ -38,7 +38,7 @@ fn origin() -> Origin {
     Origin {
         name: "tiny".to_owned(),
         source: "a test".to_owned(),
-        alignment_heads: None,
+        dims: None,
     }
 }
 
