@@ -11,7 +11,7 @@ mod ggml_blocks;
 mod hf;
 mod pickle;
 #[cfg(test)]
-mod synthetic;
+pub(crate) mod synthetic;
 #[cfg(test)]
 mod tests;
 mod torch;
@@ -26,8 +26,13 @@ use std::path::{Path, PathBuf};
 use half::f16;
 use safetensors::Dtype;
 
+use crate::whisper::Dims;
+
 use super::error::{Defect, ModelError, PrepareError};
 use super::file::{FORMAT, ModelFile, VERSION};
+use super::layout;
+use super::manifest::Manifest;
+use super::progress::{Done, Progress};
 use super::vocabulary::Vocabulary;
 use super::write::{self, Entry};
 use checkpoint::Checkpoint;
@@ -50,18 +55,15 @@ pub struct NewTensor {
 /// ones. The second argument is to be called with the share done, 0 to 1.
 pub type Prepare<'a> = dyn Fn(&ModelFile, &mut dyn FnMut(f32)) -> Result<Vec<NewTensor>, PrepareError> + 'a;
 
-/// Is told what is being done and the share of it that is done, 0 to 1.
-pub type Progress<'a> = dyn FnMut(&str, f32) + 'a;
-
 /// What an import is told about the model besides its weights.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub struct Origin {
     /// The model's name.
     pub name: String,
     /// Where the weights come from, for the metadata.
     pub source: String,
-    /// Cross-attention heads [layer, head] that follow the audio's time, used where the source names none.
-    pub alignment_heads: Option<Vec<[usize; 2]>>,
+    /// The dimensions that the weights must have, where the model is a known one.
+    pub dims: Option<Dims>,
 }
 
 /// Converts the weights at `source` (a CTranslate2 or Hugging Face directory, an OpenAI `.pt` or a ggml `.bin`) and writes the model file `target`, which appears under
@@ -139,9 +141,10 @@ fn write_plain(
     progress: &mut Progress<'_>,
 ) -> Result<(), ModelError> {
     let dims = checkpoint.dims;
-    super::layout::check_dims(&dims).map_err(|d| d.of(source))?;
+    check_dims(&dims, origin).map_err(|d| d.of(source))?;
     let (vocabulary, tokenizer) = vocabulary(&checkpoint).map_err(|d| d.of(source))?;
-    let heads = checkpoint.alignment_heads.clone().or_else(|| origin.alignment_heads.clone());
+    let sha256 = checkpoint.sha256();
+    let heads = checkpoint.alignment_heads.clone().or_else(|| Manifest::builtin().alignment_heads(&sha256));
     let mut metadata = BTreeMap::from([
         ("format".to_owned(), FORMAT.to_owned()),
         ("version".to_owned(), VERSION.to_owned()),
@@ -149,7 +152,7 @@ fn write_plain(
         ("dims".to_owned(), serde_json::json!(dims).to_string()),
         ("suppress_tokens".to_owned(), serde_json::json!(vocabulary.suppress_tokens()).to_string()),
         ("source".to_owned(), origin.source.clone()),
-        ("source_sha256".to_owned(), checkpoint.sha256()),
+        ("source_sha256".to_owned(), sha256),
     ]);
     if let Some(heads) = heads {
         metadata.insert("alignment_heads".to_owned(), serde_json::json!(heads).to_string());
@@ -157,7 +160,19 @@ fn write_plain(
     let tensors = checkpoint.into_tensors().map_err(|d| d.of(source))?;
     let mut entries = weight_entries(source, &tensors, progress)?;
     entries.extend(vocabulary_entries(&vocabulary, tokenizer).map_err(|d| d.of(source))?);
-    write::write(target, metadata, entries, &mut |share| progress("converting", share))
+    write::write(target, metadata, entries, &mut |share| progress("converting", Done::Share(share)))
+}
+
+/// Checks that the dimensions are possible, and those that the origin names.
+fn check_dims(dims: &Dims, origin: &Origin) -> Result<(), Defect> {
+    layout::check_dims(dims)?;
+    match &origin.dims {
+        Some(expected) if expected != dims => {
+            let (name, dims, expected) = (&origin.name, serde_json::json!(dims), serde_json::json!(expected));
+            Err(Defect::new(format!("its dimensions are {dims}, but those of {name} are {expected}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The vocabulary and its `tokenizer.json`: the source's, else OpenAI's.
@@ -184,7 +199,7 @@ fn weight_entries<'a>(
         let source = source.to_owned();
         let named = move |e: Defect| Defect::new(format!("tensor {name}: {e}")).of(&source);
         let dtype = weights.kept_dtype().map_err(&named)?;
-        progress("reading", (i + 1) as f32 / tensors.len() as f32);
+        progress("reading", Done::Share((i + 1) as f32 / tensors.len() as f32));
         entries.push(Entry {
             name: name.clone(),
             dtype,
@@ -228,7 +243,7 @@ fn add_derived(
     progress: &mut Progress<'_>,
 ) -> Result<(), ModelError> {
     let model = ModelFile::open(plain)?;
-    let derived = prepare(&model, &mut |share| progress("preparing", share))
+    let derived = prepare(&model, &mut |share| progress("preparing", Done::Share(share)))
         .map_err(|source| ModelError::Prepare { name: name.to_owned(), source })?;
     if derived.is_empty() {
         return fs::rename(plain, target).map_err(ModelError::write(target, model.size()));
@@ -256,5 +271,5 @@ fn add_derived(
         });
     }
     let metadata = model.header().metadata.clone();
-    write::write(target, metadata, entries, &mut |share| progress("writing", share))
+    write::write(target, metadata, entries, &mut |share| progress("writing", Done::Share(share)))
 }

@@ -35,7 +35,7 @@ impl Sources {
 }
 
 fn origin() -> Origin {
-    Origin { name: "tiny".to_owned(), source: "a test".to_owned(), alignment_heads: None }
+    Origin { name: "tiny".to_owned(), source: "a test".to_owned(), dims: None }
 }
 
 fn import_plain(source: &Path, target: &Path) -> Result<ModelFile, ModelError> {
