@@ -6,8 +6,9 @@ mod values;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::models::cli::ModelsCommand;
+
 pub use transcribe::{DecodingArgs, Task, TranscribeArgs};
-pub use values::SuppressTokens;
 
 /// Encoder window in seconds unless asked otherwise: 512 encoder positions.
 const DEFAULT_WINDOW: &str = "10.24";
@@ -63,6 +64,9 @@ pub struct Cli {
 /// What the program does besides transcribing.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Fetch, import, inspect and remove models
+    #[command(subcommand)]
+    Models(ModelsCommand),
     /// Measure the speed of a stage
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -110,7 +114,7 @@ pub struct EngineArgs {
     /// Arithmetic of the matrix products: int8 is faster, f32 exact; auto takes what suits the CPU
     #[arg(long, value_enum, value_name = "TYPE", default_value_t = Compute::Auto)]
     pub compute: Compute,
-    /// Audio that the encoder sees at once, 2.56 to 30 seconds; 30 is OpenAI's own window
+    /// Audio that the encoder sees at once: 2.56 to 10.24 seconds, or 30 as OpenAI's
     #[arg(long, value_name = "SECONDS", default_value = DEFAULT_WINDOW, value_parser = values::window)]
     pub window: f64,
     /// CPU threads [default: one for each core]

@@ -2,7 +2,12 @@
 
 use thiserror::Error;
 
+use crate::audio::AudioError;
+use crate::models::ModelError;
 use crate::output::OutputError;
+use crate::pipeline::PipelineError;
+use crate::whisper::tokenizer::TokenizerError;
+use crate::whisper::{EncodeError, LoadError};
 
 /// Exit codes of the `hearken` program; `hearken --help` lists the same.
 pub mod exit {
@@ -32,9 +37,27 @@ pub enum Error {
     /// Text out.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// Something that the command line describes and this build does not hold.
-    #[error("{0} is not part of this build; use another build of Hearken")]
-    NotInThisBuild(&'static str),
+    /// Audio in.
+    #[error(transparent)]
+    Audio(#[from] AudioError),
+    /// A model's file.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A model that cannot be made ready.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A prompt that cannot be turned into tokens.
+    #[error("the prompt cannot be used: {0}")]
+    Prompt(#[from] TokenizerError),
+    /// The encoder failed outside of a transcription.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// A stage of a transcription failed.
+    #[error("transcription failed: {0}")]
+    Pipeline(Box<dyn std::error::Error + Send + Sync>),
+    /// The system refuses to deliver signals.
+    #[error("signals cannot be handled: {0}; run hearken outside of whatever restricts it")]
+    Signals(#[source] std::io::Error),
 }
 
 impl Error {
@@ -42,7 +65,20 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Output(error) => error.exit_code(),
-            Self::NotInThisBuild(_) => exit::UNEXPECTED,
+            Self::Audio(error) => error.exit_code(),
+            Self::Model(error) | Self::Load(LoadError::Model(error)) => error.exit_code(),
+            Self::Load(LoadError::Tokenizer(_)) => exit::MODEL,
+            Self::Load(LoadError::Level(_)) => exit::USAGE,
+            Self::Prompt(_) | Self::Encode(_) | Self::Pipeline(_) | Self::Signals(_) => exit::UNEXPECTED,
+        }
+    }
+}
+
+impl From<PipelineError<Error>> for Error {
+    fn from(error: PipelineError<Error>) -> Self {
+        match error {
+            PipelineError::Publish(error) => error,
+            other => Self::Pipeline(Box::new(other)),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! [`output`]. [`models`] keeps the weights.
 
 pub mod audio;
+pub mod bench;
 pub mod cli;
 pub mod cpu;
 pub mod doctor;
@@ -14,4 +15,5 @@ pub mod models;
 pub mod output;
 pub mod pipeline;
 pub mod stream;
+pub mod transcribe;
 pub mod whisper;

@@ -8,9 +8,10 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
-use hearken::cli::{Cli, Command};
+use hearken::cli::{BenchCommand, Cli, Command};
 use hearken::error::{Error, exit};
-use hearken::{doctor, output};
+use hearken::whisper::recordings;
+use hearken::{bench, doctor, output, transcribe};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().collect();
@@ -42,8 +43,12 @@ fn run(cli: Cli) -> Result<u8, Error> {
             output::print(&doctor::report(&checks))?;
             Ok(if doctor::all_there(&checks) { exit::SUCCESS } else { exit::MODEL })
         }
-        Some(Command::Bench(_)) => Err(Error::NotInThisBuild("bench")),
-        None => Err(Error::NotInThisBuild("transcription")),
+        Some(Command::Models(command)) => {
+            command.run(&recordings::prepare)?;
+            Ok(exit::SUCCESS)
+        }
+        Some(Command::Bench(BenchCommand::Encoder(args))) => bench::encoder(&args),
+        None => transcribe::run(&cli.transcribe),
     }
 }
 

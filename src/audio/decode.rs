@@ -52,7 +52,19 @@ impl FileSource {
     pub fn open(path: &Path) -> Result<Self, AudioError> {
         let stdin = path.as_os_str() == STDIN;
         let name = if stdin { "standard input".into() } else { path.display().to_string() };
-        let Container { format, length } = Container::open(Bytes::open(path, &name)?, &name)?;
+        Self::from_bytes(Bytes::open(path, &name)?, name)
+    }
+
+    /// Opens a recording that the program itself carries; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// When it holds no audio that can be decoded.
+    pub fn embedded(name: &str, recording: &'static [u8]) -> Result<Self, AudioError> {
+        Self::from_bytes(Bytes::Pipe(Box::new(io::Cursor::new(recording))), name.to_owned())
+    }
+
+    fn from_bytes(bytes: Bytes, name: String) -> Result<Self, AudioError> {
+        let Container { format, length } = Container::open(bytes, &name)?;
         Ok(Self {
             track: AudioTrack::choose(&name, format.tracks())?,
             name,

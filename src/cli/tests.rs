@@ -5,6 +5,7 @@ use clap::error::ErrorKind;
 
 use super::*;
 use crate::output::Format;
+use crate::whisper::decoding::SuppressTokens;
 use crate::whisper::tokenizer::Language;
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
@@ -36,7 +37,7 @@ fn defaults_are_openais_but_for_the_window() {
     assert_eq!((decoding.beam_size, decoding.best_of, decoding.length_penalty), (1, 5, None));
     assert_eq!((decoding.compression_ratio_threshold, decoding.logprob_threshold), (2.4, -1.0));
     assert_eq!((decoding.no_speech_threshold, decoding.patience), (0.6, 1.0));
-    assert_eq!(decoding.suppress_tokens, SuppressTokens(vec![-1]));
+    assert_eq!(decoding.suppress_tokens, SuppressTokens::default());
     assert_eq!((format, task), (vec![Format::Txt], Task::Transcribe));
 }
 
@@ -65,16 +66,16 @@ fn times_are_wanted_by_name_or_by_format() {
 
 #[test]
 fn values_out_of_their_limits_are_refused_with_the_limits() {
-    for window in ["99", "2", "NaN", "-5", "ten"] {
+    for window in ["99", "15", "2", "NaN", "-5", "ten"] {
         let message = refused(&format!("--file a.wav --window={window}"));
-        assert!(message.contains("give a number from 2.56 to 30 seconds"), "{message}");
+        assert!(message.contains("give a number from 2.56 to 10.24 seconds, or 30"), "{message}");
     }
     assert!(refused("--file a.wav --beam-size 0").contains("from 1 to 32"));
     assert!(refused("--file a.wav --threads 0").contains("from 1 to 1024"));
     assert!(refused("--file a.wav --temperature 0,1.5").contains("from 0 to 1"));
     assert!(refused("--file a.wav --logprob-threshold 1").contains("0 or less"));
     assert!(refused("--file a.wav --patience 0").contains("above 0"));
-    assert!(refused("--file a.wav --suppress-tokens 1,x").contains("x is no token id"));
+    assert!(refused("--file a.wav --suppress-tokens 1,x").contains("'x' is not a token id"));
     assert!(refused("bench encoder --iterations 0").contains("0"));
 }
 
@@ -92,8 +93,14 @@ fn a_name_that_is_nearly_right_gets_the_right_one() {
 fn negative_numbers_and_empty_lists_are_values() {
     let decoding = |line| parse(line).expect("valid").transcribe.decoding;
     assert_eq!(decoding("--file a.wav --logprob-threshold -0.5").logprob_threshold, -0.5);
-    assert_eq!(decoding("--file a.wav --suppress-tokens -1,50").suppress_tokens, SuppressTokens(vec![-1, 50]));
-    assert_eq!(decoding("--file a.wav --suppress-tokens=").suppress_tokens, SuppressTokens(Vec::new()));
+    assert_eq!(
+        decoding("--file a.wav --suppress-tokens -1,50").suppress_tokens,
+        SuppressTokens { non_speech: true, tokens: vec![50] }
+    );
+    assert_eq!(
+        decoding("--file a.wav --suppress-tokens=").suppress_tokens,
+        SuppressTokens { non_speech: false, tokens: Vec::new() }
+    );
 }
 
 #[test]

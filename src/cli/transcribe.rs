@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::EngineArgs;
-use super::values::{self, SuppressTokens};
+use super::values;
 use crate::output::Format;
+use crate::whisper::decoding::SuppressTokens;
 use crate::whisper::tokenizer::Language;
 
 /// What to transcribe, with what, and where the text goes.
@@ -99,6 +100,15 @@ pub enum Task {
     Transcribe,
     /// Write what is said in English
     Translate,
+}
+
+impl From<Task> for crate::whisper::tokenizer::Task {
+    fn from(task: Task) -> Self {
+        match task {
+            Task::Transcribe => Self::Transcribe,
+            Task::Translate => Self::Translate,
+        }
+    }
 }
 
 impl Task {

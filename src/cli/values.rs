@@ -4,8 +4,11 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// Encoder windows in seconds: 128 encoder positions, which a word or two need, to the 1500 of OpenAI's window.
-const WINDOW: RangeInclusive<f64> = 2.56..=30.0;
+/// Encoder windows in seconds that a silent tail makes up for: 128 to 512 encoder positions.
+const WINDOW: RangeInclusive<f64> = 2.56..=10.24;
+
+/// OpenAI's own window in seconds, which needs no tail.
+const FULL_WINDOW: f64 = 30.0;
 
 /// Beams or samples: each holds a key-value cache of its own, and more than a few dozen no longer change the text.
 const CANDIDATES: RangeInclusive<usize> = 1..=32;
@@ -13,31 +16,11 @@ const CANDIDATES: RangeInclusive<usize> = 1..=32;
 /// Threads: more than any machine has cores is a slip of the keyboard.
 const THREADS: RangeInclusive<usize> = 1..=1024;
 
-/// `--suppress-tokens`: token ids as OpenAI's option takes them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SuppressTokens(
-    /// Token ids; -1 stands for OpenAI's list of symbols that are not spoken.
-    pub Vec<i32>,
-);
-
-impl FromStr for SuppressTokens {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let ids = text.split(',').map(str::trim).filter(|id| !id.is_empty());
-        ids.map(token_id).collect::<Result<_, _>>().map(Self)
-    }
-}
-
-fn token_id(text: &str) -> Result<i32, String> {
-    match text.parse() {
-        Ok(id) if id >= -1 => Ok(id),
-        _ => Err(format!("{text} is no token id: give whole numbers from 0, or -1, separated by commas")),
-    }
-}
-
 pub(super) fn window(text: &str) -> Result<f64, String> {
-    within(text, WINDOW, "seconds")
+    match text.trim().parse() {
+        Ok(FULL_WINDOW) => Ok(FULL_WINDOW),
+        _ => within(text, WINDOW, "seconds").map_err(|limits| format!("{limits}, or {FULL_WINDOW}")),
+    }
 }
 
 pub(super) fn candidates(text: &str) -> Result<usize, String> {

@@ -36,6 +36,18 @@ impl ModelFile {
         Ok(tensor.bytes)
     }
 
+    /// Checks that a tensor has this shape.
+    ///
+    /// # Errors
+    /// When there is no such tensor or it has another shape.
+    pub fn expect_shape(&self, name: &str, shape: &[usize]) -> Result<(), ModelError> {
+        let given = self.tensor(name)?.shape();
+        if given == shape {
+            return Ok(());
+        }
+        Err(Defect::new(format!("tensor {name} has shape {given:?} instead of {shape:?}")).of(self.path()))
+    }
+
     /// Row `row` of a matrix of floating-point numbers; `None` where there is none.
     pub fn f32_row(&self, name: &str, row: usize) -> Option<Vec<f32>> {
         let tensor = self.tensor(name).ok()?;

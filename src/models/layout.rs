@@ -11,6 +11,8 @@ const VOCABULARIES: [usize; 3] = [51864, 51865, 51866];
 const MAX_DIM: usize = 1 << 16;
 /// Width of a block's MLP in units of the block's own (`n_mlp` in openai-whisper's `model.py`).
 const MLP_RATIO: usize = 4;
+/// Width of an attention head in every Whisper size; the kernels count on it.
+const HEAD_WIDTH: usize = 64;
 /// Kernel width of both convolutions.
 const CONV_WIDTH: usize = 3;
 
@@ -45,8 +47,9 @@ pub(crate) fn check_dims(dims: &Dims) -> Result<(), Defect> {
         ("n_audio_state", dims.n_audio_state, dims.n_audio_head),
         ("n_text_state", dims.n_text_state, dims.n_text_head),
     ] {
-        if state % heads != 0 {
-            return Err(Defect::new(format!("{name} is {state}, which {heads} heads do not divide")));
+        if state != heads * HEAD_WIDTH {
+            let reason = format!("{name} is {state}, which is not {heads} heads of {HEAD_WIDTH}");
+            return Err(Defect::new(reason));
         }
     }
     Ok(())

@@ -8,6 +8,7 @@ mod inference;
 mod kv_cache;
 mod model;
 pub mod prepare;
+pub mod recordings;
 mod tail;
 pub mod tokenizer;
 mod weights;

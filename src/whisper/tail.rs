@@ -53,13 +53,18 @@ impl Tails {
             if !file.has(&format!("tail.{n}.states")) {
                 continue;
             }
-            let part = |name: &str| file.f32(&format!("tail.{n}.{name}"));
-            let (keys, values, bias) = (part("keys")?, part("values")?, part("bias")?);
-            let per_layer = bias.len() * dims.n_audio_state;
+            let part = |name: &str, shape: &[usize]| {
+                let name = format!("tail.{n}.{name}");
+                file.expect_shape(&name, shape).and_then(|()| file.f32(&name))
+            };
+            let layered = [dims.n_audio_layer, TAIL_RUNS, dims.n_audio_state];
+            let (keys, values) = (part("keys", &layered)?, part("values", &layered)?);
+            let (states, bias) = (part("states", &layered[1..])?, part("bias", &[TAIL_RUNS])?);
+            let per_layer = TAIL_RUNS * dims.n_audio_state;
             let layer =
                 |(k, v): (&[f32], &[f32])| KeysValues { keys: k.to_vec(), values: v.to_vec(), bias: bias.clone() };
             let layers = keys.chunks(per_layer).zip(values.chunks(per_layer)).map(layer).collect();
-            tails.by_length.insert(n, Arc::new(Tail { layers, states: part("states")?, bias: bias.clone() }));
+            tails.by_length.insert(n, Arc::new(Tail { layers, states, bias }));
         }
         Ok(tails)
     }

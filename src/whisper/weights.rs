@@ -154,18 +154,24 @@ impl LayerSpec {
                 let (weights, k) = self.weights(file)?;
                 Linear::f32(&weights, bias, n, k)
             }
-            Compute::Int8 => Linear::i8(self.stored_i8(file)?.map_or_else(|| self.quantized(file), Ok)?, bias, n),
+            Compute::Int8 => Linear::i8(self.stored_i8(file, n)?.map_or_else(|| self.quantized(file), Ok)?, bias, n),
         })
     }
 
-    /// The 8-bit form that the import has left in the file.
-    fn stored_i8(&self, file: &Arc<ModelFile>) -> Result<Option<PackedI8>, ModelError> {
+    /// The 8-bit form, of `n` outputs, that the import has left in the file.
+    fn stored_i8(&self, file: &Arc<ModelFile>, n: usize) -> Result<Option<PackedI8>, ModelError> {
         let name = format!("{}.i8", self.name);
+        let [scales, offsets] = ["scales", "offsets"].map(|part| format!("{name}.{part}"));
         if !file.has(&name) {
             return Ok(None);
         }
-        let (scales, offsets) = (file.f32(&format!("{name}.scales"))?, file.i32(&format!("{name}.offsets"))?);
-        let k = file.tensor(&name)?.shape()[1] * 4;
+        let weights = file.tensor(&format!("{}.weight", self.parts[0]))?;
+        let k = weights.shape()[1..].iter().product::<usize>().next_multiple_of(16);
+        let n = n.next_multiple_of(16);
+        file.expect_shape(&name, &[n / 16, k / 4, 16, 4])?;
+        file.expect_shape(&scales, &[n])?;
+        file.expect_shape(&offsets, &[n])?;
+        let (scales, offsets) = (file.f32(&scales)?, file.i32(&offsets)?);
         Ok(Some(PackedI8 { panels: file.shared(&name)?, scales, offsets, k }))
     }
 }
