@@ -9,6 +9,8 @@ const VOCABULARIES: [usize; 3] = [51864, 51865, 51866];
 /// Upper bound of any single dimension but the vocabulary; the largest in use is 5120 (large's MLP), so that this
 /// only keeps products from overflowing.
 const MAX_DIM: usize = 1 << 16;
+/// Upper bound of the number of blocks; the largest in use is 32.
+const MAX_LAYERS: usize = 128;
 /// Width of a block's MLP in units of the block's own (`n_mlp` in openai-whisper's `model.py`).
 const MLP_RATIO: usize = 4;
 /// Kernel width of both convolutions.
@@ -31,7 +33,12 @@ pub(crate) fn check_dims(dims: &Dims) -> Result<(), Defect> {
         ("n_text_layer", dims.n_text_layer),
     ];
     for (name, value) in fields {
-        if value == 0 || value > MAX_DIM {
+        let most = if name.ends_with("layer") {
+            MAX_LAYERS
+        } else {
+            MAX_DIM
+        };
+        if value == 0 || value > most {
             return Err(Defect::new(format!(
                 "{name} is {value}, which no Whisper model has"
             )));
@@ -172,7 +179,7 @@ pub(crate) mod tests {
             ),
             (
                 Dims {
-                    n_text_layer: usize::MAX,
+                    n_text_layer: 129,
                     ..BASE
                 },
                 "n_text_layer is",
