@@ -9,6 +9,8 @@ const VOCABULARIES: [usize; 3] = [51864, 51865, 51866];
 /// Upper bound of any single dimension but the vocabulary; the largest in use is 5120 (large's MLP), so that this
 /// only keeps products from overflowing.
 const MAX_DIM: usize = 1 << 16;
+/// Upper bound of the number of blocks; the largest in use is 32.
+const MAX_LAYERS: usize = 128;
 /// Width of a block's MLP in units of the block's own (`n_mlp` in openai-whisper's `model.py`).
 const MLP_RATIO: usize = 4;
 /// Width of an attention head in every Whisper size; the kernels count on it.
@@ -33,7 +35,8 @@ pub(crate) fn check_dims(dims: &Dims) -> Result<(), Defect> {
         ("n_text_layer", dims.n_text_layer),
     ];
     for (name, value) in fields {
-        if value == 0 || value > MAX_DIM {
+        let most = if name.ends_with("layer") { MAX_LAYERS } else { MAX_DIM };
+        if value == 0 || value > most {
             return Err(Defect::new(format!("{name} is {value}, which no Whisper model has")));
         }
     }
@@ -148,7 +151,7 @@ pub(crate) mod tests {
             (Dims { n_mels: 0, ..BASE }, "n_mels is 0"),
             (Dims { n_vocab: 50257, ..BASE }, "n_vocab is 50257"),
             (Dims { n_audio_head: 7, ..BASE }, "7 heads do not divide"),
-            (Dims { n_text_layer: usize::MAX, ..BASE }, "n_text_layer is"),
+            (Dims { n_text_layer: 129, ..BASE }, "n_text_layer is"),
         ] {
             let defect = check_dims(&dims).unwrap_err().to_string();
             assert!(defect.contains(expected), "{defect}");

@@ -8,6 +8,7 @@ use etcetera::BaseStrategy;
 
 use super::error::ModelError;
 use super::file::ModelFile;
+use super::import;
 use super::manifest::Manifest;
 
 /// File name extension of model files.
@@ -120,9 +121,10 @@ impl Store {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let lock = self.lock(&name)?;
         fs::remove_file(&path).map_err(ModelError::write(&path, 0))?;
-        let scratch = self.scratch(&name)?;
-        if scratch.exists() {
-            fs::remove_dir_all(&scratch).map_err(ModelError::write(&scratch, 0))?;
+        // Leftovers are rare; where there are none, removing them fails and that is well.
+        let _ = fs::remove_dir_all(self.scratch(&name)?);
+        for part in import::part_names(&path) {
+            let _ = fs::remove_file(part);
         }
         drop(lock);
         Ok(path)

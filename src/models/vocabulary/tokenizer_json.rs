@@ -152,6 +152,27 @@ mod tests {
         }
     }
 
+    /// The ids are those of the published tokenizers of base and tiny.en.
+    #[test]
+    fn text_is_encoded_as_published() {
+        let mixed = "Grüße aus Köln, it's 3.14 $5";
+        let american = " And so my fellow Americans";
+        for (n_vocab, text, expected) in [
+            (51865, american, [400, 370, 452, 7177, 6280].as_slice()),
+            (51865, mixed, &[20038, 774, 11451, 3437, 591, 13072, 77, 11, 309, 311, 805, 13, 7271, 1848, 20]),
+            (51865, "日本語 한국어 👩‍👧", &[27311, 31348, 21045, 3103, 36276, 102, 913, 235, 31017, 100]),
+            (51864, american, &[843, 523, 616, 5891, 3399]),
+            (51864, mixed, &[8642, 9116, 39683, 68, 257, 385, 509, 9101, 18755, 11, 340, 338, 513, 13, 1415, 720, 20]),
+            (51864, "<|startoftranscript|> hi", &[50257, 23105]),
+        ] {
+            let json = Vocabulary::openai(n_vocab).unwrap().to_tokenizer_json().unwrap();
+            let tokenizer: tokenizers::Tokenizer = std::str::from_utf8(&json).unwrap().parse().unwrap();
+            let encoding = tokenizer.encode(text, false).unwrap();
+            assert_eq!(encoding.get_ids(), expected, "{n_vocab} {text}");
+            assert_eq!(tokenizer.decode(expected, false).unwrap(), text);
+        }
+    }
+
     #[test]
     fn foreign_tokenizers_are_refused() {
         let json = |vocab: &str| format!(r#"{{"added_tokens":[],"model":{{"vocab":{vocab}}}}}"#);
