@@ -5,9 +5,15 @@
 //! [`output`]. [`models`] keeps the weights.
 
 pub mod audio;
+pub mod bench;
+pub mod cli;
 pub mod cpu;
+pub mod doctor;
+pub mod error;
 pub mod mel;
 pub mod models;
 pub mod output;
+pub mod pipeline;
 pub mod stream;
+pub mod transcribe;
 pub mod whisper;

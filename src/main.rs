@@ -1,3 +1,70 @@
-//! The `hearken` program: parses the command line and hands over to the library.
+//! The `hearken` program: parses the command line, hands over to the library, and maps failures to exit codes.
 
-fn main() {}
+use std::env;
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use hearken::cli::{BenchCommand, Cli, Command};
+use hearken::error::{Error, exit};
+use hearken::whisper::recordings;
+use hearken::{bench, doctor, output, transcribe};
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = env::args_os().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error, &arguments),
+    };
+    match run(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            if error.exit_code() != exit::SUCCESS {
+                complain(&format!("hearken: {error}"));
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<u8, Error> {
+    match cli.command {
+        Some(Command::Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "hearken", &mut script);
+            output::print(&String::from_utf8_lossy(&script))?;
+            Ok(exit::SUCCESS)
+        }
+        Some(Command::Doctor) => {
+            let checks = doctor::run();
+            output::print(&doctor::report(&checks))?;
+            Ok(if doctor::all_there(&checks) { exit::SUCCESS } else { exit::MODEL })
+        }
+        Some(Command::Models(command)) => {
+            command.run(&recordings::prepare)?;
+            Ok(exit::SUCCESS)
+        }
+        Some(Command::Bench(BenchCommand::Encoder(args))) => bench::encoder(&args),
+        None => transcribe::run(&cli.transcribe),
+    }
+}
+
+/// Shows clap's message, or the help that was asked for; adds the way to transcribe a file that was named without
+/// `--file`.
+fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    // A terminal that is gone leaves nobody to tell.
+    let _ = error.print();
+    let stray = arguments.get(1).map(Path::new).filter(|path| path.is_file());
+    if let (ErrorKind::InvalidSubcommand, Some(file)) = (error.kind(), stray) {
+        complain(&format!("\nTo transcribe it: hearken --file {}", file.display()));
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE))
+}
+
+/// A line on standard error; unlike `eprintln!` it does not panic where that is closed.
+fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

@@ -30,21 +30,12 @@ fn check(file: &str, seconds: f64, max_lag: f64, min_correlation: f64) {
     assert_eq!(decoded.warnings, vec![], "{file}");
     let rate = f64::from(SAMPLE_RATE);
     let (lag, correlation) = align(&reference.samples, &decoded.samples);
-    assert!(
-        lag.abs() as f64 <= max_lag * rate + 1.0,
-        "{file}: lag {lag}"
-    );
-    assert!(
-        correlation >= min_correlation,
-        "{file}: correlation {correlation:.4}"
-    );
+    assert!(lag.abs() as f64 <= max_lag * rate + 1.0, "{file}: lag {lag}");
+    assert!(correlation >= min_correlation, "{file}: correlation {correlation:.4}");
     let length = decoded.samples.len() as f64 / rate;
     assert!((length - seconds).abs() <= 0.03, "{file}: {length} s");
     let stated = decoded.duration.unwrap_or(f64::NAN);
-    assert!(
-        (stated - seconds).abs() <= 0.06,
-        "{file}: states {stated} s"
-    );
+    assert!((stated - seconds).abs() <= 0.06, "{file}: states {stated} s");
 }
 
 #[test]

@@ -25,17 +25,9 @@ fn agrees_with_openai_whisper() {
     for (i, ideal) in golden.chunks_exact(80).enumerate() {
         let frame = &mel.data[i * 8 * 80..][..80];
         for (value, ideal) in frame.iter().zip(ideal) {
-            assert!(
-                (value - ideal).abs() < 1e-4,
-                "frame {}: {value}, not {ideal}",
-                i * 8
-            );
+            assert!((value - ideal).abs() < 1e-4, "frame {}: {value}, not {ideal}", i * 8);
         }
     }
     let last = &golden[138 * 80..];
-    assert!(
-        mel.data[1104 * 80..]
-            .chunks_exact(80)
-            .all(|frame| frame == last)
-    );
+    assert!(mel.data[1104 * 80..].chunks_exact(80).all(|frame| frame == last));
 }

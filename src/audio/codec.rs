@@ -44,19 +44,12 @@ impl AudioTrack {
         audio.sort_by_key(|t| !t.flags.contains(TrackFlags::DEFAULT));
         for track in &audio {
             if let Some(codec) = audio_params(track).and_then(Codec::new) {
-                return Ok(Self {
-                    id: track.id,
-                    time_base: track.time_base,
-                    codec,
-                });
+                return Ok(Self { id: track.id, time_base: track.time_base, codec });
             }
         }
         let name = name.to_owned();
         match audio.first().and_then(|t| audio_params(t)) {
-            Some(params) => Err(AudioError::UnsupportedCodec {
-                name,
-                codec: codec_name(params.codec),
-            }),
+            Some(params) => Err(AudioError::UnsupportedCodec { name, codec: codec_name(params.codec) }),
             None => Err(AudioError::NoAudioTrack { name }),
         }
     }
@@ -65,33 +58,22 @@ impl AudioTrack {
     ///
     /// # Errors
     /// When the decoder cannot go on at all.
-    pub fn decode(
-        &mut self,
-        packet: &Packet,
-        samples: &mut Vec<f32>,
-    ) -> Result<Decoded, MediaError> {
+    pub fn decode(&mut self, packet: &Packet, samples: &mut Vec<f32>) -> Result<Decoded, MediaError> {
         samples.clear();
         match &mut self.codec {
             Codec::Opus(opus) => {
                 let channels = opus.channels();
-                let Some(decoded) = opus.decode(&packet.data, valid_frames(packet, self.time_base))
-                else {
+                let Some(decoded) = opus.decode(&packet.data, valid_frames(packet, self.time_base)) else {
                     return Ok(Decoded::Damaged);
                 };
                 samples.extend_from_slice(decoded);
-                Ok(Decoded::Samples {
-                    rate: OPUS_RATE,
-                    channels,
-                })
+                Ok(Decoded::Samples { rate: OPUS_RATE, channels })
             }
             Codec::Symphonia(decoder) => match decoder.decode(packet) {
                 Ok(decoded) => {
                     decoded.copy_to_vec_interleaved(samples);
                     let spec = decoded.spec();
-                    Ok(Decoded::Samples {
-                        rate: spec.rate(),
-                        channels: spec.channels().count(),
-                    })
+                    Ok(Decoded::Samples { rate: spec.rate(), channels: spec.channels().count() })
                 }
                 Err(MediaError::DecodeError(_) | MediaError::IoError(_)) => Ok(Decoded::Damaged),
                 Err(error) => Err(error),

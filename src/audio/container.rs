@@ -65,14 +65,10 @@ fn probe(source: Box<dyn MediaSource>) -> Result<Box<dyn FormatReader>, MediaErr
 fn probe_error(name: &str, error: MediaError) -> AudioError {
     let name = name.to_owned();
     match error {
-        MediaError::IoError(e) if e.kind() != io::ErrorKind::UnexpectedEof => {
-            AudioError::from_io(&name, e)
+        MediaError::IoError(e) if e.kind() != io::ErrorKind::UnexpectedEof => AudioError::from_io(&name, e),
+        MediaError::DecodeError(reason) | MediaError::LimitError(reason) => {
+            AudioError::Damaged { name, seconds: 0.0, reason: reason.into() }
         }
-        MediaError::DecodeError(reason) | MediaError::LimitError(reason) => AudioError::Damaged {
-            name,
-            seconds: 0.0,
-            reason: reason.into(),
-        },
         _ => AudioError::NotAudio { name },
     }
 }
@@ -80,14 +76,10 @@ fn probe_error(name: &str, error: MediaError) -> AudioError {
 fn stated_length(format: &dyn FormatReader) -> Option<Length> {
     let track = format.default_track(TrackType::Audio)?;
     let params = track.codec_params.as_ref()?.audio()?;
-    let (Some(frames), Some(rate)) = (track.num_frames, params.sample_rate.filter(|&r| r > 0))
-    else {
+    let (Some(frames), Some(rate)) = (track.num_frames, params.sample_rate.filter(|&r| r > 0)) else {
         let info = format.media_info();
         let seconds = info.time_base?.calc_duration(info.duration?)?.as_secs_f64();
-        return Some(Length {
-            seconds,
-            tolerance: SHORTFALL_ROUGH,
-        });
+        return Some(Length { seconds, tolerance: SHORTFALL_ROUGH });
     };
     let id = format.format_info().format;
     if id == FORMAT_ID_WAVE && wav_bytes(frames, params) >= WAV_LENGTH_UNKNOWN {
@@ -95,15 +87,8 @@ fn stated_length(format: &dyn FormatReader) -> Option<Length> {
     }
     // Without a header that counts frames, the length of these is guessed from the first ones and the file's size.
     let guessed = id == FORMAT_ID_ADTS || (id == FORMAT_ID_MP3 && track.delay.is_none());
-    let tolerance = if guessed {
-        f64::INFINITY
-    } else {
-        SHORTFALL_EXACT
-    };
-    Some(Length {
-        seconds: frames as f64 / f64::from(rate),
-        tolerance,
-    })
+    let tolerance = if guessed { f64::INFINITY } else { SHORTFALL_EXACT };
+    Some(Length { seconds: frames as f64 / f64::from(rate), tolerance })
 }
 
 /// Bytes of audio that a wav header claims.

@@ -51,12 +51,20 @@ impl FileSource {
     /// When there is no such file, it may not be read, or it holds no audio that can be decoded.
     pub fn open(path: &Path) -> Result<Self, AudioError> {
         let stdin = path.as_os_str() == STDIN;
-        let name = if stdin {
-            "standard input".into()
-        } else {
-            path.display().to_string()
-        };
-        let Container { format, length } = Container::open(Bytes::open(path, &name)?, &name)?;
+        let name = if stdin { "standard input".into() } else { path.display().to_string() };
+        Self::from_bytes(Bytes::open(path, &name)?, name)
+    }
+
+    /// Opens a recording that the program itself carries; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// When it holds no audio that can be decoded.
+    pub fn embedded(name: &str, recording: &'static [u8]) -> Result<Self, AudioError> {
+        Self::from_bytes(Bytes::Pipe(Box::new(io::Cursor::new(recording))), name.to_owned())
+    }
+
+    fn from_bytes(bytes: Bytes, name: String) -> Result<Self, AudioError> {
+        let Container { format, length } = Container::open(bytes, &name)?;
         Ok(Self {
             track: AudioTrack::choose(&name, format.tracks())?,
             name,
@@ -145,10 +153,7 @@ impl FileSource {
         let decoded = self.track.decode(packet, &mut self.block);
         match decoded.map_err(|e| self.damaged(e.to_string()))? {
             Decoded::Samples { rate, .. } if !RATES.contains(&rate) => {
-                Err(AudioError::UnsupportedRate {
-                    name: self.name.clone(),
-                    rate,
-                })
+                Err(AudioError::UnsupportedRate { name: self.name.clone(), rate })
             }
             Decoded::Samples { rate, channels } => {
                 self.clock.set_format(rate, channels.max(1));
@@ -156,13 +161,9 @@ impl FileSource {
             }
             Decoded::Damaged => {
                 self.damage.add(1, self.clock.seconds());
-                let length = self
-                    .track
-                    .time_base
-                    .and_then(|tb| tb.calc_duration(packet.block_dur()));
+                let length = self.track.time_base.and_then(|tb| tb.calc_duration(packet.block_dur()));
                 // Where the packet does not state its length, the next timestamp tells.
-                self.clock
-                    .owe_silence(length.map_or(0.0, |t| t.as_secs_f64().min(MAX_HOLE)));
+                self.clock.owe_silence(length.map_or(0.0, |t| t.as_secs_f64().min(MAX_HOLE)));
                 Ok(())
             }
         }
@@ -199,17 +200,11 @@ impl FileSource {
         if self.damage.count > 0 {
             return Err(self.damaged("nothing in it could be decoded".into()));
         }
-        Err(AudioError::NoSamples {
-            name: self.name.clone(),
-        })
+        Err(AudioError::NoSamples { name: self.name.clone() })
     }
 
     fn damaged(&self, reason: String) -> AudioError {
-        AudioError::Damaged {
-            name: self.name.clone(),
-            seconds: self.clock.seconds(),
-            reason,
-        }
+        AudioError::Damaged { name: self.name.clone(), seconds: self.clock.seconds(), reason }
     }
 }
 
@@ -225,38 +220,20 @@ impl AudioSource for FileSource {
         let filled = self.fill();
         self.ended = !matches!(filled, Ok(true));
         let Clock { rate, channels, .. } = self.clock;
-        Ok(filled?.then_some(Block {
-            samples: &self.block,
-            rate,
-            channels,
-        }))
+        Ok(filled?.then_some(Block { samples: &self.block, rate, channels }))
     }
 
     fn warnings(&self) -> Vec<AudioWarning> {
         let mut warnings = Vec::new();
-        let Tally {
-            count,
-            first_seconds,
-        } = self.invalid;
+        let Tally { count, first_seconds } = self.invalid;
         if count > 0 {
             let name = self.name.clone();
-            warnings.push(AudioWarning::InvalidSamples {
-                name,
-                count,
-                first_seconds,
-            });
+            warnings.push(AudioWarning::InvalidSamples { name, count, first_seconds });
         }
-        let Tally {
-            count,
-            first_seconds,
-        } = self.damage;
+        let Tally { count, first_seconds } = self.damage;
         if count > 0 {
             let name = self.name.clone();
-            warnings.push(AudioWarning::DamagedStretches {
-                name,
-                count,
-                first_seconds,
-            });
+            warnings.push(AudioWarning::DamagedStretches { name, count, first_seconds });
         }
         if self.lacks_end_mark {
             let (name, seconds) = (self.name.clone(), self.clock.seconds());

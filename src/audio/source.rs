@@ -40,15 +40,9 @@ impl Bytes {
         };
         let metadata = file.metadata().map_err(error)?;
         if metadata.is_dir() {
-            return Err(AudioError::IsDirectory {
-                name: name.to_owned(),
-            });
+            return Err(AudioError::IsDirectory { name: name.to_owned() });
         }
-        if metadata.is_file() {
-            Self::regular(file, name)
-        } else {
-            Self::piped(file, name)
-        }
+        if metadata.is_file() { Self::regular(file, name) } else { Self::piped(file, name) }
     }
 
     /// The file as a seekable source, from its start.
@@ -80,24 +74,16 @@ impl Bytes {
 
     fn piped(mut file: File, name: &str) -> Result<Self, AudioError> {
         let mut head = Vec::new();
-        file.by_ref()
-            .take(HEAD_LEN)
-            .read_to_end(&mut head)
-            .map_err(|e| AudioError::from_io(name, e))?;
+        file.by_ref().take(HEAD_LEN).read_to_end(&mut head).map_err(|e| AudioError::from_io(name, e))?;
         if head.is_empty() {
-            return Err(AudioError::Empty {
-                name: name.to_owned(),
-            });
+            return Err(AudioError::Empty { name: name.to_owned() });
         }
         let is_mp4 = head.get(4..8) == Some(b"ftyp");
         let whole = Cursor::new(head).chain(file);
         if !is_mp4 {
             return Ok(Self::Pipe(Box::new(ReadOnlySource::new(whole))));
         }
-        let file = spool(whole).map_err(|source| AudioError::Spool {
-            name: name.to_owned(),
-            source,
-        })?;
+        let file = spool(whole).map_err(|source| AudioError::Spool { name: name.to_owned(), source })?;
         Ok(Self::File { file, start: 0 })
     }
 }
@@ -115,10 +101,7 @@ fn spool(stream: impl Read) -> io::Result<File> {
     let mut file = tempfile::tempfile_in("/var/tmp").or_else(|_| tempfile::tempfile())?;
     let copied = io::copy(&mut stream.take(SPOOL_LIMIT + 1), &mut file)?;
     if copied > SPOOL_LIMIT {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "more than 4 GiB",
-        ));
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "more than 4 GiB"));
     }
     Ok(file)
 }

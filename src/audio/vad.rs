@@ -40,12 +40,7 @@ pub struct Vad {
 
 impl Default for Vad {
     fn default() -> Self {
-        Self {
-            detector: Box::default(),
-            power: 0.0,
-            loudest_db: START_DB,
-            amplified: [0.0; FRAME],
-        }
+        Self { detector: Box::default(), power: 0.0, loudest_db: START_DB, amplified: [0.0; FRAME] }
     }
 }
 
@@ -62,18 +57,13 @@ impl Vad {
         for (out, x) in self.amplified.iter_mut().zip(frame) {
             *out = (x * gain).clamp(-1.0, 1.0);
         }
-        FrameScore {
-            speech: self.detector.predict_f32(&self.amplified),
-            level_db: to_db(power),
-        }
+        FrameScore { speech: self.detector.predict_f32(&self.amplified), level_db: to_db(power) }
     }
 
     /// Factor that brings the stream's loudest frames to [`TARGET_DB`].
     fn gain(&mut self, power: f32) -> f32 {
         self.power += (power - self.power) * SMOOTHING;
-        self.loudest_db = (self.loudest_db - DECAY_DB)
-            .max(to_db(self.power))
-            .max(MIN_DB);
+        self.loudest_db = (self.loudest_db - DECAY_DB).max(to_db(self.power)).max(MIN_DB);
         10f32.powf((TARGET_DB - self.loudest_db) / 20.0)
     }
 }

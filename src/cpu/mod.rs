@@ -1,1 +1,46 @@
-//! Vector kernels and their thread pool.
+//! Vector kernels and their thread pool: the arithmetic of the model on the CPU.
+//!
+//! In: slices of `f32` and packed weights. Out: slices of `f32`. The instruction set is found at run time
+//! ([`Level`]); kernels are written once against [`simd::Simd`]. Work is split over [`Pool`]'s resident threads so
+//! that the result does not depend on their number.
+
+mod attention;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod blocks;
+mod level;
+mod linear;
+mod math;
+mod matrix;
+mod pool;
+mod product;
+mod scalar;
+mod simd;
+
+pub use attention::{Attention, KeysValues, attend_rows};
+pub use level::{Level, LevelError};
+pub use linear::{Epilogue, LayerNorm, Linear, PackedI8, pack_i8};
+pub use math::{gelu, layer_norm, softmax};
+pub use matrix::{MatMut, MatRef};
+pub use pool::Pool;
+use simd::{Kernel, Simd};
+
+/// Where kernels run: an instruction set and a thread pool.
+pub struct Cpu {
+    /// Instruction set in use.
+    pub level: Level,
+    /// Threads in use.
+    pub pool: Pool,
+}
+
+impl Cpu {
+    /// The instruction set that [`Level::detect`] finds, and `threads` threads.
+    ///
+    /// # Errors
+    /// Where `HEARKEN_CPU` names no instruction set of this machine.
+    pub fn new(threads: usize) -> Result<Self, LevelError> {
+        Ok(Self { level: Level::detect()?, pool: Pool::new(threads) })
+    }
+}

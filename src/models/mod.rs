@@ -1,1 +1,36 @@
 //! The weights: which models there are, how they are fetched, converted, checked and opened.
+//!
+//! `manifest` knows the sources, [`fetch`] downloads from them, [`import`] converts their formats into the one model
+//! file that [`ModelFile`] opens, [`Store`] is the directory that keeps them, [`cli`] the commands.
+
+mod access;
+pub mod cli;
+mod error;
+mod fetch;
+mod file;
+mod header;
+mod import;
+mod inspect;
+mod layout;
+mod manifest;
+mod mmap;
+mod progress;
+mod quantize;
+mod random;
+mod store;
+mod table;
+mod tensor;
+mod vocabulary;
+mod write;
+
+pub use error::{Defect, ModelError, PrepareError};
+pub use fetch::{Fetched, fetch, is_offline};
+pub use file::ModelFile;
+pub use import::{NewTensor, Origin, Prepare, import};
+pub use inspect::{Int8Report, TensorReport, inspect};
+pub use manifest::{Manifest, Model, Source};
+pub use progress::{Done, Progress};
+pub use quantize::quantize_rows;
+pub use random::write_random;
+pub use store::{Lock, Store};
+pub use tensor::{Dtype, Tensor};

@@ -1,1 +1,19 @@
-//! Text out: the file formats of a transcript.
+//! Text out: a transcript that grows, written as it does.
+//!
+//! In: a [`Header`], [`Segment`]s in order, a [`Footer`]. Out: one or more file formats ([`Format`]) on standard
+//! output or in files ([`Destination`]); progress for whoever watches the terminal ([`Progress`]).
+
+mod captions;
+mod destination;
+mod error;
+mod format;
+mod json;
+mod plain;
+mod progress;
+mod transcript;
+
+pub use destination::{Destination, Output, print};
+pub use error::OutputError;
+pub use format::{Format, TranscriptWriter};
+pub use progress::{Progress, closing_line};
+pub use transcript::{Footer, Header, Segment, Transcript};

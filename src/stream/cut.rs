@@ -46,10 +46,7 @@ pub(super) fn best_cut(scores: &[FrameScore]) -> Cut {
         Some(pause) => pause.cut(scores.len()),
         None => {
             let at = quietest_spot(scores, late);
-            Cut {
-                end: at,
-                next: Some(at),
-            }
+            Cut { end: at, next: Some(at) }
         }
     }
 }
@@ -68,27 +65,13 @@ impl Pause {
     /// of the one utterance and the pre-roll of the other.
     fn cut(self, len: usize) -> Cut {
         // A pause that goes on beyond the window has no middle yet.
-        let middle = if self.end == len {
-            len
-        } else {
-            self.start.midpoint(self.end)
-        };
+        let middle = if self.end == len { len } else { self.start.midpoint(self.end) };
         if !self.silent {
-            return Cut {
-                end: middle,
-                next: Some(middle),
-            };
+            return Cut { end: middle, next: Some(middle) };
         }
         let end = middle.min(self.start + HANGOVER);
-        let next = if self.end == len {
-            end
-        } else {
-            middle.max(self.end.saturating_sub(PRE_ROLL))
-        };
-        Cut {
-            end,
-            next: Some(next),
-        }
+        let next = if self.end == len { end } else { middle.max(self.end.saturating_sub(PRE_ROLL)) };
+        Cut { end, next: Some(next) }
     }
 }
 
@@ -100,11 +83,7 @@ fn pauses(scores: &[FrameScore], late: usize) -> Vec<Pause> {
     let mut open: Option<Pause> = None;
     for (i, score) in scores.iter().enumerate().skip(late) {
         if quiet(score) {
-            let pause = open.get_or_insert(Pause {
-                start: i,
-                end: i,
-                silent: true,
-            });
+            let pause = open.get_or_insert(Pause { start: i, end: i, silent: true });
             pause.end = i + 1;
             pause.silent &= score.speech <= UNSURE;
         } else {
@@ -122,25 +101,14 @@ fn quiet_level(scores: &[FrameScore]) -> f32 {
     levels.sort_by(f32::total_cmp);
     let rank = (levels.len() as f64 * FLOOR_SHARE) as usize;
     let (floor, loudest) = (levels.get(rank), levels.iter().rev().nth(rank));
-    let (floor, loudest) = (
-        floor.copied().unwrap_or(0.0),
-        loudest.copied().unwrap_or(0.0),
-    );
+    let (floor, loudest) = (floor.copied().unwrap_or(0.0), loudest.copied().unwrap_or(0.0));
     floor + (loudest - floor) * QUIET_SHARE
 }
 
 /// The middle of the quietest, least speech-like 80 ms after frame `late`.
 fn quietest_spot(scores: &[FrameScore], late: usize) -> usize {
-    let noise = |spot: &[FrameScore]| {
-        spot.iter()
-            .map(|s| s.level_db + SPEECH_DB * s.speech)
-            .sum::<f32>()
-    };
-    let spots = scores
-        .get(late..)
-        .unwrap_or_default()
-        .windows(SPOT)
-        .enumerate();
+    let noise = |spot: &[FrameScore]| spot.iter().map(|s| s.level_db + SPEECH_DB * s.speech).sum::<f32>();
+    let spots = scores.get(late..).unwrap_or_default().windows(SPOT).enumerate();
     let quietest = spots.min_by(|(_, a), (_, b)| noise(a).total_cmp(&noise(b)));
     late + quietest.map_or(0, |(i, _)| i) + SPOT / 2
 }

@@ -57,10 +57,7 @@ pub struct SegmenterOptions {
 
 impl Default for SegmenterOptions {
     fn default() -> Self {
-        Self {
-            max_samples: 163_840 - 4_800,
-            end_pause: 2 * SAMPLE_RATE as usize,
-        }
+        Self { max_samples: 163_840 - 4_800, end_pause: 2 * SAMPLE_RATE as usize }
     }
 }
 
@@ -75,11 +72,7 @@ pub struct Segmenter {
 impl Segmenter {
     /// A segmenter at the start of a stream.
     pub fn new(options: SegmenterOptions) -> Self {
-        Self {
-            vad: Vad::new(),
-            partial: Vec::with_capacity(FRAME),
-            cutter: Cutter::new(options),
-        }
+        Self { vad: Vad::new(), partial: Vec::with_capacity(FRAME), cutter: Cutter::new(options) }
     }
 
     /// Takes the next samples (16 kHz, mono) and returns the utterances that they complete.
@@ -143,11 +136,7 @@ impl Cutter {
     fn push(&mut self, frame: &[f32; FRAME], score: FrameScore) -> Option<Utterance> {
         self.samples.extend_from_slice(frame);
         self.scores.push(score);
-        self.sure_run = if score.speech >= SURE {
-            self.sure_run + 1
-        } else {
-            0
-        };
+        self.sure_run = if score.speech >= SURE { self.sure_run + 1 } else { 0 };
         match self.speech {
             None => {
                 self.listen();
@@ -177,10 +166,7 @@ impl Cutter {
         speech.hear(newest, score);
         self.speech = Some(speech);
         if newest - speech.last >= self.end_pause {
-            return Some(self.take(Cut {
-                end: speech.last + 1 + HANGOVER,
-                next: None,
-            }));
+            return Some(self.take(Cut { end: speech.last + 1 + HANGOVER, next: None }));
         }
         if self.scores.len() >= self.max_frames {
             return Some(self.take(best_cut(&self.scores)));
@@ -198,23 +184,13 @@ impl Cutter {
         let room = (self.max_frames * FRAME).saturating_sub(self.samples.len());
         self.samples.extend(rest.iter().take(room));
         let samples = std::mem::take(&mut self.samples);
-        Some(Utterance {
-            samples,
-            start: self.base * FRAME as u64,
-        })
+        Some(Utterance { samples, start: self.base * FRAME as u64 })
     }
 
     /// Takes the utterance up to a cut out of what is held.
     fn take(&mut self, cut: Cut) -> Utterance {
-        let samples = self
-            .samples
-            .get(..cut.end * FRAME)
-            .unwrap_or(&self.samples)
-            .to_vec();
-        let utterance = Utterance {
-            samples,
-            start: self.base * FRAME as u64,
-        };
+        let samples = self.samples.get(..cut.end * FRAME).unwrap_or(&self.samples).to_vec();
+        let utterance = Utterance { samples, start: self.base * FRAME as u64 };
         self.forget(cut.next.unwrap_or(cut.end));
         self.speech = cut.next.and_then(|_| Speech::in_frames(&self.scores));
         utterance
@@ -231,10 +207,7 @@ impl Cutter {
 
 impl Speech {
     fn at(frame: usize) -> Self {
-        Self {
-            last_sure: frame,
-            last: frame,
-        }
+        Self { last_sure: frame, last: frame }
     }
 
     /// Takes note of a frame.

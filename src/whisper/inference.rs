@@ -5,10 +5,13 @@
 /// It holds one KV cache per live sequence. All logits are raw (before any suppression), `n_vocab` values a row.
 pub trait Inference {
     /// What a failing backend reports.
-    type Error;
+    type Error: std::error::Error + Send + Sync + 'static;
 
     /// Tokens in the vocabulary: the length of a row of logits.
     fn n_vocab(&self) -> usize;
+
+    /// Longest token sequence: what was prefilled and what was appended never exceed it.
+    fn n_text_ctx(&self) -> usize;
 
     /// Drops all sequences and begins a single one with `tokens`. Returns the logits that follow each position
     /// of `wanted` (indices into `tokens`), `[wanted.len(), n_vocab]`, row-major.

@@ -1,7 +1,24 @@
 //! The Whisper model: dimensions, tokenizer, encoder, decoder and OpenAI's decoding rules.
 
+mod decoder;
+pub mod decoding;
 mod dims;
+mod encoder;
 mod inference;
+mod kv_cache;
+mod model;
+pub mod prepare;
+pub mod recordings;
+mod tail;
+pub mod tokenizer;
+mod weights;
 
+pub use decoder::{DecodeError, Decoder, DecoderWeights, Row, Window};
 pub use dims::Dims;
+pub use encoder::{AudioFeatures, CpuEncoder, EncodeError, Encoder, EncoderWeights, Stage};
 pub use inference::Inference;
+pub use kv_cache::{CrossKeysValues, Rows, Sequence};
+pub use model::{LoadError, MARGIN, SAMPLES_PER_POSITION, Whisper};
+pub use tail::{TAIL_LENGTHS, TAIL_RUNS, Tail, Tails};
+pub use tokenizer::Tokenizer;
+pub use weights::{Compute, LayerSpec};

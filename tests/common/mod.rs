@@ -1,14 +1,15 @@
 //! What the integration tests share.
 
-use std::path::{Path, PathBuf};
+#![allow(dead_code)] // Each test program uses a part of it.
 
 use hearken::audio::{AudioError, AudioWarning, FileSource, Mono16k};
+use hearken::models::ModelFile;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A file among the tests' data.
 pub fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/data")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
 
 /// All that a file gave.
@@ -28,12 +29,7 @@ pub fn decode_all(path: &Path) -> Decoded {
     let source = match FileSource::open(path) {
         Ok(source) => source,
         Err(error) => {
-            return Decoded {
-                samples: vec![],
-                duration: None,
-                error: Some(error),
-                warnings: vec![],
-            };
+            return Decoded { samples: vec![], duration: None, error: Some(error), warnings: vec![] };
         }
     };
     let mut stream = Mono16k::new(Box::new(source));
@@ -45,10 +41,40 @@ pub fn decode_all(path: &Path) -> Decoded {
             Err(error) => break Some(error),
         }
     };
-    Decoded {
-        samples,
-        duration: stream.duration(),
-        error,
-        warnings: stream.warnings(),
+    Decoded { samples, duration: stream.duration(), error, warnings: stream.warnings() }
+}
+
+/// The sample recording, 16 kHz mono.
+pub fn jfk() -> Vec<f32> {
+    decode_all(&data("jfk.flac")).samples
+}
+
+/// The model `name` from the models directory.
+pub fn model(name: &str) -> Arc<ModelFile> {
+    let path = hearken::models::installed(name).expect("the models directory");
+    Arc::new(ModelFile::open(&path).unwrap_or_else(|e| panic!("{e}\nrun: make test, or: hearken models fetch {name}")))
+}
+
+/// All cores.
+pub fn n_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Golden data of openai-whisper, see `tests/data/golden/README.md`.
+pub mod golden {
+    fn bytes(name: &str) -> Vec<u8> {
+        let file = std::fs::read(super::data("golden/jfk-base.safetensors")).expect("golden data");
+        let tensors = safetensors::SafeTensors::deserialize(&file).expect("golden data");
+        tensors.tensor(name).expect("golden tensor").data().to_vec()
+    }
+
+    /// A tensor of F32.
+    pub fn f32(name: &str) -> Vec<f32> {
+        bytes(name).as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+    }
+
+    /// A tensor of I32 without negative values.
+    pub fn u32(name: &str) -> Vec<u32> {
+        bytes(name).as_chunks().0.iter().map(|b| u32::from_le_bytes(*b)).collect()
     }
 }

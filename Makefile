@@ -1,0 +1,52 @@
+# Run on a sample: make demo. Run the checks and tests: make test. Both install what the system lacks.
+
+PREFIX ?= /usr/local
+MODEL := base
+HEARKEN := target/release/hearken
+
+# Rust is often installed for one user and not on the PATH of a script.
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+
+.PHONY: build demo test model install third-party prerequisites
+.NOTPARALLEL:
+
+build: prerequisites
+	cargo build --release --locked
+
+demo: build model
+	$(HEARKEN) --file tests/data/jfk.flac --model $(MODEL)
+
+test:
+	@packaging/prerequisites --checks
+	cargo fmt --check
+	cargo clippy --release --locked --all-targets -- -D warnings
+	cargo build --release --locked
+	@$(MAKE) --no-print-directory model
+	cargo test --release --locked
+
+prerequisites:
+	@packaging/prerequisites
+
+# The real weights, in the user's ordinary place for models: golden tests and the demo need them.
+model:
+	@$(HEARKEN) models path $(MODEL) >/dev/null 2>&1 || { \
+		echo "The model $(MODEL) is not on this machine yet: fetching it." >&2; \
+		$(HEARKEN) models fetch $(MODEL); \
+	}
+
+# Installs what `make` has built, so that root needs no Rust: make && sudo make install
+install:
+	@test -x $(HEARKEN) || { echo "install: $(HEARKEN) is not built yet; run make first" >&2; exit 1; }
+	install -Dm755 $(HEARKEN) $(DESTDIR)$(PREFIX)/bin/hearken
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d \
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/doc/hearken
+	$(HEARKEN) completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/hearken
+	$(HEARKEN) completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/hearken.fish
+	$(HEARKEN) completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_hearken
+	install -m644 README.md NOTICE LICENSE-MIT LICENSE-APACHE docs/third-party.md docs/transcript.schema.json \
+		$(DESTDIR)$(PREFIX)/share/doc/hearken
+
+# After a change of dependencies: lists their licences.
+third-party:
+	packaging/third-party > docs/third-party.md.new
+	mv docs/third-party.md.new docs/third-party.md

@@ -1,0 +1,137 @@
+//! The command line: what can be asked for, with help that teaches it. In: arguments. Out: checked values.
+
+mod transcribe;
+mod values;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::models::cli::ModelsCommand;
+
+pub use transcribe::{DecodingArgs, Task, TranscribeArgs};
+
+/// Encoder window in seconds unless asked otherwise: 512 encoder positions.
+const DEFAULT_WINDOW: &str = "10.24";
+
+const EXAMPLES: &str = "\
+Examples:
+  hearken --file talk.flac
+      Print what is said, as it is transcribed.
+  hearken --file talk.mp3 --language de --format srt > talk.srt
+      German subtitles; without --language it is detected.
+  hearken --file *.wav --output-dir texts --format txt,json
+      texts/NAME.txt and texts/NAME.json for each recording.
+  arecord -f S16_LE -r 16000 -t wav -d 10 | hearken --file -
+      Transcribe standard input.
+  hearken --file talk.flac --task translate --beam-size 5
+      English text of speech in another language, with beam search.
+  hearken models fetch small && hearken --file talk.flac --model small
+      A larger model: slower, fewer mistakes.
+
+Exit codes:
+    0  success; a recording in which nobody speaks gives an empty transcript
+    1  unexpected failure
+    2  the command line makes no sense
+    3  an input cannot be read or is damaged; what could be read was transcribed
+    4  the model is missing, unknown or damaged
+    5  a model could not be fetched
+    6  the output cannot be written
+    7  of several inputs some failed, but not all
+  130  interrupted";
+
+/// Streaming speech-to-text with OpenAI's Whisper, on your own machine
+///
+/// Transcribes recordings with OpenAI's Whisper on this machine's CPU: nothing leaves the machine. Text goes to
+/// standard output as it is found; progress and errors go to standard error.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hearken",
+    version,
+    after_long_help = EXAMPLES,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// Anything but transcription.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Transcription.
+    #[command(flatten)]
+    pub transcribe: TranscribeArgs,
+}
+
+/// What the program does besides transcribing.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Fetch, import, inspect and remove models
+    #[command(subcommand)]
+    Models(ModelsCommand),
+    /// Measure the speed of a stage
+    #[command(subcommand)]
+    Bench(BenchCommand),
+    /// Tell what this machine offers, what is missing and the command that mends it
+    Doctor,
+    /// Print a completion script for a shell
+    #[command(after_help = "Example: hearken completions bash > ~/.local/share/bash-completion/completions/hearken")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Time the encoder on one window of audio, after warming up
+    Encoder(BenchEncoderArgs),
+}
+
+/// Arguments of `bench encoder`.
+#[derive(Debug, Args)]
+pub struct BenchEncoderArgs {
+    /// Model and machine.
+    #[command(flatten)]
+    pub engine: EngineArgs,
+    /// How often to run the encoder
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub iterations: u32,
+    /// Take random weights of the model's shape in place of its own
+    #[arg(long)]
+    pub random_weights: bool,
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which model runs, and how.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Model and machine")]
+pub struct EngineArgs {
+    /// Name of the model; `hearken models list` shows all
+    #[arg(long, value_name = "NAME", default_value = "base")]
+    pub model: String,
+    /// Arithmetic of the matrix products: int8 is faster, f32 exact; auto takes what suits the CPU
+    #[arg(long, value_enum, value_name = "TYPE", default_value_t = Compute::Auto)]
+    pub compute: Compute,
+    /// Audio that the encoder sees at once: 2.56 to 10.24 seconds, or 30 as OpenAI's
+    #[arg(long, value_name = "SECONDS", default_value = DEFAULT_WINDOW, value_parser = values::window)]
+    pub window: f64,
+    /// CPU threads [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = values::threads)]
+    pub threads: Option<usize>,
+}
+
+/// Arithmetic of the matrix products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Compute {
+    /// 32-bit floating point
+    F32,
+    /// 8-bit integers, scaled by row and channel
+    Int8,
+    /// What suits the CPU
+    Auto,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! What the command line takes and refuses.
+
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+
+use super::*;
+use crate::output::Format;
+use crate::whisper::decoding::SuppressTokens;
+use crate::whisper::tokenizer::Language;
+
+fn parse(line: &str) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(std::iter::once("hearken").chain(line.split_whitespace()))
+}
+
+fn refused(line: &str) -> String {
+    match parse(line) {
+        Ok(cli) => panic!("{line} was taken: {cli:?}"),
+        Err(error) => {
+            assert_eq!(error.exit_code(), 2, "{line}");
+            error.to_string()
+        }
+    }
+}
+
+#[test]
+fn the_definition_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn defaults_are_openais_but_for_the_window() {
+    let cli = parse("--file a.wav").expect("a file is enough");
+    let TranscribeArgs { engine, decoding, format, task, .. } = cli.transcribe;
+    assert_eq!((engine.model.as_str(), engine.compute, engine.window), ("base", Compute::Auto, 10.24));
+    assert_eq!(engine.threads, None);
+    assert_eq!(decoding.temperature, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]);
+    assert_eq!((decoding.beam_size, decoding.best_of, decoding.length_penalty), (1, 5, None));
+    assert_eq!((decoding.compression_ratio_threshold, decoding.logprob_threshold), (2.4, -1.0));
+    assert_eq!((decoding.no_speech_threshold, decoding.patience), (0.6, 1.0));
+    assert_eq!(decoding.suppress_tokens, SuppressTokens::default());
+    assert_eq!((format, task), (vec![Format::Txt], Task::Transcribe));
+}
+
+#[test]
+fn files_repeat_or_follow_one_another_as_a_shell_expands_them() {
+    let files = |line| parse(line).expect("files").transcribe.file;
+    assert_eq!(files("--file a.wav --file -"), files("--file a.wav -"));
+    assert_eq!(files("--file a.wav b.wav c.wav --quiet").len(), 3);
+}
+
+#[test]
+fn languages_are_codes_or_names() {
+    let args = |line| parse(line).expect("languages").transcribe;
+    assert_eq!(args("--file a.wav --language German").language.map(Language::code), Some("de"));
+    let allowed = args("--file a.wav --languages en,de,French").languages;
+    assert_eq!(allowed.into_iter().map(Language::code).collect::<Vec<_>>(), ["en", "de", "fr"]);
+}
+
+#[test]
+fn times_are_wanted_by_name_or_by_format() {
+    let wants = |line| parse(line).expect("valid").transcribe.wants_timestamps();
+    assert!(!wants("--file a.wav"));
+    assert!(wants("--file a.wav --timestamps"));
+    assert!(wants("--file a.wav --format txt,srt"));
+}
+
+#[test]
+fn values_out_of_their_limits_are_refused_with_the_limits() {
+    for window in ["99", "15", "2", "NaN", "-5", "ten"] {
+        let message = refused(&format!("--file a.wav --window={window}"));
+        assert!(message.contains("give a number from 2.56 to 10.24 seconds, or 30"), "{message}");
+    }
+    assert!(refused("--file a.wav --beam-size 0").contains("from 1 to 32"));
+    assert!(refused("--file a.wav --threads 0").contains("from 1 to 1024"));
+    assert!(refused("--file a.wav --temperature 0,1.5").contains("from 0 to 1"));
+    assert!(refused("--file a.wav --logprob-threshold 1").contains("0 or less"));
+    assert!(refused("--file a.wav --patience 0").contains("above 0"));
+    assert!(refused("--file a.wav --suppress-tokens 1,x").contains("'x' is not a token id"));
+    assert!(refused("bench encoder --iterations 0").contains("0"));
+}
+
+#[test]
+fn a_name_that_is_nearly_right_gets_the_right_one() {
+    assert!(refused("--file a.wav --format str").contains("srt"));
+    assert!(refused("--file a.wav --compute in8").contains("int8"));
+    assert!(refused("--file a.wav --beam-sise 5").contains("--beam-size"));
+    assert!(refused("docter").contains("doctor"));
+    assert!(refused("--file a.wav --language germn").contains("german"));
+    assert!(refused("--file a.wav --languages en,xx").contains("xx"));
+}
+
+#[test]
+fn negative_numbers_and_empty_lists_are_values() {
+    let decoding = |line| parse(line).expect("valid").transcribe.decoding;
+    assert_eq!(decoding("--file a.wav --logprob-threshold -0.5").logprob_threshold, -0.5);
+    assert_eq!(
+        decoding("--file a.wav --suppress-tokens -1,50").suppress_tokens,
+        SuppressTokens { non_speech: true, tokens: vec![50] }
+    );
+    assert_eq!(
+        decoding("--file a.wav --suppress-tokens=").suppress_tokens,
+        SuppressTokens { non_speech: false, tokens: Vec::new() }
+    );
+}
+
+#[test]
+fn what_excludes_itself_is_refused() {
+    assert!(refused("--file a.wav --language en --languages en,de").contains("cannot be used with"));
+    assert!(refused("--model base").contains("--file"));
+}
+
+#[test]
+fn a_subcommand_needs_no_file() {
+    assert!(matches!(parse("doctor").expect("valid").command, Some(Command::Doctor)));
+    let bench = parse("bench encoder --random-weights --iterations 100 --window 30 --json").expect("valid");
+    let Some(Command::Bench(BenchCommand::Encoder(args))) = bench.command else {
+        panic!("{bench:?}");
+    };
+    assert_eq!((args.iterations, args.engine.window, args.random_weights, args.json), (100, 30.0, true, true));
+}
+
+#[test]
+fn no_arguments_show_the_help() {
+    let error = parse("").expect_err("nothing to do");
+    assert_eq!(error.kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
+}
+
+#[test]
+fn the_help_names_every_exit_code() {
+    use crate::error::exit;
+    let help = Cli::command().render_long_help().to_string();
+    for code in [
+        exit::SUCCESS,
+        exit::UNEXPECTED,
+        exit::USAGE,
+        exit::INPUT,
+        exit::MODEL,
+        exit::FETCH,
+        exit::OUTPUT,
+        exit::SOME_FAILED,
+        exit::INTERRUPTED,
+    ] {
+        assert!(help.lines().any(|line| line.trim_start().starts_with(&format!("{code}  "))), "{code}\n{help}");
+    }
+}

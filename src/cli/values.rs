@@ -1,0 +1,60 @@
+//! Values that have limits: each parser says what it takes when it is given something else.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+/// Encoder windows in seconds that a silent tail makes up for: 128 to 512 encoder positions.
+const WINDOW: RangeInclusive<f64> = 2.56..=10.24;
+
+/// OpenAI's own window in seconds, which needs no tail.
+const FULL_WINDOW: f64 = 30.0;
+
+/// Beams or samples: each holds a key-value cache of its own, and more than a few dozen no longer change the text.
+const CANDIDATES: RangeInclusive<usize> = 1..=32;
+
+/// Threads: more than any machine has cores is a slip of the keyboard.
+const THREADS: RangeInclusive<usize> = 1..=1024;
+
+pub(super) fn window(text: &str) -> Result<f64, String> {
+    match text.trim().parse() {
+        Ok(FULL_WINDOW) => Ok(FULL_WINDOW),
+        _ => within(text, WINDOW, "seconds").map_err(|limits| format!("{limits}, or {FULL_WINDOW}")),
+    }
+}
+
+pub(super) fn candidates(text: &str) -> Result<usize, String> {
+    within(text, CANDIDATES, "candidates")
+}
+
+pub(super) fn threads(text: &str) -> Result<usize, String> {
+    within(text, THREADS, "threads")
+}
+
+pub(super) fn temperature(text: &str) -> Result<f32, String> {
+    within(text, 0.0..=1.0, "")
+}
+
+pub(super) fn share(text: &str) -> Result<f32, String> {
+    within(text, 0.0..=1.0, "")
+}
+
+pub(super) fn logprob(text: &str) -> Result<f32, String> {
+    within(text, f32::MIN..=0.0, "")
+        .map_err(|_| "give a number of 0 or less: the logarithm of a probability".to_owned())
+}
+
+pub(super) fn positive(text: &str) -> Result<f32, String> {
+    within(text, f32::MIN_POSITIVE..=f32::MAX, "").map_err(|_| "give a number above 0".to_owned())
+}
+
+/// A number within limits; NaN is within none.
+fn within<T>(text: &str, limits: RangeInclusive<T>, unit: &str) -> Result<T, String>
+where
+    T: FromStr + PartialOrd + Display,
+{
+    match text.trim().parse() {
+        Ok(number) if limits.contains(&number) => Ok(number),
+        _ => Err(format!("give a number from {} to {} {unit}", limits.start(), limits.end()).trim_end().to_owned()),
+    }
+}

@@ -1,0 +1,98 @@
+//! Which instruction set kernels run on: found at run time, or forced by `HEARKEN_CPU`.
+
+#[cfg(target_arch = "x86_64")]
+use super::{avx2::*, avx512::Avx512};
+use super::{scalar::Scalar, simd::Kernel};
+
+/// An instruction set that this machine has.
+#[derive(Clone, Copy, Debug)]
+pub struct Level(Token);
+
+#[derive(Clone, Copy, Debug)]
+enum Token {
+    Scalar(Scalar),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni(AvxVnni),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+}
+
+/// `HEARKEN_CPU` cannot be obeyed.
+#[derive(Debug, thiserror::Error)]
+#[error("HEARKEN_CPU={0} cannot be used: {1}; unset it or set one of {2}")]
+pub struct LevelError(String, &'static str, String);
+
+impl Level {
+    /// The fastest instruction set of this machine, or the one that the environment variable `HEARKEN_CPU` names.
+    ///
+    /// # Errors
+    /// Where `HEARKEN_CPU` names none, or one that this machine lacks.
+    pub fn detect() -> Result<Self, LevelError> {
+        let available = Self::available();
+        let Some(wanted) = std::env::var_os("HEARKEN_CPU") else {
+            return Ok(available[0]);
+        };
+        let wanted = wanted.to_string_lossy();
+        available.iter().find(|l| l.name() == wanted).copied().ok_or_else(|| {
+            let known = ["scalar", "avx2", "avxvnni", "avx512"].contains(&&*wanted);
+            let why = if known { "this CPU lacks it" } else { "there is no such level" };
+            let names: Vec<_> = available.iter().map(|l| l.name()).collect();
+            LevelError(wanted.into_owned(), why, names.join(", "))
+        })
+    }
+
+    /// All instruction sets of this machine, the fastest first; plain code is always the last.
+    pub fn available() -> Vec<Self> {
+        let mut tokens = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            tokens.extend(Avx512::new().map(Token::Avx512));
+            tokens.extend(AvxVnni::new().map(Token::AvxVnni));
+            tokens.extend(Avx2::new().map(Token::Avx2));
+        }
+        tokens.push(Token::Scalar(Scalar));
+        tokens.into_iter().map(Self).collect()
+    }
+
+    /// Its name, as `HEARKEN_CPU` takes it.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Token::Scalar(_) => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx2(_) => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Token::AvxVnni(_) => "avxvnni",
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(_) => "avx512",
+        }
+    }
+
+    /// Runs a kernel on it.
+    #[inline]
+    pub(super) fn dispatch<K: Kernel>(self, kernel: K) -> K::Out {
+        match self.0 {
+            Token::Scalar(s) => kernel.run(s),
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx2(s) => s.enter(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Token::AvxVnni(s) => s.enter(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512(s) => s.enter(kernel),
+        }
+    }
+
+    /// Rows of a register tile ([`super::simd::Simd::MR`]): activations are packed in blocks of so many rows.
+    pub(super) fn block_rows(self) -> usize {
+        struct Rows;
+        impl Kernel for Rows {
+            type Out = usize;
+            #[inline(always)]
+            fn run<S: super::Simd>(self, _: S) -> usize {
+                S::MR
+            }
+        }
+        self.dispatch(Rows)
+    }
+}

@@ -1,0 +1,272 @@
+//! Linear layers: packed weights, and y = f(norm(x) Wᵀ + b) in one pass over them.
+
+use super::Cpu;
+use super::blocks::{BlocksF32, BlocksI8, Input};
+use super::math::{gelu_vector, load_part, store_part};
+use super::matrix::{MatMut, MatRef};
+use super::product::{tile_f32, tile_i8, with_rows};
+use super::simd::{Kernel, LANES, Simd};
+use bytes::Bytes;
+
+/// Weight and bias of a layer norm, one of each for each value of a row.
+#[derive(Clone, Debug)]
+pub struct LayerNorm {
+    /// Factor after normalisation.
+    pub weight: Vec<f32>,
+    /// Summand after that.
+    pub bias: Vec<f32>,
+}
+
+/// What happens to x Wᵀ + b before it is stored.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Epilogue {
+    /// GELU is applied.
+    pub gelu: bool,
+    /// The result is added to what the output holds (after GELU).
+    pub accumulate: bool,
+}
+
+/// A linear layer with weights in one of the two number formats; both are used alike.
+pub struct Linear {
+    weights: Weights,
+    bias: Vec<f32>,
+    n: usize,
+}
+
+enum Weights {
+    /// Panels of 16 outputs, `[n / 16][k][16]`.
+    F32 {
+        panels: Vec<[f32; LANES]>,
+        k: usize,
+    },
+    I8(PackedI8),
+}
+
+/// 8-bit weights as the kernels read them.
+#[derive(Clone, Debug)]
+pub struct PackedI8 {
+    /// Panels of 16 outputs, `[n / 16][k / 4][16][4]`, n and k rounded up to multiples of 16; −127 … 127.
+    pub panels: Bytes,
+    /// For each output: the factor that makes weights of the whole numbers.
+    pub scales: Vec<f32>,
+    /// For each output: −128 × the sum of its weights, since activations are stored with 128 standing for 0.
+    pub offsets: Vec<i32>,
+    /// Values of an input row, rounded up to a multiple of 16.
+    pub k: usize,
+}
+
+/// Packs 8-bit weights (`[n][k]`, row-major, with one scale a row) into panels.
+pub fn pack_i8(weights: &[i8], scales: &[f32], n: usize, k: usize) -> PackedI8 {
+    let (padded_n, padded_k) = (n.next_multiple_of(LANES), k.next_multiple_of(LANES));
+    let mut panels = vec![0u8; padded_n * padded_k];
+    let mut offsets = vec![0; padded_n];
+    for (row, values) in weights.chunks_exact(k).enumerate() {
+        let panel = &mut panels[row / LANES * LANES * padded_k..];
+        for (i, w) in values.iter().enumerate() {
+            panel[(i / 4 * LANES + row % LANES) * 4 + i % 4] = *w as u8;
+        }
+        offsets[row] = -128 * values.iter().map(|w| i32::from(*w)).sum::<i32>();
+    }
+    let mut scales = scales.to_vec();
+    scales.resize(padded_n, 0.0);
+    PackedI8 { panels: panels.into(), scales, offsets, k: padded_k }
+}
+
+impl Linear {
+    /// A layer of `f32` weights `[n][k]`, row-major, with a bias `[n]` (empty: none).
+    pub fn f32(weights: &[f32], bias: Vec<f32>, n: usize, k: usize) -> Self {
+        let mut panels = vec![[0.0; LANES]; n.div_ceil(LANES) * k];
+        for (row, values) in weights.chunks_exact(k).enumerate() {
+            for (to, w) in panels[row / LANES * k..].iter_mut().zip(values) {
+                to[row % LANES] = *w;
+            }
+        }
+        Self { weights: Weights::F32 { panels, k }, bias, n }
+    }
+
+    /// A layer of 8-bit weights with `n` outputs and a bias `[n]` (empty: none).
+    ///
+    /// # Panics
+    /// Where the panels are not those of `n` outputs.
+    pub fn i8(weights: PackedI8, bias: Vec<f32>, n: usize) -> Self {
+        let padded = n.next_multiple_of(LANES);
+        assert_eq!(weights.panels.len(), padded * weights.k, "panels of another shape");
+        assert!(weights.scales.len() == padded && weights.offsets.len() == padded, "scales of another shape");
+        Self { weights: Weights::I8(weights), bias, n }
+    }
+
+    /// Number of outputs.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// `out[i] = f(norm(x[i]) Wᵀ + b)` for each row.
+    ///
+    /// # Panics
+    /// Where `x` or `out` have another shape than the layer.
+    pub fn apply(&self, cpu: &Cpu, x: MatRef<'_>, norm: Option<&LayerNorm>, out: MatMut<'_>, epilogue: Epilogue) {
+        assert!(out.rows == x.rows && out.cols == self.n, "a linear layer's output has another shape");
+        let input = Input { rows: x, norm };
+        let division = divide(cpu, out.rows, self.n);
+        let bias = &self.bias;
+        match &self.weights {
+            Weights::F32 { panels, k } => {
+                assert_eq!(x.cols, *k, "a linear layer's input has another width");
+                let a = &BlocksF32::pack(cpu, input);
+                cpu.pool.tiles(out, division, |out, row, col| {
+                    cpu.level.dispatch(ProductF32 { a, panels, k: *k, bias, out, row, col, epilogue });
+                });
+            }
+            Weights::I8(w) => {
+                assert_eq!(x.cols.next_multiple_of(LANES), w.k, "a linear layer's input has another width");
+                let a = &BlocksI8::pack(cpu, input);
+                cpu.pool.tiles(out, division, |out, row, col| {
+                    cpu.level.dispatch(ProductI8 { a, w, bias, out, row, col, epilogue });
+                });
+            }
+        }
+    }
+}
+
+/// Size of the tiles that threads take: whole blocks of rows that stay in the second-level cache, and columns
+/// enough to be worth the fork; few rows are divided by columns alone.
+fn divide(cpu: &Cpu, rows: usize, cols: usize) -> (usize, usize) {
+    let block = cpu.level.block_rows();
+    if rows > 8 * block {
+        (16 * block, 256)
+    } else {
+        (rows, cols.div_ceil(2 * cpu.pool.threads()).next_multiple_of(2 * LANES).max(64))
+    }
+}
+
+struct ProductF32<'a> {
+    a: &'a BlocksF32,
+    panels: &'a [[f32; LANES]],
+    k: usize,
+    bias: &'a [f32],
+    out: MatMut<'a>,
+    row: usize,
+    col: usize,
+    epilogue: Epilogue,
+}
+
+impl ProductF32<'_> {
+    #[inline(always)]
+    fn columns<S: Simd, const NP: usize>(&mut self, s: S, col: usize) {
+        let mut b = [self.panels; NP];
+        let mut bias = [s.splat(0.0); NP];
+        for p in 0..NP {
+            let at = self.col + col + p * LANES;
+            b[p] = &self.panels[at / LANES * self.k..][..self.k];
+            bias[p] = bias_of(s, self.bias, at);
+        }
+        for first in (0..self.out.rows).step_by(S::MR) {
+            let (rows, a) = self.a.block((self.row + first) / S::MR);
+            with_rows!(rows, S, M => {
+                let acc = tile_f32::<S, M, NP>(s, a, b);
+                for r in 0..M {
+                    for p in 0..NP {
+                        let y = s.add(acc[r][p], bias[p]);
+                        finish(s, y, &mut self.out.row(first + r)[col + p * LANES..], self.epilogue);
+                    }
+                }
+            });
+        }
+    }
+}
+
+impl Kernel for ProductF32<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(mut self, s: S) {
+        for col in (0..self.out.cols).step_by(S::NP * LANES) {
+            if S::NP == 2 && col + LANES < self.out.cols {
+                self.columns::<S, 2>(s, col);
+            } else {
+                self.columns::<S, 1>(s, col);
+            }
+        }
+    }
+}
+
+struct ProductI8<'a> {
+    a: &'a BlocksI8,
+    w: &'a PackedI8,
+    bias: &'a [f32],
+    out: MatMut<'a>,
+    row: usize,
+    col: usize,
+    epilogue: Epilogue,
+}
+
+impl ProductI8<'_> {
+    #[inline(always)]
+    fn columns<S: Simd, const NP: usize>(&mut self, s: S, col: usize) {
+        let (quads, _) = bytemuck::cast_slice::<u8, i8>(&self.w.panels).as_chunks::<{ 4 * LANES }>();
+        let per_panel = self.w.k / 4;
+        let (offsets, _) = self.w.offsets.as_chunks::<LANES>();
+        let (all_scales, _) = self.w.scales.as_chunks::<LANES>();
+        let mut b = [quads; NP];
+        let mut init = [&[0; LANES]; NP];
+        let (mut scales, mut bias) = ([s.splat(0.0); NP], [s.splat(0.0); NP]);
+        for p in 0..NP {
+            let at = self.col + col + p * LANES;
+            b[p] = &quads[at / LANES * per_panel..][..per_panel];
+            init[p] = &offsets[at / LANES];
+            scales[p] = s.load(&all_scales[at / LANES]);
+            bias[p] = bias_of(s, self.bias, at);
+        }
+        for first in (0..self.out.rows).step_by(S::MR) {
+            let (row_scales, a) = self.a.block((self.row + first) / S::MR);
+            with_rows!(row_scales.len(), S, M => {
+                let acc = tile_i8::<S, M, NP>(s, a, b, init);
+                for r in 0..M {
+                    let row_scale = s.splat(row_scales[r]);
+                    for p in 0..NP {
+                        let y = s.mul_add(s.to_f32(acc[r][p]), s.mul(row_scale, scales[p]), bias[p]);
+                        finish(s, y, &mut self.out.row(first + r)[col + p * LANES..], self.epilogue);
+                    }
+                }
+            });
+        }
+    }
+}
+
+impl Kernel for ProductI8<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(mut self, s: S) {
+        for col in (0..self.out.cols).step_by(S::NP * LANES) {
+            if S::NP == 2 && col + LANES < self.out.cols {
+                self.columns::<S, 2>(s, col);
+            } else {
+                self.columns::<S, 1>(s, col);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn bias_of<S: Simd>(s: S, bias: &[f32], col: usize) -> S::F {
+    match bias.get(col..) {
+        Some(bias) if !bias.is_empty() => load_part(s, bias, 0.0),
+        _ => s.splat(0.0),
+    }
+}
+
+/// Stores a vector of a tile at the front of `out`, which may end within it.
+#[inline(always)]
+fn finish<S: Simd>(s: S, mut y: S::F, out: &mut [f32], epilogue: Epilogue) {
+    let end = LANES.min(out.len());
+    let out = &mut out[..end];
+    if epilogue.gelu {
+        y = gelu_vector(s, y);
+    }
+    if epilogue.accumulate {
+        y = s.add(y, load_part(s, out, 0.0));
+    }
+    store_part(s, y, out);
+}
+
+#[cfg(test)]
+mod tests;

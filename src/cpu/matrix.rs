@@ -1,0 +1,101 @@
+//! Views of row-major `f32` matrices, and their division into tiles that threads may write at the same time.
+
+use std::marker::PhantomData;
+
+/// A read-only view. Rows may overlap (`stride` < `cols`): consecutive frames of a convolution are such rows.
+#[derive(Clone, Copy)]
+pub struct MatRef<'a> {
+    data: &'a [f32],
+    /// Number of rows.
+    pub rows: usize,
+    /// Values of a row.
+    pub cols: usize,
+    stride: usize,
+}
+
+impl<'a> MatRef<'a> {
+    /// Row i is `data[i * stride..][..cols]`.
+    ///
+    /// # Panics
+    /// Where the last row would not lie in `data`.
+    pub fn new(data: &'a [f32], rows: usize, cols: usize, stride: usize) -> Self {
+        assert!(rows == 0 || (rows - 1) * stride + cols <= data.len(), "matrix view beyond its data");
+        Self { data, rows, cols, stride }
+    }
+
+    /// Rows that follow each other without gaps.
+    pub fn dense(data: &'a [f32], cols: usize) -> Self {
+        Self::new(data, data.len() / cols, cols, cols)
+    }
+
+    /// Row i.
+    pub fn row(&self, i: usize) -> &'a [f32] {
+        &self.data[i * self.stride..][..self.cols]
+    }
+}
+
+/// A view that can be written, and divided.
+pub struct MatMut<'a> {
+    data: *mut f32,
+    /// Number of rows.
+    pub rows: usize,
+    /// Values of a row.
+    pub cols: usize,
+    stride: usize,
+    of: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: a view stands for an exclusive borrow of the values of its rows, as `&mut [f32]` does.
+unsafe impl Send for MatMut<'_> {}
+// SAFETY: shared access to a view reads nothing but its sizes (`row` takes `&mut self`).
+unsafe impl Sync for MatMut<'_> {}
+
+impl<'a> MatMut<'a> {
+    /// Row i is `data[i * stride..][..cols]`.
+    ///
+    /// # Panics
+    /// Where rows overlap or the last one would not lie in `data`.
+    pub fn new(data: &'a mut [f32], rows: usize, cols: usize, stride: usize) -> Self {
+        assert!(cols <= stride, "rows of a writable matrix view overlap");
+        assert!(rows == 0 || (rows - 1) * stride + cols <= data.len(), "matrix view beyond its data");
+        Self { data: data.as_mut_ptr(), rows, cols, stride, of: PhantomData }
+    }
+
+    /// Rows that follow each other without gaps.
+    pub fn dense(data: &'a mut [f32], cols: usize) -> Self {
+        let rows = data.len() / cols;
+        Self::new(data, rows, cols, cols)
+    }
+
+    /// Row i.
+    #[inline(always)]
+    pub fn row(&mut self, i: usize) -> &mut [f32] {
+        assert!(i < self.rows);
+        // SAFETY: `new` checked that row i lies in the borrowed data, and tiles of one view never overlap.
+        unsafe { std::slice::from_raw_parts_mut(self.data.add(i * self.stride), self.cols) }
+    }
+
+    /// Number of tiles when divided into tiles of `rows` × `cols`.
+    pub(super) fn tiles(&self, rows: usize, cols: usize) -> usize {
+        self.rows.div_ceil(rows) * self.cols.div_ceil(cols)
+    }
+
+    /// Tile `i` of that division with the row and column at which it begins.
+    ///
+    /// # Safety
+    /// While the tile lives, no other tile `i` of this view, and not the view itself, may be read or written.
+    pub(super) unsafe fn tile(&self, i: usize, rows: usize, cols: usize) -> (MatMut<'_>, usize, usize) {
+        let across = self.cols.div_ceil(cols);
+        let (row, col) = (i / across * rows, i % across * cols);
+        assert!(row < self.rows && col < self.cols);
+        let tile = MatMut {
+            // SAFETY: row and column lie in the view, which `new` checked.
+            data: unsafe { self.data.add(row * self.stride + col) },
+            rows: rows.min(self.rows - row),
+            cols: cols.min(self.cols - col),
+            stride: self.stride,
+            of: PhantomData,
+        };
+        (tile, row, col)
+    }
+}

@@ -1,0 +1,77 @@
+//! Matrix products: register tiles of a block of rows × 16 or 32 columns that run over the whole inner dimension.
+//!
+//! Every value of the result is one chain of additions over k in ascending order, whatever the tile it falls in, so
+//! results do not depend on how the work is divided.
+//!
+//! Kernels use loops where a closure would read better: a closure is a function of its own, compiled without the
+//! instruction set unless the optimiser happens to inline it.
+
+use super::simd::{LANES, Simd};
+
+/// Runs `$body` with the constant `$M` equal to the number of rows `$m`, 1 … `S::MR`.
+macro_rules! with_rows {
+    ($m:expr, $S:ty, $M:ident => $body:expr) => {
+        super::product::with_rows!(@arms $m, $S, $M => $body; 1 2 3 4 5 6 7 8 9 10 11 12)
+    };
+    (@arms $m:expr, $S:ty, $M:ident => $body:expr; $($n:literal)*) => {
+        match $m {
+            $($n if $n <= <$S as Simd>::MR => {
+                const $M: usize = $n;
+                $body
+            })*
+            m => unreachable!("a block of {m} rows"),
+        }
+    };
+}
+pub(super) use with_rows;
+
+/// `a`: `[k][M]`; `b`: NP panels `[k][16]`. Returns the M × NP vectors of a × b.
+#[inline(always)]
+pub(super) fn tile_f32<S: Simd, const M: usize, const NP: usize>(
+    s: S,
+    a: &[f32],
+    b: [&[[f32; LANES]]; NP],
+) -> [[S::F; NP]; M] {
+    let mut acc = [[s.splat(0.0); NP]; M];
+    let mut panels = [s.splat(0.0); NP];
+    for (i, a) in a.chunks_exact(M).enumerate() {
+        for p in 0..NP {
+            panels[p] = s.load(&b[p][i]);
+        }
+        for r in 0..M {
+            let x = s.splat(a[r]);
+            for p in 0..NP {
+                acc[r][p] = s.mul_add(x, panels[p], acc[r][p]);
+            }
+        }
+    }
+    acc
+}
+
+/// `a`: `[k / 4][M][4]`, offset by 128; `b`: NP panels `[k / 4][16][4]`; `init`: −128 × each column's sum of weights.
+/// Returns the M × NP vectors of the product of whole numbers.
+#[inline(always)]
+pub(super) fn tile_i8<S: Simd, const M: usize, const NP: usize>(
+    s: S,
+    a: &[u8],
+    b: [&[[i8; 4 * LANES]]; NP],
+    init: [&[i32; LANES]; NP],
+) -> [[S::I; NP]; M] {
+    let mut acc = [[s.splat_i32(0); NP]; M];
+    for p in 0..NP {
+        if S::UNSIGNED {
+            for row in &mut acc {
+                row[p] = s.load_i32(init[p]);
+            }
+        }
+    }
+    for (i, a) in a.chunks_exact(4 * M).enumerate() {
+        for r in 0..M {
+            let x = [a[4 * r], a[4 * r + 1], a[4 * r + 2], a[4 * r + 3]];
+            for p in 0..NP {
+                acc[r][p] = s.dot4(acc[r][p], x, &b[p][i]);
+            }
+        }
+    }
+    acc
+}

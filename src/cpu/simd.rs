@@ -1,0 +1,77 @@
+//! The one vocabulary of vector operations that every kernel is written in.
+//!
+//! A vector always has [`LANES`] = 16 elements, whatever the machine's registers hold: AVX-512 keeps it in one
+//! register, AVX2 in two, plain code in an array. So a kernel is written once and means the same on every
+//! instruction set; only the files of this folder named after an instruction set contain intrinsics.
+
+/// Elements of a vector, for every instruction set.
+pub const LANES: usize = 16;
+
+/// Proof that an instruction set is there, and its vector operations.
+///
+/// A value can only be had from [`super::Level`], which detects the features. All methods are inlined into the
+/// kernel that is entered through [`super::Level::dispatch`].
+pub trait Simd: Copy + Send + Sync + 'static {
+    /// 16 `f32`.
+    type F: Copy;
+    /// 16 `i32`.
+    type I: Copy;
+
+    /// Rows of a register tile in matrix products: as many as the register file takes.
+    const MR: usize;
+    /// Panels of 16 columns of a register tile: 1 or 2.
+    const NP: usize;
+    /// Whether [`Self::dot4`] takes its bytes as they are, so that 128 × Σb is to be taken off.
+    const UNSIGNED: bool;
+
+    /// All lanes `x`.
+    fn splat(self, x: f32) -> Self::F;
+    /// Reads 16 values.
+    fn load(self, from: &[f32; LANES]) -> Self::F;
+    /// Writes 16 values.
+    fn store(self, v: Self::F, to: &mut [f32; LANES]);
+    /// a + b
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    /// a − b
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F;
+    /// a × b
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    /// a ÷ b
+    fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    /// a × b + c; rounded once where the instruction set has fused multiply-add.
+    fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// The larger of each pair; b where either is NaN.
+    fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    /// The smaller of each pair; b where either is NaN.
+    fn min(self, a: Self::F, b: Self::F) -> Self::F;
+    /// |a|
+    fn abs(self, a: Self::F) -> Self::F;
+    /// To the nearest whole number, halves to even.
+    fn round(self, a: Self::F) -> Self::F;
+    /// 2ⁿ for whole n in −126 … 127.
+    fn exp2i(self, n: Self::F) -> Self::F;
+    /// Sum of the lanes, in the same order on every instruction set: halves folded onto each other.
+    fn sum(self, a: Self::F) -> f32;
+    /// Largest lane.
+    fn max_lane(self, a: Self::F) -> f32;
+
+    /// Reads 16 whole numbers.
+    fn load_i32(self, from: &[i32; LANES]) -> Self::I;
+    /// All lanes `x`.
+    fn splat_i32(self, x: i32) -> Self::I;
+    /// To floating point.
+    fn to_f32(self, a: Self::I) -> Self::F;
+    /// Lane i: acc + Σ over 4 of x\[j\] × b\[4i + j\], exact, where `b` is −127 … 127 and x is `a` (1 … 255) where
+    /// [`Self::UNSIGNED`], else a − 128.
+    fn dot4(self, acc: Self::I, a: [u8; 4], b: &[i8; 4 * LANES]) -> Self::I;
+    /// Rounds to whole numbers (halves to even), adds 128 and stores as bytes. Values must lie in −127 … 127.
+    fn store_u8_offset(self, a: Self::F, to: &mut [u8; LANES]);
+}
+
+/// A piece of work that can run on any instruction set.
+pub trait Kernel {
+    /// What it returns.
+    type Out;
+    /// Does the work. Implementations are `#[inline(always)]`, so that they are compiled for the instruction set.
+    fn run<S: Simd>(self, s: S) -> Self::Out;
+}

@@ -1,0 +1,288 @@
+//! `hearken doctor`: what this machine offers, what is missing, and the command that mends it.
+//!
+//! In: the machine, as the system describes it. Out: one [`Check`] a line.
+
+use std::env;
+use std::fmt::{self, Display};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use etcetera::BaseStrategy;
+use etcetera::base_strategy::Xdg;
+
+/// Free memory in KiB below which models larger than base are likely to be driven to swap.
+const LITTLE_MEMORY_KIB: u64 = 1024 * 1024;
+
+/// Where the Linux kernel shows the first neural accelerator.
+const ACCEL_DEVICE: &str = "/dev/accel/accel0";
+const ACCEL_DRIVER: &str = "/sys/class/accel/accel0/device/driver";
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// As it should be.
+    Ok,
+    /// Works, but not as well as it could.
+    Warn,
+    /// Transcription does not work without it.
+    Missing,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What was looked at, in a word or two.
+    pub name: &'static str,
+    /// How it came out.
+    pub status: Status,
+    /// What was found.
+    pub detail: String,
+    /// A command or an action that mends it.
+    pub remedy: Option<String>,
+}
+
+/// Looks at everything.
+pub fn run() -> Vec<Check> {
+    let mut checks = vec![cpu(), cores(), memory(&fs::read_to_string("/proc/meminfo").unwrap_or_default())];
+    checks.extend(storage(models_directory().as_deref()));
+    checks.extend([fetching(), npu()]);
+    checks
+}
+
+/// Whether nothing that transcription needs is missing.
+pub fn all_there(checks: &[Check]) -> bool {
+    checks.iter().all(|check| check.status != Status::Missing)
+}
+
+/// The checks as lines of text, remedies below what they mend.
+pub fn report(checks: &[Check]) -> String {
+    checks.iter().map(ToString::to_string).collect()
+}
+
+impl Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let status = match self.status {
+            Status::Ok => "ok",
+            Status::Warn => "warning",
+            Status::Missing => "missing",
+        };
+        writeln!(f, "{status:<9}{:<18}{}", self.name, self.detail)?;
+        match &self.remedy {
+            Some(remedy) => writeln!(f, "{:27}-> {remedy}", ""),
+            None => Ok(()),
+        }
+    }
+}
+
+fn ok(name: &'static str, detail: impl Into<String>) -> Check {
+    Check { name, status: Status::Ok, detail: detail.into(), remedy: None }
+}
+
+fn cpu() -> Check {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = field(&info, "model name").unwrap_or(env::consts::ARCH);
+    let found: Vec<&str> = features().into_iter().filter_map(|(name, there)| there.then_some(name)).collect();
+    let detail = match found.is_empty() {
+        true => format!("{model}; no vector extensions"),
+        false => format!("{model}; {}", found.join(" ")),
+    };
+    match found.contains(&"avx2") && found.contains(&"fma") {
+        true => ok("CPU", detail),
+        false => Check {
+            status: Status::Warn,
+            remedy: Some("without AVX2 and FMA transcription is slow; take a small model such as tiny".to_owned()),
+            ..ok("CPU", detail)
+        },
+    }
+}
+
+/// The instruction sets for which there are kernels, and whether this CPU has them.
+#[cfg(target_arch = "x86_64")]
+fn features() -> Vec<(&'static str, bool)> {
+    vec![
+        ("avx2", is_x86_feature_detected!("avx2")),
+        ("fma", is_x86_feature_detected!("fma")),
+        ("f16c", is_x86_feature_detected!("f16c")),
+        ("avxvnni", is_x86_feature_detected!("avxvnni")),
+        ("avx512f", is_x86_feature_detected!("avx512f")),
+        ("avx512bw", is_x86_feature_detected!("avx512bw")),
+        ("avx512vl", is_x86_feature_detected!("avx512vl")),
+        ("avx512vnni", is_x86_feature_detected!("avx512vnni")),
+        ("avx512bf16", is_x86_feature_detected!("avx512bf16")),
+    ]
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn features() -> Vec<(&'static str, bool)> {
+    Vec::new()
+}
+
+fn cores() -> Check {
+    match thread::available_parallelism() {
+        Ok(cores) => ok("CPU threads", format!("{cores} usable by this process")),
+        Err(error) => Check {
+            status: Status::Warn,
+            remedy: Some("name their number with --threads".to_owned()),
+            ..ok("CPU threads", format!("unknown: {error}"))
+        },
+    }
+}
+
+/// `meminfo`: the contents of `/proc/meminfo`.
+fn memory(meminfo: &str) -> Check {
+    let kib = |name| field(meminfo, name)?.split_whitespace().next()?.parse::<u64>().ok();
+    let (Some(total), Some(available)) = (kib("MemTotal"), kib("MemAvailable")) else {
+        return Check { status: Status::Warn, ..ok("memory", "unknown: /proc/meminfo cannot be read") };
+    };
+    let gib = |kib: u64| kib as f64 / (1024.0 * 1024.0);
+    let detail = format!("{:.1} GiB, {:.1} GiB available", gib(total), gib(available));
+    match available < LITTLE_MEMORY_KIB {
+        true => Check {
+            status: Status::Warn,
+            remedy: Some("close other programs, or take a small model such as tiny or base".to_owned()),
+            ..ok("memory", detail)
+        },
+        false => ok("memory", detail),
+    }
+}
+
+/// `$HEARKEN_MODELS_DIR`, or `hearken/models` in the user's data directory.
+fn models_directory() -> Option<PathBuf> {
+    match env::var_os("HEARKEN_MODELS_DIR").filter(|directory| !directory.is_empty()) {
+        Some(directory) => Some(directory.into()),
+        None => Xdg::new().ok().map(|user| user.data_dir().join("hearken/models")),
+    }
+}
+
+/// The models and the place where they are kept.
+fn storage(directory: Option<&Path>) -> Vec<Check> {
+    match directory {
+        Some(directory) => vec![models(directory, &installed(directory)), writable(directory)],
+        None => vec![Check {
+            status: Status::Missing,
+            remedy: Some("set HEARKEN_MODELS_DIR or HOME".to_owned()),
+            ..ok("models directory", "none: neither HEARKEN_MODELS_DIR nor HOME is set")
+        }],
+    }
+}
+
+/// Names of the model files in the directory, in order.
+fn installed(directory: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    let files = entries.flatten().map(|entry| entry.path());
+    let models = files.filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
+    let mut names: Vec<String> =
+        models.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
+    names.sort_unstable();
+    names
+}
+
+fn models(directory: &Path, installed: &[String]) -> Check {
+    match installed.is_empty() {
+        true => Check {
+            status: Status::Missing,
+            remedy: Some("hearken models fetch base".to_owned()),
+            ..ok("models", format!("none in {}", directory.display()))
+        },
+        false => ok("models", format!("{} in {}", installed.join(", "), directory.display())),
+    }
+}
+
+/// Whether a file can be made in the directory, or, while it is not there, in the nearest one above it that is.
+fn writable(directory: &Path) -> Check {
+    let existing = directory.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/"));
+    match tempfile::tempfile_in(existing) {
+        Ok(_) => ok("models directory", format!("{} can be written", directory.display())),
+        Err(error) => Check {
+            status: Status::Warn,
+            remedy: Some("set HEARKEN_MODELS_DIR to a directory of yours, or change its permissions".to_owned()),
+            ..ok("models directory", format!("{}: {error}", existing.display()))
+        },
+    }
+}
+
+/// Whether models can be fetched; some sources are Python packages.
+fn fetching() -> Check {
+    if env::var_os("HEARKEN_OFFLINE").is_some_and(|value| value == "1") {
+        return Check {
+            status: Status::Warn,
+            remedy: Some("unset HEARKEN_OFFLINE to fetch models".to_owned()),
+            ..ok("fetching", "forbidden by HEARKEN_OFFLINE=1")
+        };
+    }
+    let pip = Command::new("python3").args(["-m", "pip", "--version"]).stdin(Stdio::null()).output();
+    match pip {
+        Ok(output) if output.status.success() => {
+            let version = String::from_utf8_lossy(&output.stdout);
+            let version: Vec<&str> = version.split_whitespace().take(2).collect();
+            ok("fetching", format!("python3 with {}, for models that come as Python packages", version.join(" ")))
+        }
+        _ => Check {
+            status: Status::Warn,
+            remedy: Some("apt-get install python3 python3-pip".to_owned()),
+            ..ok("fetching", "no python3 with pip: models that come as Python packages cannot be fetched")
+        },
+    }
+}
+
+fn npu() -> Check {
+    let driver = fs::read_link(ACCEL_DRIVER).ok();
+    let driver = driver.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy());
+    let found = match (PathBuf::from(ACCEL_DEVICE).exists(), driver) {
+        (true, Some(driver)) => format!("{ACCEL_DEVICE}, driver {driver}"),
+        (true, None) => format!("{ACCEL_DEVICE}, driver unknown"),
+        (false, _) => "none".to_owned(),
+    };
+    ok("NPU", format!("{found}; not used by this version"))
+}
+
+/// The value of `name` in text made of lines `name : value`, as the files of `/proc` are.
+fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| key.trim() == name).map(|(_, v)| v.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_models_says_how_to_get_one() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let checks = storage(Some(&directory.path().join("hearken/models")));
+        assert!(!all_there(&checks));
+        let report = report(&checks);
+        assert!(report.contains("missing  models"), "{report}");
+        assert!(report.contains("-> hearken models fetch base"), "{report}");
+        assert!(report.contains("can be written"), "{report}");
+        assert!(!all_there(&storage(None)));
+    }
+
+    #[test]
+    fn installed_models_are_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        for file in ["tiny.en.safetensors", "base.safetensors", "small.safetensors.part"] {
+            fs::write(directory.path().join(file), "").expect("a file");
+        }
+        let checks = storage(Some(directory.path()));
+        assert!(all_there(&checks));
+        assert!(report(&checks).contains("  base, tiny.en in "), "{}", report(&checks));
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_is_a_warning() {
+        let check = writable(Path::new("/proc/hearken/models"));
+        assert_eq!(check.status, Status::Warn, "{check}");
+    }
+
+    #[test]
+    fn little_memory_is_a_warning() {
+        let much = memory("MemTotal:  16384000 kB\nMemAvailable:  8388608 kB\n");
+        assert_eq!((much.status, much.detail.as_str()), (Status::Ok, "15.6 GiB, 8.0 GiB available"));
+        assert_eq!(memory("MemTotal: 2048000 kB\nMemAvailable: 512000 kB\n").status, Status::Warn);
+        assert_eq!(memory("").status, Status::Warn);
+    }
+}

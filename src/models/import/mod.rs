@@ -1,0 +1,276 @@
+//! Import: weights in another program's format in, Hearken's model file out.
+//!
+//! Each format has a reader that maps the source and returns a [`Checkpoint`]; one writer turns that into the
+//! model file. Tensors are decoded one at a time, so that a large model needs little memory.
+
+mod bytes;
+mod checkpoint;
+mod ct2;
+mod ggml;
+mod ggml_blocks;
+mod hf;
+mod pickle;
+#[cfg(test)]
+pub(crate) mod synthetic;
+#[cfg(test)]
+mod tests;
+mod torch;
+mod weights;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use half::f16;
+use safetensors::Dtype;
+
+use crate::whisper::Dims;
+
+use super::error::{Defect, ModelError, PrepareError};
+use super::file::{FORMAT, ModelFile, VERSION};
+use super::layout;
+use super::manifest::Manifest;
+use super::progress::{Done, Progress};
+use super::vocabulary::Vocabulary;
+use super::write::{self, Entry};
+use checkpoint::Checkpoint;
+use weights::Weights;
+
+/// A tensor that the engine derives from the weights once, to be kept with them.
+#[derive(Debug, Clone)]
+pub struct NewTensor {
+    /// Its name; no other tensor's.
+    pub name: String,
+    /// The type of its values.
+    pub dtype: Dtype,
+    /// Its dimensions, outermost first.
+    pub shape: Vec<usize>,
+    /// The values: row-major, little-endian.
+    pub data: Vec<u8>,
+}
+
+/// Computes the engine's own tensors (packed int8 matrices, silent tails) from an open model that has only the plain
+/// ones. The second argument is to be called with the share done, 0 to 1.
+pub type Prepare<'a> = dyn Fn(&ModelFile, &mut dyn FnMut(f32)) -> Result<Vec<NewTensor>, PrepareError> + 'a;
+
+/// What an import is told about the model besides its weights.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The model's name.
+    pub name: String,
+    /// Where the weights come from, for the metadata.
+    pub source: String,
+    /// The dimensions that the weights must have, where the model is a known one.
+    pub dims: Option<Dims>,
+}
+
+/// Converts the weights at `source` (a CTranslate2 or Hugging Face directory, an OpenAI `.pt` or a ggml `.bin`) and writes the model file `target`, which appears under
+/// its name only when it is complete. A half-written one is called `target` + `.part`.
+///
+/// # Errors
+/// When the source is damaged or of no known format, or the target cannot be written.
+pub fn import(
+    source: &Path,
+    target: &Path,
+    origin: &Origin,
+    prepare: &Prepare<'_>,
+    progress: &mut Progress<'_>,
+) -> Result<(), ModelError> {
+    let checkpoint = read(source)?;
+    let [plain, complete] = part_names(target);
+    let result = write_plain(source, checkpoint, &plain, origin, progress)
+        .and_then(|()| add_derived(&plain, &complete, &origin.name, prepare, progress))
+        .and_then(|()| fs::rename(&complete, target).map_err(ModelError::write(target, 0)));
+    // Neither is there after success; what a failure leaves behind must not stay.
+    let _ = fs::remove_file(&plain);
+    let _ = fs::remove_file(&complete);
+    result
+}
+
+/// Finds out the format of `source` and reads it.
+fn read(source: &Path) -> Result<Checkpoint, ModelError> {
+    let metadata = fs::metadata(source).map_err(ModelError::read(source))?;
+    if metadata.is_dir() {
+        return read_dir(source);
+    }
+    let mut magic = [0; 4];
+    let mut file = File::open(source).map_err(ModelError::read(source))?;
+    let n = file.read(&mut magic).map_err(ModelError::read(source))?;
+    match (magic, source.file_name().and_then(|name| name.to_str()), source.parent()) {
+        (torch::MAGIC, ..) => torch::read(source),
+        (ggml::MAGIC, ..) => ggml::read(source),
+        (_, Some(ct2::MODEL_BIN | hf::MODEL_SAFETENSORS | hf::INDEX), Some(dir)) => read_dir(dir),
+        _ => Err(Defect::new(format!(
+            "it begins with {:02x?}: neither an OpenAI checkpoint (.pt) nor whisper.cpp's ggml (.bin); for weights \
+             with files beside them, give the directory",
+            magic.get(..n).unwrap_or_default()
+        ))
+        .of(source)),
+    }
+}
+
+fn read_dir(dir: &Path) -> Result<Checkpoint, ModelError> {
+    let has = |name: &str| dir.join(name).is_file();
+    if has(ct2::MODEL_BIN) {
+        ct2::read(dir)
+    } else if has(hf::MODEL_SAFETENSORS) || has(hf::INDEX) {
+        hf::read(dir)
+    } else {
+        let names = [ct2::MODEL_BIN, hf::MODEL_SAFETENSORS, hf::INDEX].join(", ");
+        Err(Defect::new(format!("none of {names} is in the directory")).of(dir))
+    }
+}
+
+/// What the model file `target` is called while it has only the plain tensors, and until it is complete.
+pub(crate) fn part_names(target: &Path) -> [PathBuf; 2] {
+    ["plain.part", "part"].map(|extension| {
+        let mut name = target.as_os_str().to_owned();
+        name.push(".");
+        name.push(extension);
+        name.into()
+    })
+}
+
+/// Writes the model file with the plain tensors only.
+fn write_plain(
+    source: &Path,
+    checkpoint: Checkpoint,
+    target: &Path,
+    origin: &Origin,
+    progress: &mut Progress<'_>,
+) -> Result<(), ModelError> {
+    let dims = checkpoint.dims;
+    check_dims(&dims, origin).map_err(|d| d.of(source))?;
+    let (vocabulary, tokenizer) = vocabulary(&checkpoint).map_err(|d| d.of(source))?;
+    let sha256 = checkpoint.sha256();
+    let heads = checkpoint.alignment_heads.clone().or_else(|| Manifest::builtin().alignment_heads(&sha256));
+    let mut metadata = BTreeMap::from([
+        ("format".to_owned(), FORMAT.to_owned()),
+        ("version".to_owned(), VERSION.to_owned()),
+        ("name".to_owned(), origin.name.clone()),
+        ("dims".to_owned(), serde_json::json!(dims).to_string()),
+        ("suppress_tokens".to_owned(), serde_json::json!(vocabulary.suppress_tokens()).to_string()),
+        ("source".to_owned(), origin.source.clone()),
+        ("source_sha256".to_owned(), sha256),
+    ]);
+    if let Some(heads) = heads {
+        metadata.insert("alignment_heads".to_owned(), serde_json::json!(heads).to_string());
+    }
+    let tensors = checkpoint.into_tensors().map_err(|d| d.of(source))?;
+    let mut entries = weight_entries(source, &tensors, progress)?;
+    entries.extend(vocabulary_entries(&vocabulary, tokenizer).map_err(|d| d.of(source))?);
+    write::write(target, metadata, entries, &mut |share| progress("converting", Done::Share(share)))
+}
+
+/// Checks that the dimensions are possible, and those that the origin names.
+fn check_dims(dims: &Dims, origin: &Origin) -> Result<(), Defect> {
+    layout::check_dims(dims)?;
+    match &origin.dims {
+        Some(expected) if expected != dims => {
+            let (name, dims, expected) = (&origin.name, serde_json::json!(dims), serde_json::json!(expected));
+            Err(Defect::new(format!("its dimensions are {dims}, but those of {name} are {expected}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The vocabulary and its `tokenizer.json`: the source's, else OpenAI's.
+fn vocabulary(checkpoint: &Checkpoint) -> Result<(Vocabulary, Vec<u8>), Defect> {
+    let n_vocab = checkpoint.dims.n_vocab;
+    match &checkpoint.tokenizer {
+        Some(json) => Ok((Vocabulary::from_tokenizer_json(json, n_vocab)?, json.clone())),
+        None => {
+            let vocabulary = Vocabulary::openai(n_vocab)?;
+            let json = vocabulary.to_tokenizer_json()?;
+            Ok((vocabulary, json))
+        }
+    }
+}
+
+/// The weights as entries to write; their types are chosen here, by a first look at the values.
+fn weight_entries<'a>(
+    source: &Path,
+    tensors: &'a [(String, Weights)],
+    progress: &mut Progress<'_>,
+) -> Result<Vec<Entry<'a>>, ModelError> {
+    let mut entries = Vec::with_capacity(tensors.len());
+    for (i, (name, weights)) in tensors.iter().enumerate() {
+        let source = source.to_owned();
+        let named = move |e: Defect| Defect::new(format!("tensor {name}: {e}")).of(&source);
+        let dtype = weights.kept_dtype().map_err(&named)?;
+        progress("reading", Done::Share((i + 1) as f32 / tensors.len() as f32));
+        entries.push(Entry {
+            name: name.clone(),
+            dtype,
+            shape: weights.shape().to_vec(),
+            bytes: Box::new(move || weights.f32().map(|values| Cow::from(encode(&values, dtype))).map_err(&named)),
+        });
+    }
+    Ok(entries)
+}
+
+/// Values as little-endian bytes of F16, or else of F32.
+fn encode(values: &[f32], dtype: Dtype) -> Vec<u8> {
+    match dtype {
+        Dtype::F16 => values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect(),
+        _ => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+    }
+}
+
+fn vocabulary_entries<'a>(vocabulary: &Vocabulary, tokenizer: Vec<u8>) -> Result<Vec<Entry<'a>>, Defect> {
+    let (bytes, offsets) = vocabulary.concatenated()?;
+    let entry = |name: &str, dtype: Dtype, n: usize, data: Vec<u8>| Entry {
+        name: name.to_owned(),
+        dtype,
+        shape: vec![n],
+        bytes: Box::new(move || Ok(data.clone().into())),
+    };
+    let offset_bytes = offsets.iter().flat_map(|o| o.to_le_bytes()).collect();
+    Ok(vec![
+        entry("tokenizer.json", Dtype::U8, tokenizer.len(), tokenizer),
+        entry("vocab.bytes", Dtype::U8, bytes.len(), bytes),
+        entry("vocab.offsets", Dtype::U32, offsets.len(), offset_bytes),
+    ])
+}
+
+/// Writes the file at `plain` with the engine's own tensors added to `target`.
+fn add_derived(
+    plain: &Path,
+    target: &Path,
+    name: &str,
+    prepare: &Prepare<'_>,
+    progress: &mut Progress<'_>,
+) -> Result<(), ModelError> {
+    let model = ModelFile::open(plain)?;
+    let derived = prepare(&model, &mut |share| progress("preparing", Done::Share(share)))
+        .map_err(|source| ModelError::Prepare { name: name.to_owned(), source })?;
+    if derived.is_empty() {
+        return fs::rename(plain, target).map_err(ModelError::write(target, model.size()));
+    }
+    let mut entries = Vec::new();
+    for name in model.names() {
+        let tensor = model.tensor(name)?;
+        entries.push(Entry {
+            name: name.to_owned(),
+            dtype: tensor.dtype(),
+            shape: tensor.shape().to_vec(),
+            bytes: Box::new(move || Ok(tensor.bytes.into())),
+        });
+    }
+    for tensor in &derived {
+        if model.names().any(|name| name == tensor.name) {
+            let source = format!("tensor {} is derived under the name of a weight", tensor.name).into();
+            return Err(ModelError::Prepare { name: name.to_owned(), source });
+        }
+        entries.push(Entry {
+            name: tensor.name.clone(),
+            dtype: tensor.dtype,
+            shape: tensor.shape.clone(),
+            bytes: Box::new(|| Ok(tensor.data.as_slice().into())),
+        });
+    }
+    let metadata = model.header().metadata.clone();
+    write::write(target, metadata, entries, &mut |share| progress("writing", Done::Share(share)))
+}

@@ -1,0 +1,141 @@
+//! What every importer produces: named tensors that point into the source's mapped files, decoded when asked for.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use half::f16;
+use safetensors::Dtype;
+
+use crate::models::error::Defect;
+use crate::models::mmap::Mapping;
+use crate::models::tensor::{Tensor, byte_size};
+
+use super::ggml_blocks::Blocks;
+
+/// How a tensor's values are stored in the source.
+#[derive(Debug, Clone)]
+pub(crate) enum Encoding {
+    /// Plain numbers: F16, BF16 or F32.
+    Plain(Dtype),
+    /// ggml's blocks of 32 values.
+    Blocks(Blocks),
+    /// int8 with one divisor for each row (CTranslate2): value = q / divisor.
+    Rows(Vec<f32>),
+}
+
+/// A tensor in a source file.
+#[derive(Debug, Clone)]
+pub(crate) struct Weights {
+    map: Arc<Mapping>,
+    range: Range<usize>,
+    encoding: Encoding,
+    shape: Vec<usize>,
+}
+
+impl Weights {
+    /// The tensor that lies at `offset` of `map`. Checks that it lies within the file.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(crate) fn new(
+        map: &Arc<Mapping>,
+        offset: usize,
+        encoding: Encoding,
+        shape: Vec<usize>,
+    ) -> Result<Self, Defect> {
+        let size = match &encoding {
+            Encoding::Plain(dtype) => byte_size(*dtype, &shape)?,
+            Encoding::Blocks(blocks) => blocks.byte_size(&shape)?,
+            Encoding::Rows(_) => byte_size(Dtype::I8, &shape)?,
+        };
+        let range =
+            offset.checked_add(size).filter(|&end| end <= map.len()).map(|end| offset..end).ok_or_else(|| {
+                let len = map.len();
+                Defect::new(format!("{size} bytes at offset {offset} are beyond the end of the file at {len}"))
+            })?;
+        Ok(Self { map: Arc::clone(map), range, encoding, shape })
+    }
+
+    /// Dimensions, outermost first.
+    pub(crate) fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The bytes that the tensor takes in its file.
+    pub(crate) fn stored_size(&self) -> usize {
+        self.range.len()
+    }
+
+    /// The same values under another shape.
+    ///
+    /// # Errors
+    /// When the number of values differs.
+    pub(crate) fn reshaped(mut self, shape: &[usize]) -> Result<Self, Defect> {
+        let count = |shape: &[usize]| shape.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim));
+        if count(shape) != count(&self.shape) {
+            return Err(Defect::new(format!("its shape is {:?}, but {shape:?} is expected", self.shape)));
+        }
+        self.shape = shape.to_vec();
+        Ok(self)
+    }
+
+    /// Part `index` of `parts` equal ones along the first dimension.
+    ///
+    /// # Errors
+    /// When the first dimension does not divide.
+    pub(crate) fn part(&self, index: usize, parts: usize) -> Result<Self, Defect> {
+        let rows = self.shape.first().copied().unwrap_or(0);
+        if rows % parts != 0 || index >= parts {
+            return Err(Defect::new(format!("its shape {:?} does not divide into {parts} parts", self.shape)));
+        }
+        let mut part = self.clone();
+        if let Some(first) = part.shape.first_mut() {
+            *first = rows / parts;
+        }
+        let size = self.range.len() / parts;
+        part.range = self.range.start + index * size..self.range.start + (index + 1) * size;
+        if let Encoding::Rows(divisors) = &self.encoding {
+            let n = divisors.len() / parts;
+            part.encoding = Encoding::Rows(divisors.iter().skip(index * n).take(n).copied().collect());
+        }
+        Ok(part)
+    }
+
+    /// The values, row-major.
+    ///
+    /// # Errors
+    /// When one is not finite: no Whisper weight is.
+    pub(crate) fn f32(&self) -> Result<Vec<f32>, Defect> {
+        let bytes = self.map.get(self.range.clone()).unwrap_or_default();
+        let values = match &self.encoding {
+            Encoding::Plain(dtype) => {
+                let (dtype, shape) = (*dtype, self.shape.as_slice());
+                let values = Tensor { dtype, shape, bytes }.to_f32();
+                values.ok_or_else(|| Defect::new(format!("{dtype} is not a float type")))?
+            }
+            Encoding::Blocks(blocks) => blocks.decode(bytes),
+            Encoding::Rows(divisors) => rows(bytes, divisors),
+        };
+        match values.iter().position(|v| !v.is_finite()) {
+            Some(i) => Err(Defect::new(format!("value {i} is {}", values.get(i).unwrap_or(&f32::NAN)))),
+            None => Ok(values),
+        }
+    }
+
+    /// The type to keep the values in: F16 where that loses nothing, else F32.
+    ///
+    /// # Errors
+    /// When a value is not finite.
+    pub(crate) fn kept_dtype(&self) -> Result<Dtype, Defect> {
+        let exact = |&v: &f32| f16::from_f32(v).to_f32() == v;
+        let values = self.f32()?;
+        Ok(if values.iter().all(exact) { Dtype::F16 } else { Dtype::F32 })
+    }
+}
+
+/// int8 values divided by their row's divisor.
+fn rows(bytes: &[u8], divisors: &[f32]) -> Vec<f32> {
+    let width = (bytes.len() / divisors.len().max(1)).max(1);
+    let rows = bytes.chunks_exact(width).zip(divisors);
+    rows.flat_map(|(row, divisor)| row.iter().map(move |&b| f32::from(b.cast_signed()) / divisor)).collect()
+}

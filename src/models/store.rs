@@ -1,0 +1,193 @@
+//! The directory that models are kept in: names in, paths and open files out.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy;
+
+use super::error::ModelError;
+use super::file::ModelFile;
+use super::import;
+use super::manifest::Manifest;
+
+/// File name extension of model files.
+const EXTENSION: &str = "safetensors";
+
+/// The directory of installed models. It need not exist.
+#[derive(Debug, Clone)]
+pub struct Store {
+    dir: PathBuf,
+}
+
+/// Keeps other processes from writing the same model; released when dropped.
+#[derive(Debug)]
+pub struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file releases the lock in any case.
+        let _ = self.0.unlock();
+    }
+}
+
+impl Store {
+    /// The user's: `$HEARKEN_MODELS_DIR`, else `hearken/models` in `$XDG_DATA_HOME`.
+    ///
+    /// # Errors
+    /// When there is neither a variable nor a home directory.
+    pub fn locate() -> Result<Self, ModelError> {
+        if let Some(dir) = std::env::var_os("HEARKEN_MODELS_DIR").filter(|dir| !dir.is_empty()) {
+            return Ok(Self::at(dir));
+        }
+        let base = etcetera::choose_base_strategy().map_err(|_| ModelError::NoDirectory)?;
+        Ok(Self::at(base.data_dir().join("hearken").join("models")))
+    }
+
+    /// The one in `dir`.
+    pub fn at(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where model `name` is, or would be.
+    ///
+    /// # Errors
+    /// When the name cannot be a file name.
+    pub fn path(&self, name: &str) -> Result<PathBuf, ModelError> {
+        let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+        let all = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+        if begins && all {
+            Ok(self.dir.join(format!("{name}.{EXTENSION}")))
+        } else {
+            Err(ModelError::BadName { name: name.to_owned() })
+        }
+    }
+
+    /// The names of the models that are installed, sorted.
+    ///
+    /// # Errors
+    /// When the directory is there but cannot be read.
+    pub fn installed(&self) -> Result<Vec<String>, ModelError> {
+        let entries = match fs::read_dir(&self.dir) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(ModelError::read(&self.dir)(e)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(ModelError::read(&self.dir))?.path();
+            if let (Some(name), true) = (path.file_stem(), path.extension().is_some_and(|e| e == EXTENSION)) {
+                names.push(name.to_string_lossy().into_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// The path of the installed model `name`, which may be an alias.
+    ///
+    /// # Errors
+    /// When it is not installed, or not known at all.
+    pub fn find(&self, name: &str) -> Result<PathBuf, ModelError> {
+        let path = self.path(name)?;
+        if path.is_file() {
+            return Ok(path);
+        }
+        let manifest = Manifest::builtin();
+        let name = manifest.require(name, &self.installed()?)?.name.clone();
+        let path = self.path(&name)?;
+        if path.is_file() { Ok(path) } else { Err(ModelError::NotInstalled { name, path }) }
+    }
+
+    /// Opens the installed model `name`, which may be an alias.
+    ///
+    /// # Errors
+    /// When it is not installed or damaged.
+    pub fn open(&self, name: &str) -> Result<ModelFile, ModelError> {
+        ModelFile::open(&self.find(name)?)
+    }
+
+    /// Removes the installed model `name` and what a broken-off download or import of it left.
+    ///
+    /// # Errors
+    /// When it is not installed or cannot be removed.
+    pub fn remove(&self, name: &str) -> Result<PathBuf, ModelError> {
+        let path = self.find(name)?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let lock = self.lock(&name)?;
+        fs::remove_file(&path).map_err(ModelError::write(&path, 0))?;
+        // Leftovers are rare; where there are none, removing them fails and that is well.
+        let _ = fs::remove_dir_all(self.scratch(&name)?);
+        for part in import::part_names(&path) {
+            let _ = fs::remove_file(part);
+        }
+        drop(lock);
+        Ok(path)
+    }
+
+    /// Creates the directory and waits until no other process writes model `name`.
+    ///
+    /// # Errors
+    /// When the directory or the lock file cannot be written.
+    pub fn lock(&self, name: &str) -> Result<Lock, ModelError> {
+        self.path(name)?;
+        fs::create_dir_all(&self.dir).map_err(ModelError::write(&self.dir, 0))?;
+        let path = self.dir.join(format!(".{name}.lock"));
+        let file = File::create(&path).map_err(ModelError::write(&path, 0))?;
+        file.lock().map_err(ModelError::write(&path, 0))?;
+        Ok(Lock(file))
+    }
+
+    /// The directory for the downloads of model `name`, kept until the model is complete.
+    pub(crate) fn scratch(&self, name: &str) -> Result<PathBuf, ModelError> {
+        self.path(name)?;
+        Ok(self.dir.join(format!(".{name}.part")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_leave_the_directory() {
+        let store = Store::at("/models");
+        assert_eq!(store.path("base.en").unwrap(), Path::new("/models/base.en.safetensors"));
+        for name in ["", "../x", "a/b", ".hidden", "a b", "-x"] {
+            assert!(matches!(store.path(name), Err(ModelError::BadName { .. })), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn only_model_files_count_as_installed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::at(dir.path());
+        assert_eq!(store.installed().unwrap(), Vec::<String>::new());
+        for file in ["mine.safetensors", "base.en.safetensors", "base.safetensors.part", ".base.lock"] {
+            fs::write(dir.path().join(file), b"").unwrap();
+        }
+        assert_eq!(store.installed().unwrap(), ["base.en", "mine"]);
+        assert!(store.find("mine").is_ok());
+        let error = store.find("base").unwrap_err().to_string();
+        assert!(error.contains("hearken models fetch base"), "{error}");
+        assert!(matches!(store.find("min"), Err(ModelError::Unknown { .. })));
+        store.remove("mine").unwrap();
+        assert_eq!(store.installed().unwrap(), ["base.en"]);
+    }
+
+    #[test]
+    fn a_lock_is_exclusive() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::at(dir.path().join("new"));
+        let lock = store.lock("base").unwrap();
+        let again = File::open(dir.path().join("new/.base.lock")).unwrap();
+        assert!(again.try_lock().is_err());
+        drop(lock);
+        again.try_lock().unwrap();
+    }
+}

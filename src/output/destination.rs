@@ -1,0 +1,209 @@
+//! Where transcripts go: standard output, or one file per input and format in a directory.
+//!
+//! In: the inputs' names and the formats, once, then each transcript as it grows. Out: text that is on standard
+//! output as soon as it is known, or files that carry their name only once they are complete.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::Permissions;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use super::error::OutputError;
+use super::format::{Format, TranscriptWriter};
+use super::transcript::{Footer, Header, Segment};
+
+/// Mode of a finished transcript before the user's umask: that of any new file, not a temporary file's 0600.
+const FILE_MODE: u32 = 0o666;
+
+/// Where the transcripts of a run go, checked before any work is done.
+#[derive(Debug)]
+pub struct Destination {
+    formats: Vec<Format>,
+    directory: Option<PathBuf>,
+}
+
+impl Destination {
+    /// Checks that every transcript has a place of its own, and makes the output directory if it is not there.
+    ///
+    /// # Errors
+    /// When two inputs would be written to one file, when standard output would have to take what it cannot, or
+    /// when the directory cannot be made or written to.
+    pub fn new(inputs: &[PathBuf], formats: &[Format], directory: Option<&Path>) -> Result<Self, OutputError> {
+        let mut formats = formats.to_vec();
+        formats.sort_unstable();
+        formats.dedup();
+        match directory {
+            Some(directory) => {
+                each_has_its_own_file(inputs, &formats, directory)?;
+                make_writable(directory)?;
+            }
+            None => fits_standard_output(inputs, &formats)?,
+        }
+        Ok(Self { formats, directory: directory.map(Path::to_owned) })
+    }
+
+    /// Whether the transcripts go to standard output.
+    pub fn is_standard_output(&self) -> bool {
+        self.directory.is_none()
+    }
+
+    /// Whether any of the formats shows when each segment was said.
+    pub fn shows_times(&self) -> bool {
+        self.formats.iter().any(|format| format.shows_times())
+    }
+
+    /// Begins the transcript of `input`.
+    ///
+    /// # Errors
+    /// When a file cannot be made, or standard output does not take the beginning.
+    pub fn open(&self, input: &Path, header: &Header) -> Result<Output, OutputError> {
+        let mut parts = Vec::with_capacity(self.formats.len());
+        for &format in &self.formats {
+            let sink = match &self.directory {
+                Some(directory) => Sink::file(directory, target(directory, input, format))?,
+                None => Sink::StandardOutput,
+            };
+            let mut part = Part { writer: format.writer(), sink };
+            let text = part.writer.begin(header);
+            part.sink.append(&text)?;
+            parts.push(part);
+        }
+        Ok(Output { parts })
+    }
+}
+
+/// The transcript of one input as it is written, in all formats. Dropped before [`Output::finish`], it leaves no file.
+pub struct Output {
+    parts: Vec<Part>,
+}
+
+struct Part {
+    writer: Box<dyn TranscriptWriter>,
+    sink: Sink,
+}
+
+impl Output {
+    /// Appends a segment; on standard output it is to be seen at once.
+    ///
+    /// # Errors
+    /// When a file or standard output does not take it.
+    pub fn segment(&mut self, segment: &Segment) -> Result<(), OutputError> {
+        for part in &mut self.parts {
+            let text = part.writer.segment(segment);
+            part.sink.append(&text)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the transcript and gives the files their names. Returns the files.
+    ///
+    /// # Errors
+    /// When a file or standard output does not take the end, or a file cannot be named.
+    pub fn finish(self, footer: &Footer) -> Result<Vec<PathBuf>, OutputError> {
+        let mut files = Vec::new();
+        for mut part in self.parts {
+            let text = part.writer.finish(footer);
+            part.sink.append(&text)?;
+            files.extend(part.sink.close()?);
+        }
+        Ok(files)
+    }
+}
+
+enum Sink {
+    StandardOutput,
+    File { temporary: NamedTempFile, target: PathBuf },
+}
+
+impl Sink {
+    fn file(directory: &Path, target: PathBuf) -> Result<Self, OutputError> {
+        let temporary = tempfile::Builder::new()
+            .prefix(".hearken-")
+            .suffix(".part")
+            .permissions(Permissions::from_mode(FILE_MODE))
+            .tempfile_in(directory);
+        match temporary {
+            Ok(temporary) => Ok(Self::File { temporary, target }),
+            Err(source) => Err(OutputError::Directory { path: directory.to_owned(), source }),
+        }
+    }
+
+    fn append(&mut self, text: &str) -> Result<(), OutputError> {
+        match self {
+            Self::StandardOutput => print(text),
+            Self::File { temporary, target } => {
+                let written = temporary.write_all(text.as_bytes());
+                written.map_err(|source| OutputError::Write { path: target.clone(), source })
+            }
+        }
+    }
+
+    fn close(self) -> Result<Option<PathBuf>, OutputError> {
+        match self {
+            Self::StandardOutput => Ok(None),
+            Self::File { temporary, target } => match temporary.persist(&target) {
+                Ok(_) => Ok(Some(target)),
+                Err(error) => Err(OutputError::Write { path: target, source: error.error }),
+            },
+        }
+    }
+}
+
+/// Writes text to standard output and sees that it gets there.
+///
+/// # Errors
+/// [`OutputError::Closed`] when the reader has gone, [`OutputError::Write`] on any other failure.
+pub fn print(text: &str) -> Result<(), OutputError> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|source| match source.kind() {
+        io::ErrorKind::BrokenPipe => OutputError::Closed,
+        _ => OutputError::Write { path: PathBuf::from("standard output"), source },
+    })
+}
+
+fn fits_standard_output(inputs: &[PathBuf], formats: &[Format]) -> Result<(), OutputError> {
+    match formats {
+        [format] if inputs.len() > 1 && !format.can_follow_another() => {
+            Err(OutputError::SeveralInputs { extension: format.extension(), count: inputs.len() })
+        }
+        [] | [_] => Ok(()),
+        _ => Err(OutputError::SeveralFormats { count: formats.len() }),
+    }
+}
+
+fn each_has_its_own_file(inputs: &[PathBuf], formats: &[Format], directory: &Path) -> Result<(), OutputError> {
+    let mut seen: HashMap<PathBuf, &PathBuf> = HashMap::new();
+    for input in inputs {
+        for &format in formats {
+            let target = target(directory, input, format);
+            if let Some(first) = seen.insert(target.clone(), input) {
+                return Err(OutputError::SameTarget { first: first.clone(), second: input.clone(), target });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes the directory, and finds out now whether a file can be made in it: not after an hour of transcription.
+fn make_writable(directory: &Path) -> Result<(), OutputError> {
+    let failed = |source| OutputError::Directory { path: directory.to_owned(), source };
+    std::fs::create_dir_all(directory).map_err(failed)?;
+    tempfile::tempfile_in(directory).map_err(failed)?;
+    Ok(())
+}
+
+/// `<stem>.<extension>` in the directory; standard input is called `stdin`.
+fn target(directory: &Path, input: &Path, format: Format) -> PathBuf {
+    let stem = match input.to_str() {
+        Some("-") => "stdin".as_ref(),
+        _ => input.file_stem().unwrap_or(input.as_os_str()),
+    };
+    let mut name = OsString::from(stem);
+    name.push(".");
+    name.push(format.extension());
+    directory.join(name)
+}

@@ -1,0 +1,46 @@
+//! JSON that is written as the recording goes by: header, segments (one a line), and at the end what only the end
+//! tells. Described by `docs/transcript.schema.json`.
+
+use serde::Serialize;
+
+use super::format::TranscriptWriter;
+use super::transcript::{Footer, Header, Segment, round_to_ms};
+
+/// The JSON writer; it keeps the text alone, for the footer.
+#[derive(Default)]
+pub(super) struct Json {
+    text: String,
+    segments: usize,
+}
+
+impl TranscriptWriter for Json {
+    fn begin(&mut self, header: &Header) -> String {
+        format!(
+            "{{\"file\": {},\n\"model\": {},\n\"task\": {},\n\"segments\": [",
+            json(&header.file),
+            json(&header.model),
+            json(&header.task),
+        )
+    }
+
+    fn segment(&mut self, segment: &Segment) -> String {
+        let separator = if self.segments == 0 { "\n" } else { ",\n" };
+        self.segments += 1;
+        self.text.push_str(&segment.text);
+        format!("{separator}{}", json(segment))
+    }
+
+    fn finish(&mut self, footer: &Footer) -> String {
+        format!(
+            "\n],\n\"text\": {},\n\"language\": {},\n\"duration\": {}}}\n",
+            json(self.text.trim()),
+            json(&footer.language),
+            json(&round_to_ms(footer.duration_s)),
+        )
+    }
+}
+
+/// A value as JSON. Numbers that are not finite become null; the types written here have no other way to fail.
+fn json<T: Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
+}

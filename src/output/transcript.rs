@@ -1,0 +1,89 @@
+//! What was said in one recording: the segments that the decoder delivers, and what frames them.
+
+use serde::{Serialize, Serializer};
+
+use super::Format;
+
+/// What is known of a recording before the first word of it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Header {
+    /// The input as the user named it, or `-` for standard input.
+    pub file: String,
+    /// Name of the model, e.g. `base.en`.
+    pub model: String,
+    /// `transcribe` or `translate`.
+    pub task: String,
+}
+
+/// A stretch of speech with its text; fields as in openai-whisper's `transcribe` result.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Segment {
+    /// Position in the transcript, from 0.
+    pub id: usize,
+    /// Begin, in seconds from the start of the recording.
+    #[serde(rename = "start", serialize_with = "rounded_to_ms")]
+    pub start_s: f64,
+    /// End, in seconds from the start of the recording.
+    #[serde(rename = "end", serialize_with = "rounded_to_ms")]
+    pub end_s: f64,
+    /// Text as decoded: it usually begins with a space, so that segments can be joined as they are.
+    pub text: String,
+    /// Token ids behind the text.
+    pub tokens: Vec<u32>,
+    /// Sampling temperature with which the text was accepted (0 = greedy or beam search).
+    pub temperature: f32,
+    /// Mean natural-log probability of the window's tokens.
+    pub avg_logprob: f32,
+    /// Bytes of the window's text over its bytes after zlib: above 2.4 the text probably repeats itself.
+    pub compression_ratio: f32,
+    /// Probability of `<|nospeech|>`, 0 to 1.
+    pub no_speech_prob: f32,
+}
+
+/// What is known of a recording only at its end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Footer {
+    /// Language code such as `en`; `None` if nobody spoke, so that none was detected.
+    pub language: Option<String>,
+    /// Length of the recording in seconds.
+    pub duration_s: f64,
+}
+
+/// A whole transcript in memory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transcript {
+    /// What was known at the start.
+    pub header: Header,
+    /// The segments in order.
+    pub segments: Vec<Segment>,
+    /// What was known at the end.
+    pub footer: Footer,
+}
+
+impl Transcript {
+    /// The segments' text joined, without the space that it usually begins with.
+    pub fn text(&self) -> String {
+        let joined: String = self.segments.iter().map(|s| s.text.as_str()).collect();
+        joined.trim().to_owned()
+    }
+
+    /// The contents of a file of the given format.
+    pub fn render(&self, format: Format) -> String {
+        let mut writer = format.writer();
+        let mut out = writer.begin(&self.header);
+        for segment in &self.segments {
+            out.push_str(&writer.segment(segment));
+        }
+        out.push_str(&writer.finish(&self.footer));
+        out
+    }
+}
+
+/// Seconds with three decimals: sums of sample counts otherwise show digits such as 10.240000000000002.
+pub(super) fn round_to_ms(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}
+
+fn rounded_to_ms<S: Serializer>(seconds: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(round_to_ms(*seconds))
+}

@@ -1,0 +1,225 @@
+//! The stages of a transcription, each on a thread of its own, joined by bounded channels.
+//!
+//! ```text
+//! AudioSource ──frontend: 16 kHz mono, utterances──▶ encoder: log-mel, AudioFeatures ──▶ decoder: text ──▶ caller
+//! ```
+//!
+//! A file is a stream that ends: nothing behind the source knows the difference. A stage ends when the one before it
+//! does; dropping a receiver stops the stages before it.
+
+use crate::audio::{AudioError, AudioSource, AudioWarning, Mono16k, SAMPLE_RATE};
+use crate::mel::LogMel;
+use crate::stream::{Segmenter, SegmenterOptions, Utterance};
+use crate::whisper::decoding::{
+    DecodingError, DecodingOptions, FallbackOptions, PromptHistory, Segment, decode_with_fallback, segments_from_tokens,
+};
+use crate::whisper::tokenizer::Language;
+use crate::whisper::{AudioFeatures, DecodeError, EncodeError, Encoder, MARGIN, SAMPLES_PER_POSITION, Whisper, Window};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Utterances or features that wait between two stages: enough that no stage waits for another's start.
+const QUEUE: usize = 2;
+
+/// How to transcribe.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Encoder positions of the longest window, 20 ms each: 512, or 1500 for OpenAI's 30 s.
+    pub n_ctx: usize,
+    /// Options for each window. A language that is not given is detected in the first window.
+    pub decoding: DecodingOptions,
+    /// When a window is decoded again.
+    pub fallback: FallbackOptions,
+    /// The text before the audio, as tokens.
+    pub initial_prompt: Vec<u32>,
+    /// Whether a window's prompt is the text before it.
+    pub condition_on_previous_text: bool,
+}
+
+/// What a window says.
+#[derive(Debug, Clone)]
+pub struct Passage {
+    /// End of the window's audio in seconds from the start of the stream.
+    pub end_s: f64,
+    /// Language spoken.
+    pub language: Language,
+    /// Segments with text, times in seconds from the start of the stream; none where nobody spoke.
+    pub segments: Vec<Segment>,
+    /// Temperature with which the text was accepted.
+    pub temperature: f32,
+    /// Mean log-probability of its tokens.
+    pub avg_logprob: f32,
+    /// Compression ratio of its text.
+    pub compression_ratio: f32,
+    /// Probability of `<|nospeech|>`.
+    pub no_speech_prob: f32,
+}
+
+/// How a stream ended.
+#[derive(Debug)]
+pub struct Ending {
+    /// Seconds of audio that were read.
+    pub duration_s: f64,
+    /// Damage that ended the stream early; everything before it was transcribed.
+    pub damage: Option<AudioError>,
+    /// Lesser defects of the audio.
+    pub warnings: Vec<AudioWarning>,
+}
+
+/// Why a transcription fails. `E` is the caller's error in taking a passage.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError<E> {
+    /// The caller could not take a passage.
+    #[error(transparent)]
+    Publish(E),
+    /// The encoder failed.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The decoder failed, or was told to stop.
+    #[error(transparent)]
+    Decode(#[from] DecodingError<DecodeError>),
+    /// A stage ended by a defect of the program.
+    #[error("a stage of the pipeline has panicked; please report this")]
+    Panicked,
+}
+
+impl<E> PipelineError<E> {
+    /// Whether it is merely that the caller said stop.
+    pub fn is_stop(&self) -> bool {
+        matches!(self, Self::Decode(DecodingError::Cancelled))
+    }
+}
+
+/// An encoded utterance.
+struct Encoded {
+    start_s: f64,
+    end_s: f64,
+    features: AudioFeatures,
+}
+
+/// Transcribes a source to its end, or until `stop` is set, and hands each window's text to `publish`, in order.
+///
+/// # Errors
+/// Where a stage fails or `publish` does; a damaged source is no error but told by the [`Ending`].
+pub fn transcribe<E>(
+    whisper: &Whisper,
+    source: Box<dyn AudioSource>,
+    settings: &Settings,
+    stop: &AtomicBool,
+    mut publish: impl FnMut(Passage) -> Result<(), E>,
+) -> Result<Ending, PipelineError<E>> {
+    std::thread::scope(|scope| {
+        let (to_encoder, utterances) = bounded(QUEUE);
+        let (to_decoder, encoded) = bounded(QUEUE);
+        let (to_publisher, passages) = bounded(QUEUE);
+        let frontend = scope.spawn(move || listen(source, settings, stop, &to_encoder));
+        let encoder = scope.spawn(move || encode(whisper, settings, &utterances, &to_decoder));
+        let decoder = scope.spawn(move || decode(whisper, settings, stop, &encoded, &to_publisher));
+        let published = passages.iter().try_for_each(&mut publish);
+        // Stages that still run find their receivers gone.
+        drop(passages);
+        let decoded = decoder.join().map_err(|_| PipelineError::Panicked);
+        let encoded = encoder.join().map_err(|_| PipelineError::Panicked);
+        let ending = frontend.join().map_err(|_| PipelineError::Panicked)?;
+        published.map_err(PipelineError::Publish)?;
+        encoded??;
+        decoded??;
+        Ok(ending)
+    })
+}
+
+/// First stage: the source's audio as utterances that fit the window.
+fn listen(source: Box<dyn AudioSource>, settings: &Settings, stop: &AtomicBool, next: &Sender<Utterance>) -> Ending {
+    let mut stream = Mono16k::new(source);
+    let max_samples = (settings.n_ctx - MARGIN) * SAMPLES_PER_POSITION;
+    let mut segmenter = Segmenter::new(SegmenterOptions { max_samples, ..SegmenterOptions::default() });
+    let mut n_samples = 0;
+    let mut heard = true;
+    let damage = loop {
+        if !heard || stop.load(Ordering::Relaxed) {
+            break None;
+        }
+        match stream.next_block() {
+            Ok(Some(block)) => {
+                n_samples += block.len();
+                heard = segmenter.push(block).into_iter().all(|utterance| next.send(utterance).is_ok());
+            }
+            Ok(None) => break None,
+            Err(damage) => break Some(damage),
+        }
+    };
+    if heard && !stop.load(Ordering::Relaxed) {
+        // Where nobody listens any more there is nobody to tell.
+        let _ = segmenter.finish().into_iter().try_for_each(|utterance| next.send(utterance));
+    }
+    let duration_s = n_samples as f64 / f64::from(SAMPLE_RATE);
+    Ending { duration_s, damage, warnings: stream.warnings() }
+}
+
+/// Second stage: utterances to encoder states.
+fn encode(
+    whisper: &Whisper,
+    settings: &Settings,
+    utterances: &Receiver<Utterance>,
+    next: &Sender<Encoded>,
+) -> Result<(), EncodeError> {
+    let mut log_mel = LogMel::new(whisper.file().dims().n_mels);
+    let mut encoder = whisper.encoder();
+    for Utterance { samples, start } in utterances {
+        let n_ctx = whisper.window(samples.len(), settings.n_ctx);
+        let features = encoder.encode(&log_mel.compute(&samples, 2 * n_ctx))?;
+        let seconds = |at: u64| at as f64 / f64::from(SAMPLE_RATE);
+        let (start_s, end_s) = (seconds(start), seconds(start + samples.len() as u64));
+        if next.send(Encoded { start_s, end_s, features }).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Third stage: encoder states to text.
+fn decode(
+    whisper: &Whisper,
+    settings: &Settings,
+    stop: &AtomicBool,
+    encoded: &Receiver<Encoded>,
+    next: &Sender<Passage>,
+) -> Result<(), DecodingError<DecodeError>> {
+    let Settings { initial_prompt, condition_on_previous_text, fallback, .. } = settings;
+    let n_text_ctx = whisper.file().dims().n_text_ctx;
+    let mut history = PromptHistory::new(initial_prompt.clone(), *condition_on_previous_text, n_text_ctx);
+    let mut options = settings.decoding.clone();
+    let cancelled = || stop.load(Ordering::Relaxed);
+    for Encoded { start_s, end_s, features } in encoded {
+        let window_s = features.n_ctx as f64 * SAMPLES_PER_POSITION as f64 / f64::from(SAMPLE_RATE);
+        options.max_timestamp = Some(window_s as f32);
+        options.prompt = history.prompt().to_vec();
+        let mut window = Window::new(whisper.decoder(), &features).map_err(DecodingError::Inference)?;
+        let result = decode_with_fallback(&mut window, whisper.tokenizer(), &options, fallback, &cancelled)?;
+        let mut segments = Vec::new();
+        if !fallback.is_silence(&result) {
+            options.language = Some(result.language);
+            let utterance_s = end_s - start_s;
+            segments = segments_from_tokens(&result.tokens, utterance_s, whisper.tokenizer()).into_segments();
+            history.record(&segments, result.temperature);
+            for segment in &mut segments {
+                // The tail may draw a time out of the window's audio.
+                segment.start = start_s + segment.start.min(utterance_s);
+                segment.end = start_s + segment.end.min(utterance_s);
+            }
+        }
+        let passage = Passage {
+            end_s,
+            language: result.language,
+            segments,
+            temperature: result.temperature,
+            avg_logprob: result.avg_logprob,
+            compression_ratio: result.compression_ratio,
+            no_speech_prob: result.no_speech_prob,
+        };
+        if next.send(passage).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}

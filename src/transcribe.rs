@@ -1,0 +1,192 @@
+//! `hearken --file`: recordings in, text on standard output or in files, one after another.
+
+use crate::audio::FileSource;
+use crate::cli::{Compute as ComputeArg, DecodingArgs, EngineArgs, TranscribeArgs};
+use crate::error::{Error, exit, exit_code_of_all};
+use crate::models::Store;
+use crate::output::{Destination, Footer, Header, Progress, Segment, closing_line};
+use crate::pipeline::{self, Passage, Settings};
+use crate::whisper::decoding::{DecodingOptions, FallbackOptions};
+use crate::whisper::{Compute, SAMPLES_PER_POSITION, Whisper};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Transcribes all files of the command line; an input that fails does not stop the others. Returns the exit code.
+///
+/// # Errors
+/// Where nothing can be transcribed at all: the model or the output directory is not usable.
+pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
+    let destination = Destination::new(&args.file, &args.format, args.output_dir.as_deref())?;
+    let stop = stop_on_signals()?;
+    let whisper = load(&args.engine)?;
+    let settings = settings(args, &whisper)?;
+    let mut codes = Vec::new();
+    for path in &args.file {
+        let job = Job { args, whisper: &whisper, settings: &settings, destination: &destination, stop: &stop, path };
+        codes.push(match job.run() {
+            Ok(code) => code,
+            Err(error) if error.exit_code() == exit::SUCCESS => return Ok(exit::SUCCESS),
+            Err(error) => {
+                complain(&format!("hearken: {error}"));
+                error.exit_code()
+            }
+        });
+        if stop.load(Ordering::Relaxed) {
+            return Ok(exit::INTERRUPTED);
+        }
+    }
+    Ok(exit_code_of_all(&codes))
+}
+
+/// Loads the model that the command line names.
+///
+/// # Errors
+/// Where it is missing or damaged.
+pub fn load(args: &EngineArgs) -> Result<Whisper, Error> {
+    let file = Arc::new(Store::locate()?.open(&args.model)?);
+    let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    Ok(Whisper::load(file, compute(args.compute), threads)?)
+}
+
+/// `auto` is int8: it is the faster on every instruction set.
+pub fn compute(arg: ComputeArg) -> Compute {
+    match arg {
+        ComputeArg::F32 => Compute::F32,
+        ComputeArg::Int8 | ComputeArg::Auto => Compute::Int8,
+    }
+}
+
+/// Encoder positions of a window of so many seconds.
+pub fn window_positions(seconds: f64) -> usize {
+    (seconds * f64::from(crate::audio::SAMPLE_RATE) / SAMPLES_PER_POSITION as f64).round() as usize
+}
+
+fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error> {
+    let DecodingArgs { beam_size, best_of, patience, .. } = args.decoding;
+    let initial_prompt = match &args.decoding.initial_prompt {
+        Some(text) => whisper.tokenizer().encode_prompt(text)?,
+        None => Vec::new(),
+    };
+    let decoding = DecodingOptions {
+        task: args.task.into(),
+        language: args.language,
+        allowed_languages: args.languages.clone(),
+        best_of: Some(best_of),
+        beam_size: (beam_size > 1).then_some(beam_size),
+        patience: (beam_size > 1).then_some(patience),
+        length_penalty: args.decoding.length_penalty,
+        suppress_tokens: args.decoding.suppress_tokens.clone(),
+        without_timestamps: !args.wants_timestamps(),
+        ..DecodingOptions::default()
+    };
+    let fallback = FallbackOptions {
+        temperatures: args.decoding.temperature.clone(),
+        compression_ratio_threshold: Some(args.decoding.compression_ratio_threshold),
+        logprob_threshold: Some(args.decoding.logprob_threshold),
+        no_speech_threshold: Some(args.decoding.no_speech_threshold),
+    };
+    let condition_on_previous_text = args.decoding.condition_on_previous_text;
+    let n_ctx = window_positions(args.engine.window).min(whisper.file().dims().n_audio_ctx);
+    Ok(Settings { n_ctx, decoding, fallback, initial_prompt, condition_on_previous_text })
+}
+
+/// A flag that SIGINT and SIGTERM set; a second one ends the program at once.
+fn stop_on_signals() -> Result<Arc<AtomicBool>, Error> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        let code = i32::from(exit::INTERRUPTED);
+        signal_hook::flag::register_conditional_shutdown(signal, code, stop.clone()).map_err(Error::Signals)?;
+        signal_hook::flag::register(signal, stop.clone()).map_err(Error::Signals)?;
+    }
+    Ok(stop)
+}
+
+/// One recording.
+struct Job<'a> {
+    args: &'a TranscribeArgs,
+    whisper: &'a Whisper,
+    settings: &'a Settings,
+    destination: &'a Destination,
+    stop: &'a AtomicBool,
+    path: &'a Path,
+}
+
+impl Job<'_> {
+    fn run(&self) -> Result<u8, Error> {
+        let begun = Instant::now();
+        let source = FileSource::open(self.path)?;
+        let progress = Progress::new(crate::audio::AudioSource::duration(&source), self.args.quiet);
+        let mut output = self.destination.open(self.path, &self.header())?;
+        let mut language = None;
+        let mut n_segments = 0;
+        let ending = pipeline::transcribe(self.whisper, Box::new(source), self.settings, self.stop, |passage| {
+            progress.advance_to(passage.end_s);
+            for segment in to_segments(&passage, n_segments) {
+                language = Some(passage.language);
+                n_segments += 1;
+                progress.suspend(|| output.segment(&segment))?;
+            }
+            Ok::<_, Error>(())
+        });
+        progress.finish();
+        let ending = match ending {
+            Err(error) if error.is_stop() => return Ok(exit::INTERRUPTED),
+            other => other?,
+        };
+        if self.stop.load(Ordering::Relaxed) {
+            return Ok(exit::INTERRUPTED);
+        }
+        let language = language.map(|language| language.code().to_owned());
+        output.finish(&Footer { language, duration_s: ending.duration_s })?;
+        for warning in &ending.warnings {
+            complain(&format!("hearken: {}: {warning}", self.path.display()));
+        }
+        if n_segments == 0 && ending.damage.is_none() {
+            self.note(&format!("hearken: {}: nobody speaks in it; the transcript is empty", self.path.display()));
+        }
+        self.note(&closing_line(ending.duration_s, begun.elapsed()));
+        match ending.damage {
+            Some(damage) => Err(damage.into()),
+            None if ending.warnings.is_empty() => Ok(exit::SUCCESS),
+            None => Ok(exit::INPUT),
+        }
+    }
+
+    fn header(&self) -> Header {
+        Header {
+            file: self.path.display().to_string(),
+            model: self.args.engine.model.clone(),
+            task: self.args.task.name().to_owned(),
+        }
+    }
+
+    fn note(&self, line: &str) {
+        if !self.args.quiet {
+            complain(line);
+        }
+    }
+}
+
+/// The segments of a passage as they are written.
+fn to_segments(passage: &Passage, first_id: usize) -> impl Iterator<Item = Segment> {
+    passage.segments.iter().enumerate().map(move |(i, segment)| Segment {
+        id: first_id + i,
+        start_s: segment.start,
+        end_s: segment.end,
+        text: segment.text.clone(),
+        tokens: segment.tokens.clone(),
+        temperature: passage.temperature,
+        avg_logprob: passage.avg_logprob,
+        compression_ratio: passage.compression_ratio,
+        no_speech_prob: passage.no_speech_prob,
+    })
+}
+
+/// A line on standard error; where that is closed there is nobody to tell.
+fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

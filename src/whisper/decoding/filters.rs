@@ -1,0 +1,234 @@
+//! Which tokens may come next: OpenAI's logit filters.
+
+use super::logits::{log_sum_exp, mask, max};
+use super::options::DecodingOptions;
+use crate::whisper::tokenizer::{SpecialTokens, TIMESTAMP_SECONDS, Tokenizer};
+
+/// The filters of one window. They take a row of raw logits `[n_vocab]` and what was sampled so far, and set the
+/// logits of forbidden tokens to −∞.
+pub(super) struct LogitFilters {
+    blank: Vec<u32>,
+    suppressed: Vec<u32>,
+    timestamps: Option<TimestampRules>,
+}
+
+impl LogitFilters {
+    pub(super) fn new(tokenizer: &Tokenizer, options: &DecodingOptions) -> Self {
+        let special = tokenizer.special();
+        let blank = if options.suppress_blank {
+            tokenizer.blank().into_iter().chain([special.eot]).collect()
+        } else {
+            Vec::new()
+        };
+        let timestamps = (!options.without_timestamps).then(|| TimestampRules::new(special, options));
+        Self { blank, suppressed: suppressed(tokenizer, options), timestamps }
+    }
+
+    /// Filters one row in place. `sampled` are the tokens after the initial ones.
+    pub(super) fn apply(&self, row: &mut [f32], sampled: &[u32]) {
+        if sampled.is_empty() {
+            forbid(row, &self.blank);
+        }
+        forbid(row, &self.suppressed);
+        if let Some(rules) = &self.timestamps {
+            rules.apply(row, sampled);
+        }
+    }
+}
+
+fn forbid(row: &mut [f32], tokens: &[u32]) {
+    for &token in tokens {
+        if let Some(logit) = row.get_mut(token as usize) {
+            *logit = f32::NEG_INFINITY;
+        }
+    }
+}
+
+/// The tokens of the caller's list and the special tokens that are no part of a transcript.
+fn suppressed(tokenizer: &Tokenizer, options: &DecodingOptions) -> Vec<u32> {
+    let special = tokenizer.special();
+    let mut tokens = options.suppress_tokens.tokens.clone();
+    if options.suppress_tokens.non_speech {
+        tokens.extend_from_slice(tokenizer.non_speech_tokens());
+    }
+    tokens.extend([special.transcribe, special.translate, special.sot, special.sot_prev, special.sot_lm]);
+    tokens.push(special.no_speech);
+    tokens
+}
+
+/// Keeps timestamps in pairs and in order (`ApplyTimestampRules` in openai-whisper's `decoding.py`).
+struct TimestampRules {
+    eot: u32,
+    no_timestamps: u32,
+    begin: u32,
+    n_vocab: u32,
+    /// Latest token allowed first.
+    max_initial: Option<u32>,
+    /// Latest token allowed at all.
+    max: Option<u32>,
+}
+
+impl TimestampRules {
+    fn new(special: &SpecialTokens, options: &DecodingOptions) -> Self {
+        // A timestamp is a whole number of steps; rounding undoes what f32 does to 1.02.
+        let token = |seconds: f32| {
+            let steps = (f64::from(seconds) / TIMESTAMP_SECONDS).round() as u32;
+            special.timestamp_begin.saturating_add(steps)
+        };
+        Self {
+            eot: special.eot,
+            no_timestamps: special.no_timestamps,
+            begin: special.timestamp_begin,
+            n_vocab: special.n_vocab,
+            max_initial: options.max_initial_timestamp.map(token),
+            max: options.max_timestamp.map(token),
+        }
+    }
+
+    fn apply(&self, row: &mut [f32], sampled: &[u32]) {
+        forbid(row, &[self.no_timestamps]);
+        self.pair(row, sampled);
+        self.ascend(row, sampled);
+        if sampled.is_empty() {
+            mask(row, 0..self.begin);
+            self.forbid_after(row, self.max_initial);
+        }
+        self.forbid_after(row, self.max);
+        self.prefer_timestamps(row);
+    }
+
+    fn is_timestamp(&self, token: u32) -> bool {
+        token >= self.begin
+    }
+
+    /// The end of a segment is followed by the start of the next or by the end of the text.
+    fn pair(&self, row: &mut [f32], sampled: &[u32]) {
+        if self.ends_segment(sampled) {
+            mask(row, 0..self.eot);
+        } else if sampled.last().is_some_and(|&last| self.is_timestamp(last)) {
+            mask(row, self.begin..self.n_vocab);
+        }
+    }
+
+    /// A timestamp after text, not yet followed by the start of the next segment.
+    fn ends_segment(&self, sampled: &[u32]) -> bool {
+        matches!(sampled, [.., before, last] if self.is_timestamp(*last) && !self.is_timestamp(*before))
+    }
+
+    /// Timestamps never go back, and no segment is empty: that could go on for ever.
+    fn ascend(&self, row: &mut [f32], sampled: &[u32]) {
+        if let Some(&last) = sampled.iter().rev().find(|&&token| self.is_timestamp(token)) {
+            let next = if self.ends_segment(sampled) { last } else { last.saturating_add(1) };
+            mask(row, self.begin..next);
+        }
+    }
+
+    fn forbid_after(&self, row: &mut [f32], latest: Option<u32>) {
+        if let Some(latest) = latest {
+            mask(row, latest.saturating_add(1)..self.n_vocab);
+        }
+    }
+
+    /// Where all timestamps together are likelier than the likeliest other token, one of them must come. Probabilities
+    /// share their normaliser, so logits are compared.
+    fn prefer_timestamps(&self, row: &mut [f32]) {
+        let Some((others, timestamps)) = row.split_at_mut_checked(self.begin as usize) else {
+            return;
+        };
+        if log_sum_exp(timestamps).is_ok_and(|together| together > max(others)) {
+            others.fill(f32::NEG_INFINITY);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::whisper::decoding::options::SuppressTokens;
+
+    const FORBIDDEN: f32 = f32::NEG_INFINITY;
+
+    /// Three text tokens (the second a space), one language, six timestamps.
+    fn tokenizer() -> Tokenizer {
+        Tokenizer::miniature(&[b"a", b" ", b"b"], 1, 6, true)
+    }
+
+    /// Which tokens remain when all logits were alike but those of `likely`.
+    fn allowed(options: &DecodingOptions, sampled: &[u32], likely: &[u32]) -> Vec<u32> {
+        let tokenizer = tokenizer();
+        let mut row = vec![0.0; tokenizer.n_vocab()];
+        for &token in likely {
+            row[token as usize] = 10.0;
+        }
+        LogitFilters::new(&tokenizer, options).apply(&mut row, sampled);
+        (0..).zip(row).filter(|&(_, logit)| logit != FORBIDDEN).map(|(token, _)| token).collect()
+    }
+
+    #[test]
+    fn blanks_are_forbidden_at_the_start_only() {
+        let options = DecodingOptions { without_timestamps: true, ..DecodingOptions::default() };
+        let special = tokenizer().special().clone();
+        let start = allowed(&options, &[], &[]);
+        assert!(!start.contains(&1) && !start.contains(&special.eot) && start.contains(&0));
+        let later = allowed(&options, &[0], &[]);
+        assert!(later.contains(&1) && later.contains(&special.eot));
+        let lax = DecodingOptions { suppress_blank: false, ..options };
+        assert!(allowed(&lax, &[], &[]).contains(&1));
+    }
+
+    #[test]
+    fn special_tokens_and_listed_tokens_are_never_sampled() {
+        let suppress_tokens = SuppressTokens { non_speech: false, tokens: vec![2, 9999] };
+        let options = DecodingOptions { without_timestamps: true, suppress_tokens, ..DecodingOptions::default() };
+        let special = tokenizer().special().clone();
+        let left = allowed(&options, &[0], &[]);
+        for token in [2, special.sot, special.sot_prev, special.sot_lm, special.no_speech, special.translate] {
+            assert!(!left.contains(&token), "{token}");
+        }
+        assert!(left.contains(&0));
+    }
+
+    #[test]
+    fn a_transcript_begins_with_an_early_timestamp() {
+        let t = tokenizer().special().timestamp_begin;
+        let options = DecodingOptions { max_initial_timestamp: Some(0.04), ..DecodingOptions::default() };
+        assert_eq!(allowed(&options, &[], &[0]), [t, t + 1, t + 2]);
+        let capped = DecodingOptions { max_timestamp: Some(0.02), ..options };
+        assert_eq!(allowed(&capped, &[], &[0]), [t, t + 1]);
+        let free = DecodingOptions { max_initial_timestamp: None, ..DecodingOptions::default() };
+        assert_eq!(allowed(&free, &[], &[0]), [t, t + 1, t + 2, t + 3, t + 4, t + 5]);
+    }
+
+    #[test]
+    fn timestamps_come_in_pairs_and_ascend() {
+        let special = tokenizer().special().clone();
+        let (eot, t) = (special.eot, special.timestamp_begin);
+        let options = DecodingOptions::default();
+        let timestamps = |tokens: Vec<u32>| tokens.into_iter().filter(|&token| token >= t).collect::<Vec<_>>();
+        // After the first timestamp: text. It may end at once, as OpenAI's may.
+        let after_start = allowed(&options, &[t + 1], &[0]);
+        assert!(timestamps(after_start.clone()).is_empty() && after_start.contains(&0) && after_start.contains(&eot));
+        // Within text: text, or a later timestamp.
+        assert_eq!(timestamps(allowed(&options, &[t + 1, 0], &[0])), [t + 2, t + 3, t + 4, t + 5]);
+        // After a segment: no text; the next begins where it ended or later.
+        let after_end = allowed(&options, &[t + 1, 0, t + 3], &[eot]);
+        assert!(after_end.iter().all(|&token| token >= eot) && after_end.contains(&eot));
+        assert_eq!(timestamps(after_end), [t + 3, t + 4, t + 5]);
+        // After the next begins: text.
+        assert!(timestamps(allowed(&options, &[t + 1, 0, t + 3, t + 3], &[0])).is_empty());
+        // Later timestamps of the segment must exceed its start.
+        assert_eq!(timestamps(allowed(&options, &[t, 0, t + 3, t + 3, 0], &[0])), [t + 4, t + 5]);
+    }
+
+    #[test]
+    fn timestamps_that_are_likelier_together_displace_text() {
+        let t = tokenizer().special().timestamp_begin;
+        let options = DecodingOptions::default();
+        // Five timestamps of logit 0 weigh ln 5 = 1.6 together.
+        assert_eq!(allowed(&options, &[t, 0], &[]), [t + 1, t + 2, t + 3, t + 4, t + 5]);
+        assert!(allowed(&options, &[t, 0], &[0]).contains(&0));
+        // Those after the end of the window do not count.
+        let short = DecodingOptions { max_timestamp: Some(0.02), ..options };
+        assert!(allowed(&short, &[t, 0], &[]).contains(&0));
+    }
+}

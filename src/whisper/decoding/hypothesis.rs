@@ -1,0 +1,94 @@
+//! Token sequences under construction, how they grow and which of them wins.
+
+use super::logits::NotFinite;
+
+/// What was sampled after the initial tokens, without the end.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Hypothesis {
+    pub tokens: Vec<u32>,
+    /// Sum of the log-probabilities of the tokens, and of the end once it was sampled.
+    pub sum_logprob: f64,
+}
+
+impl Hypothesis {
+    /// The hypothesis after one more token.
+    pub(super) fn extended(&self, token: u32, sum_logprob: f64) -> Self {
+        let mut tokens = Vec::with_capacity(self.tokens.len() + 1);
+        tokens.extend_from_slice(&self.tokens);
+        tokens.push(token);
+        Self { tokens, sum_logprob }
+    }
+
+    /// The same tokens, ended.
+    pub(super) fn ended(&self, sum_logprob: f64) -> Self {
+        Self { tokens: self.tokens.clone(), sum_logprob }
+    }
+
+    /// Mean log-probability of a token, the end counted (`avg_logprob` in openai-whisper's `decoding.py`).
+    pub(super) fn avg_logprob(&self) -> f32 {
+        (self.sum_logprob / (self.tokens.len() + 1) as f64) as f32
+    }
+}
+
+/// The live hypotheses after a step.
+#[derive(Debug, Default)]
+pub(super) struct Continuations {
+    pub live: Vec<Hypothesis>,
+    /// For each of them the index of the hypothesis it continues.
+    pub sources: Vec<usize>,
+    /// Whether enough hypotheses have ended.
+    pub completed: bool,
+}
+
+/// How the next tokens are chosen: OpenAI's `TokenDecoder`.
+pub(super) trait TokenDecoder {
+    /// Continues the `live` hypotheses by filtered logits `[live.len(), n_vocab]`. The first call has a single, empty
+    /// hypothesis.
+    fn update(&mut self, live: &[Hypothesis], logits: &[f32], n_vocab: usize) -> Result<Continuations, NotFinite>;
+
+    /// The candidates, given those that were still live at the end.
+    fn finalize(self: Box<Self>, live: Vec<Hypothesis>) -> Vec<Hypothesis>;
+}
+
+/// The candidate of the highest penalised log-probability (OpenAI's `MaximumLikelihoodRanker`); the first of equals.
+pub(super) fn most_likely(candidates: Vec<Hypothesis>, length_penalty: Option<f32>) -> Hypothesis {
+    let score = |candidate: &Hypothesis| {
+        let length = candidate.tokens.len() as f64;
+        let penalty = match length_penalty {
+            // An empty text counts as one token long: dividing by zero has no rank.
+            None => length.max(1.0),
+            Some(alpha) => ((5.0 + length) / 6.0).powf(f64::from(alpha)),
+        };
+        candidate.sum_logprob / penalty
+    };
+    let better = |best: Hypothesis, next: Hypothesis| {
+        if score(&next) > score(&best) { next } else { best }
+    };
+    candidates.into_iter().reduce(better).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hypothesis(length: u32, sum_logprob: f64) -> Hypothesis {
+        Hypothesis { tokens: (0..length).collect(), sum_logprob }
+    }
+
+    #[test]
+    fn the_penalty_decides_between_short_and_long() {
+        let rank = |penalty| most_likely(vec![hypothesis(1, -2.0), hypothesis(4, -3.0)], penalty).tokens.len();
+        assert_eq!(rank(None), 4, "per token -2 against -0.75");
+        assert_eq!(rank(Some(0.0)), 1, "no penalty: -2 against -3");
+        assert_eq!(rank(Some(1.0)), 1, "(5 + n) / 6: -2 against -2");
+        assert_eq!(rank(Some(0.9)), 1);
+    }
+
+    #[test]
+    fn an_empty_text_can_be_ranked() {
+        let best = most_likely(vec![hypothesis(0, -0.5), hypothesis(2, -4.0)], None);
+        assert_eq!(best.tokens.len(), 0);
+        assert_eq!(best.avg_logprob(), -0.5);
+        assert_eq!(most_likely(Vec::new(), None), Hypothesis::default());
+    }
+}

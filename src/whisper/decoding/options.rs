@@ -1,0 +1,213 @@
+//! What the caller may ask of the decoder, under OpenAI's names.
+
+use std::str::FromStr;
+
+use crate::whisper::tokenizer::{Language, Task};
+
+/// Options for decoding one window (`DecodingOptions` in openai-whisper's `decoding.py`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct DecodingOptions {
+    /// Whether to transcribe or to translate into English.
+    pub task: Task,
+    /// Language spoken; detected when `None`.
+    pub language: Option<Language>,
+    /// Languages that detection chooses from; all when empty.
+    pub allowed_languages: Vec<Language>,
+    /// 0 takes the likeliest token; above 0, tokens are drawn from probabilities flattened by it.
+    pub temperature: f32,
+    /// Most tokens to sample; half of `n_text_ctx` when `None`.
+    pub sample_len: Option<usize>,
+    /// Independent samples of which the best is kept, at a temperature above 0; 1 when `None`.
+    pub best_of: Option<usize>,
+    /// Beams; no beam search when `None`. With beams the temperature has no effect, as in OpenAI's decoder.
+    pub beam_size: Option<usize>,
+    /// Search until `beam_size × patience` hypotheses are complete (arXiv:2204.05424); 1 when `None`.
+    pub patience: Option<f32>,
+    /// Exponent α in 0..=1 of the length penalty ((5 + length) / 6)^α of Google's NMT paper (arXiv:1609.08144);
+    /// when `None`, the length itself is the penalty.
+    pub length_penalty: Option<f32>,
+    /// Tokens of the text before the window; the last `n_text_ctx / 2 - 1` of them are used.
+    pub prompt: Vec<u32>,
+    /// Tokens that the transcript of the window must continue; they are not part of the result.
+    pub prefix: Vec<u32>,
+    /// Tokens never to sample. The special tokens that are no part of a transcript are always suppressed.
+    pub suppress_tokens: SuppressTokens,
+    /// Whether the first token may be neither a lone space nor the end.
+    pub suppress_blank: bool,
+    /// Whether to write text only, after `<|notimestamps|>`.
+    pub without_timestamps: bool,
+    /// Latest first timestamp in seconds; unlimited when `None`.
+    pub max_initial_timestamp: Option<f32>,
+    /// Latest timestamp in seconds: the length of a window shorter than 30 s; unlimited when `None`.
+    pub max_timestamp: Option<f32>,
+    /// Seed of the random numbers at a temperature above 0: the same window, options and seed give the same text.
+    pub seed: u64,
+}
+
+impl Default for DecodingOptions {
+    fn default() -> Self {
+        Self {
+            task: Task::Transcribe,
+            language: None,
+            allowed_languages: Vec::new(),
+            temperature: 0.0,
+            sample_len: None,
+            best_of: None,
+            beam_size: None,
+            patience: None,
+            length_penalty: None,
+            prompt: Vec::new(),
+            prefix: Vec::new(),
+            suppress_tokens: SuppressTokens::default(),
+            suppress_blank: true,
+            without_timestamps: false,
+            max_initial_timestamp: Some(1.0),
+            max_timestamp: None,
+            seed: 0,
+        }
+    }
+}
+
+/// Options that contradict each other or the model.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum OptionsError {
+    /// Both ways to follow several hypotheses at once.
+    #[error("beam_size and best_of exclude each other: give only one of them")]
+    BeamAndBestOf,
+    /// Without chance all samples are the same.
+    #[error("best_of {0} needs a temperature above 0: raise the temperature or leave best_of out")]
+    BestOfWithoutTemperature(usize),
+    /// Patience is a property of the beam search.
+    #[error("patience needs beam search: give beam_size too")]
+    PatienceWithoutBeams,
+    /// A number outside of its range.
+    #[error("{name} is {value}, outside of {range}: choose a value within")]
+    OutOfRange {
+        /// The option.
+        name: &'static str,
+        /// What was given.
+        value: f32,
+        /// What is allowed.
+        range: &'static str,
+    },
+    /// The model has no token for the language.
+    #[error("the model does not know {}: choose a multilingual model that does", .0.name())]
+    Language(Language),
+    /// English-only models transcribe only.
+    #[error("an English-only model cannot translate: choose a multilingual model")]
+    Translate,
+    /// English-only models have no language tokens to detect a language by.
+    #[error("an English-only model cannot detect languages: choose a multilingual model")]
+    Detect,
+    /// Not a list of token ids.
+    #[error("'{0}' is not a token id: give a comma-separated list of ids, with -1 for all non-speech tokens")]
+    TokenId(String),
+}
+
+impl DecodingOptions {
+    /// Most beams or samples: more do not improve the text, and each holds a KV cache.
+    const MAX_GROUP: usize = 64;
+
+    /// Checks the options against each other (`_verify_options` in openai-whisper's `decoding.py`).
+    ///
+    /// # Errors
+    /// The first contradiction.
+    pub fn verify(&self) -> Result<(), OptionsError> {
+        if self.beam_size.is_some() && self.best_of.is_some() {
+            return Err(OptionsError::BeamAndBestOf);
+        }
+        if let (Some(best_of), true) = (self.best_of, self.temperature == 0.0) {
+            return Err(OptionsError::BestOfWithoutTemperature(best_of));
+        }
+        if self.patience.is_some() && self.beam_size.is_none() {
+            return Err(OptionsError::PatienceWithoutBeams);
+        }
+        let group = |size: Option<usize>| size.map(|size| size as f32);
+        within("beam_size", group(self.beam_size), 1.0, Self::MAX_GROUP as f32, "1 to 64")?;
+        within("best_of", group(self.best_of), 1.0, Self::MAX_GROUP as f32, "1 to 64")?;
+        within("patience", self.patience, 0.01, 100.0, "0.01 to 100")?;
+        within("length_penalty", self.length_penalty, 0.0, 1.0, "0 to 1")?;
+        within("temperature", Some(self.temperature), 0.0, f32::MAX, "0 and above")?;
+        within("max_initial_timestamp", self.max_initial_timestamp, 0.0, f32::MAX, "0 and above")?;
+        within("max_timestamp", self.max_timestamp, 0.0, f32::MAX, "0 and above")
+    }
+}
+
+fn within(
+    name: &'static str,
+    value: Option<f32>,
+    least: f32,
+    most: f32,
+    range: &'static str,
+) -> Result<(), OptionsError> {
+    match value {
+        Some(value) if !(least..=most).contains(&value) => Err(OptionsError::OutOfRange { name, value, range }),
+        _ => Ok(()),
+    }
+}
+
+/// Tokens never to sample: OpenAI's `suppress_tokens`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SuppressTokens {
+    /// Whether the tokenizer's non-speech tokens are among them: `-1` in OpenAI's list.
+    pub non_speech: bool,
+    /// Further token ids.
+    pub tokens: Vec<u32>,
+}
+
+impl Default for SuppressTokens {
+    fn default() -> Self {
+        Self { non_speech: true, tokens: Vec::new() }
+    }
+}
+
+impl FromStr for SuppressTokens {
+    type Err = OptionsError;
+
+    /// Reads OpenAI's notation: comma-separated ids, `-1` for the non-speech tokens, nothing for none.
+    fn from_str(list: &str) -> Result<Self, OptionsError> {
+        let mut suppress = Self { non_speech: false, tokens: Vec::new() };
+        for id in list.split(',').map(str::trim).filter(|id| !id.is_empty()) {
+            match id {
+                "-1" => suppress.non_speech = true,
+                id => suppress.tokens.push(id.parse().map_err(|_| OptionsError::TokenId(id.to_owned()))?),
+            }
+        }
+        Ok(suppress)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contradictions_are_refused() {
+        let verify = |change: fn(&mut DecodingOptions)| {
+            let mut options = DecodingOptions::default();
+            change(&mut options);
+            options.verify()
+        };
+        let out_of_range = |result| matches!(result, Err(OptionsError::OutOfRange { .. }));
+        assert_eq!(verify(|_| ()), Ok(()));
+        assert_eq!(verify(|o| (o.beam_size, o.patience, o.length_penalty) = (Some(5), Some(2.0), Some(0.5))), Ok(()));
+        assert_eq!(verify(|o| (o.temperature, o.best_of) = (0.2, Some(5))), Ok(()));
+        let both = verify(|o| (o.beam_size, o.best_of, o.temperature) = (Some(5), Some(5), 0.2));
+        assert_eq!(both, Err(OptionsError::BeamAndBestOf));
+        assert_eq!(verify(|o| o.best_of = Some(5)), Err(OptionsError::BestOfWithoutTemperature(5)));
+        assert_eq!(verify(|o| o.patience = Some(1.0)), Err(OptionsError::PatienceWithoutBeams));
+        assert!(out_of_range(verify(|o| o.beam_size = Some(0))));
+        assert!(out_of_range(verify(|o| o.length_penalty = Some(1.5))));
+        assert!(out_of_range(verify(|o| o.temperature = f32::NAN)));
+        assert!(out_of_range(verify(|o| o.max_timestamp = Some(-1.0))));
+    }
+
+    #[test]
+    fn suppressed_tokens_are_read_in_openais_notation() {
+        let read = |list: &str| list.parse::<SuppressTokens>();
+        assert_eq!(read("-1"), Ok(SuppressTokens::default()));
+        assert_eq!(read(" 5, -1,7"), Ok(SuppressTokens { non_speech: true, tokens: vec![5, 7] }));
+        assert_eq!(read(""), Ok(SuppressTokens { non_speech: false, tokens: vec![] }));
+        assert_eq!(read("5,-2"), Err(OptionsError::TokenId("-2".to_owned())));
+    }
+}

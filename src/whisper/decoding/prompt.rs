@@ -1,0 +1,146 @@
+//! What the decoder is given before it writes: text before the window, start of the transcript, prefix.
+
+use super::options::DecodingOptions;
+use super::segments::Segment;
+use crate::whisper::tokenizer::{Language, SpecialTokens};
+
+/// Temperature above which the text of a window is not trusted as the prompt of the next (openai-whisper's
+/// `transcribe.py`).
+const TRUSTED_TEMPERATURE: f32 = 0.5;
+
+/// Tokens of the text before a window that the decoder may be given.
+fn prompt_len(n_text_ctx: usize) -> usize {
+    (n_text_ctx / 2).saturating_sub(1)
+}
+
+/// The tokens before the first sampled one (`_get_initial_tokens` in openai-whisper's `decoding.py`).
+pub(super) fn initial_tokens(
+    special: &SpecialTokens,
+    options: &DecodingOptions,
+    language: Language,
+    n_text_ctx: usize,
+) -> Vec<u32> {
+    let start = special.sot_sequence(language, options.task, options.without_timestamps);
+    let mut tokens = Vec::new();
+    if !options.prompt.is_empty() {
+        tokens.push(special.sot_prev);
+        tokens.extend_from_slice(last(&options.prompt, prompt_len(n_text_ctx)));
+    }
+    tokens.extend_from_slice(&start);
+    // The prefix shares its half of the context with the start and with what is to be sampled; where sampling may
+    // fill all of that half, what the prefix takes is lacking at the end.
+    let half = n_text_ctx - n_text_ctx / 2;
+    let room = match options.sample_len {
+        Some(sample_len) if sample_len < n_text_ctx / 2 => n_text_ctx / 2 - sample_len,
+        _ => half,
+    };
+    tokens.extend_from_slice(last(&options.prefix, room.min(half.saturating_sub(start.len()))));
+    tokens
+}
+
+/// The last `count` of `tokens`.
+fn last(tokens: &[u32], count: usize) -> &[u32] {
+    tokens.get(tokens.len().saturating_sub(count)..).unwrap_or_default()
+}
+
+/// The text so far as the prompt of the next window: OpenAI's `initial_prompt` and `condition_on_previous_text`.
+#[derive(Debug, Clone)]
+pub struct PromptHistory {
+    condition_on_previous_text: bool,
+    limit: usize,
+    tokens: Vec<u32>,
+}
+
+impl PromptHistory {
+    /// A history that begins with the tokens of `initial_prompt` (see
+    /// [`Tokenizer::encode_prompt`](crate::whisper::Tokenizer::encode_prompt)) for a decoder of `n_text_ctx` positions.
+    ///
+    /// Without `condition_on_previous_text` only the first window has a prompt, the initial one.
+    pub fn new(initial_prompt: Vec<u32>, condition_on_previous_text: bool, n_text_ctx: usize) -> Self {
+        let mut history = Self { condition_on_previous_text, limit: prompt_len(n_text_ctx), tokens: initial_prompt };
+        history.truncate();
+        history
+    }
+
+    /// The prompt for the next window: `DecodingOptions::prompt`.
+    pub fn prompt(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// Notes what a window said. Windows of silence are not noted.
+    ///
+    /// `temperature` is the result's: text that took a high one may be wrong, and would mislead the next window.
+    pub fn record(&mut self, segments: &[Segment], temperature: f32) {
+        if !self.condition_on_previous_text || temperature > TRUSTED_TEMPERATURE {
+            self.tokens.clear();
+            return;
+        }
+        self.tokens.extend(segments.iter().flat_map(|segment| &segment.tokens));
+        self.truncate();
+    }
+
+    /// Hours of speech must not gather more tokens than a prompt can hold.
+    fn truncate(&mut self) {
+        self.tokens.drain(..self.tokens.len().saturating_sub(self.limit));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::whisper::tokenizer::TokenizerError;
+
+    fn segment(tokens: Vec<u32>) -> Segment {
+        Segment { start: 0.0, end: 1.0, text: "x".to_owned(), tokens }
+    }
+
+    fn initial(options: &DecodingOptions) -> Result<Vec<u32>, TokenizerError> {
+        Ok(initial_tokens(&SpecialTokens::for_n_vocab(51865)?, options, Language::ENGLISH, 448))
+    }
+
+    #[test]
+    fn a_prompt_keeps_its_last_half_context() -> Result<(), TokenizerError> {
+        let start = [50258, 50259, 50359];
+        assert_eq!(initial(&DecodingOptions::default())?, start);
+        let short = DecodingOptions { prompt: vec![7, 8], ..DecodingOptions::default() };
+        assert_eq!(initial(&short)?, [50361, 7, 8, 50258, 50259, 50359]);
+        let long = DecodingOptions { prompt: (0..1000).collect(), ..DecodingOptions::default() };
+        let tokens = initial(&long)?;
+        assert_eq!((tokens.len(), tokens[0], tokens[1]), (1 + 223 + 3, 50361, 777));
+        assert_eq!(tokens[224..], start);
+        Ok(())
+    }
+
+    #[test]
+    fn a_prefix_leaves_room_for_what_is_sampled() -> Result<(), TokenizerError> {
+        let prefix: Vec<u32> = (0..1000).collect();
+        let options = DecodingOptions { sample_len: Some(200), prefix, ..DecodingOptions::default() };
+        assert_eq!(initial(&options)?[3..], (976..1000).collect::<Vec<_>>());
+        let prompt = vec![1; 1000];
+        let full = DecodingOptions { sample_len: None, prompt, without_timestamps: true, ..options };
+        assert_eq!(initial(&full)?.len(), 448);
+        Ok(())
+    }
+
+    #[test]
+    fn the_history_is_bounded_and_forgets_what_is_not_trusted() {
+        let mut history = PromptHistory::new(vec![1, 2], true, 12);
+        assert_eq!(history.prompt(), [1, 2]);
+        history.record(&[segment(vec![3, 4]), segment(vec![5])], 0.4);
+        assert_eq!(history.prompt(), [1, 2, 3, 4, 5]);
+        history.record(&[segment(vec![6])], 0.0);
+        assert_eq!(history.prompt(), [2, 3, 4, 5, 6]);
+        history.record(&[segment(vec![7])], 0.6);
+        assert!(history.prompt().is_empty());
+        history.record(&[segment(vec![8])], 0.0);
+        assert_eq!(history.prompt(), [8]);
+    }
+
+    #[test]
+    fn without_conditioning_only_the_first_window_has_a_prompt() {
+        let mut history = PromptHistory::new((0..9).collect(), false, 12);
+        assert_eq!(history.prompt(), [4, 5, 6, 7, 8]);
+        history.record(&[segment(vec![10])], 0.0);
+        assert!(history.prompt().is_empty());
+    }
+}

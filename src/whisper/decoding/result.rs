@@ -1,0 +1,57 @@
+//! What decoding a window gives.
+
+use std::io::Write;
+
+use flate2::{Compression, write::ZlibEncoder};
+
+use crate::whisper::tokenizer::Language;
+
+/// The transcript of one window (`DecodingResult` in openai-whisper's `decoding.py`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct DecodingResult {
+    /// Language given or detected; English where the model knows no other.
+    pub language: Language,
+    /// Probabilities of the languages, likeliest first, where the language was detected.
+    pub language_probs: Option<Vec<(Language, f32)>>,
+    /// Tokens sampled, timestamps included, without initial tokens and end.
+    pub tokens: Vec<u32>,
+    /// Text of the tokens, trimmed.
+    pub text: String,
+    /// Mean log-probability of a token, the end counted.
+    pub avg_logprob: f32,
+    /// Probability of `<|nospeech|>` after the start of the transcript.
+    pub no_speech_prob: f32,
+    /// Temperature that the tokens were sampled at.
+    pub temperature: f32,
+    /// Length of the text over its compressed length: high for repetitions.
+    pub compression_ratio: f32,
+}
+
+/// Bytes of `text` over those of its zlib compression (`compression_ratio` in openai-whisper's `utils.py`).
+pub(super) fn compression_ratio(text: &str) -> f32 {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    // Writing to memory cannot fail; if it did, the text would count as incompressible.
+    let compressed = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish());
+    compressed.map_or(1.0, |compressed| text.len() as f32 / compressed.len().max(1) as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_are_those_of_zlib() {
+        // Python: len(text) / len(zlib.compress(text)). Deflate encoders differ by a byte or two.
+        let sentence = "And so my fellow Americans, ask not what your country can do for you, ask what you can do for your country.";
+        let cases = [
+            (String::new(), 0.0),
+            (sentence.to_owned(), 1.3544),
+            (sentence.repeat(5), 6.0795),
+            ("ha ".repeat(60), 12.8571),
+        ];
+        for (text, expected) in cases {
+            let ratio = compression_ratio(&text);
+            assert!((ratio - expected).abs() <= 0.05 * expected, "{ratio} for {text:?}, expected {expected}");
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! When a window is decoded again.
+
+use super::scripted::Misuse;
+use super::*;
+
+fn result(compression_ratio: f32, avg_logprob: f32, no_speech_prob: f32) -> DecodingResult {
+    DecodingResult {
+        language: Language::ENGLISH,
+        language_probs: None,
+        tokens: Vec::new(),
+        text: String::new(),
+        avg_logprob,
+        no_speech_prob,
+        temperature: 0.0,
+        compression_ratio,
+    }
+}
+
+#[test]
+fn a_transcript_is_rejected_by_openais_thresholds() {
+    let fallback = FallbackOptions::default();
+    let cases = [
+        // ratio, log-probability, no speech, rejected, silent
+        (1.0, -0.5, 0.1, false, false),
+        (2.4, -1.0, 0.6, false, false),
+        (2.5, -0.5, 0.1, true, false),
+        (1.0, -1.1, 0.1, true, false),
+        // Silence is not tried again, even when it is repetitive.
+        (1.0, -1.1, 0.7, false, true),
+        (2.5, -1.1, 0.7, false, true),
+        // Likely text is no silence.
+        (2.5, -0.5, 0.7, true, false),
+        (1.0, -0.5, 0.7, false, false),
+    ];
+    for (ratio, logprob, no_speech, rejected, silent) in cases {
+        let result = result(ratio, logprob, no_speech);
+        assert_eq!(fallback.needs_fallback(&result), rejected, "{result:?}");
+        assert_eq!(fallback.is_silence(&result), silent, "{result:?}");
+    }
+}
+
+#[test]
+fn thresholds_can_be_switched_off() {
+    let off = FallbackOptions {
+        compression_ratio_threshold: None,
+        logprob_threshold: None,
+        no_speech_threshold: None,
+        ..FallbackOptions::default()
+    };
+    assert!(!off.needs_fallback(&result(9.0, -9.0, 0.9)));
+    assert!(!off.is_silence(&result(9.0, -9.0, 0.9)));
+    let no_speech_only = FallbackOptions { no_speech_threshold: Some(0.6), ..off };
+    assert!(no_speech_only.is_silence(&result(1.0, -0.1, 0.7)));
+}
+
+/// A model that is torn between all letters: unlikely at any temperature.
+fn torn(tokenizer: &Tokenizer) -> Scripted<impl Fn(&[u32]) -> Vec<f32> + use<>> {
+    let n_vocab = tokenizer.n_vocab();
+    let eot = tokenizer.special().eot;
+    Scripted::new(n_vocab, 64, move |_: &[u32]| {
+        let mut row = vec![0.0; n_vocab];
+        logits::mask(&mut row, eot + 1..n_vocab as u32);
+        row
+    })
+}
+
+fn options() -> DecodingOptions {
+    DecodingOptions { language: Some(Language::ENGLISH), without_timestamps: true, ..DecodingOptions::default() }
+}
+
+#[test]
+fn every_temperature_is_tried_until_one_is_accepted() -> Result<(), DecodingError<Misuse>> {
+    let tokenizer = alphabet(20, 3);
+    let mut model = torn(&tokenizer);
+    let fallback = FallbackOptions { compression_ratio_threshold: None, ..FallbackOptions::default() };
+    let result = decode_with_fallback(&mut model, &tokenizer, &options(), &fallback, NEVER)?;
+    assert_eq!(model.prefills.len(), 6);
+    assert_eq!(result.temperature, 1.0);
+
+    let lenient = FallbackOptions { logprob_threshold: Some(-9.0), ..fallback };
+    let mut model = torn(&tokenizer);
+    let result = decode_with_fallback(&mut model, &tokenizer, &options(), &lenient, NEVER)?;
+    assert_eq!((model.prefills.len(), result.temperature), (1, 0.0));
+    Ok(())
+}
+
+#[test]
+fn a_loop_at_temperature_zero_is_left_by_sampling() -> Result<(), DecodingError<Misuse>> {
+    let tokenizer = alphabet(27, 3);
+    let special = tokenizer.special();
+    let n_vocab = tokenizer.n_vocab();
+    // The likeliest token is always "a"; the others together are likelier, and the end comes now and then.
+    let script = |_: &[u32]| {
+        let mut row = vec![1.0; n_vocab];
+        row[1] = 2.0;
+        logits::mask(&mut row, special.eot + 1..special.n_vocab);
+        row
+    };
+    let mut model = Scripted::new(n_vocab, 256, script);
+    let fallback = FallbackOptions { logprob_threshold: None, ..FallbackOptions::default() };
+    let options = DecodingOptions { beam_size: Some(1), best_of: Some(1), ..options() };
+    let result = decode_with_fallback(&mut model, &tokenizer, &options, &fallback, NEVER)?;
+    assert!(result.temperature > 0.0);
+    assert!(result.compression_ratio <= 2.4, "{}", result.text);
+    assert!(result.text.contains(|letter| letter != 'a'));
+    Ok(())
+}
+
+#[test]
+fn a_language_is_detected_once_and_reported_to_the_end() -> Result<(), DecodingError<Misuse>> {
+    let tokenizer = alphabet(20, 3);
+    let n_vocab = tokenizer.n_vocab();
+    let mut model = Scripted::new(n_vocab, 64, |_: &[u32]| vec![0.0; n_vocab]);
+    let options = DecodingOptions { without_timestamps: true, ..DecodingOptions::default() };
+    let result = decode_with_fallback(&mut model, &tokenizer, &options, &FallbackOptions::default(), NEVER)?;
+    assert_eq!(model.prefills.iter().filter(|tokens| tokens.len() == 1).count(), 1);
+    assert!(model.prefills.len() > 2);
+    assert!(result.temperature > 0.0 && result.language_probs.is_some());
+    Ok(())
+}
+
+#[test]
+fn a_single_temperature_is_used_as_given() -> Result<(), DecodingError<Misuse>> {
+    let tokenizer = alphabet(20, 3);
+    let mut model = torn(&tokenizer);
+    let fallback = FallbackOptions { temperatures: Vec::new(), ..FallbackOptions::default() };
+    let options = DecodingOptions { temperature: 0.3, best_of: Some(2), ..options() };
+    let result = decode_with_fallback(&mut model, &tokenizer, &options, &fallback, NEVER)?;
+    assert_eq!((model.prefills.len(), result.temperature), (1, 0.3));
+    Ok(())
+}

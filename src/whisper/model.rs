@@ -1,0 +1,93 @@
+//! A Whisper model ready to run: weights, tails and vocabulary of one model file.
+
+use super::decoder::{Decoder, DecoderWeights};
+use super::encoder::{CpuEncoder, EncoderWeights};
+use super::tail::Tails;
+use super::tokenizer::{Tokenizer, TokenizerError};
+use super::weights::Compute;
+use crate::cpu::{Cpu, LevelError};
+use crate::models::{ModelError, ModelFile};
+use std::sync::Arc;
+
+/// Samples of an encoder position at 16 kHz: 20 ms.
+pub const SAMPLES_PER_POSITION: usize = 320;
+
+/// Silence that an utterance keeps behind it within its window, in positions: 0.3 s.
+pub const MARGIN: usize = 15;
+
+/// A model in memory.
+pub struct Whisper {
+    file: Arc<ModelFile>,
+    cpu: Arc<Cpu>,
+    encoder: Arc<EncoderWeights>,
+    decoder: Decoder,
+    tails: Tails,
+    tokenizer: Tokenizer,
+}
+
+/// Why a model cannot be made ready.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file is damaged.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// `HEARKEN_CPU` is wrong.
+    #[error(transparent)]
+    Level(#[from] LevelError),
+    /// The vocabulary is damaged.
+    #[error("the vocabulary of the model is damaged: {0}; fetch or import the model again")]
+    Tokenizer(#[from] TokenizerError),
+}
+
+impl Whisper {
+    /// Loads a model for `threads` threads.
+    ///
+    /// # Errors
+    /// Where the file is damaged or `HEARKEN_CPU` names no instruction set of this machine.
+    pub fn load(file: Arc<ModelFile>, compute: Compute, threads: usize) -> Result<Self, LoadError> {
+        let cpu = Arc::new(Cpu::new(threads)?);
+        let encoder = Arc::new(EncoderWeights::load(&file, compute)?);
+        let decoder = Decoder::new(cpu.clone(), Arc::new(DecoderWeights::load(file.clone(), compute)?));
+        let tails = Tails::load(&file)?;
+        let tokenizer = Tokenizer::new(
+            &file.shared("vocab.bytes")?,
+            &file.u32("vocab.offsets")?,
+            file.shared("tokenizer.json")?,
+            &file.suppress_tokens()?,
+        )?;
+        Ok(Self { file, cpu, encoder, decoder, tails, tokenizer })
+    }
+
+    /// The file it came from.
+    pub fn file(&self) -> &ModelFile {
+        &self.file
+    }
+
+    /// Where it computes.
+    pub fn cpu(&self) -> &Cpu {
+        &self.cpu
+    }
+
+    /// A new encoder over the model's weights.
+    pub fn encoder(&self) -> CpuEncoder {
+        CpuEncoder::new(self.cpu.clone(), self.encoder.clone(), self.tails.clone())
+    }
+
+    /// The decoder.
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// The vocabulary.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// Positions of the window for an utterance of `n_samples` at 16 kHz, at most `longest`: the shortest that has a
+    /// silent tail and holds the utterance with [`MARGIN`]; `longest` where there is none.
+    pub fn window(&self, n_samples: usize, longest: usize) -> usize {
+        let needed = n_samples.div_ceil(SAMPLES_PER_POSITION) + MARGIN;
+        let has_tail = longest < self.file.dims().n_audio_ctx;
+        self.tails.fit(needed).filter(|n| has_tail && *n <= longest).unwrap_or(longest)
+    }
+}

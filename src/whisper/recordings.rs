@@ -1,0 +1,58 @@
+//! The recordings that the silent tails are made of; the program carries them (`models/tail/README.md`).
+
+use super::prepare::derive;
+use crate::audio::{AudioError, FileSource, Mono16k};
+use crate::models::{ModelFile, NewTensor, PrepareError};
+
+macro_rules! recordings {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_bytes!(concat!("../../models/tail/", $name)).as_slice())),*]
+    };
+}
+
+const RECORDINGS: [(&str, &[u8]); 8] = recordings![
+    "01-ls2384.flac",
+    "02-ls1970.flac",
+    "03-ls307.flac",
+    "04-ls289.flac",
+    "05-ls5703.flac",
+    "06-ls1688.flac",
+    "07-fleurs-de.flac",
+    "08-fleurs-fr.flac",
+];
+
+/// Computes what an import keeps with the weights; `progress` is told the share done, 0 to 1.
+///
+/// # Errors
+/// Where the model is damaged.
+pub fn prepare(file: &ModelFile, progress: &mut dyn FnMut(f32)) -> Result<Vec<NewTensor>, PrepareError> {
+    let decoded = RECORDINGS.iter().map(|(name, flac)| samples(name, flac)).collect::<Result<Vec<_>, _>>()?;
+    Ok(derive(file, &decoded, progress)?)
+}
+
+/// A recording at 16 kHz, mono.
+fn samples(name: &str, flac: &'static [u8]) -> Result<Vec<f32>, AudioError> {
+    let mut stream = Mono16k::new(Box::new(FileSource::embedded(name, flac)?));
+    let mut samples = Vec::new();
+    while let Some(block) = stream.next_block()? {
+        samples.extend_from_slice(block);
+    }
+    Ok(samples)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::whisper::{SAMPLES_PER_POSITION, TAIL_LENGTHS};
+
+    #[test]
+    fn every_recording_fills_the_longest_window_with_a_tail() {
+        let longest = TAIL_LENGTHS[TAIL_LENGTHS.len() - 1] * SAMPLES_PER_POSITION;
+        for (name, flac) in RECORDINGS {
+            let samples = samples(name, flac).expect(name);
+            assert!(samples.len() >= longest, "{name}: {} samples", samples.len());
+            let rms = (samples.iter().map(|x| x * x).sum::<f32>() / samples.len() as f32).sqrt();
+            assert!(rms > 0.01, "{name} is silent");
+        }
+    }
+}

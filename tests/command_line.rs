@@ -1,0 +1,100 @@
+//! The real binary: what it prints where, and its exit codes.
+
+use std::fs::File;
+use std::io::Read;
+use std::process::{Command, Output, Stdio};
+
+use hearken::error::exit;
+
+fn hearken(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hearken"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn code_of(output: &Output) -> Option<u8> {
+    output.status.code().and_then(|code| u8::try_from(code).ok())
+}
+
+fn stderr_of(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    for (arguments, expected) in [(["--help"], "Exit codes:"), (["-h"], "--output-dir"), (["--version"], "hearken ")] {
+        let output = hearken(&arguments).output().expect("it runs");
+        assert_eq!(code_of(&output), Some(exit::SUCCESS));
+        assert!(String::from_utf8_lossy(&output.stdout).contains(expected), "{arguments:?}");
+        assert_eq!(stderr_of(&output), "");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_told_on_standard_error() {
+    for arguments in [&["--file", "a.wav", "--window", "99"][..], &["--fil"], &[], &["completions", "tcsh"]] {
+        let output = hearken(arguments).output().expect("it runs");
+        assert_eq!(code_of(&output), Some(exit::USAGE), "{arguments:?}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_file_without_the_option_gets_the_command_that_transcribes_it() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/jfk.flac");
+    let output = hearken(&[file]).output().expect("it runs");
+    assert_eq!(code_of(&output), Some(exit::USAGE));
+    assert!(stderr_of(&output).contains(&format!("hearken --file {file}")), "{}", stderr_of(&output));
+    let absent = hearken(&["no-such-file.wav"]).output().expect("it runs");
+    assert!(!stderr_of(&absent).contains("To transcribe it"), "{}", stderr_of(&absent));
+}
+
+#[test]
+fn completions_are_shell_scripts() {
+    let output = hearken(&["completions", "bash"]).output().expect("it runs");
+    assert_eq!(code_of(&output), Some(exit::SUCCESS));
+    let script = String::from_utf8_lossy(&output.stdout);
+    assert!(script.contains("complete -F _hearken") && script.contains("--output-dir"), "{script}");
+}
+
+#[test]
+fn doctor_says_what_is_missing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let output = hearken(&["doctor"]).env("HEARKEN_MODELS_DIR", directory.path()).output().expect("it runs");
+    assert_eq!(code_of(&output), Some(exit::MODEL));
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(report.contains("hearken models fetch base"), "{report}");
+    for subject in ["CPU", "memory", "fetching", "NPU"] {
+        assert!(report.contains(subject), "{report}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_a_failure_with_its_own_code() {
+    let full = File::options().write(true).open("/dev/full").expect("Linux has /dev/full");
+    let output = hearken(&["completions", "bash"]).stdout(full).stderr(Stdio::piped()).output().expect("it runs");
+    assert_eq!(code_of(&output), Some(exit::OUTPUT));
+    let message = stderr_of(&output);
+    assert!(message.starts_with("hearken: standard output: cannot write: No space left"), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    // The reader closes while the program is still starting, so that it finds the pipe broken.
+    let mut child =
+        hearken(&["completions", "zsh"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    drop(child.stdout.take());
+    let mut message = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut message).expect("text");
+    let status = child.wait().expect("it ends");
+    assert_eq!((status.code(), message.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_closed_standard_error_does_not_panic() {
+    let mut child = hearken(&["--window", "99"]).stderr(Stdio::piped()).spawn().expect("it runs");
+    drop(child.stderr.take());
+    assert_eq!(child.wait().expect("it ends").code(), Some(i32::from(exit::USAGE)));
+}

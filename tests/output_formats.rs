@@ -1,0 +1,140 @@
+//! Each transcript format against a file written by hand, and JSON against its schema.
+
+use hearken::output::{Footer, Format, Header, Segment, Transcript};
+use serde_json::Value;
+
+const SCHEMA: &str = include_str!("../docs/transcript.schema.json");
+
+fn segment(id: usize, start_s: f64, end_s: f64, text: &str) -> Segment {
+    Segment {
+        id,
+        start_s,
+        end_s,
+        text: text.to_owned(),
+        tokens: vec![400, 370, 50257],
+        temperature: 0.2,
+        avg_logprob: -0.25,
+        compression_ratio: 1.5,
+        no_speech_prob: 0.0625,
+    }
+}
+
+/// A transcript with all that makes a format stumble: markup, an arrow, quotes, tabs and line ends, a segment
+/// without text, times past the hour, times that are no round milliseconds.
+fn tricky() -> Transcript {
+    Transcript {
+        header: Header { file: "talks/\"a\".flac".to_owned(), model: "base".to_owned(), task: "transcribe".to_owned() },
+        segments: vec![
+            segment(0, 0.0, 2.5, " And so, my fellow Americans,"),
+            segment(1, 2.5, 10.240000000000002, " if a < b && b --> c\tthen\r\n\n\"d\" \\ é."),
+            segment(2, 10.24, 10.24, " "),
+            segment(3, 59.9996, 61.009, " [Music]"),
+            segment(4, 3599.5, 7325.678, " done."),
+        ],
+        footer: Footer { language: Some("en".to_owned()), duration_s: 7325.6784 },
+    }
+}
+
+fn silent() -> Transcript {
+    Transcript { segments: Vec::new(), footer: Footer { language: None, duration_s: 4.0 }, ..tricky() }
+}
+
+fn assert_valid(json: &Value) {
+    let schema: Value = serde_json::from_str(SCHEMA).expect("the schema is JSON");
+    let validator = jsonschema::validator_for(&schema).expect("the schema is a schema");
+    let errors: Vec<String> =
+        validator.iter_errors(json).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+}
+
+#[test]
+fn txt() {
+    let expected = include_str!("data/transcript/expected.txt");
+    assert_eq!(tricky().render(Format::Txt), expected);
+}
+
+#[test]
+fn srt() {
+    let expected = include_str!("data/transcript/expected.srt");
+    assert_eq!(tricky().render(Format::Srt), expected);
+}
+
+#[test]
+fn vtt() {
+    let expected = include_str!("data/transcript/expected.vtt");
+    assert_eq!(tricky().render(Format::Vtt), expected);
+}
+
+#[test]
+fn tsv() {
+    let expected = include_str!("data/transcript/expected.tsv");
+    assert_eq!(tricky().render(Format::Tsv), expected);
+}
+
+#[test]
+fn lrc() {
+    let expected = include_str!("data/transcript/expected.lrc");
+    assert_eq!(tricky().render(Format::Lrc), expected);
+}
+
+#[test]
+fn json() {
+    let expected = include_str!("data/transcript/expected.json");
+    assert_eq!(tricky().render(Format::Json), expected);
+}
+
+#[test]
+fn json_follows_its_schema_and_keeps_the_text() {
+    let transcript = tricky();
+    let json: Value = serde_json::from_str(&transcript.render(Format::Json)).expect("valid JSON");
+    assert_valid(&json);
+    assert_eq!(json["text"], transcript.text());
+    assert_eq!(json["segments"][1]["text"], transcript.segments[1].text);
+    assert_eq!(json["segments"][1]["end"], 10.24);
+}
+
+#[test]
+fn json_of_silence_and_of_numbers_that_are_none_follows_the_schema() {
+    let silence: Value = serde_json::from_str(&silent().render(Format::Json)).expect("valid JSON");
+    assert_valid(&silence);
+
+    let mut transcript = tricky();
+    transcript.segments[0].avg_logprob = f32::NEG_INFINITY;
+    transcript.segments[0].no_speech_prob = f32::NAN;
+    let json: Value = serde_json::from_str(&transcript.render(Format::Json)).expect("valid JSON");
+    assert_valid(&json);
+    assert!(json["segments"][0]["no_speech_prob"].is_null());
+}
+
+#[test]
+fn the_schema_refuses_what_is_missing_or_unknown() {
+    let schema: Value = serde_json::from_str(SCHEMA).expect("the schema is JSON");
+    let validator = jsonschema::validator_for(&schema).expect("the schema is a schema");
+    let good: Value = serde_json::from_str(&tricky().render(Format::Json)).expect("valid JSON");
+    let mut missing = good.clone();
+    missing["segments"][0].as_object_mut().expect("an object").remove("start");
+    assert!(!validator.is_valid(&missing));
+    let mut unknown = good;
+    unknown["speaker"] = Value::from("A");
+    assert!(!validator.is_valid(&unknown));
+}
+
+#[test]
+fn silence_gives_the_frame_alone() {
+    let rendered = |format| silent().render(format);
+    assert_eq!(rendered(Format::Txt), "");
+    assert_eq!(rendered(Format::Srt), "");
+    assert_eq!(rendered(Format::Vtt), "WEBVTT\n\n");
+    assert_eq!(rendered(Format::Tsv), "start\tend\ttext\n");
+}
+
+#[test]
+fn impossible_times_do_not_break_a_format() {
+    let mut transcript = tricky();
+    transcript.segments = vec![segment(0, f64::NAN, f64::INFINITY, " a"), segment(1, -3.0, 1.0, " b")];
+    for format in [Format::Srt, Format::Vtt, Format::Tsv, Format::Lrc, Format::Json] {
+        assert!(transcript.render(format).contains('b'), "{format:?}");
+    }
+    let srt = transcript.render(Format::Srt);
+    assert!(srt.contains("00:00:00,000 --> 00:00:01,000\nb"), "{srt}");
+}
