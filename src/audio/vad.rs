@@ -1,1 +1,73 @@
-//! x
+//! Voice activity: how likely each 16 ms of a 16 kHz mono stream is speech, and how loud it is.
+//!
+//! The probability comes from earshot, a small recurrent network whose weights are inside the crate. It was not
+//! trained on far or quiet speech, so a slow automatic gain brings every stream to one level before it.
+//! TABLE
+use earshot::Detector;
+
+/// Samples in a frame: 16 ms, which is what earshot takes.
+pub const FRAME: usize = 256;
+
+/// Level that the loudest frames are brought to, in dB of full scale (mean square).
+const TARGET_DB: f32 = -18.0;
+/// Loudest level assumed at the start of a stream, in dB of full scale: a quiet talker's.
+const START_DB: f32 = -40.0;
+/// Level below which nothing is amplified any further, in dB of full scale: 30 dB of gain.
+const MIN_DB: f32 = -48.0;
+/// How fast the remembered level falls, in dB a frame: 2 dB a second.
+const DECAY_DB: f32 = 2.0 * FRAME as f32 / 16_000.0;
+/// Share of a frame in the running mean of power: the gain looks at about 50 ms, so that a click does not lower it.
+const SMOOTHING: f32 = 0.3;
+
+/// What is known about a frame.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FrameScore {
+    /// Probability of speech, 0 to 1.
+    pub speech: f32,
+    /// Mean square in dB of full scale, at least −120.
+    pub level_db: f32,
+}
+
+/// Scores a stream, frame by frame.
+pub struct Vad {
+    detector: Box<Detector>,
+    /// Running mean of power.
+    power: f32,
+    /// Level of the loudest speech lately, in dB of full scale.
+    loudest_db: f32,
+    amplified: [f32; FRAME],
+}
+
+impl Default for Vad {
+    fn default() -> Self {
+        Self { detector: Box::default(), power: 0.0, loudest_db: START_DB, amplified: [0.0; FRAME] }
+    }
+}
+
+impl Vad {
+    /// A detector at the start of a stream.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Scores the next frame of the stream (16 kHz, mono, full scale ±1).
+    pub fn score(&mut self, frame: &[f32; FRAME]) -> FrameScore {
+        let power = frame.iter().map(|x| x * x).sum::<f32>() / FRAME as f32;
+        let gain = self.gain(power);
+        for (out, x) in self.amplified.iter_mut().zip(frame) {
+            *out = (x * gain).clamp(-1.0, 1.0);
+        }
+        FrameScore { speech: self.detector.predict_f32(&self.amplified), level_db: to_db(power) }
+    }
+
+    /// Factor that brings the stream's loudest frames to [`TARGET_DB`].
+    fn gain(&mut self, power: f32) -> f32 {
+        self.power += (power - self.power) * SMOOTHING;
+        self.loudest_db = (self.loudest_db - DECAY_DB).max(to_db(self.power)).max(MIN_DB);
+        10f32.powf((TARGET_DB - self.loudest_db) / 20.0)
+    }
+}
+
+fn to_db(power: f32) -> f32 {
+    10.0 * power.max(1e-12).log10()
+}
