@@ -349,11 +349,15 @@ impl Bar {
                 Some(STEPS),
             ),
             Done::Bytes(done, Some(total)) => (
-                "{msg:30} {wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta}",
+                "{msg:30} {wide_bar} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta}",
                 done,
                 Some(total),
             ),
-            Done::Bytes(done, None) => ("{msg:30} {bytes}, {bytes_per_sec}", done, None),
+            Done::Bytes(done, None) => (
+                "{msg:30} {decimal_bytes}, {decimal_bytes_per_sec}",
+                done,
+                None,
+            ),
         };
         if self.0.message() != what {
             let style = ProgressStyle::with_template(template);
