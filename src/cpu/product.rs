@@ -15,7 +15,7 @@ macro_rules! with_rows {
     };
     (@arms $m:expr, $S:ty, $M:ident => $body:expr; $($n:literal)*) => {
         match $m {
-            $($n if $n <= <$S as Simd>::MR => {
+            $($n if const { $n <= <$S as Simd>::MR } => {
                 const $M: usize = $n;
                 $body
             })*
