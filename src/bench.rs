@@ -58,7 +58,7 @@ struct Report {
 pub fn encoder(args: &BenchEncoderArgs) -> Result<u8, Error> {
     let mut file = Arc::new(Store::locate()?.open(&args.engine.model)?);
     // Lives as long as the model that is mapped from it.
-    let scratch = tempfile::tempdir().map_err(|e| OutputError::from_io(&std::env::temp_dir(), e))?;
+    let scratch = tempfile::tempdir().map_err(|e| OutputError::Directory { path: std::env::temp_dir(), source: e })?;
     if args.random_weights {
         let path = scratch.path().join("random.safetensors");
         write_random(&file, &path)?;

@@ -14,7 +14,7 @@ use crate::whisper::decoding::{
     DecodingError, DecodingOptions, FallbackOptions, PromptHistory, Segment, decode_with_fallback, segments_from_tokens,
 };
 use crate::whisper::tokenizer::Language;
-use crate::whisper::{AudioFeatures, DecodeError, EncodeError, Encoder, MARGIN, SAMPLES_PER_POSITION, Whisper, Window};
+use crate::whisper::{AudioFeatures, DecodeError, EncodeError, Encoder, SAMPLES_PER_POSITION, Whisper, Window};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -131,7 +131,7 @@ pub fn transcribe<E>(
 /// First stage: the source's audio as utterances that fit the window.
 fn listen(source: Box<dyn AudioSource>, settings: &Settings, stop: &AtomicBool, next: &Sender<Utterance>) -> Ending {
     let mut stream = Mono16k::new(source);
-    let max_samples = (settings.n_ctx - MARGIN) * SAMPLES_PER_POSITION;
+    let max_samples = settings.n_ctx * SAMPLES_PER_POSITION;
     let mut segmenter = Segmenter::new(SegmenterOptions { max_samples, ..SegmenterOptions::default() });
     let mut n_samples = 0;
     let mut heard = true;

@@ -7,7 +7,7 @@
 use super::Cpu;
 use super::math::exp;
 use super::matrix::{MatMut, MatRef};
-use super::product::{tile_f32, with_rows};
+use super::product::{padded_rows, tile_f32, tile_rows, with_rows};
 use super::simd::{Kernel, LANES, Simd};
 
 /// Width of a head, in every Whisper size.
@@ -45,8 +45,8 @@ impl Attention {
     pub fn apply(&mut self, cpu: &Cpu, qkv: MatRef<'_>, extra: &KeysValues, out: MatMut<'_>) {
         let (n, width) = (qkv.rows, qkv.cols / 3);
         assert!(width % HEAD == 0 && out.rows == n && out.cols == width, "attention over another shape");
-        let keys = n + extra.bias.len();
-        let per_head = 2 * keys * HEAD;
+        let n_keys = n + extra.bias.len();
+        let per_head = (padded_rows(n_keys, cpu.level.block_rows()) + n_keys) * HEAD;
         self.packed.resize(width / HEAD * per_head, 0.0);
         cpu.pool.pieces(&mut self.packed[..width / HEAD * per_head], per_head, |head, to| {
             cpu.level.dispatch(PackHead { qkv, extra, head, to });
@@ -54,7 +54,7 @@ impl Attention {
         let packed = &self.packed;
         cpu.pool.tiles(out, (STRIPS * LANES, HEAD), |out, row, col| {
             let head = &packed[col / HEAD * per_head..][..per_head];
-            cpu.level.dispatch(Attend { qkv, head, bias: &extra.bias, out, row, col });
+            cpu.level.dispatch(Attend { qkv, head, n_keys, bias: &extra.bias, out, row, col });
         });
     }
 }
@@ -84,10 +84,11 @@ impl Kernel for PackHead<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
         let n_keys = self.qkv.rows + self.extra.bias.len();
-        let (keys, values) = self.to.split_at_mut(n_keys * HEAD);
+        let (keys, values) = self.to.split_at_mut(padded_rows(n_keys, S::MR) * HEAD);
         for (b, block) in keys.chunks_mut(S::MR * HEAD).enumerate() {
+            // Rows beyond the last key stay as they are: nothing that comes of them is used.
             let rows = block.len() / HEAD;
-            for r in 0..rows {
+            for r in 0..rows.min(n_keys - b * S::MR) {
                 let key = key_or_value(self.qkv, self.extra, 1, self.head, b * S::MR + r);
                 for (x, column) in key.iter().zip(block.chunks_exact_mut(rows)) {
                     column[r] = *x;
@@ -106,6 +107,7 @@ impl Kernel for PackHead<'_> {
 struct Attend<'a> {
     qkv: MatRef<'a>,
     head: &'a [f32],
+    n_keys: usize,
     bias: &'a [f32],
     out: MatMut<'a>,
     row: usize,
@@ -116,7 +118,7 @@ impl Kernel for Attend<'_> {
     type Out = ();
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
-        let n_keys = self.head.len() / (2 * HEAD);
+        let n_keys = self.n_keys;
         let mut scores = vec![[0.0; LANES]; n_keys];
         let mut queries = [[0.0; LANES]; HEAD];
         for first in (0..self.out.rows).step_by(LANES) {
@@ -128,7 +130,7 @@ impl Kernel for Attend<'_> {
                     to[lane] = q * 0.125;
                 }
             }
-            let (keys, values) = self.head.split_at(n_keys * HEAD);
+            let (keys, values) = self.head.split_at(padded_rows(n_keys, S::MR) * HEAD);
             score_strip(s, keys, &queries, self.bias, &mut scores);
             softmax_strip(s, &mut scores);
             let sums = weigh_strip(s, values, &scores);
@@ -145,9 +147,12 @@ impl Kernel for Attend<'_> {
 #[inline(always)]
 fn score_strip<S: Simd>(s: S, keys: &[f32], queries: &[[f32; LANES]; HEAD], bias: &[f32], scores: &mut [[f32; LANES]]) {
     for (block, to) in keys.chunks(S::MR * HEAD).zip(scores.chunks_mut(S::MR)) {
-        with_rows!(to.len(), S, M => {
+        with_rows!(tile_rows(to.len()), S, M => {
             let tile = tile_f32::<S, M, 1>(s, block, [queries]);
             for r in 0..M {
+                if r == to.len() {
+                    break;
+                }
                 s.store(tile[r][0], &mut to[r]);
             }
         });

@@ -1,11 +1,14 @@
 //! Activations as the tile kernels read them: blocks of a few rows, the values of a column of the block adjacent.
 //!
+//! The last block may hold rows of zeros, so that its height is one that there is a tile for ([`tile_rows`]).
+//!
 //! Packing is where a row passes through the cache anyway, so layer norm and quantisation happen here.
 
 use super::Cpu;
 use super::linear::LayerNorm;
 use super::math::{layer_norm_row, load_part};
 use super::matrix::MatRef;
+use super::product::{padded_rows, tile_rows};
 use super::simd::{Kernel, LANES, Simd};
 
 /// What goes into a product: rows, normalised first where a layer norm is given.
@@ -45,17 +48,17 @@ impl BlocksF32 {
     /// Packs rows of `k` values.
     pub fn pack(cpu: &Cpu, input: Input<'_>) -> Self {
         let (rows, k, block) = (input.rows.rows, input.rows.cols, cpu.level.block_rows());
-        let mut data = vec![0.0; rows * k];
+        let mut data = vec![0.0; padded_rows(rows, block) * k];
         cpu.pool.pieces(&mut data, block * k, |b, to| {
             cpu.level.dispatch(PackF32 { input, first: b * block, to });
         });
         Self { data, rows, k, block }
     }
 
-    /// Rows of block b and its values.
+    /// Rows of block b, those of zeros included, and its values.
     #[inline(always)]
     pub fn block(&self, b: usize) -> (usize, &[f32]) {
-        let rows = self.block.min(self.rows - b * self.block);
+        let rows = tile_rows(self.block.min(self.rows - b * self.block));
         (rows, &self.data[b * self.block * self.k..][..rows * self.k])
     }
 }
@@ -72,7 +75,7 @@ impl Kernel for PackF32<'_> {
     fn run<S: Simd>(self, s: S) {
         let mut scratch = vec![0.0; self.input.rows.cols];
         let rows = self.to.len() / self.input.rows.cols;
-        for r in 0..rows {
+        for r in 0..rows.min(self.input.rows.rows - self.first) {
             let row = self.input.row(s, self.first + r, &mut scratch);
             for (x, column) in row.iter().zip(self.to.chunks_exact_mut(rows)) {
                 column[r] = *x;
@@ -96,8 +99,8 @@ impl BlocksI8 {
     pub fn pack(cpu: &Cpu, input: Input<'_>) -> Self {
         let (rows, block) = (input.rows.rows, cpu.level.block_rows());
         let k = input.rows.cols.next_multiple_of(LANES);
-        let mut data = vec![0; rows * k];
-        let mut scales = vec![0.0; rows];
+        let mut data = vec![0; padded_rows(rows, block) * k];
+        let mut scales = vec![0.0; padded_rows(rows, block)];
         let mut blocks: Vec<_> = data.chunks_mut(block * k).zip(scales.chunks_mut(block)).collect();
         cpu.pool.pieces(&mut blocks, 1, |b, one| {
             for (to, scales) in one {
@@ -107,10 +110,10 @@ impl BlocksI8 {
         Self { data, scales, rows, k, block }
     }
 
-    /// Scales of the rows of block b, and its bytes.
+    /// Scales of the rows of block b, those of zeros included, and its bytes.
     #[inline(always)]
     pub fn block(&self, b: usize) -> (&[f32], &[u8]) {
-        let rows = self.block.min(self.rows - b * self.block);
+        let rows = tile_rows(self.block.min(self.rows - b * self.block));
         (&self.scales[b * self.block..][..rows], &self.data[b * self.block * self.k..][..rows * self.k])
     }
 }
@@ -130,7 +133,7 @@ impl Kernel for PackI8<'_> {
         let mut scratch = vec![0.0; self.input.rows.cols];
         let mut bytes = vec![128u8; self.k];
         let rows = self.scales.len();
-        for r in 0..rows {
+        for r in 0..rows.min(self.input.rows.rows - self.first) {
             let row = self.input.row(s, self.first + r, &mut scratch);
             self.scales[r] = quantize_row(s, row, &mut bytes);
             let (quads, _) = bytes.as_chunks::<4>();

@@ -162,9 +162,13 @@ impl ProductF32<'_> {
         }
         for first in (0..self.out.rows).step_by(S::MR) {
             let (rows, a) = self.a.block((self.row + first) / S::MR);
+            let last = self.out.rows - first;
             with_rows!(rows, S, M => {
                 let acc = tile_f32::<S, M, NP>(s, a, b);
                 for r in 0..M {
+                    if r == last {
+                        break;
+                    }
                     for p in 0..NP {
                         let y = s.add(acc[r][p], bias[p]);
                         finish(s, y, &mut self.out.row(first + r)[col + p * LANES..], self.epilogue);
@@ -218,9 +222,13 @@ impl ProductI8<'_> {
         }
         for first in (0..self.out.rows).step_by(S::MR) {
             let (row_scales, a) = self.a.block((self.row + first) / S::MR);
+            let last = self.out.rows - first;
             with_rows!(row_scales.len(), S, M => {
                 let acc = tile_i8::<S, M, NP>(s, a, b, init);
                 for r in 0..M {
+                    if r == last {
+                        break;
+                    }
                     let row_scale = s.splat(row_scales[r]);
                     for p in 0..NP {
                         let y = s.mul_add(s.to_f32(acc[r][p]), s.mul(row_scale, scales[p]), bias[p]);

@@ -8,18 +8,30 @@
 
 use super::simd::{LANES, Simd};
 
-/// Runs `$body` with the constant `$M` equal to the number of rows `$m`, 1 … `S::MR`.
+/// Rows of the tile that holds `rows` ≤ `S::MR` of them. A tile for every number of rows would make the program
+/// large and its compilation slow; these waste little, since few rows wait for the weights anyway.
+pub(super) fn tile_rows(rows: usize) -> usize {
+    [1, 2, 4, 8].into_iter().find(|n| *n >= rows).unwrap_or(12)
+}
+
+/// Rows of all tiles over `rows` rows in blocks of `block`.
+pub(super) fn padded_rows(rows: usize, block: usize) -> usize {
+    let whole = rows / block * block;
+    if rows > whole { whole + tile_rows(rows - whole) } else { whole }
+}
+
+/// Runs `$body` with the constant `$M` equal to `$m`, a number of rows from [`tile_rows`].
 macro_rules! with_rows {
     ($m:expr, $S:ty, $M:ident => $body:expr) => {
-        super::product::with_rows!(@arms $m, $S, $M => $body; 1 2 3 4 5 6 7 8 9 10 11 12)
+        super::product::with_rows!(@arms $m, $S, $M => $body; 1 2 4 8 12)
     };
     (@arms $m:expr, $S:ty, $M:ident => $body:expr; $($n:literal)*) => {
         match $m {
-            $($n if $n <= <$S as Simd>::MR => {
+            $($n if const { $n <= <$S as Simd>::MR } => {
                 const $M: usize = $n;
                 $body
             })*
-            m => unreachable!("a block of {m} rows"),
+            m => unreachable!("a tile of {m} rows"),
         }
     };
 }

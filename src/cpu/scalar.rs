@@ -16,7 +16,7 @@ impl Scalar {
 impl Simd for Scalar {
     type F = [f32; LANES];
     type I = [i32; LANES];
-    const MR: usize = 4;
+    const MR: usize = 2;
     const NP: usize = 1;
     const UNSIGNED: bool = false;
 

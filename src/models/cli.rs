@@ -251,10 +251,12 @@ impl Bar {
     fn show(&mut self, what: &str, done: Done) {
         let (template, position, length) = match done {
             Done::Share(share) => ("{msg:30} {wide_bar} {percent:>3} %", (share * STEPS as f32) as u64, Some(STEPS)),
-            Done::Bytes(done, Some(total)) => {
-                ("{msg:30} {wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta}", done, Some(total))
-            }
-            Done::Bytes(done, None) => ("{msg:30} {bytes}, {bytes_per_sec}", done, None),
+            Done::Bytes(done, Some(total)) => (
+                "{msg:30} {wide_bar} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta}",
+                done,
+                Some(total),
+            ),
+            Done::Bytes(done, None) => ("{msg:30} {decimal_bytes}, {decimal_bytes_per_sec}", done, None),
         };
         if self.0.message() != what {
             let style = ProgressStyle::with_template(template);

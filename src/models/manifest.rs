@@ -174,6 +174,15 @@ mod tests {
     }
 
     #[test]
+    fn weights_are_known_by_their_checksum() {
+        let manifest = Manifest::builtin();
+        let base = "ed3a0b6b1c0edf879ad9b11b1af5a0e6ab5db9205f891f668f8b0e6c6326e34e";
+        let heads = [[3, 1], [4, 2], [4, 3], [4, 7], [5, 1], [5, 2], [5, 4], [5, 6]];
+        assert_eq!(manifest.alignment_heads(base).unwrap(), heads);
+        assert_eq!(manifest.alignment_heads("00"), None);
+    }
+
+    #[test]
     fn aliases_and_near_names_are_known() {
         let manifest = Manifest::builtin();
         assert_eq!(manifest.find("turbo").unwrap().name, "large-v3-turbo");

@@ -34,3 +34,6 @@ pub use quantize::quantize_rows;
 pub use random::write_random;
 pub use store::{Lock, Store};
 pub use tensor::{Dtype, Tensor};
+#[cfg(test)]
+pub(crate) use vocabulary::Vocabulary;
+pub(crate) use vocabulary::bpe;

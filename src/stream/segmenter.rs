@@ -10,7 +10,7 @@
 //! ([`best_cut`]), and what follows the cut opens the next utterance: where the pause is short the two abut exactly.
 //!
 //! Decisions are made per frame of 16 ms, so they do not depend on how the input was cut into blocks. Memory holds
-//! one window at most.
+//! a window and the pause that ends it at most.
 
 use super::cut::{Cut, best_cut};
 use crate::audio::SAMPLE_RATE;
@@ -28,6 +28,8 @@ const UNSURE_FRAMES: usize = frames(2.0);
 pub(super) const PRE_ROLL: usize = frames(0.5);
 /// What follows the last speech frame in an utterance, in frames: 0.5 s, for words that fade out.
 pub(super) const HANGOVER: usize = frames(0.5);
+/// What stays of the two where the window is too short for them, in frames: 0.1 s.
+const LEAST_PADDING: usize = frames(0.1);
 /// Shortest window that can be asked for, in frames: 4 s, room for what may precede an onset.
 const MIN_WINDOW: usize = frames(4.0);
 
@@ -47,8 +49,7 @@ pub struct Utterance {
 /// How to cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SegmenterOptions {
-    /// Longest utterance in samples. Default: 159,040, the 10.24 s window less the 0.3 s of silence that belong after
-    /// speech. Less than 4 s is taken as 4 s.
+    /// Longest utterance in samples. Default: 163,840, the 10.24 s window. Less than 4 s is taken as 4 s.
     pub max_samples: usize,
     /// Pause that ends an utterance, in samples. Default: 32,000 (2 s), which fills windows; dictation wants its text
     /// sooner. Less than 0.5 s is taken as 0.5 s.
@@ -57,7 +58,7 @@ pub struct SegmenterOptions {
 
 impl Default for SegmenterOptions {
     fn default() -> Self {
-        Self { max_samples: 163_840 - 4_800, end_pause: 2 * SAMPLE_RATE as usize }
+        Self { max_samples: 163_840, end_pause: 2 * SAMPLE_RATE as usize }
     }
 }
 
@@ -115,6 +116,8 @@ struct Cutter {
 /// Speech going on, in indices of the frames held.
 #[derive(Clone, Copy)]
 struct Speech {
+    /// Frames before it that may be left out where the window is too short.
+    spare: usize,
     /// Its last frame that is surely speech.
     last_sure: usize,
     /// Its last frame that counts as speech.
@@ -155,7 +158,8 @@ impl Cutter {
             let unsure = self.scores.iter().take(sure).rev().take(UNSURE_FRAMES);
             let first = sure - unsure.take_while(|s| s.speech > UNSURE).count();
             self.forget(first.saturating_sub(PRE_ROLL));
-            self.speech = Some(Speech::at(self.scores.len() - 1));
+            let spare = first.min(PRE_ROLL).saturating_sub(LEAST_PADDING);
+            self.speech = Some(Speech { spare, ..Speech::at(self.scores.len() - 1) });
         } else {
             self.forget(self.scores.len().saturating_sub(PRE_ROLL + UNSURE_FRAMES + ONSET_FRAMES));
         }
@@ -167,10 +171,12 @@ impl Cutter {
         speech.hear(newest, score);
         self.speech = Some(speech);
         if newest - speech.last >= self.end_pause {
-            return Some(self.take(Cut { end: speech.last + 1 + HANGOVER, next: None }));
+            return Some(self.end(speech));
         }
-        if self.scores.len() >= self.max_frames {
-            return Some(self.take(best_cut(&self.scores)));
+        if speech.last + 1 + LEAST_PADDING > self.max_frames + speech.spare {
+            self.forget(speech.spare);
+            let window = self.scores.len().min(self.max_frames);
+            return Some(self.take(best_cut(&self.scores[..window])));
         }
         None
     }
@@ -178,14 +184,21 @@ impl Cutter {
     /// Ends the stream, which has `rest` (less than a frame) after the frames pushed.
     fn finish(&mut self, rest: &[f32]) -> Option<Utterance> {
         let speech = self.speech?;
-        let end = speech.last + 1 + HANGOVER;
-        if end < self.scores.len() {
-            return Some(self.take(Cut { end, next: None }));
+        let reaches_rest = speech.last + 1 + HANGOVER >= self.scores.len();
+        let mut utterance = self.end(speech);
+        if reaches_rest {
+            let room = (self.max_frames * FRAME).saturating_sub(utterance.samples.len());
+            utterance.samples.extend(rest.iter().take(room));
         }
-        let room = (self.max_frames * FRAME).saturating_sub(self.samples.len());
-        self.samples.extend(rest.iter().take(room));
-        let samples = std::mem::take(&mut self.samples);
-        Some(Utterance { samples, start: self.base * FRAME as u64 })
+        Some(utterance)
+    }
+
+    /// Ends the utterance with its speech; where the window is too short, it has less silence around it.
+    fn end(&mut self, speech: Speech) -> Utterance {
+        let end = (speech.last + 1 + HANGOVER).min(self.scores.len());
+        let left_out = end.saturating_sub(self.max_frames).min(speech.spare);
+        self.forget(left_out);
+        self.take(Cut { end: (end - left_out).min(self.max_frames), next: None })
     }
 
     /// Takes the utterance up to a cut out of what is held.
@@ -208,7 +221,7 @@ impl Cutter {
 
 impl Speech {
     fn at(frame: usize) -> Self {
-        Self { last_sure: frame, last: frame }
+        Self { spare: 0, last_sure: frame, last: frame }
     }
 
     /// Takes note of a frame.

@@ -49,12 +49,8 @@ impl Whisper {
         let encoder = Arc::new(EncoderWeights::load(&file, compute)?);
         let decoder = Decoder::new(cpu.clone(), Arc::new(DecoderWeights::load(file.clone(), compute)?));
         let tails = Tails::load(&file)?;
-        let tokenizer = Tokenizer::new(
-            &file.shared("vocab.bytes")?,
-            &file.u32("vocab.offsets")?,
-            file.shared("tokenizer.json")?,
-            &file.suppress_tokens()?,
-        )?;
+        let tokenizer =
+            Tokenizer::new(&file.shared("vocab.bytes")?, &file.u32("vocab.offsets")?, &file.suppress_tokens()?)?;
         Ok(Self { file, cpu, encoder, decoder, tails, tokenizer })
     }
 

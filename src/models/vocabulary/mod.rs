@@ -2,7 +2,7 @@
 //!
 //! Ids of text tokens are their ranks in byte-pair encoding; the special tokens follow in OpenAI's order.
 
-mod bpe;
+pub(crate) mod bpe;
 mod openai;
 mod suppress;
 mod tokenizer_json;

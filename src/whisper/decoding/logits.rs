@@ -183,7 +183,7 @@ mod tests {
     fn samples_have_the_frequencies_of_the_flattened_probabilities() {
         let logits = [0.0, f32::NEG_INFINITY, 2.0_f32.ln(), 5.0_f32.ln()];
         // At temperature 0.5 the weights 1, 2, 5 become 1, 4, 25.
-        let mut counts = [0; 4];
+        let mut counts = [0_i32; 4];
         for i in 0..3000 {
             if let Ok(place) = sample(&logits, 0.5, f64::from(i) / 3000.0) {
                 counts[place as usize] += 1;

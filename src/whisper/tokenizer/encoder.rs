@@ -1,90 +1,32 @@
-//! Text to ids, by the `tokenizers` crate over the model's `tokenizer.json`.
+//! Text to ids, by the vocabulary table alone.
 //!
-//! Parsing that file takes about a tenth of a second, and transcribing without a prompt needs no encoder; so it is
-//! parsed at the first use.
+//! A text token's id is its rank in byte-pair encoding, so the table says all that is to know about the merges. The
+//! `tokenizer.json` beside the weights is not used: that of base in CTranslate2 layout lacks the first merge, space and
+//! "t", so that it makes two tokens of " the", which the model was not trained on.
 
-use std::sync::OnceLock;
+use std::collections::HashMap;
 
-use tokenizers::Tokenizer as HfTokenizer;
+use fancy_regex::Regex;
 
 use super::TokenizerError;
+use super::vocabulary::Vocabulary;
+use crate::models::bpe;
 
-/// Byte-pair encoder of a vocabulary.
-pub struct TextEncoder(HfTokenizer);
+/// How text is cut before byte-pair encoding: contractions, words, numbers and the rest, each with the space before it
+/// (`pat_str` in openai-whisper's `tokenizer.py`, which is GPT-2's).
+const PIECES: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
-impl TextEncoder {
-    /// Parses the bytes of a `tokenizer.json`.
-    ///
-    /// # Errors
-    /// When they are not a tokenizer.
-    pub fn parse(tokenizer_json: &[u8]) -> Result<Self, TokenizerError> {
-        let mut tokenizer = HfTokenizer::from_bytes(tokenizer_json).map_err(|e| TokenizerError::Json(e.to_string()))?;
-        // The user's text must not smuggle in special tokens: "<|endoftext|>" in a prompt is fourteen characters.
-        tokenizer.set_encode_special_tokens(true);
-        Ok(Self(tokenizer))
-    }
-
-    /// The ids of `text`, without special tokens.
-    ///
-    /// # Errors
-    /// When the tokenizer cannot encode it.
-    pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        let encoding = self.0.encode_fast(text, false).map_err(|e| TokenizerError::Encode(e.to_string()))?;
-        Ok(encoding.get_ids().to_vec())
-    }
-}
-
-/// The encoder of a model, parsed when first asked for.
-pub(super) struct LazyEncoder {
-    json: Box<dyn AsRef<[u8]> + Send + Sync>,
-    parsed: OnceLock<Result<TextEncoder, TokenizerError>>,
-}
-
-impl LazyEncoder {
-    pub(super) fn new(json: Box<dyn AsRef<[u8]> + Send + Sync>) -> Self {
-        Self { json, parsed: OnceLock::new() }
-    }
-
-    pub(super) fn get(&self) -> Result<&TextEncoder, TokenizerError> {
-        self.parsed.get_or_init(|| TextEncoder::parse((*self.json).as_ref())).as_ref().map_err(Clone::clone)
-    }
-}
-
-/// The tokens of brackets, notes and other marks that transcribers write for what is not speech, in ascending order
-/// (`non_speech_tokens` in openai-whisper's `tokenizer.py`). `encode` is the vocabulary's encoder.
+/// The ids of `text` among the first `text_tokens` ids of the vocabulary: what looks like a special token is text.
 ///
-/// # Errors
-/// The first error of `encode`.
-pub fn non_speech_tokens<E>(mut encode: impl FnMut(&str) -> Result<Vec<u32>, E>) -> Result<Vec<u32>, E> {
-    // A hyphen or an apostrophe may join words but not begin one.
-    let mut tokens = vec![];
-    for lead in [" -", " '"] {
-        tokens.extend(encode(lead)?.first());
+/// The map of ranks is built anew each time, which takes a few milliseconds: prompts are rare.
+pub(super) fn encode(text: &str, vocabulary: &Vocabulary, text_tokens: u32) -> Result<Vec<u32>, TokenizerError> {
+    let ranks: HashMap<&[u8], u32> = (0..text_tokens).map(|id| (vocabulary.token(id), id)).collect();
+    let pieces = Regex::new(PIECES).map_err(|e| TokenizerError::Encode(e.to_string()))?;
+    let mut tokens = Vec::new();
+    for piece in pieces.find_iter(text) {
+        let piece = piece.map_err(|e| TokenizerError::Encode(e.to_string()))?.as_str();
+        let ids = bpe::encode(piece.as_bytes(), &ranks);
+        tokens.extend(ids.ok_or_else(|| TokenizerError::Encode(format!("the vocabulary lacks bytes of {piece:?}")))?);
     }
-    let marks = MARKS.chars().map(String::from).chain(MARK_RUNS.split(' ').map(String::from));
-    for mark in marks {
-        for text in [format!(" {mark}"), mark] {
-            if let [token] = encode(&text)?[..] {
-                tokens.push(token);
-            }
-        }
-    }
-    for note in NOTES.chars().map(String::from) {
-        for text in [format!(" {note}"), note] {
-            // A note of several tokens begins with one that it shares with other symbols of U+2640–U+267F only.
-            tokens.extend(encode(&text)?.first());
-        }
-    }
-    tokens.sort_unstable();
-    tokens.dedup();
     Ok(tokens)
 }
-
-/// Single marks to suppress when they are one token.
-const MARKS: &str = "\"#()*+/:;<=>@[\\]^_`{|}~「」『』";
-
-/// Runs of marks to suppress when they are one token.
-const MARK_RUNS: &str = "<< >> <<< >>> -- --- -( -[ (' (\" (( )) ((( ))) [[ ]] {{ }} ♪♪ ♪♪♪";
-
-/// Musical symbols, suppressed by their first token.
-const NOTES: &str = "♩♪♫♬♭♮♯";

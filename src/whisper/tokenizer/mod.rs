@@ -1,18 +1,15 @@
 //! Token ids to text and back.
 //!
-//! In: the vocabulary table and the `tokenizer.json` of a model file. Ids become text by the table alone, which
-//! costs nothing to open; the encoder is parsed only when text must become ids (prompts).
+//! In: the vocabulary table of a model file. It costs nothing to open, and serves both ways.
 
 mod encoder;
 mod language;
 mod special;
 mod vocabulary;
 
-pub use encoder::{TextEncoder, non_speech_tokens};
 pub use language::{Language, UnknownLanguage};
 pub use special::{SpecialTokens, TIMESTAMP_SECONDS, Task};
 
-use encoder::LazyEncoder;
 use vocabulary::Vocabulary;
 
 /// Why a tokenizer could not be built or used.
@@ -26,10 +23,7 @@ pub enum TokenizerError {
     /// The table of offsets does not fit the bytes.
     #[error("the vocabulary table is damaged at token {0}: fetch or import the model again")]
     VocabularyTable(usize),
-    /// `tokenizer.json` cannot be read.
-    #[error("the model's tokenizer.json cannot be read ({0}): fetch or import the model again")]
-    Json(String),
-    /// The encoder refused the text.
+    /// The text cannot be encoded.
     #[error("the text cannot be split into tokens ({0}): shorten or change the prompt")]
     Encode(String),
 }
@@ -40,7 +34,6 @@ pub struct Tokenizer {
     vocabulary: Vocabulary,
     blank: Option<u32>,
     non_speech_tokens: Vec<u32>,
-    encoder: LazyEncoder,
 }
 
 impl Tokenizer {
@@ -48,31 +41,19 @@ impl Tokenizer {
     ///
     /// * `bytes` – the tokens' bytes, one after another
     /// * `offsets` – `[n_vocab + 1]`, where each token begins in `bytes`, and the end of the last
-    /// * `tokenizer_json` – read when text is first encoded
-    /// * `non_speech_tokens` – what [`non_speech_tokens`] gave for this vocabulary when the model was imported
+    /// * `non_speech_tokens` – what `-1` in OpenAI's `suppress_tokens` stands for
     ///
     /// # Errors
     /// When the table is damaged or is not one of Whisper's.
-    pub fn new(
-        bytes: &[u8],
-        offsets: &[u32],
-        tokenizer_json: impl AsRef<[u8]> + Send + Sync + 'static,
-        non_speech_tokens: &[u32],
-    ) -> Result<Self, TokenizerError> {
+    pub fn new(bytes: &[u8], offsets: &[u32], non_speech_tokens: &[u32]) -> Result<Self, TokenizerError> {
         let vocabulary = Vocabulary::new(bytes, offsets)?;
         let special = SpecialTokens::for_n_vocab(vocabulary.len())?;
-        let encoder = LazyEncoder::new(Box::new(tokenizer_json));
-        Ok(Self::assemble(special, vocabulary, non_speech_tokens.to_vec(), encoder))
+        Ok(Self::assemble(special, vocabulary, non_speech_tokens))
     }
 
-    fn assemble(
-        special: SpecialTokens,
-        vocabulary: Vocabulary,
-        non_speech_tokens: Vec<u32>,
-        encoder: LazyEncoder,
-    ) -> Self {
+    fn assemble(special: SpecialTokens, vocabulary: Vocabulary, non_speech_tokens: &[u32]) -> Self {
         let blank = (0..special.eot).find(|&id| vocabulary.token(id) == b" ");
-        Self { special, vocabulary, blank, non_speech_tokens, encoder }
+        Self { special, vocabulary, blank, non_speech_tokens: non_speech_tokens.to_vec() }
     }
 
     /// The ids of the special tokens.
@@ -95,12 +76,12 @@ impl Tokenizer {
         self.blank
     }
 
-    /// The ids of `text`, without special tokens.
+    /// The ids of `text`. What looks like a special token, "<|endoftext|>", is encoded as text.
     ///
     /// # Errors
-    /// When the model's `tokenizer.json` cannot be read or cannot encode it.
+    /// When the vocabulary lacks bytes of it, which no published one does.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        self.encoder.get()?.encode(text)
+        encoder::encode(text, &self.vocabulary, self.special.eot)
     }
 
     /// The ids of `text` as a prompt or prefix: trimmed and after a space, as OpenAI's `DecodingTask` takes them.

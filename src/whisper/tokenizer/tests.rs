@@ -1,10 +1,7 @@
-use std::collections::HashMap;
-use std::convert::Infallible;
-
 use super::*;
 
 impl Tokenizer {
-    /// A tokenizer of `text` tokens, `languages` language tokens and `timestamps` timestamp tokens, which cannot encode.
+    /// A tokenizer of `text` tokens, `languages` language tokens and `timestamps` timestamp tokens.
     pub(crate) fn miniature(text: &[&[u8]], languages: u32, timestamps: u32, is_multilingual: bool) -> Self {
         let special = SpecialTokens::after_text(text.len() as u32, languages, timestamps, is_multilingual);
         let mut bytes = Vec::new();
@@ -14,7 +11,7 @@ impl Tokenizer {
             offsets.push(bytes.len() as u32);
         }
         let vocabulary = Vocabulary::new(&bytes, &offsets).expect("offsets ascend");
-        Self::assemble(special, vocabulary, Vec::new(), LazyEncoder::new(Box::new(Vec::new())))
+        Self::assemble(special, vocabulary, &[])
     }
 }
 
@@ -52,61 +49,76 @@ fn special_tokens_and_unknown_ids_are_no_text() {
 
 #[test]
 fn a_damaged_table_is_refused_by_its_first_bad_token() {
-    let damaged = |bytes: &[u8], offsets: &[u32]| Tokenizer::new(bytes, offsets, Vec::new(), &[]).err();
+    let damaged = |bytes: &[u8], offsets: &[u32]| Tokenizer::new(bytes, offsets, &[]).err();
     assert_eq!(damaged(b"abc", &[0, 2, 1, 3]), Some(TokenizerError::VocabularyTable(1)));
     assert_eq!(damaged(b"abc", &[0, 2, 4]), Some(TokenizerError::VocabularyTable(1)));
     assert_eq!(damaged(b"abc", &[]), Some(TokenizerError::VocabularyTable(0)));
     assert_eq!(damaged(b"abc", &[0, 2, 3]), Some(TokenizerError::VocabularySize(2)));
 }
 
-/// A byte-level `tokenizer.json` of single letters, the space (which that format writes `Ġ`) and one merge.
-const JSON: &str = r#"{"version": "1.0", "truncation": null, "padding": null, "normalizer": null,
-    "added_tokens": [{"id": 5, "content": "<|endoftext|>", "single_word": false, "lstrip": false, "rstrip": false,
-                      "normalized": false, "special": true}],
-    "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
-    "post_processor": null, "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true},
-    "model": {"type": "BPE", "dropout": null, "unk_token": null, "fuse_unk": false,
-              "vocab": {"a": 0, "b": 1, "Ġ": 2, "Ġa": 3, "<": 4}, "merges": ["Ġ a"]}}"#;
+/// All of "<|endoftext|> a1'", and joins: " a" before "ab".
+fn joins() -> Tokenizer {
+    let single: Vec<&[u8]> = b"<|endoftx> ab1'".chunks(1).collect();
+    Tokenizer::miniature(&[single.as_slice(), &[b" a", b"ab", b"  "]].concat(), 1, 1, true)
+}
 
 #[test]
-fn text_is_encoded_by_merges_and_never_as_special_tokens() -> Result<(), TokenizerError> {
-    let encoder = TextEncoder::parse(JSON.as_bytes())?;
-    assert_eq!(encoder.encode("ab a")?, [0, 1, 3]);
-    assert!(!encoder.encode("a<|endoftext|>")?.contains(&5));
+fn text_is_cut_at_words_and_joined_by_rank() {
+    let tokenizer = joins();
+    let pieces = |text: &str| -> Result<Vec<String>, TokenizerError> {
+        Ok(tokenizer.encode(text)?.into_iter().map(|token| tokenizer.decode(&[token])).collect())
+    };
+    assert_eq!(pieces("ab ab"), Ok(["ab", " a", "b"].map(String::from).to_vec()));
+    assert_eq!(pieces("a1 1"), Ok(["a", "1", " ", "1"].map(String::from).to_vec()));
+    // The last of several spaces belongs to the word.
+    assert_eq!(pieces("a   a"), Ok(["a", "  ", " a"].map(String::from).to_vec()));
+    assert_eq!(pieces(""), Ok(vec![]));
+    assert!(pieces("é").is_err_and(|error| error.to_string().contains('é')));
+}
+
+#[test]
+fn what_looks_like_a_special_token_is_text() -> Result<(), TokenizerError> {
+    let tokenizer = joins();
+    let tokens = tokenizer.encode("<|endoftext|>")?;
+    assert!(tokens.len() == 13 && tokens.iter().all(|&token| token < tokenizer.special().eot));
     Ok(())
 }
 
 #[test]
 fn a_prompt_begins_with_a_space_and_an_empty_one_has_no_tokens() -> Result<(), TokenizerError> {
-    let mut tokenizer = halves();
-    assert!(matches!(tokenizer.encode("a"), Err(TokenizerError::Json(_))));
-    assert_eq!(tokenizer.encode_prompt(" \n"), Ok(Vec::new()));
-    tokenizer.encoder = LazyEncoder::new(Box::new(JSON));
-    assert_eq!(tokenizer.encode_prompt(" ab ")?, [3, 1]);
+    let tokenizer = joins();
+    assert!(tokenizer.encode_prompt(" \n")?.is_empty());
+    assert_eq!(tokenizer.decode(&tokenizer.encode_prompt(" ab\n")?), " ab");
     Ok(())
 }
 
+/// Ids that openai-whisper's own tokenizer gives.
 #[test]
-fn marks_are_suppressed_as_single_tokens_and_notes_by_their_first() {
-    // Every text is one token, but for " ((", two tokens, and the notes, which share a first token.
-    let mut ids = HashMap::new();
-    let mut encode = |text: &str| -> Result<Vec<u32>, Infallible> {
-        Ok(match text {
-            " ((" => vec![9000, 9001],
-            "♩" | "♪" | "♫" | "♬" | "♭" | "♮" | "♯" => vec![9002, 9003],
-            text => {
-                let next = ids.len() as u32;
-                vec![*ids.entry(text.to_owned()).or_insert(next)]
-            }
-        })
-    };
-    let Ok(tokens) = non_speech_tokens(&mut encode);
-    assert!(!tokens.contains(&9000) && !tokens.contains(&9001) && !tokens.contains(&9003));
-    assert!(tokens.contains(&9002));
-    assert!(tokens.is_sorted_by(|a, b| a < b));
-    for wanted in [" -", " '", "[", " [", "((", "♪♪♪", " 』", " ♯"] {
-        assert!(ids.get(wanted).is_some_and(|id| tokens.contains(id)), "{wanted}");
+fn the_published_vocabulary_encodes_as_openais() -> Result<(), Box<dyn std::error::Error>> {
+    let (bytes, offsets) = crate::models::Vocabulary::openai(51865)?.concatenated()?;
+    let tokenizer = Tokenizer::new(&bytes, &offsets, &[])?;
+    let cases: [(&str, &[u32]); 7] = [
+        ("Hello, world!", &[15947, 11, 1002, 0]),
+        (" Hello  world\n\nfoo\tbar   ", &[2425, 220, 1002, 198, 198, 69, 1986, 197, 5356, 220, 220, 220]),
+        ("it's we'll I'm DON'T don’t", &[270, 311, 321, 603, 286, 478, 20403, 6, 51, 500, 913, 247, 83]),
+        ("東京タワー は 333 メートル", &[18413, 31375, 12144, 39613, 3384, 20785, 805, 10191, 15096, 94, 38551, 9405]),
+        ("Привет, как дела? 42.5%", &[43971, 31259, 11, 3014, 46157, 30, 14034, 13, 20, 4]),
+        (
+            "🎉👩\u{200d}👩\u{200d}👧\u{200d}👦 emoji",
+            &[28864, 231, 31017, 102, 913, 235, 31017, 102, 913, 235, 31017, 100, 913, 235, 31017, 99, 31595],
+        ),
+        (
+            "When a man looks for something beyond his reach, his friends say he is looking for the pot of gold at the end of the rainbow.",
+            &[
+                11645, 257, 587, 1542, 337, 746, 4399, 702, 2524, 11, 702, 1855, 584, 415, 307, 1237, 337, 264, 1847,
+                295, 3821, 412, 264, 917, 295, 264, 18526, 13,
+            ],
+        ),
+    ];
+    for (text, ids) in cases {
+        assert_eq!(tokenizer.encode(text)?, ids, "{text:?}");
+        assert_eq!(tokenizer.decode(ids), text);
     }
-    // A word may hold a hyphen, so the bare one stays allowed.
-    assert!(!ids.contains_key("-") && !ids.contains_key("'"));
+    assert_eq!(tokenizer.blank(), Some(220));
+    Ok(())
 }

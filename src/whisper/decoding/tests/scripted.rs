@@ -10,6 +10,7 @@ pub struct Scripted<F> {
     pub sequences: Vec<Vec<u32>>,
     pub prefills: Vec<Vec<u32>>,
     pub steps: usize,
+    pub rearrangements: usize,
 }
 
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -18,7 +19,7 @@ pub struct Misuse(pub &'static str);
 
 impl<F: Fn(&[u32]) -> Vec<f32>> Scripted<F> {
     pub fn new(n_vocab: usize, n_text_ctx: usize, script: F) -> Self {
-        Self { n_vocab, n_text_ctx, script, sequences: Vec::new(), prefills: Vec::new(), steps: 0 }
+        Self { n_vocab, n_text_ctx, script, sequences: Vec::new(), prefills: Vec::new(), steps: 0, rearrangements: 0 }
     }
 }
 
@@ -43,6 +44,7 @@ impl<F: Fn(&[u32]) -> Vec<f32>> Inference for Scripted<F> {
     }
 
     fn rearrange(&mut self, sources: &[usize]) {
+        self.rearrangements += 1;
         self.sequences = sources.iter().map(|&source| self.sequences[source].clone()).collect();
     }
 

@@ -182,13 +182,19 @@ fn a_decoder_that_misbehaves_is_an_error() {
 }
 
 #[test]
-fn only_the_last_rows_are_asked_for_and_idle_beams_are_not_moved() -> Result<(), DecodingError<Misuse>> {
+fn one_prefill_and_no_rearrangement_serve_a_greedy_window() -> Result<(), DecodingError<Misuse>> {
     let tokenizer = alphabet(6, 3);
-    let mut model = Scripted::new(tokenizer.n_vocab(), 64, |sequence: &[u32]| text_only(&tokenizer, 9, sequence));
-    let options = DecodingOptions { prompt: vec![1, 2], ..plain() };
-    decode_window(&mut model, &tokenizer, &options, NEVER)?;
+    let decode = |beam_size| {
+        let mut model = Scripted::new(tokenizer.n_vocab(), 64, |sequence: &[u32]| text_only(&tokenizer, 9, sequence));
+        let options = DecodingOptions { prompt: vec![1, 2], beam_size, ..plain() };
+        decode_window(&mut model, &tokenizer, &options, NEVER)
+            .map(|_| (model.prefills, model.steps, model.rearrangements))
+    };
+    let (prefills, steps, rearrangements) = decode(None)?;
     let special = tokenizer.special();
     let start = special.sot_sequence(Language::ENGLISH, Task::Transcribe, true);
-    assert_eq!(model.prefills, [[&[special.sot_prev, 1, 2], start.as_slice()].concat()]);
+    assert_eq!(prefills, [[&[special.sot_prev, 1, 2], start.as_slice()].concat()]);
+    assert!(steps > 1 && rearrangements == 0, "{steps} steps, {rearrangements} rearrangements");
+    assert!(decode(Some(3))?.2 > 0);
     Ok(())
 }
