@@ -20,8 +20,8 @@ use crate::audio::vad::{FRAME, FrameScore, Vad};
 pub(super) const SURE: f32 = 0.6;
 /// Probability above which a frame may be speech.
 pub(super) const UNSURE: f32 = 0.35;
-/// Sure frames in a row that begin speech: 64 ms. Clicks and bird calls are shorter.
-const ONSET_FRAMES: usize = 4;
+/// Sure frames in a row that begin speech: 80 ms. Clicks are shorter.
+const ONSET_FRAMES: usize = 5;
 /// How far unsure frames extend speech beyond sure ones, in frames: 2 s.
 const UNSURE_FRAMES: usize = frames(2.0);
 /// What precedes the first speech frame in an utterance, in frames: 0.5 s, for soft first consonants.
@@ -107,12 +107,13 @@ struct Cutter {
     scores: Vec<FrameScore>,
     /// Index of the first of them in the stream.
     base: u64,
-    /// Of the frames held, where the utterance begins and its last speech frame so far; `None` in silence.
+    /// The speech going on, in an utterance that begins with the first frame held; `None` in silence.
     speech: Option<Speech>,
     /// Sure frames in a row at the end.
     sure_run: usize,
 }
 
+/// Speech going on, in indices of the frames held.
 #[derive(Clone, Copy)]
 struct Speech {
     /// Frames before it that may be left out where the window is too short.
@@ -151,16 +152,16 @@ impl Cutter {
 
     /// In silence: looks for an onset, and forgets what lies too far back to matter.
     fn listen(&mut self) {
-        let newest = self.scores.len() - 1;
         if self.sure_run >= ONSET_FRAMES {
-            let sure = self.scores.len() - ONSET_FRAMES;
+            // Less is held where a cut has just taken the rest.
+            let sure = self.scores.len().saturating_sub(ONSET_FRAMES);
             let unsure = self.scores.iter().take(sure).rev().take(UNSURE_FRAMES);
             let first = sure - unsure.take_while(|s| s.speech > UNSURE).count();
             self.forget(first.saturating_sub(PRE_ROLL));
             let spare = first.min(PRE_ROLL).saturating_sub(LEAST_PADDING);
             self.speech = Some(Speech { spare, ..Speech::at(self.scores.len() - 1) });
         } else {
-            self.forget((newest + 1).saturating_sub(PRE_ROLL + UNSURE_FRAMES + ONSET_FRAMES));
+            self.forget(self.scores.len().saturating_sub(PRE_ROLL + UNSURE_FRAMES + ONSET_FRAMES));
         }
     }
 
@@ -240,5 +241,161 @@ impl Speech {
             speech.hear(frame, *score);
         }
         Some(speech)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A stretch of frames alike: probability of speech, level, how many.
+    type Stretch = (f32, f32, usize);
+
+    const SPEECH: f32 = 0.9;
+    const DOUBT: f32 = 0.5;
+    const SILENCE: f32 = 0.1;
+
+    /// Scores of some stretches; the levels waver, so that there are quiet spots to find.
+    fn scores(stretches: &[Stretch]) -> Vec<FrameScore> {
+        let alike = |&(speech, level_db, n): &Stretch| std::iter::repeat_n(FrameScore { speech, level_db }, n);
+        let waver = |(i, s): (usize, FrameScore)| FrameScore { level_db: s.level_db + (i * 7 % 11) as f32, ..s };
+        stretches.iter().flat_map(alike).enumerate().map(waver).collect()
+    }
+
+    /// Cuts a stream whose samples are their own index, with `rest` samples after the frames.
+    fn cut(options: SegmenterOptions, scores: &[FrameScore], rest: usize) -> Vec<Utterance> {
+        let mut cutter = Cutter::new(options);
+        let mut utterances = Vec::new();
+        for (i, score) in scores.iter().enumerate() {
+            let frame = std::array::from_fn(|j| (i * FRAME + j) as f32);
+            utterances.extend(cutter.push(&frame, *score));
+            assert!(cutter.scores.len() <= cutter.max_frames, "held: {} frames", cutter.scores.len());
+        }
+        let end = scores.len() * FRAME;
+        let rest: Vec<f32> = (end..end + rest).map(|i| i as f32).collect();
+        utterances.extend(cutter.finish(&rest));
+        utterances
+    }
+
+    fn range(utterance: &Utterance) -> std::ops::Range<usize> {
+        utterance.start as usize..utterance.start as usize + utterance.samples.len()
+    }
+
+    #[test]
+    fn silence_and_clicks_give_nothing() {
+        let click = scores(&[(SILENCE, -60.0, 500), (SPEECH, -10.0, ONSET_FRAMES - 1), (SILENCE, -60.0, 500)]);
+        assert_eq!(cut(SegmenterOptions::default(), &click, 100), vec![]);
+        assert_eq!(cut(SegmenterOptions::default(), &[], 100), vec![]);
+    }
+
+    #[test]
+    fn speech_comes_with_pre_roll_doubt_and_hangover() {
+        let stream = scores(&[(SILENCE, -60.0, 300), (DOUBT, -30.0, 20), (SPEECH, -20.0, 100), (SILENCE, -60.0, 300)]);
+        let utterances = cut(SegmenterOptions::default(), &stream, 0);
+        let ranges: Vec<_> = utterances.iter().map(range).collect();
+        assert_eq!(ranges, vec![(300 - PRE_ROLL) * FRAME..(420 + HANGOVER) * FRAME]);
+    }
+
+    #[test]
+    fn doubt_alone_ends_in_time() {
+        let stream = scores(&[(SPEECH, -20.0, 100), (DOUBT, -30.0, 2000)]);
+        let total: usize = cut(SegmenterOptions::default(), &stream, 0).iter().map(|u| u.samples.len()).sum();
+        assert_eq!(total, (100 + UNSURE_FRAMES + HANGOVER) * FRAME);
+    }
+
+    #[test]
+    fn pauses_join_until_they_are_long() {
+        let two = |pause| scores(&[(SPEECH, -20.0, 100), (SILENCE, -60.0, pause), (SPEECH, -20.0, 100)]);
+        let options = SegmenterOptions { end_pause: 50 * FRAME, ..SegmenterOptions::default() };
+        assert_eq!(cut(options, &two(49), 0).len(), 1);
+        let apart: Vec<_> = cut(options, &two(200), 0).iter().map(range).collect();
+        assert_eq!(apart, vec![0..(100 + HANGOVER) * FRAME, (300 - PRE_ROLL) * FRAME..400 * FRAME]);
+    }
+
+    #[test]
+    fn a_full_window_is_cut_in_its_longest_late_pause() {
+        let stream = scores(&[
+            (SPEECH, -20.0, 420),
+            (SILENCE, -60.0, 30),
+            (SPEECH, -20.0, 80),
+            (SILENCE, -60.0, 10),
+            (SPEECH, -20.0, 300),
+        ]);
+        let ranges: Vec<_> = cut(SegmenterOptions::default(), &stream, 0).iter().map(range).collect();
+        assert_eq!(ranges, vec![0..435 * FRAME, 435 * FRAME..840 * FRAME]);
+    }
+
+    #[test]
+    fn speech_without_pause_is_cut_at_its_quietest() {
+        let mut stream = scores(&[(SPEECH, -20.0, 1000)]);
+        for score in &mut stream[500..505] {
+            // A dip in level, too short for a pause.
+            score.level_db = -45.0;
+        }
+        let ranges: Vec<_> = cut(SegmenterOptions::default(), &stream, 0).iter().map(range).collect();
+        assert_eq!(ranges[0], 0..502 * FRAME);
+        assert_eq!(ranges[1].start, 502 * FRAME);
+    }
+
+    fn stretch() -> impl Strategy<Value = Stretch> {
+        let kind = prop::sample::select(vec![SPEECH, SPEECH, DOUBT, SILENCE]);
+        (kind, -70.0f32..-10.0, prop_oneof![1usize..40, 1usize..1500])
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn all_speech_comes_once_in_order_and_in_bounds(
+            stretches in prop::collection::vec(stretch(), 1..25),
+            max_samples in prop_oneof![Just(0), Just(159_040), Just(480_000), 0usize..300_000],
+            end_pause in 0usize..60_000,
+            rest in 0..FRAME,
+        ) {
+            let scores = scores(&stretches);
+            let utterances = cut(SegmenterOptions { max_samples, end_pause }, &scores, rest);
+            let mut heard = vec![false; scores.len() * FRAME + rest];
+            let mut end = 0;
+            for utterance in &utterances {
+                let range = range(utterance);
+                prop_assert!(range.start >= end, "{range:?} begins before {end}");
+                prop_assert!(!range.is_empty() && range.len() <= max_samples.max(MIN_WINDOW * FRAME));
+                prop_assert!(utterance.samples.iter().zip(range.clone()).all(|(x, i)| *x == i as f32));
+                end = range.end;
+                heard[range].fill(true);
+            }
+            for run in scores.chunk_by(|a, b| (a.speech >= SURE) == (b.speech >= SURE)).scan(0, |at, run| {
+                let first = *at;
+                *at += run.len();
+                Some((first, run))
+            }) {
+                let (first, run) = run;
+                if run[0].speech >= SURE && run.len() >= ONSET_FRAMES {
+                    prop_assert!(heard[first * FRAME..(first + run.len()) * FRAME].iter().all(|h| *h));
+                }
+            }
+        }
+
+        #[test]
+        fn blocks_do_not_matter(sizes in prop::collection::vec(1usize..5000, 1..40)) {
+            // Noise bursts that the detector may take for what it likes: the same whatever the blocks.
+            let total: usize = sizes.iter().sum();
+            let wave = |i: usize| ((i * i % 971) as f32 / 485.0 - 1.0) * if i / 9000 % 2 == 0 { 0.5 } else { 0.001 };
+            let stream: Vec<f32> = (0..total).map(wave).collect();
+            let segment = |sizes: &[usize]| {
+                let mut segmenter = Segmenter::new(SegmenterOptions { max_samples: 0, end_pause: 0 });
+                let mut rest = stream.as_slice();
+                let mut utterances = Vec::new();
+                for size in sizes {
+                    let (block, others) = rest.split_at(*size);
+                    utterances.extend(segmenter.push(block));
+                    rest = others;
+                }
+                utterances.extend(segmenter.finish());
+                utterances
+            };
+            prop_assert_eq!(segment(&sizes), segment(&[total]));
+        }
     }
 }
