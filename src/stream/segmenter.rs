@@ -381,7 +381,7 @@ mod tests {
         fn blocks_do_not_matter(sizes in prop::collection::vec(1usize..5000, 1..40)) {
             // Noise bursts that the detector may take for what it likes: the same whatever the blocks.
             let total: usize = sizes.iter().sum();
-            let wave = |i: usize| ((i * i % 971) as f32 / 485.0 - 1.0) * if i / 9000 % 2 == 0 { 0.5 } else { 0.001 };
+            let wave = |i: usize| ((i * i % 971) as f32 / 485.0 - 1.0) * if (i / 9000).is_multiple_of(2) { 0.5 } else { 0.001 };
             let stream: Vec<f32> = (0..total).map(wave).collect();
             let segment = |sizes: &[usize]| {
                 let mut segmenter = Segmenter::new(SegmenterOptions { max_samples: 0, end_pause: 0 });
