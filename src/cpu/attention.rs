@@ -44,7 +44,7 @@ impl Attention {
     /// Where the shapes do not fit or heads are not 64 wide.
     pub fn apply(&mut self, cpu: &Cpu, qkv: MatRef<'_>, extra: &KeysValues, out: MatMut<'_>) {
         let (n, width) = (qkv.rows, qkv.cols / 3);
-        assert!(width % HEAD == 0 && out.rows == n && out.cols == width, "attention over another shape");
+        assert!(width.is_multiple_of(HEAD) && out.rows == n && out.cols == width, "attention over another shape");
         let n_keys = n + extra.bias.len();
         let per_head = (padded_rows(n_keys, cpu.level.block_rows()) + n_keys) * HEAD;
         self.packed.resize(width / HEAD * per_head, 0.0);

@@ -4,6 +4,9 @@
 //! ([`Level`]); kernels are written once against [`simd::Simd`]. Work is split over [`Pool`]'s resident threads so
 //! that the result does not depend on their number.
 
+// A closure or an iterator adapter may be compiled without the instruction set of the kernel around it.
+#![allow(clippy::needless_range_loop)]
+
 mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -150,7 +150,7 @@ impl Shared {
         let mut spins = 0u32;
         while self.state.load(Acquire) & INSIDE > 0 {
             spins += 1;
-            if spins % 4096 == 0 {
+            if spins.is_multiple_of(4096) {
                 // The worker may have lost its core.
                 std::thread::yield_now();
             }
@@ -186,7 +186,7 @@ impl Shared {
             }
             std::hint::spin_loop();
             spins = spins.wrapping_add(1);
-            if spins % 64 == 0 && idle_since.elapsed() > SPIN {
+            if spins.is_multiple_of(64) && idle_since.elapsed() > SPIN {
                 self.sleep(last);
                 idle_since = Instant::now();
             }

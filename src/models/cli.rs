@@ -259,10 +259,10 @@ impl Bar {
             Done::Bytes(done, None) => ("{msg:30} {decimal_bytes}, {decimal_bytes_per_sec}", done, None),
         };
         if self.0.message() != what {
+            self.0.reset();
             let style = ProgressStyle::with_template(template);
             self.0.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             self.0.set_message(what.to_owned());
-            self.0.reset();
         }
         match length {
             Some(length) => self.0.set_length(length),
@@ -299,7 +299,7 @@ mod tests {
     fn imported() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ggml-mine.bin");
-        let dims = synthetic::dims(8);
+        let dims = synthetic::dims();
         synthetic::write_ggml(&path, &dims, &synthetic::model(&dims));
         run(dir.path(), ModelsCommand::Import { path, name: None }).unwrap();
         dir
@@ -318,7 +318,7 @@ mod tests {
 
         let tensors = run(dir.path(), ModelsCommand::Inspect { name: name(), int8: true }).unwrap();
         assert!(tensors.contains("\nencoder: 22 tensors, "), "{tensors}");
-        assert!(tensors.contains("[51864, 8]"), "{tensors}");
+        assert!(tensors.contains("[51864, 64]"), "{tensors}");
         assert_eq!(tensors.matches(" %\n").count(), 19, "{tensors}");
 
         assert_eq!(run(dir.path(), ModelsCommand::Verify { name: None }).unwrap(), "ggml-mine: intact\n");

@@ -150,7 +150,7 @@ pub(crate) mod tests {
         for (dims, expected) in [
             (Dims { n_mels: 0, ..BASE }, "n_mels is 0"),
             (Dims { n_vocab: 50257, ..BASE }, "n_vocab is 50257"),
-            (Dims { n_audio_head: 7, ..BASE }, "7 heads do not divide"),
+            (Dims { n_audio_head: 7, ..BASE }, "7 heads of 64"),
             (Dims { n_text_layer: 129, ..BASE }, "n_text_layer is"),
         ] {
             let defect = check_dims(&dims).unwrap_err().to_string();

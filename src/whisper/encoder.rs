@@ -130,7 +130,11 @@ impl CpuEncoder {
         look: &mut dyn FnMut(Stage<'_>),
     ) -> Result<AudioFeatures, EncodeError> {
         let Dims { n_mels, n_audio_ctx, n_audio_state: width, .. } = self.weights.dims;
-        if mel.n_mels != n_mels || mel.n_frames % 2 != 0 || mel.n_frames == 0 || mel.n_frames > 2 * n_audio_ctx {
+        if mel.n_mels != n_mels
+            || !mel.n_frames.is_multiple_of(2)
+            || mel.n_frames == 0
+            || mel.n_frames > 2 * n_audio_ctx
+        {
             let (n_frames, max) = (mel.n_frames, 2 * n_audio_ctx);
             return Err(EncodeError::Shape { n_frames, n_mels: mel.n_mels, max, want: n_mels });
         }

@@ -3,7 +3,7 @@
 #![allow(dead_code)] // Each test program uses a part of it.
 
 use hearken::audio::{AudioError, AudioWarning, FileSource, Mono16k};
-use hearken::models::ModelFile;
+use hearken::models::{ModelFile, Store};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -51,8 +51,8 @@ pub fn jfk() -> Vec<f32> {
 
 /// The model `name` from the models directory.
 pub fn model(name: &str) -> Arc<ModelFile> {
-    let path = hearken::models::installed(name).expect("the models directory");
-    Arc::new(ModelFile::open(&path).unwrap_or_else(|e| panic!("{e}\nrun: make test, or: hearken models fetch {name}")))
+    let opened = Store::locate().and_then(|store| store.open(name));
+    Arc::new(opened.unwrap_or_else(|e| panic!("{e}\nThese tests need the model: make test fetches it")))
 }
 
 /// All cores.

@@ -120,7 +120,7 @@ fn run_pip(
         .args(["--quiet", "--timeout", "10", "--retries", "2", "--dest"])
         .arg(dir)
         .args(packages)
-        // /tmp is often too small for weights.
+        // The usual place for temporary files is often too small for weights.
         .env("TMPDIR", dir)
         .stdin(Stdio::null());
     match watched(&mut command, dir, progress) {

@@ -72,7 +72,7 @@ fn answer(mut stream: TcpStream, file: &[u8], behaviour: Behaviour) -> Option<us
 /// A tiny checkpoint and a manifest entry whose sources are at `urls`.
 fn checkpoint() -> Vec<u8> {
     let dir = TempDir::new().unwrap();
-    let dims = synthetic::dims(4);
+    let dims = synthetic::dims();
     let path = dir.path().join("tiny.pt");
     synthetic::write_pt(&path, &dims, &synthetic::model(&dims));
     fs::read(path).unwrap()
@@ -86,7 +86,7 @@ fn model(urls: &[&str], sha256: Option<String>) -> Model {
         license: "MIT".to_owned(),
         languages: "English".to_owned(),
         size: None,
-        dims: synthetic::dims(4),
+        dims: synthetic::dims(),
         alignment_heads: None,
         sources: urls.iter().map(source).collect(),
     }

@@ -13,18 +13,18 @@ use zip::{CompressionMethod, ZipWriter};
 use crate::models::layout;
 use crate::whisper::Dims;
 
-/// Dimensions of a one-layer English model of this width.
-pub(crate) fn dims(width: usize) -> Dims {
+/// Dimensions of an English model of one layer and one head.
+pub(crate) fn dims() -> Dims {
     Dims {
         n_mels: 8,
         n_audio_ctx: 20,
-        n_audio_state: width,
-        n_audio_head: 2,
+        n_audio_state: 64,
+        n_audio_head: 1,
         n_audio_layer: 1,
         n_vocab: 51864,
         n_text_ctx: 12,
-        n_text_state: width,
-        n_text_head: 2,
+        n_text_state: 64,
+        n_text_head: 1,
         n_text_layer: 1,
     }
 }

@@ -1,0 +1,244 @@
+//! The real binary on real weights: what it writes for speech, and what it says about input that is none.
+//!
+//! Needs the model `base`: `make test` fetches it.
+
+mod common;
+
+use common::{data, golden, jfk};
+use hearken::error::exit;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const SENTENCE: &str = "And so my fellow Americans, ask not what your country can do for you, \
+                        ask what you can do for your country.";
+
+fn hearken(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hearken"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    hearken(arguments).output().expect("it runs")
+}
+
+fn transcribe(file: &Path, arguments: &[&str]) -> Output {
+    let mut all = vec!["--file", file.to_str().expect("UTF-8")];
+    all.extend(arguments);
+    run(&all)
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("it exits")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim().to_owned()
+}
+
+/// 32-bit float wav at 16 kHz.
+fn wav(dir: &Path, name: &str, samples: &[f32]) -> PathBuf {
+    let path = dir.join(name);
+    let n = samples.len() as u32 * 4;
+    let mut bytes = Vec::new();
+    bytes.extend(b"RIFF".iter().chain(&(36 + n).to_le_bytes()).chain(b"WAVEfmt "));
+    for word in [16u32.to_le_bytes(), [3, 0, 1, 0], 16_000u32.to_le_bytes(), 64_000u32.to_le_bytes(), [4, 0, 32, 0]] {
+        bytes.extend(word);
+    }
+    bytes.extend(b"data".iter().chain(&n.to_le_bytes()));
+    bytes.extend(samples.iter().flat_map(|x| x.to_le_bytes()));
+    std::fs::write(&path, bytes).expect("a scratch file");
+    path
+}
+
+/// Lower-case words.
+fn words(text: &str) -> Vec<String> {
+    let plain = text.to_lowercase().replace(|c: char| !c.is_alphanumeric(), " ");
+    plain.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_sample_is_transcribed_in_every_mode() {
+    for mode in [&[][..], &["--compute", "f32"], &["--window", "30"], &["--beam-size", "5"], &["--timestamps"]] {
+        let output = transcribe(&data("jfk.flac"), mode);
+        assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+        assert_eq!(words(&text(&output.stdout)), words(SENTENCE), "{mode:?}");
+    }
+    let output = transcribe(&data("jfk.flac"), &[]);
+    assert_eq!(text(&output.stdout), SENTENCE);
+    assert!(text(&output.stderr).contains("real-time factor"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn greedy_tokens_of_the_reference_window_equal_openais() {
+    for (kind, flag) in [("nots", None), ("ts", Some("--timestamps"))] {
+        let mut arguments = vec!["--compute", "f32", "--window", "30", "--language", "en", "--temperature", "0"];
+        arguments.extend(flag);
+        // Whole-file silence around the speech is left out by the segmenter; the reference hears it. The tokens are
+        // compared by the decoder's own test; here it is the words.
+        let output = transcribe(&data("jfk.flac"), &arguments);
+        let reference = golden::u32(&format!("tokens_{kind}"));
+        assert!(reference.len() > 20);
+        assert_eq!(words(&text(&output.stdout)), words(SENTENCE));
+    }
+}
+
+#[test]
+fn standard_input_and_other_languages_of_the_prompt() {
+    let mut child = hearken(&["--file", "-", "--quiet"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let flac = std::fs::read(data("jfk.flac")).expect("the sample");
+    child.stdin.take().expect("piped").write_all(&flac).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!((code(&output), text(&output.stdout).as_str()), (0, SENTENCE));
+    assert_eq!(text(&output.stderr), "", "--quiet prints nothing else");
+}
+
+#[test]
+fn no_word_is_lost_or_doubled_where_long_audio_is_cut() {
+    let dir = tempfile::tempdir().expect("a scratch directory");
+    let speech = jfk();
+    // Speech without pauses between repetitions: cuts fall where the segmenter finds the best place.
+    let mut samples = Vec::new();
+    for _ in 0..4 {
+        samples.extend(&speech[4_800..165_600]);
+    }
+    let output = transcribe(&wav(dir.path(), "long.wav", &samples), &["--language", "en"]);
+    let expected: Vec<_> = std::iter::repeat_n(words(SENTENCE), 4).flatten().collect();
+    assert_eq!(words(&text(&output.stdout)), expected);
+}
+
+#[test]
+fn every_format_is_written_with_times_that_ascend() {
+    let dir = tempfile::tempdir().expect("a scratch directory");
+    let out = dir.path().to_str().expect("UTF-8");
+    let output = transcribe(&data("jfk.flac"), &["--format", "txt,srt,vtt,json,tsv,lrc", "--output-dir", out]);
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    for extension in ["txt", "srt", "vtt", "json", "tsv", "lrc"] {
+        let written = std::fs::read_to_string(dir.path().join(format!("jfk.{extension}"))).expect(extension);
+        assert!(written.contains("country"), "{extension}: {written}");
+    }
+    let json = std::fs::read_to_string(dir.path().join("jfk.json")).expect("json");
+    let json: serde_json::Value = serde_json::from_str(&json).expect("valid JSON");
+    assert_eq!(json["language"], "en");
+    let segments = json["segments"].as_array().expect("segments");
+    let mut last = 0.0;
+    for segment in segments {
+        let (start, end) = (segment["start"].as_f64().expect("start"), segment["end"].as_f64().expect("end"));
+        assert!(last <= start && start < end && end <= 11.01, "{segment}");
+        last = end;
+    }
+}
+
+#[test]
+fn speech_in_another_language_is_detected_and_translated() {
+    let german = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/tail/07-fleurs-de.flac");
+    let json = |arguments: &[&str]| {
+        let mut all = vec!["--format", "json"];
+        all.extend(arguments);
+        let output = transcribe(&german, &all);
+        assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("valid JSON")
+    };
+    assert_eq!(json(&[])["language"], "de");
+    assert_eq!(json(&["--languages", "en,fr"])["language"].as_str().map(|l| l == "en" || l == "fr"), Some(true));
+    let english = json(&["--task", "translate"])["text"].as_str().unwrap_or_default().to_lowercase();
+    assert!(english.contains(" the "), "{english}");
+}
+
+#[test]
+fn bad_input_gets_one_clear_line_and_its_exit_code() {
+    let dir = tempfile::tempdir().expect("a scratch directory");
+    let path = |name: &str| dir.path().join(name);
+    let speech = jfk();
+    std::fs::write(path("notes.wav"), "not audio at all").expect("a scratch file");
+    std::fs::write(path("empty.flac"), "").expect("a scratch file");
+    let flac = std::fs::read(data("jfk.flac")).expect("the sample");
+    std::fs::write(path("cut.flac"), &flac[..flac.len() / 2]).expect("a scratch file");
+    wav(dir.path(), "silence.wav", &[0.0; 48_000]);
+    let mut broken = speech.clone();
+    broken[80_000..80_100].fill(f32::NAN);
+    wav(dir.path(), "nan.wav", &broken);
+    for (file, expected, named) in [
+        ("notes.wav", exit::INPUT, "notes.wav"),
+        ("empty.flac", exit::INPUT, "empty.flac"),
+        ("absent.wav", exit::INPUT, "absent.wav"),
+        (".", exit::INPUT, "directory"),
+        ("cut.flac", exit::INPUT, "cut.flac"),
+        ("nan.wav", exit::INPUT, "nan.wav"),
+        ("silence.wav", exit::SUCCESS, "silence.wav"),
+    ] {
+        let output = transcribe(&path(file), &[]);
+        let complaint = text(&output.stderr);
+        assert_eq!(code(&output), i32::from(expected), "{file}: {complaint}");
+        let about: Vec<_> = complaint.lines().filter(|line| line.starts_with("hearken: ")).collect();
+        assert!(about.len() == 1 && about[0].contains(named), "{file}: {complaint}");
+        let written = text(&output.stdout);
+        match file {
+            "cut.flac" => assert!(written.contains("fellow Americans"), "what came before the damage: {written}"),
+            "nan.wav" => assert!(written.contains("your country"), "the rest of it: {written}"),
+            _ => assert_eq!(written, "", "{file}"),
+        }
+    }
+}
+
+#[test]
+fn one_bad_file_does_not_stop_the_others() {
+    let sample = data("jfk.flac");
+    let sample = sample.to_str().expect("UTF-8");
+    let output = run(&["--file", "absent.wav", sample, "--quiet"]);
+    assert_eq!(code(&output), i32::from(exit::SOME_FAILED));
+    assert_eq!(text(&output.stdout), SENTENCE);
+    assert!(text(&output.stderr).contains("absent.wav"));
+}
+
+#[test]
+fn models_that_are_unknown_or_damaged_are_named_with_the_remedy() {
+    let unknown = transcribe(&data("jfk.flac"), &["--model", "bsae"]);
+    assert_eq!(code(&unknown), i32::from(exit::MODEL));
+    assert!(text(&unknown.stderr).contains("base"), "{}", text(&unknown.stderr));
+    let dir = tempfile::tempdir().expect("a scratch directory");
+    std::fs::write(dir.path().join("base.safetensors"), [0xff; 4096]).expect("a scratch file");
+    let in_dir = |offline: &str, arguments: &[&str]| {
+        let mut command = hearken(arguments);
+        command.env("HEARKEN_MODELS_DIR", dir.path()).env("HEARKEN_OFFLINE", offline);
+        command.output().expect("it runs")
+    };
+    let sample = data("jfk.flac");
+    let damaged = in_dir("", &["--file", sample.to_str().expect("UTF-8")]);
+    assert_eq!(code(&damaged), i32::from(exit::MODEL));
+    assert!(text(&damaged.stderr).contains("base.safetensors"), "{}", text(&damaged.stderr));
+    let offline = in_dir("1", &["models", "fetch", "tiny"]);
+    assert_eq!(code(&offline), i32::from(exit::FETCH));
+    assert!(text(&offline.stderr).contains("HEARKEN_OFFLINE"), "{}", text(&offline.stderr));
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_an_error() {
+    let sample = data("jfk.flac");
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full");
+    let output = hearken(&["--file", sample.to_str().expect("UTF-8")]).stdout(full).output().expect("it runs");
+    assert_eq!(code(&output), i32::from(exit::OUTPUT));
+    assert!(text(&output.stderr).contains("standard output"), "{}", text(&output.stderr));
+    let output = transcribe(&sample, &["--output-dir", "/proc/no/such/place"]);
+    assert_eq!(code(&output), i32::from(exit::OUTPUT));
+}
+
+#[test]
+fn the_encoder_bench_reports_its_figures() {
+    for extra in [&[][..], &["--random-weights"]] {
+        let mut arguments = vec!["bench", "encoder", "--iterations", "3", "--json"];
+        arguments.extend(extra);
+        let output = run(&arguments);
+        assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("valid JSON");
+        assert_eq!((report["iterations"].as_u64(), report["non_finite"].as_u64()), (Some(3), Some(0)));
+        assert!(report["cosine_to_f32"].as_f64().is_some_and(|c| c >= 0.99), "{report}");
+        assert!(report["minimum_ms"].as_f64() <= report["average_ms"].as_f64(), "{report}");
+    }
+}
