@@ -1,8 +1,21 @@
 //! Voice activity: how likely each 16 ms of a 16 kHz mono stream is speech, and how loud it is.
 //!
-//! The probability comes from earshot, a small recurrent network whose weights are inside the crate. It was not
-//! trained on far or quiet speech, so a slow automatic gain brings every stream to one level before it.
-//! TABLE
+//! The probability comes from earshot, a small recurrent network whose weights are inside its crate. It doubts quiet
+//! speech, so a slow automatic gain brings every stream to one level before it.
+//!
+//! Measured on 414 recordings of speech (79 minutes, 10 languages; read, accented, noisy, telephone) and 9 of other
+//! sounds, with the segmenter's thresholds (sure from 0.6, for 80 ms; unsure down to 0.35) and margins:
+//!
+//! | | without the gain | with it |
+//! |---|---|---|
+//! | recordings that lose a loud frame at either end | 15, one its first words | 5, clicks and noise only |
+//! | silence, room noise, a robin: share passed | 0 | 0 |
+//! | traffic, a trumpet: share passed | 0.2, 0.3 | 0 |
+//! | hens: share passed | 0 | 1 |
+//! | voices in a café, music: share passed | 1 | 1 |
+//!
+//! Scoring takes 0.7 ms for a second of audio on one core.
+
 use earshot::Detector;
 
 /// Samples in a frame: 16 ms, which is what earshot takes.
