@@ -232,13 +232,13 @@ mod tests {
     #[test]
     fn a_machine_without_models_says_how_to_get_one() {
         let directory = tempfile::tempdir().expect("a directory");
-        let checks = storage(Some(&directory.path().join("hearken/models")));
+        let checks = storage(Ok(Store::at(directory.path().join("hearken/models"))));
         assert!(!all_there(&checks));
         let report = report(&checks);
         assert!(report.contains("missing  models"), "{report}");
         assert!(report.contains("-> hearken models fetch base"), "{report}");
         assert!(report.contains("can be written"), "{report}");
-        assert!(!all_there(&storage(None)));
+        assert!(!all_there(&storage(Err(ModelError::NoDirectory))));
     }
 
     #[test]
