@@ -271,7 +271,8 @@ mod tests {
         for (i, score) in scores.iter().enumerate() {
             let frame = std::array::from_fn(|j| (i * FRAME + j) as f32);
             utterances.extend(cutter.push(&frame, *score));
-            assert!(cutter.scores.len() <= cutter.max_frames, "held: {} frames", cutter.scores.len());
+            let bound = cutter.max_frames + PRE_ROLL + cutter.end_pause;
+            assert!(cutter.scores.len() <= bound, "held: {} frames", cutter.scores.len());
         }
         let end = scores.len() * FRAME;
         let rest: Vec<f32> = (end..end + rest).map(|i| i as f32).collect();
