@@ -14,7 +14,7 @@ build: prerequisites
 	cargo build --release --locked
 
 demo: build model
-	$(HEARKEN) --file tests/data/jfk.flac --model $(MODEL)
+	$(HEARKEN) --file tests/data/jfk.flac --model $(MODEL) --window 30
 
 test:
 	@packaging/prerequisites --checks

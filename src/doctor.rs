@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
-use etcetera::BaseStrategy;
-use etcetera::base_strategy::Xdg;
+use crate::models::{ModelError, Store};
 
 /// Free memory in KiB below which models larger than base are likely to be driven to swap.
 const LITTLE_MEMORY_KIB: u64 = 1024 * 1024;
@@ -46,7 +45,7 @@ pub struct Check {
 /// Looks at everything.
 pub fn run() -> Vec<Check> {
     let mut checks = vec![cpu(), cores(), memory(&fs::read_to_string("/proc/meminfo").unwrap_or_default())];
-    checks.extend(storage(models_directory().as_deref()));
+    checks.extend(storage(Store::locate()));
     checks.extend([fetching(), npu()]);
     checks
 }
@@ -149,36 +148,17 @@ fn memory(meminfo: &str) -> Check {
 }
 
 /// `$HEARKEN_MODELS_DIR`, or `hearken/models` in the user's data directory.
-fn models_directory() -> Option<PathBuf> {
-    match env::var_os("HEARKEN_MODELS_DIR").filter(|directory| !directory.is_empty()) {
-        Some(directory) => Some(directory.into()),
-        None => Xdg::new().ok().map(|user| user.data_dir().join("hearken/models")),
-    }
-}
-
 /// The models and the place where they are kept.
-fn storage(directory: Option<&Path>) -> Vec<Check> {
-    match directory {
-        Some(directory) => vec![models(directory, &installed(directory)), writable(directory)],
-        None => vec![Check {
+fn storage(store: Result<Store, ModelError>) -> Vec<Check> {
+    match store {
+        // A directory that cannot be read holds no models that can be used.
+        Ok(store) => vec![models(store.dir(), &store.installed().unwrap_or_default()), writable(store.dir())],
+        Err(error) => vec![Check {
             status: Status::Missing,
             remedy: Some("set HEARKEN_MODELS_DIR or HOME".to_owned()),
-            ..ok("models directory", "none: neither HEARKEN_MODELS_DIR nor HOME is set")
+            ..ok("models directory", error.to_string())
         }],
     }
-}
-
-/// Names of the model files in the directory, in order.
-fn installed(directory: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(directory) else {
-        return Vec::new();
-    };
-    let files = entries.flatten().map(|entry| entry.path());
-    let models = files.filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"));
-    let mut names: Vec<String> =
-        models.filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned())).collect();
-    names.sort_unstable();
-    names
 }
 
 fn models(directory: &Path, installed: &[String]) -> Check {
@@ -267,7 +247,7 @@ mod tests {
         for file in ["tiny.en.safetensors", "base.safetensors", "small.safetensors.part"] {
             fs::write(directory.path().join(file), "").expect("a file");
         }
-        let checks = storage(Some(directory.path()));
+        let checks = storage(Ok(Store::at(directory.path())));
         assert!(all_there(&checks));
         assert!(report(&checks).contains("  base, tiny.en in "), "{}", report(&checks));
     }

@@ -67,7 +67,7 @@ fn what_is_not_there_or_not_a_file() {
 #[test]
 fn no_permission() {
     let (_dir, path) = file_of(&read("formats/reference.flac"));
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).expect("chmod");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("chmod");
     if fs::File::open(&path).is_ok() {
         // The superuser reads everything; the mapping of the system's error is what is left to check.
         return;

@@ -4,13 +4,21 @@
 
 mod common;
 
-use common::{golden, jfk, model, n_threads};
+use common::{data, decode_all, golden, model, n_threads};
 use hearken::cpu::Cpu;
 use hearken::mel::LogMel;
+use hearken::whisper::decoding::{DecodingOptions, decode_window};
+use hearken::whisper::tokenizer::Language;
 use hearken::whisper::{
-    AudioFeatures, Compute, CpuEncoder, Decoder, DecoderWeights, EncoderWeights, Inference, Stage, Tails, Window,
+    AudioFeatures, Compute, CpuEncoder, Decoder, DecoderWeights, EncoderWeights, Inference, Stage, Tails, Whisper,
+    Window,
 };
 use std::sync::Arc;
+
+/// The recording as the reference heard it, at 16 kHz.
+fn jfk() -> Vec<f32> {
+    decode_all(&data("golden/jfk_16k.flac")).samples
+}
 
 fn encoder(compute: Compute, tails: bool) -> CpuEncoder {
     let file = model("base");
@@ -100,6 +108,23 @@ fn f32_decoder_logits_equal_the_reference() {
             }
             row = window.step(&[*token]).expect("a step");
         }
+    }
+}
+
+/// OpenAI's rules on our decoder choose the reference's tokens.
+#[test]
+fn greedy_tokens_equal_the_reference() {
+    let file = model("base");
+    let whisper = Whisper::load(file, Compute::F32, n_threads()).expect("a model");
+    let features = features(3000);
+    for (kind, without_timestamps) in [("nots", true), ("ts", false)] {
+        let options =
+            DecodingOptions { language: Some(Language::ENGLISH), without_timestamps, ..DecodingOptions::default() };
+        let mut window = Window::new(whisper.decoder(), &features).expect("features of the model");
+        let result = decode_window(&mut window, whisper.tokenizer(), &options, &|| false).expect("a text");
+        let mut expected = golden::u32(&format!("tokens_{kind}"));
+        assert_eq!(expected.pop(), Some(50257), "the reference ends with eot");
+        assert_eq!(result.tokens, expected, "{kind}");
     }
 }
 
