@@ -174,7 +174,6 @@ impl Cutter {
             return Some(self.end(speech));
         }
         if speech.last + 1 + LEAST_PADDING > self.max_frames + speech.spare {
-            self.forget(speech.spare);
             let window = self.scores.len().min(self.max_frames);
             return Some(self.take(best_cut(&self.scores[..window])));
         }
@@ -193,10 +192,12 @@ impl Cutter {
         Some(utterance)
     }
 
-    /// Ends the utterance with its speech; where the window is too short, it has less silence around it.
+    /// Ends the utterance with its speech; where the window is too short, it has less silence after it, and if that is
+    /// not enough, before it: the detector is late at onsets and later at ends.
     fn end(&mut self, speech: Speech) -> Utterance {
+        let needed = speech.last + 1 + LEAST_PADDING;
+        let left_out = needed.saturating_sub(self.max_frames).min(speech.spare);
         let end = (speech.last + 1 + HANGOVER).min(self.scores.len());
-        let left_out = end.saturating_sub(self.max_frames).min(speech.spare);
         self.forget(left_out);
         self.take(Cut { end: (end - left_out).min(self.max_frames), next: None })
     }
