@@ -2,7 +2,6 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -10,6 +9,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use hearken::cli::{BenchCommand, Cli, Command};
 use hearken::error::{Error, exit};
+use hearken::output::complain;
 use hearken::whisper::recordings;
 use hearken::{bench, doctor, output, transcribe};
 
@@ -62,9 +62,4 @@ fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
         complain(&format!("\nTo transcribe it: hearken --file {}", file.display()));
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE))
-}
-
-/// A line on standard error; unlike `eprintln!` it does not panic where that is closed.
-fn complain(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -4,12 +4,11 @@ use crate::audio::FileSource;
 use crate::cli::{Compute as ComputeArg, DecodingArgs, EngineArgs, TranscribeArgs};
 use crate::error::{Error, exit, exit_code_of_all};
 use crate::models::Store;
-use crate::output::{Destination, Footer, Header, Progress, Segment, closing_line};
+use crate::output::{Destination, Footer, Header, Progress, Segment, closing_line, complain};
 use crate::pipeline::{self, Passage, Settings};
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions};
 use crate::whisper::{Compute, SAMPLES_PER_POSITION, Whisper};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -184,9 +183,4 @@ fn to_segments(passage: &Passage, first_id: usize) -> impl Iterator<Item = Segme
         compression_ratio: passage.compression_ratio,
         no_speech_prob: passage.no_speech_prob,
     })
-}
-
-/// A line on standard error; where that is closed there is nobody to tell.
-fn complain(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -139,6 +139,24 @@ fn divide(cpu: &Cpu, rows: usize, cols: usize) -> (usize, usize) {
     }
 }
 
+/// A product that is computed a tile's width of columns at a time.
+trait Columns {
+    /// Computes NP panels of columns from `col` on, for all rows.
+    fn columns<S: Simd, const NP: usize>(&mut self, s: S, col: usize);
+}
+
+/// All columns of a product, in pairs of panels where the instruction set takes pairs.
+#[inline(always)]
+fn all_columns<S: Simd>(s: S, cols: usize, mut product: impl Columns) {
+    for col in (0..cols).step_by(S::NP * LANES) {
+        if S::NP == 2 && col + LANES < cols {
+            product.columns::<S, 2>(s, col);
+        } else {
+            product.columns::<S, 1>(s, col);
+        }
+    }
+}
+
 struct ProductF32<'a> {
     a: &'a BlocksF32,
     panels: &'a [[f32; LANES]],
@@ -150,7 +168,7 @@ struct ProductF32<'a> {
     epilogue: Epilogue,
 }
 
-impl ProductF32<'_> {
+impl Columns for ProductF32<'_> {
     #[inline(always)]
     fn columns<S: Simd, const NP: usize>(&mut self, s: S, col: usize) {
         let mut b = [self.panels; NP];
@@ -182,14 +200,8 @@ impl ProductF32<'_> {
 impl Kernel for ProductF32<'_> {
     type Out = ();
     #[inline(always)]
-    fn run<S: Simd>(mut self, s: S) {
-        for col in (0..self.out.cols).step_by(S::NP * LANES) {
-            if S::NP == 2 && col + LANES < self.out.cols {
-                self.columns::<S, 2>(s, col);
-            } else {
-                self.columns::<S, 1>(s, col);
-            }
-        }
+    fn run<S: Simd>(self, s: S) {
+        all_columns(s, self.out.cols, self);
     }
 }
 
@@ -203,7 +215,7 @@ struct ProductI8<'a> {
     epilogue: Epilogue,
 }
 
-impl ProductI8<'_> {
+impl Columns for ProductI8<'_> {
     #[inline(always)]
     fn columns<S: Simd, const NP: usize>(&mut self, s: S, col: usize) {
         let (quads, _) = bytemuck::cast_slice::<u8, i8>(&self.w.panels).as_chunks::<{ 4 * LANES }>();
@@ -243,14 +255,8 @@ impl ProductI8<'_> {
 impl Kernel for ProductI8<'_> {
     type Out = ();
     #[inline(always)]
-    fn run<S: Simd>(mut self, s: S) {
-        for col in (0..self.out.cols).step_by(S::NP * LANES) {
-            if S::NP == 2 && col + LANES < self.out.cols {
-                self.columns::<S, 2>(s, col);
-            } else {
-                self.columns::<S, 1>(s, col);
-            }
-        }
+    fn run<S: Simd>(self, s: S) {
+        all_columns(s, self.out.cols, self);
     }
 }
 

@@ -17,3 +17,10 @@ pub use error::OutputError;
 pub use format::{Format, TranscriptWriter};
 pub use progress::{Progress, closing_line};
 pub use transcript::{Footer, Header, Segment, Transcript};
+
+use std::io::Write;
+
+/// A line on standard error; unlike `eprintln!` it does not panic where that is closed: there is nobody to tell.
+pub fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

@@ -18,7 +18,7 @@ pub use dims::Dims;
 pub use encoder::{AudioFeatures, CpuEncoder, EncodeError, Encoder, EncoderWeights, Stage};
 pub use inference::Inference;
 pub use kv_cache::{CrossKeysValues, Rows, Sequence};
-pub use model::{LoadError, MARGIN, SAMPLES_PER_POSITION, Whisper};
+pub use model::{LoadError, SAMPLES_PER_POSITION, Whisper};
 pub use tail::{TAIL_LENGTHS, TAIL_RUNS, Tail, Tails};
 pub use tokenizer::Tokenizer;
 pub use weights::{Compute, LayerSpec};

@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub const SAMPLES_PER_POSITION: usize = 320;
 
 /// Silence that an utterance keeps behind it within its window, in positions: 0.3 s.
-pub const MARGIN: usize = 15;
+const MARGIN: usize = 15;
 
 /// A model in memory.
 pub struct Whisper {
@@ -80,7 +80,7 @@ impl Whisper {
     }
 
     /// Positions of the window for an utterance of `n_samples` at 16 kHz, at most `longest`: the shortest that has a
-    /// silent tail and holds the utterance with [`MARGIN`]; `longest` where there is none.
+    /// silent tail and holds the utterance with 0.3 s behind it; `longest` where there is none.
     pub fn window(&self, n_samples: usize, longest: usize) -> usize {
         let needed = n_samples.div_ceil(SAMPLES_PER_POSITION) + MARGIN;
         let has_tail = longest < self.file.dims().n_audio_ctx;

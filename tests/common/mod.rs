@@ -60,7 +60,7 @@ pub fn n_threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Golden data of openai-whisper, see `tests/data/golden/README.md`.
+/// Golden data of openai-whisper, see `tests/data/README.md`.
 pub mod golden {
     fn bytes(name: &str) -> Vec<u8> {
         let file = std::fs::read(super::data("golden/jfk-base.safetensors")).expect("golden data");
