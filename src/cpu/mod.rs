@@ -7,6 +7,7 @@
 // A closure or an iterator adapter may be compiled without the instruction set of the kernel around it.
 #![allow(clippy::needless_range_loop)]
 
+mod attend;
 mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -22,7 +23,8 @@ mod product;
 mod scalar;
 mod simd;
 
-pub use attention::{Attention, KeysValues, attend_rows};
+pub use attend::attend_rows;
+pub use attention::{Attention, KeysValues};
 pub use level::{Level, LevelError};
 pub use linear::{Epilogue, LayerNorm, Linear, PackedI8, pack_i8};
 pub use math::{gelu, layer_norm, softmax};
