@@ -13,6 +13,7 @@ mod attention;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod bandwidth;
 mod blocks;
 mod level;
 mod linear;
@@ -23,8 +24,9 @@ mod product;
 mod scalar;
 mod simd;
 
-pub use attend::attend_rows;
+pub use attend::{AttendPanels, AttendTokens, Panels, to_f16};
 pub use attention::{Attention, KeysValues};
+pub use bandwidth::read_all;
 pub use level::{Level, LevelError};
 pub use linear::{Epilogue, LayerNorm, Linear, PackedI8, pack_i8};
 pub use math::{gelu, layer_norm, softmax};
