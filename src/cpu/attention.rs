@@ -1,19 +1,26 @@
-//! The encoder's attention, over many queries at once.
+//! Self-attention of the encoder: all positions of a window over all of them and a silent tail.
 //!
-//! It never holds a whole score matrix: for 16 queries at a time the scores of all keys are a strip
-//! `[keys][16]`, in which softmax runs lane by lane and which is then the right-hand panel of the product with the
-//! values.
+//! In: queries, keys and values side by side, as the linear layer before wrote them. Out: each head's weighted values.
+//!
+//! The whole score matrix never exists: for 16 or 32 queries at a time the scores of all keys are a strip
+//! `[keys][queries]`, in which softmax runs lane by lane and which is then the right-hand side of the product with
+//! the values. So keys and values are broadcast from rows as they lie in memory, and nothing has to be transposed but
+//! a strip's queries and its result. Scores are in powers of 2, which spares a factor for each exponential.
 
 use super::Cpu;
-use super::math::exp;
+use super::format::{Bf16, F32, Format};
+use super::math::exp2;
 use super::matrix::{MatMut, MatRef};
-use super::product::{padded_rows, tile_f32, tile_rows, with_rows};
+use super::product::{padded_rows, tile_rows, with_rows};
 use super::simd::{Kernel, LANES, Simd};
+use bytemuck::{cast_slice, cast_slice_mut};
 
 /// Width of a head, in every Whisper size.
 const HEAD: usize = 64;
-/// Strips of 16 queries that one task works through.
-const STRIPS: usize = 4;
+/// Queries that one task works through.
+const QUERIES: usize = 64;
+/// What queries are scaled by: 1/√64, and log₂ e for powers of 2 in place of e.
+const SCALE: f32 = 0.125 * std::f32::consts::LOG2_E;
 
 /// Keys and values that are the same for all queries and belong to no position of the input.
 #[derive(Clone, Debug, Default)]
@@ -27,14 +34,18 @@ pub struct KeysValues {
 }
 
 /// Self-attention over all positions of a window, with its working memory.
-#[derive(Default)]
 pub struct Attention {
-    /// For each head: keys in blocks of rows, `[block][64][rows]`, then values transposed likewise,
-    /// `[block of dims][keys][dims]`.
-    packed: Vec<f32>,
+    bf16: bool,
+    /// For each head: keys as rows of 64, then values as pairs of rows; elements of a [`Format`].
+    packed: Vec<u32>,
 }
 
 impl Attention {
+    /// With `bf16`, operands of the products are rounded to bf16 where the instruction set multiplies that.
+    pub fn new(bf16: bool) -> Self {
+        Self { bf16, packed: Vec::new() }
+    }
+
     /// `out[i] = Σ softmax(q[i] · k / 8) v` for each head.
     ///
     /// `qkv`: queries, keys and values side by side, `[n][3 × n_state]`; `extra`: further keys and values; `out`:
@@ -43,160 +54,295 @@ impl Attention {
     /// # Panics
     /// Where the shapes do not fit or heads are not 64 wide.
     pub fn apply(&mut self, cpu: &Cpu, qkv: MatRef<'_>, extra: &KeysValues, out: MatMut<'_>) {
-        let (n, width) = (qkv.rows, qkv.cols / 3);
-        assert!(width.is_multiple_of(HEAD) && out.rows == n && out.cols == width, "attention over another shape");
-        let n_keys = n + extra.bias.len();
-        let per_head = (padded_rows(n_keys, cpu.level.block_rows()) + n_keys) * HEAD;
-        self.packed.resize(width / HEAD * per_head, 0.0);
-        cpu.pool.pieces(&mut self.packed[..width / HEAD * per_head], per_head, |head, to| {
-            cpu.level.dispatch(PackHead { qkv, extra, head, to });
-        });
-        let packed = &self.packed;
-        cpu.pool.tiles(out, (STRIPS * LANES, HEAD), |out, row, col| {
-            let head = &packed[col / HEAD * per_head..][..per_head];
-            cpu.level.dispatch(Attend { qkv, head, n_keys, bias: &extra.bias, out, row, col });
-        });
-    }
-}
-
-/// Key (`part` 1) or value (`part` 2) `i` of a head.
-#[inline(always)]
-fn key_or_value<'a>(qkv: MatRef<'a>, extra: &'a KeysValues, part: usize, head: usize, i: usize) -> &'a [f32] {
-    let width = qkv.cols / 3;
-    match i.checked_sub(qkv.rows) {
-        None => &qkv.row(i)[part * width + head * HEAD..][..HEAD],
-        Some(i) => {
-            let from = if part == 1 { &extra.keys } else { &extra.values };
-            &from[i * width + head * HEAD..][..HEAD]
+        let width = qkv.cols / 3;
+        assert!(width.is_multiple_of(HEAD) && out.rows == qkv.rows && out.cols == width, "attention of another shape");
+        let input = Input { qkv, extra };
+        if self.bf16 && cpu.level.has_bf16() {
+            attend::<Bf16>(cpu, input, &mut self.packed, out);
+        } else {
+            attend::<F32>(cpu, input, &mut self.packed, out);
         }
     }
 }
 
-struct PackHead<'a> {
+/// What attention reads.
+#[derive(Clone, Copy)]
+struct Input<'a> {
     qkv: MatRef<'a>,
     extra: &'a KeysValues,
-    head: usize,
-    to: &'a mut [f32],
 }
 
-impl Kernel for PackHead<'_> {
+impl<'a> Input<'a> {
+    fn n_keys(&self) -> usize {
+        self.qkv.rows + self.extra.bias.len()
+    }
+
+    /// Key (`part` 1) or value (`part` 2) `i` of a head.
+    #[inline(always)]
+    fn key_or_value(&self, part: usize, head: usize, i: usize) -> &'a [f32; HEAD] {
+        let width = self.qkv.cols / 3;
+        let (from, at) = if i < self.qkv.rows {
+            (self.qkv.row(i), part * width + head * HEAD)
+        } else {
+            let from = if part == 1 { &self.extra.keys } else { &self.extra.values };
+            (from.as_slice(), (i - self.qkv.rows) * width + head * HEAD)
+        };
+        array(from, at)
+    }
+}
+
+/// `N` elements from `at` on.
+#[inline(always)]
+fn array<T, const N: usize>(from: &[T], at: usize) -> &[T; N] {
+    match from[at..].first_chunk() {
+        Some(array) => array,
+        None => unreachable!("a head's row is cut short"),
+    }
+}
+
+/// The same to write to.
+#[inline(always)]
+fn array_mut<T, const N: usize>(from: &mut [T], at: usize) -> &mut [T; N] {
+    match from[at..].first_chunk_mut() {
+        Some(array) => array,
+        None => unreachable!("a head's row is cut short"),
+    }
+}
+
+/// Elements of a head's packed keys, in whole tiles of rows.
+fn key_elements<F: Format>(n_keys: usize, block: usize) -> usize {
+    padded_rows(n_keys, block) * HEAD / F::PACK
+}
+
+fn attend<F: Format>(cpu: &Cpu, input: Input<'_>, packed: &mut Vec<u32>, out: MatMut<'_>) {
+    let n_keys = input.n_keys();
+    let n_key_elements = key_elements::<F>(n_keys, cpu.level.block_rows());
+    let per_head = n_key_elements + n_keys.div_ceil(F::PACK) * HEAD;
+    // Rows of keys beyond the last are whatever was there: nothing that comes of them is used.
+    packed.resize(out.cols / HEAD * per_head, 0);
+    cpu.pool.pieces(packed, per_head, |head, to| {
+        let (keys, values) = cast_slice_mut(to).split_at_mut(n_key_elements);
+        cpu.level.dispatch(PackHead::<F> { input, head, keys, values });
+    });
+    let packed = cast_slice(packed);
+    cpu.pool.tiles(out, (QUERIES, HEAD), |out, row, col| {
+        let (keys, values) = packed[col / HEAD * per_head..][..per_head].split_at(n_key_elements);
+        cpu.level.dispatch(Attend::<F> { input, keys, values, out, row, col });
+    });
+}
+
+/// Brings a head's keys and values into their format.
+struct PackHead<'a, F: Format> {
+    input: Input<'a>,
+    head: usize,
+    /// `[key][64 / PACK]`: element 16c + i holds the dimensions 16 c PACK + i and 16 beyond that.
+    keys: &'a mut [F::Stored],
+    /// `[key / PACK][64]`: an element holds a dimension of consecutive values.
+    values: &'a mut [F::Stored],
+}
+
+impl<F: Format> Kernel for PackHead<'_, F> {
     type Out = ();
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        let n_keys = self.qkv.rows + self.extra.bias.len();
-        let (keys, values) = self.to.split_at_mut(padded_rows(n_keys, S::MR) * HEAD);
-        for (b, block) in keys.chunks_mut(S::MR * HEAD).enumerate() {
-            // Rows beyond the last key stay as they are: nothing that comes of them is used.
-            let rows = block.len() / HEAD;
-            for r in 0..rows.min(n_keys - b * S::MR) {
-                let key = key_or_value(self.qkv, self.extra, 1, self.head, b * S::MR + r);
-                for (x, column) in key.iter().zip(block.chunks_exact_mut(rows)) {
-                    column[r] = *x;
-                }
+    fn run<S: Simd>(self, s: S) {
+        let n_keys = self.input.n_keys();
+        for i in 0..n_keys {
+            let key = self.input.key_or_value(1, self.head, i);
+            for c in 0..HEAD / LANES / F::PACK {
+                let v = pack_dims::<F, S>(s, key, c, 1.0);
+                F::store(s, v, array_mut(self.keys, (i * HEAD / LANES / F::PACK + c) * LANES));
             }
         }
-        for i in 0..n_keys {
-            let value = key_or_value(self.qkv, self.extra, 2, self.head, i);
-            for (b, dims) in value.chunks(S::MR).enumerate() {
-                values[b * S::MR * n_keys + i * dims.len()..][..dims.len()].copy_from_slice(dims);
+        let zeros = [0.0; HEAD];
+        for i in 0..n_keys.div_ceil(F::PACK) {
+            let low = self.input.key_or_value(2, self.head, i * F::PACK);
+            let last = (i + 1) * F::PACK - 1;
+            let high = if last < n_keys { self.input.key_or_value(2, self.head, last) } else { &zeros };
+            for c in 0..HEAD / LANES {
+                let v = F::pack(s, s.load(array(low, c * LANES)), s.load(array(high, c * LANES)));
+                F::store(s, v, array_mut(self.values, i * HEAD + c * LANES));
             }
         }
     }
 }
 
-struct Attend<'a> {
-    qkv: MatRef<'a>,
-    head: &'a [f32],
-    n_keys: usize,
-    bias: &'a [f32],
+/// Elements 16c … 16c + 15 of a query's or key's row, times `scale`.
+#[inline(always)]
+fn pack_dims<F: Format, S: Simd>(s: S, row: &[f32; HEAD], c: usize, scale: f32) -> F::Vector<S> {
+    let low = s.load(array(row, c * F::PACK * LANES));
+    let high = s.load(array(row, (c * F::PACK + F::PACK - 1) * LANES));
+    F::pack(s, s.mul(low, s.splat(scale)), s.mul(high, s.splat(scale)))
+}
+
+/// A tile of the output: some queries of a head.
+struct Attend<'a, F: Format> {
+    input: Input<'a>,
+    keys: &'a [F::Stored],
+    values: &'a [F::Stored],
     out: MatMut<'a>,
     row: usize,
     col: usize,
 }
 
-impl Kernel for Attend<'_> {
+impl<F: Format> Kernel for Attend<'_, F> {
     type Out = ();
     #[inline(always)]
-    fn run<S: Simd>(mut self, s: S) {
-        let n_keys = self.n_keys;
-        let mut scores = vec![[0.0; LANES]; n_keys];
-        let mut queries = [[0.0; LANES]; HEAD];
-        for first in (0..self.out.rows).step_by(LANES) {
-            let rows = LANES.min(self.out.rows - first);
-            for lane in 0..rows {
-                let query = &self.qkv.row(self.row + first + lane)[self.col..][..HEAD];
-                for (q, to) in query.iter().zip(&mut queries) {
-                    // 1/√64, applied to the queries alone.
-                    to[lane] = q * 0.125;
-                }
-            }
-            let (keys, values) = self.head.split_at(padded_rows(n_keys, S::MR) * HEAD);
-            score_strip(s, keys, &queries, self.bias, &mut scores);
-            softmax_strip(s, &mut scores);
-            let sums = weigh_strip(s, values, &scores);
-            for lane in 0..rows {
-                for (to, sum) in self.out.row(first + lane).iter_mut().zip(&sums) {
-                    *to = sum[lane];
-                }
-            }
+    fn run<S: Simd>(self, s: S) {
+        if S::NP == 2 {
+            self.strips::<S, 2>(s);
+        } else {
+            self.strips::<S, 1>(s);
         }
     }
 }
 
-/// Scores of 16 queries (`[64][16]`) against all keys.
-#[inline(always)]
-fn score_strip<S: Simd>(s: S, keys: &[f32], queries: &[[f32; LANES]; HEAD], bias: &[f32], scores: &mut [[f32; LANES]]) {
-    for (block, to) in keys.chunks(S::MR * HEAD).zip(scores.chunks_mut(S::MR)) {
-        with_rows!(tile_rows(to.len()), S, M => {
-            let tile = tile_f32::<S, M, 1>(s, block, [queries]);
-            for r in 0..M {
-                if r == to.len() {
-                    break;
+/// Vectors of 16 queries.
+type Vectors<T> = Vec<[T; LANES]>;
+
+impl<F: Format> Attend<'_, F> {
+    /// Works through the queries in strips of 16 NP.
+    #[inline(always)]
+    fn strips<S: Simd, const NP: usize>(mut self, s: S) {
+        let n_keys = self.input.n_keys();
+        let zero = <F::Stored as bytemuck::Zeroable>::zeroed();
+        let mut queries: Vectors<F::Stored> = vec![[zero; LANES]; HEAD / F::PACK * NP];
+        let mut scores: Vectors<f32> = vec![[0.0; LANES]; n_keys * NP];
+        let mut weights: Vectors<F::Stored> = vec![[zero; LANES]; n_keys.div_ceil(F::PACK) * NP];
+        let mut sums: Vectors<f32> = vec![[0.0; LANES]; HEAD * NP];
+        let mut first = 0;
+        while first < self.out.rows {
+            let rows = (NP * LANES).min(self.out.rows - first);
+            for lane in 0..rows {
+                let query = array(self.input.qkv.row(self.row + first + lane), self.col);
+                for c in 0..HEAD / LANES / F::PACK {
+                    let mut elements = [zero; LANES];
+                    F::store(s, pack_dims::<F, S>(s, query, c, SCALE), &mut elements);
+                    for i in 0..LANES {
+                        queries[(c * LANES + i) * NP + lane / LANES][lane % LANES] = elements[i];
+                    }
                 }
-                s.store(tile[r][0], &mut to[r]);
             }
-        });
+            let max = self.score::<S, NP>(s, &queries, &mut scores);
+            let total = weigh::<F, S, NP>(s, &scores, max, &mut weights);
+            self.sum_values::<S, NP>(s, &weights, total, &mut sums);
+            for lane in 0..rows {
+                let out: &mut [f32; HEAD] = array_mut(self.out.row(first + lane), 0);
+                for d in 0..HEAD {
+                    out[d] = sums[d * NP + lane / LANES][lane % LANES];
+                }
+            }
+            first += NP * LANES;
+        }
     }
-    let own = scores.len() - bias.len();
-    for (to, bias) in scores[own..].iter_mut().zip(bias) {
-        let v = s.add(s.load(to), s.splat(*bias));
-        s.store(v, to);
+
+    /// Scores of the strip's queries (`[64 / PACK][NP][16]`) against all keys, `[key][NP][16]`, and the largest ones.
+    #[inline(always)]
+    fn score<S: Simd, const NP: usize>(
+        &self,
+        s: S,
+        queries: &[[F::Stored; LANES]],
+        scores: &mut [[f32; LANES]],
+    ) -> [S::F; NP] {
+        let (n_keys, own) = (self.input.n_keys(), self.input.qkv.rows);
+        let mut max = [s.splat(f32::NEG_INFINITY); NP];
+        let mut key = 0;
+        while key < n_keys {
+            let rows = S::MR.min(n_keys - key);
+            with_rows!(tile_rows(rows), S, M => {
+                let keys = &self.keys[key * HEAD / F::PACK..][..M * HEAD / F::PACK];
+                let mut acc = [[s.splat(0.0); NP]; M];
+                let mut vectors = [F::load(s, &queries[0]); NP];
+                for step in 0..HEAD / F::PACK {
+                    for p in 0..NP {
+                        vectors[p] = F::load(s, &queries[step * NP + p]);
+                    }
+                    for r in 0..M {
+                        for p in 0..NP {
+                            acc[r][p] = F::dot(s, acc[r][p], keys[r * HEAD / F::PACK + step], vectors[p]);
+                        }
+                    }
+                }
+                for r in 0..M {
+                    if r == rows {
+                        break;
+                    }
+                    let bias = if key + r < own { 0.0 } else { self.input.extra.bias[key + r - own] };
+                    let bias = s.splat(bias * std::f32::consts::LOG2_E);
+                    for p in 0..NP {
+                        let score = s.add(acc[r][p], bias);
+                        max[p] = s.max(score, max[p]);
+                        s.store(score, &mut scores[(key + r) * NP + p]);
+                    }
+                }
+            });
+            key += S::MR;
+        }
+        max
+    }
+
+    /// Values weighed (`[key / PACK][NP][16]`) over the weights' total, `[64][NP][16]`.
+    #[inline(always)]
+    fn sum_values<S: Simd, const NP: usize>(
+        &self,
+        s: S,
+        weights: &[[F::Stored; LANES]],
+        total: [S::F; NP],
+        sums: &mut [[f32; LANES]],
+    ) {
+        let mut share = total;
+        for p in 0..NP {
+            share[p] = s.div(s.splat(1.0), total[p]);
+        }
+        let mut d = 0;
+        while d < HEAD {
+            let dims = tile_rows(S::MR.min(HEAD - d));
+            with_rows!(dims, S, M => {
+                let mut acc = [[s.splat(0.0); NP]; M];
+                let mut vectors = [F::load(s, &weights[0]); NP];
+                for step in 0..weights.len() / NP {
+                    for p in 0..NP {
+                        vectors[p] = F::load(s, &weights[step * NP + p]);
+                    }
+                    let values: &[F::Stored; M] = array(self.values, step * HEAD + d);
+                    for r in 0..M {
+                        for p in 0..NP {
+                            acc[r][p] = F::dot(s, acc[r][p], values[r], vectors[p]);
+                        }
+                    }
+                }
+                for r in 0..M {
+                    for p in 0..NP {
+                        s.store(s.mul(acc[r][p], share[p]), &mut sums[(d + r) * NP + p]);
+                    }
+                }
+            });
+            d += dims;
+        }
     }
 }
 
-/// Softmax over the keys, for each of the 16 queries.
+/// 2 to the power of each score less its query's largest, `[key / PACK][NP][16]`, and their sum over the keys.
 #[inline(always)]
-fn softmax_strip<S: Simd>(s: S, scores: &mut [[f32; LANES]]) {
-    let mut max = s.splat(f32::NEG_INFINITY);
-    for row in scores.iter() {
-        max = s.max(max, s.load(row));
+fn weigh<F: Format, S: Simd, const NP: usize>(
+    s: S,
+    scores: &[[f32; LANES]],
+    max: [S::F; NP],
+    weights: &mut [[F::Stored; LANES]],
+) -> [S::F; NP] {
+    let mut total = [s.splat(0.0); NP];
+    for i in 0..weights.len() {
+        let (pair, p) = (i / NP, i % NP);
+        let low = exp2(s, s.sub(s.load(&scores[pair * F::PACK * NP + p]), max[p]), F::EXP2_TERMS);
+        total[p] = s.add(total[p], low);
+        let mut high = s.splat(0.0);
+        let last = ((pair + 1) * F::PACK - 1) * NP + p;
+        if F::PACK == 2 && last < scores.len() {
+            high = exp2(s, s.sub(s.load(&scores[last]), max[p]), F::EXP2_TERMS);
+            total[p] = s.add(total[p], high);
+        }
+        F::store(s, F::pack(s, low, high), &mut weights[i]);
     }
-    let mut sum = s.splat(0.0);
-    for row in scores.iter_mut() {
-        let e = exp(s, s.sub(s.load(row), max));
-        sum = s.add(sum, e);
-        s.store(e, row);
-    }
-    let scale = s.div(s.splat(1.0), sum);
-    for row in scores.iter_mut() {
-        let p = s.mul(s.load(row), scale);
-        s.store(p, row);
-    }
-}
-
-/// Values weighed by the probabilities of 16 queries, `[64][16]`.
-#[inline(always)]
-fn weigh_strip<S: Simd>(s: S, values: &[f32], probabilities: &[[f32; LANES]]) -> [[f32; LANES]; HEAD] {
-    let mut sums = [[0.0; LANES]; HEAD];
-    for (block, to) in values.chunks(S::MR * probabilities.len()).zip(sums.chunks_mut(S::MR)) {
-        with_rows!(to.len(), S, M => {
-            let tile = tile_f32::<S, M, 1>(s, block, [probabilities]);
-            for r in 0..M {
-                s.store(tile[r][0], &mut to[r]);
-            }
-        });
-    }
-    sums
+    total
 }
 
 #[cfg(test)]
@@ -235,15 +381,19 @@ mod tests {
             let view = MatRef::dense(&qkv, 3 * width);
             for level in Level::available() {
                 let mut results = Vec::new();
-                for threads in [1, 3] {
+                for (threads, bf16) in [(1, false), (3, false), (1, true), (3, true)] {
                     let cpu = Cpu { level, pool: Pool::new(threads) };
                     let mut out = vec![f32::NAN; n * width];
-                    Attention::default().apply(&cpu, view, &extra, MatMut::dense(&mut out, width));
+                    Attention::new(bf16).apply(&cpu, view, &extra, MatMut::dense(&mut out, width));
                     results.push(out);
                 }
-                assert!(results[0] == results[1], "1 and 3 threads differ");
+                assert!(results[0] == results[1] && results[2] == results[3], "1 and 3 threads differ");
+                // Values are up to 2.5 and scores are sharp: bf16 moves a score of 20 by up to 0.1.
+                let far = |(a, b): (&f32, &f32)| (a - b).abs() > 0.25;
+                assert!(!results[0].iter().zip(&results[2]).any(far), "{} n={n}: bf16 is far off", level.name());
                 for head in 0..2 {
-                    let rows = |part| (0..n + n_extra).map(|i| key_or_value(view, &extra, part, head, i)).collect();
+                    let input = Input { qkv: view, extra: &extra };
+                    let rows = |part| (0..n + n_extra).map(|i| &input.key_or_value(part, head, i)[..]).collect();
                     let (keys, values): (Vec<_>, Vec<_>) = (rows(1), rows(2));
                     for i in [0, n / 2, n - 1] {
                         let want = reference(&view.row(i)[head * HEAD..][..HEAD], &keys, &values, &extra.bias);

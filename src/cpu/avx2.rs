@@ -83,6 +83,40 @@ pub(super) unsafe fn sum8(a: __m256) -> f32 {
     }
 }
 
+/// 8 lanes of [`Simd::pairs`]: adding half of the last place kept, less one where that place is even, rounds.
+///
+/// # Safety
+/// The machine must have AVX2.
+#[inline(always)]
+unsafe fn pairs8(low: __m256, high: __m256) -> __m256i {
+    // SAFETY: the caller proves AVX2.
+    unsafe {
+        let (one, almost_half) = (_mm256_set1_epi32(1), _mm256_set1_epi32(0x7fff));
+        let (low, high) = (_mm256_castps_si256(low), _mm256_castps_si256(high));
+        let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(low), one);
+        let low = _mm256_add_epi32(low, _mm256_add_epi32(odd, almost_half));
+        let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(high), one);
+        let high = _mm256_add_epi32(high, _mm256_add_epi32(odd, almost_half));
+        _mm256_blend_epi16::<0b1010_1010>(_mm256_srli_epi32::<16>(low), high)
+    }
+}
+
+/// 8 lanes of [`Simd::dot2`].
+///
+/// # Safety
+/// The machine must have AVX2 and FMA.
+#[inline(always)]
+unsafe fn dot2_half(acc: __m256, a: u32, b: __m256i) -> __m256 {
+    // SAFETY: the caller proves AVX2 and FMA.
+    unsafe {
+        let (a_low, a_high) = (f32::from_bits(a << 16), f32::from_bits(a & 0xffff_0000));
+        let high = _mm256_and_si256(b, _mm256_set1_epi32(0xffff_0000u32 as i32));
+        let low = _mm256_slli_epi32::<16>(b);
+        let acc = _mm256_fmadd_ps(_mm256_set1_ps(a_low), _mm256_castsi256_ps(low), acc);
+        _mm256_fmadd_ps(_mm256_set1_ps(a_high), _mm256_castsi256_ps(high), acc)
+    }
+}
+
 /// The operations that both tokens share; `$unsigned` and `dot4_half` are where they differ.
 macro_rules! simd256 {
     ($token:ty, $unsigned:expr) => {
@@ -92,9 +126,12 @@ macro_rules! simd256 {
         impl Simd for $token {
             type F = [__m256; 2];
             type I = [__m256i; 2];
+            type Quads = [__m256i; 2];
+            type Pairs = [__m256i; 2];
             const MR: usize = 4;
             const NP: usize = 1;
             const UNSIGNED: bool = $unsigned;
+            const BF16: bool = false;
 
             #[inline(always)]
             fn splat(self, x: f32) -> Self::F {
@@ -207,13 +244,31 @@ macro_rules! simd256 {
                 unsafe { [_mm256_cvtepi32_ps(a[0]), _mm256_cvtepi32_ps(a[1])] }
             }
             #[inline(always)]
-            fn dot4(self, acc: Self::I, a: [u8; 4], b: &[i8; 4 * LANES]) -> Self::I {
+            fn load_quads(self, from: &[i8; 4 * LANES]) -> Self::Quads {
+                unsafe { [_mm256_loadu_si256(from.as_ptr().cast()), _mm256_loadu_si256(from.as_ptr().add(32).cast())] }
+            }
+            #[inline(always)]
+            fn dot4(self, acc: Self::I, a: [u8; 4], b: Self::Quads) -> Self::I {
+                [self.dot4_half(acc[0], a, b[0]), self.dot4_half(acc[1], a, b[1])]
+            }
+            #[inline(always)]
+            fn pairs(self, low: Self::F, high: Self::F) -> Self::Pairs {
+                unsafe { [pairs8(low[0], high[0]), pairs8(low[1], high[1])] }
+            }
+            #[inline(always)]
+            fn load_pairs(self, from: &[u32; LANES]) -> Self::Pairs {
+                unsafe { [_mm256_loadu_si256(from.as_ptr().cast()), _mm256_loadu_si256(from.as_ptr().add(8).cast())] }
+            }
+            #[inline(always)]
+            fn store_pairs(self, v: Self::Pairs, to: &mut [u32; LANES]) {
                 unsafe {
-                    [
-                        self.dot4_half(acc[0], a, _mm256_loadu_si256(b.as_ptr().cast())),
-                        self.dot4_half(acc[1], a, _mm256_loadu_si256(b.as_ptr().add(32).cast())),
-                    ]
+                    _mm256_storeu_si256(to.as_mut_ptr().cast(), v[0]);
+                    _mm256_storeu_si256(to.as_mut_ptr().add(8).cast(), v[1]);
                 }
+            }
+            #[inline(always)]
+            fn dot2(self, acc: Self::F, a: u32, b: Self::Pairs) -> Self::F {
+                unsafe { [dot2_half(acc[0], a, b[0]), dot2_half(acc[1], a, b[1])] }
             }
             #[inline(always)]
             fn store_u8_offset(self, a: Self::F, to: &mut [u8; LANES]) {

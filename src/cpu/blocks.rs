@@ -11,6 +11,9 @@ use super::matrix::MatRef;
 use super::product::{padded_rows, tile_rows};
 use super::simd::{Kernel, LANES, Simd};
 
+/// Blocks that one task packs.
+const BLOCKS: usize = 4;
+
 /// What goes into a product: rows, normalised first where a layer norm is given.
 #[derive(Clone, Copy)]
 pub(super) struct Input<'a> {
@@ -77,8 +80,8 @@ impl Kernel for PackF32<'_> {
         let rows = self.to.len() / self.input.rows.cols;
         for r in 0..rows.min(self.input.rows.rows - self.first) {
             let row = self.input.row(s, self.first + r, &mut scratch);
-            for (x, column) in row.iter().zip(self.to.chunks_exact_mut(rows)) {
-                column[r] = *x;
+            for i in 0..row.len() {
+                self.to[i * rows + r] = row[i];
             }
         }
     }
@@ -87,10 +90,11 @@ impl Kernel for PackF32<'_> {
 /// Rows as bytes, 128 standing for 0, with a scale for each: block b holds `[k / 4][rows of the block][4]`.
 /// k is rounded up to a multiple of 16; the values added are zero.
 pub(super) struct BlocksI8 {
-    data: Vec<u8>,
+    data: Vec<[u8; 4]>,
     scales: Vec<f32>,
     pub rows: usize,
-    k: usize,
+    /// Groups of 4 bytes in a row.
+    quads: usize,
     block: usize,
 }
 
@@ -98,31 +102,30 @@ impl BlocksI8 {
     /// Quantises each row symmetrically, scale = max |x| / 127, and packs it.
     pub fn pack(cpu: &Cpu, input: Input<'_>) -> Self {
         let (rows, block) = (input.rows.rows, cpu.level.block_rows());
-        let k = input.rows.cols.next_multiple_of(LANES);
-        let mut data = vec![0; padded_rows(rows, block) * k];
+        let quads = input.rows.cols.next_multiple_of(LANES) / 4;
+        let mut data = vec![[0; 4]; padded_rows(rows, block) * quads];
         let mut scales = vec![0.0; padded_rows(rows, block)];
-        let mut blocks: Vec<_> = data.chunks_mut(block * k).zip(scales.chunks_mut(block)).collect();
-        cpu.pool.pieces(&mut blocks, 1, |b, one| {
-            for (to, scales) in one {
-                cpu.level.dispatch(PackI8 { input, first: b * block, k, to, scales });
+        let mut blocks: Vec<_> = data.chunks_mut(block * quads).zip(scales.chunks_mut(block)).collect();
+        cpu.pool.pieces(&mut blocks, BLOCKS, |part, blocks| {
+            for (b, (to, scales)) in blocks.iter_mut().enumerate() {
+                cpu.level.dispatch(PackI8 { input, first: (part * BLOCKS + b) * block, to, scales });
             }
         });
-        Self { data, scales, rows, k, block }
+        Self { data, scales, rows, quads, block }
     }
 
     /// Scales of the rows of block b, those of zeros included, and its bytes.
     #[inline(always)]
-    pub fn block(&self, b: usize) -> (&[f32], &[u8]) {
+    pub fn block(&self, b: usize) -> (&[f32], &[[u8; 4]]) {
         let rows = tile_rows(self.block.min(self.rows - b * self.block));
-        (&self.scales[b * self.block..][..rows], &self.data[b * self.block * self.k..][..rows * self.k])
+        (&self.scales[b * self.block..][..rows], &self.data[b * self.block * self.quads..][..rows * self.quads])
     }
 }
 
 struct PackI8<'a> {
     input: Input<'a>,
     first: usize,
-    k: usize,
-    to: &'a mut [u8],
+    to: &'a mut [[u8; 4]],
     scales: &'a mut [f32],
 }
 
@@ -131,34 +134,37 @@ impl Kernel for PackI8<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let mut scratch = vec![0.0; self.input.rows.cols];
-        let mut bytes = vec![128u8; self.k];
         let rows = self.scales.len();
         for r in 0..rows.min(self.input.rows.rows - self.first) {
             let row = self.input.row(s, self.first + r, &mut scratch);
-            self.scales[r] = quantize_row(s, row, &mut bytes);
-            let (quads, _) = bytes.as_chunks::<4>();
-            for (quad, column) in quads.iter().zip(self.to.chunks_exact_mut(4 * rows)) {
-                column[4 * r..4 * r + 4].copy_from_slice(quad);
-            }
+            self.scales[r] = quantize_row(s, row, &mut self.to[r..], rows);
         }
     }
 }
 
-/// Writes the row's bytes and returns its scale.
+/// Writes the row's bytes to every `stride`th group of 4 and returns its scale.
 #[inline(always)]
-fn quantize_row<S: Simd>(s: S, row: &[f32], bytes: &mut [u8]) -> f32 {
+fn quantize_row<S: Simd>(s: S, row: &[f32], to: &mut [[u8; 4]], stride: usize) -> f32 {
     let mut max = s.splat(0.0);
-    for part in row.chunks(LANES) {
-        max = s.max(s.abs(load_part(s, part, 0.0)), max);
+    let mut i = 0;
+    while i < row.len() {
+        max = s.max(s.abs(load_part(s, &row[i..], 0.0)), max);
+        i += LANES;
     }
     let max = s.max_lane(max);
     // A row of zeros has scale 0. A value that is no number counts as the largest of its row does.
     let inverse = s.splat(if max > 0.0 { 127.0 / max } else { 0.0 });
     let (low, high) = (s.splat(-127.0), s.splat(127.0));
-    let (bytes, _) = bytes.as_chunks_mut::<LANES>();
-    for (part, to) in row.chunks(LANES).zip(bytes) {
-        let x = s.mul(load_part(s, part, 0.0), inverse);
-        s.store_u8_offset(s.min(s.max(x, low), high), to);
+    let mut bytes = [0; LANES];
+    let mut i = 0;
+    while i < row.len() {
+        let x = s.mul(load_part(s, &row[i..], 0.0), inverse);
+        s.store_u8_offset(s.min(s.max(x, low), high), &mut bytes);
+        let (quads, _) = bytes.as_chunks::<4>();
+        for j in 0..LANES / 4 {
+            to[(i / 4 + j) * stride] = quads[j];
+        }
+        i += LANES;
     }
     max / 127.0
 }

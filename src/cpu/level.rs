@@ -1,7 +1,10 @@
 //! Which instruction set kernels run on: found at run time, or forced by `HEARKEN_CPU`.
 
 #[cfg(target_arch = "x86_64")]
-use super::{avx2::*, avx512::Avx512};
+use super::{
+    avx2::*,
+    avx512::{Avx512, Avx512Bf16},
+};
 use super::{scalar::Scalar, simd::Kernel};
 
 /// An instruction set that this machine has.
@@ -17,6 +20,8 @@ enum Token {
     AvxVnni(AvxVnni),
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16(Avx512Bf16),
 }
 
 /// `HEARKEN_CPU` cannot be obeyed.
@@ -36,7 +41,7 @@ impl Level {
         };
         let wanted = wanted.to_string_lossy();
         available.iter().find(|l| l.name() == wanted).copied().ok_or_else(|| {
-            let known = ["scalar", "avx2", "avxvnni", "avx512"].contains(&&*wanted);
+            let known = ["scalar", "avx2", "avxvnni", "avx512", "avx512bf16"].contains(&&*wanted);
             let why = if known { "this CPU lacks it" } else { "there is no such level" };
             let names: Vec<_> = available.iter().map(|l| l.name()).collect();
             LevelError(wanted.into_owned(), why, names.join(", "))
@@ -48,6 +53,7 @@ impl Level {
         let mut tokens = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
+            tokens.extend(Avx512Bf16::new().map(Token::Avx512Bf16));
             tokens.extend(Avx512::new().map(Token::Avx512));
             tokens.extend(AvxVnni::new().map(Token::AvxVnni));
             tokens.extend(Avx2::new().map(Token::Avx2));
@@ -66,6 +72,8 @@ impl Level {
             Token::AvxVnni(_) => "avxvnni",
             #[cfg(target_arch = "x86_64")]
             Token::Avx512(_) => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512Bf16(_) => "avx512bf16",
         }
     }
 
@@ -80,6 +88,8 @@ impl Level {
             Token::AvxVnni(s) => s.enter(kernel),
             #[cfg(target_arch = "x86_64")]
             Token::Avx512(s) => s.enter(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Token::Avx512Bf16(s) => s.enter(kernel),
         }
     }
 
@@ -94,5 +104,18 @@ impl Level {
             }
         }
         self.dispatch(Rows)
+    }
+
+    /// Whether it multiplies bf16 ([`super::simd::Simd::BF16`]).
+    pub(super) fn has_bf16(self) -> bool {
+        struct HasBf16;
+        impl Kernel for HasBf16 {
+            type Out = bool;
+            #[inline(always)]
+            fn run<S: super::Simd>(self, _: S) -> bool {
+                S::BF16
+            }
+        }
+        self.dispatch(HasBf16)
     }
 }

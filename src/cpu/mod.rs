@@ -15,6 +15,7 @@ mod avx2;
 mod avx512;
 mod bandwidth;
 mod blocks;
+mod format;
 mod level;
 mod linear;
 mod math;

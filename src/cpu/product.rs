@@ -65,7 +65,7 @@ pub(super) fn tile_f32<S: Simd, const M: usize, const NP: usize>(
 #[inline(always)]
 pub(super) fn tile_i8<S: Simd, const M: usize, const NP: usize>(
     s: S,
-    a: &[u8],
+    a: &[[u8; 4]],
     b: [&[[i8; 4 * LANES]]; NP],
     init: [&[i32; LANES]; NP],
 ) -> [[S::I; NP]; M] {
@@ -77,11 +77,14 @@ pub(super) fn tile_i8<S: Simd, const M: usize, const NP: usize>(
             }
         }
     }
-    for (i, a) in a.chunks_exact(4 * M).enumerate() {
+    let mut quads = [s.load_quads(&[0; 4 * LANES]); NP];
+    for (i, a) in a.chunks_exact(M).enumerate() {
+        for p in 0..NP {
+            quads[p] = s.load_quads(&b[p][i]);
+        }
         for r in 0..M {
-            let x = [a[4 * r], a[4 * r + 1], a[4 * r + 2], a[4 * r + 3]];
             for p in 0..NP {
-                acc[r][p] = s.dot4(acc[r][p], x, &b[p][i]);
+                acc[r][p] = s.dot4(acc[r][p], a[r], quads[p]);
             }
         }
     }

@@ -16,9 +16,12 @@ impl Scalar {
 impl Simd for Scalar {
     type F = [f32; LANES];
     type I = [i32; LANES];
+    type Quads = [i8; 4 * LANES];
+    type Pairs = [u32; LANES];
     const MR: usize = 2;
     const NP: usize = 1;
     const UNSIGNED: bool = false;
+    const BF16: bool = false;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {
@@ -103,8 +106,30 @@ impl Simd for Scalar {
         a.map(|x| x as f32)
     }
     #[inline(always)]
-    fn dot4(self, acc: Self::I, a: [u8; 4], b: &[i8; 4 * LANES]) -> Self::I {
+    fn load_quads(self, from: &[i8; 4 * LANES]) -> Self::Quads {
+        *from
+    }
+    #[inline(always)]
+    fn dot4(self, acc: Self::I, a: [u8; 4], b: Self::Quads) -> Self::I {
         std::array::from_fn(|i| (0..4).fold(acc[i], |s, j| s + (i32::from(a[j]) - 128) * i32::from(b[4 * i + j])))
+    }
+    #[inline(always)]
+    fn pairs(self, low: Self::F, high: Self::F) -> Self::Pairs {
+        let half = |x| u32::from(half::bf16::from_f32(x).to_bits());
+        std::array::from_fn(|i| half(low[i]) | half(high[i]) << 16)
+    }
+    #[inline(always)]
+    fn load_pairs(self, from: &[u32; LANES]) -> Self::Pairs {
+        *from
+    }
+    #[inline(always)]
+    fn store_pairs(self, v: Self::Pairs, to: &mut [u32; LANES]) {
+        *to = v;
+    }
+    #[inline(always)]
+    fn dot2(self, acc: Self::F, a: u32, b: Self::Pairs) -> Self::F {
+        let (low, high) = (|x: u32| f32::from_bits(x << 16), |x: u32| f32::from_bits(x & 0xffff_0000));
+        std::array::from_fn(|i| acc[i] + low(a) * low(b[i]) + high(a) * high(b[i]))
     }
     #[inline(always)]
     fn store_u8_offset(self, a: Self::F, to: &mut [u8; LANES]) {

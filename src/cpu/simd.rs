@@ -16,6 +16,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     type F: Copy;
     /// 16 `i32`.
     type I: Copy;
+    /// 16 groups of 4 `i8`, the weights of a step of a whole-number product.
+    type Quads: Copy;
+    /// 16 pairs of bf16.
+    type Pairs: Copy;
 
     /// Rows of a register tile in matrix products: as many as the register file takes.
     const MR: usize;
@@ -23,6 +27,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     const NP: usize;
     /// Whether [`Self::dot4`] takes its bytes as they are, so that 128 × Σb is to be taken off.
     const UNSIGNED: bool;
+    /// Whether [`Self::dot2`] is an instruction.
+    const BF16: bool;
 
     /// All lanes `x`.
     fn splat(self, x: f32) -> Self::F;
@@ -65,9 +71,19 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn splat_i32(self, x: i32) -> Self::I;
     /// To floating point.
     fn to_f32(self, a: Self::I) -> Self::F;
+    /// Reads 16 groups of 4.
+    fn load_quads(self, from: &[i8; 4 * LANES]) -> Self::Quads;
     /// Lane i: acc + Σ over 4 of x\[j\] × b\[4i + j\], exact, where `b` is −127 … 127 and x is `a` (1 … 255) where
     /// [`Self::UNSIGNED`], else a − 128.
-    fn dot4(self, acc: Self::I, a: [u8; 4], b: &[i8; 4 * LANES]) -> Self::I;
+    fn dot4(self, acc: Self::I, a: [u8; 4], b: Self::Quads) -> Self::I;
+    /// Lane i: `low[i]` and `high[i]`, rounded to bf16 (halves to even), the one in the lower half.
+    fn pairs(self, low: Self::F, high: Self::F) -> Self::Pairs;
+    /// Reads 16 pairs.
+    fn load_pairs(self, from: &[u32; LANES]) -> Self::Pairs;
+    /// Writes 16 pairs.
+    fn store_pairs(self, v: Self::Pairs, to: &mut [u32; LANES]);
+    /// Lane i: acc + both products of the halves of `a` and of `b[i]`; how often it rounds is the machine's choice.
+    fn dot2(self, acc: Self::F, a: u32, b: Self::Pairs) -> Self::F;
     /// Rounds to whole numbers (halves to even), adds 128 and stores as bytes. Values must lie in −127 … 127.
     fn store_u8_offset(self, a: Self::F, to: &mut [u8; LANES]);
 }

@@ -66,6 +66,7 @@ pub struct EncoderWeights {
     positions: Vec<f32>,
     blocks: Vec<Block>,
     ln_post: LayerNorm,
+    compute: Compute,
 }
 
 struct Block {
@@ -110,6 +111,7 @@ impl EncoderWeights {
             positions: file.f32("encoder.positional_embedding")?,
             blocks: (0..file.dims().n_audio_layer).map(block).collect::<Result<_, ModelError>>()?,
             ln_post: layer_norm(file, "encoder.ln_post")?,
+            compute,
         })
     }
 }
@@ -117,7 +119,8 @@ impl EncoderWeights {
 impl CpuEncoder {
     /// An encoder over these weights.
     pub fn new(cpu: Arc<Cpu>, weights: Arc<EncoderWeights>, tails: Tails) -> Self {
-        Self { cpu, weights, tails, attention: Attention::default() }
+        let attention = Attention::new(weights.compute == Compute::Int8);
+        Self { cpu, weights, tails, attention }
     }
 
     /// As [`Encoder::encode`]; `look` is shown each stage.
