@@ -22,6 +22,7 @@ mod math;
 mod matrix;
 mod pool;
 mod product;
+mod reduce;
 mod scalar;
 mod simd;
 
@@ -33,6 +34,7 @@ pub use linear::{Epilogue, LayerNorm, Linear, PackedI8, pack_i8};
 pub use math::{gelu, layer_norm, softmax};
 pub use matrix::{MatMut, MatRef};
 pub use pool::Pool;
+pub use reduce::{greatest, sum_exp, top_k};
 use simd::{Kernel, Simd};
 
 /// Where kernels run: an instruction set and a thread pool.
