@@ -18,6 +18,7 @@ mod level;
 mod linear;
 mod math;
 mod matrix;
+mod peak;
 mod pool;
 mod product;
 mod scalar;
@@ -28,8 +29,20 @@ pub use level::{Level, LevelError};
 pub use linear::{Epilogue, LayerNorm, Linear, PackedI8, pack_i8};
 pub use math::{gelu, layer_norm, softmax};
 pub use matrix::{MatMut, MatRef};
+pub use peak::peak_macs;
 pub use pool::Pool;
 use simd::{Kernel, Simd};
+
+/// Numbers that a product multiplies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operands {
+    /// 8-bit whole numbers.
+    Int8,
+    /// bfloat16 where the instruction set multiplies it, else `f32`.
+    Bf16,
+    /// Single precision.
+    F32,
+}
 
 /// Where kernels run: an instruction set and a thread pool.
 pub struct Cpu {
