@@ -1,5 +1,9 @@
 //! `hearken bench encoder`: the time that the encoder takes for one window, and how far it is from the reference path.
 
+mod decoder;
+
+pub use decoder::decoder;
+
 use crate::cli::BenchEncoderArgs;
 use crate::error::{Error, exit};
 use crate::mel::{LogMel, Mel};
@@ -137,7 +141,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
-fn json(report: &Report) -> String {
+fn json(report: &impl Serialize) -> String {
     // A struct of numbers and names always has a JSON form.
     serde_json::to_string_pretty(report).unwrap_or_default() + "\n"
 }

@@ -85,6 +85,22 @@ pub enum Command {
 pub enum BenchCommand {
     /// Time the encoder on one window of audio, after warming up
     Encoder(BenchEncoderArgs),
+    /// Time the decoder's steps and prompts, against the time that reading its weights takes
+    Decoder(BenchDecoderArgs),
+}
+
+/// Arguments of `bench decoder`.
+#[derive(Debug, Args)]
+pub struct BenchDecoderArgs {
+    /// Model and machine.
+    #[command(flatten)]
+    pub engine: EngineArgs,
+    /// How often to run each kind of pass
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub iterations: u32,
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `bench encoder`.

@@ -7,7 +7,7 @@ use crate::models::ModelError;
 use crate::output::OutputError;
 use crate::pipeline::PipelineError;
 use crate::whisper::tokenizer::TokenizerError;
-use crate::whisper::{EncodeError, LoadError};
+use crate::whisper::{DecodeError, EncodeError, LoadError};
 
 /// Exit codes of the `hearken` program; `hearken --help` lists the same.
 pub mod exit {
@@ -52,6 +52,9 @@ pub enum Error {
     /// The encoder failed outside of a transcription.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// The decoder failed outside of a transcription.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
     /// A stage of a transcription failed.
     #[error("transcription failed: {0}")]
     Pipeline(Box<dyn std::error::Error + Send + Sync>),
@@ -69,7 +72,8 @@ impl Error {
             Self::Model(error) | Self::Load(LoadError::Model(error)) => error.exit_code(),
             Self::Load(LoadError::Tokenizer(_)) => exit::MODEL,
             Self::Load(LoadError::Level(_)) => exit::USAGE,
-            Self::Prompt(_) | Self::Encode(_) | Self::Pipeline(_) | Self::Signals(_) => exit::UNEXPECTED,
+            Self::Prompt(_) | Self::Encode(_) | Self::Decode(_) => exit::UNEXPECTED,
+            Self::Pipeline(_) | Self::Signals(_) => exit::UNEXPECTED,
         }
     }
 }

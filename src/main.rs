@@ -48,6 +48,7 @@ fn run(cli: Cli) -> Result<u8, Error> {
             Ok(exit::SUCCESS)
         }
         Some(Command::Bench(BenchCommand::Encoder(args))) => bench::encoder(&args),
+        Some(Command::Bench(BenchCommand::Decoder(args))) => bench::decoder(&args),
         None => transcribe::run(&cli.transcribe),
     }
 }

@@ -1,4 +1,4 @@
-//! AVX2 with FMA, and the same with AVX-VNNI: a vector is a pair of 256-bit registers.
+//! AVX2 with FMA and F16C, and the same with AVX-VNNI: a vector is a pair of 256-bit registers.
 //!
 //! Without VNNI an 8-bit product is made with `vpmaddubsw`, whose 16-bit sums saturate when both operands are
 //! large. Here the unsigned operand is |a − 128| ≤ 127 and the signed one carries the sign, |b| ≤ 127, so a pair
@@ -7,23 +7,25 @@
 use super::simd::{LANES, Simd};
 use std::arch::x86_64::*;
 
-/// Proof of AVX2 and FMA.
+/// Proof of AVX2, FMA and F16C.
 #[derive(Clone, Copy, Debug)]
 pub struct Avx2(());
 
-/// Proof of AVX2, FMA and AVX-VNNI.
+/// Proof of AVX2, FMA, F16C and AVX-VNNI.
 #[derive(Clone, Copy, Debug)]
 pub struct AvxVnni(());
 
 impl Avx2 {
     /// The token, where the machine has the features.
     pub fn new() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
+        let there =
+            is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
+        there.then_some(Self(()))
     }
 
     /// Runs `kernel` compiled for these features.
     pub fn enter<K: super::Kernel>(self, kernel: K) -> K::Out {
-        #[target_feature(enable = "avx2,fma")]
+        #[target_feature(enable = "avx2,fma,f16c")]
         fn inner<K: super::Kernel>(s: Avx2, kernel: K) -> K::Out {
             kernel.run(s)
         }
@@ -52,7 +54,7 @@ impl AvxVnni {
 
     /// Runs `kernel` compiled for these features.
     pub fn enter<K: super::Kernel>(self, kernel: K) -> K::Out {
-        #[target_feature(enable = "avx2,fma,avxvnni")]
+        #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
         fn inner<K: super::Kernel>(s: AvxVnni, kernel: K) -> K::Out {
             kernel.run(s)
         }
@@ -144,6 +146,25 @@ macro_rules! simd256 {
                 unsafe {
                     _mm256_storeu_ps(to.as_mut_ptr(), v[0]);
                     _mm256_storeu_ps(to.as_mut_ptr().add(8), v[1]);
+                }
+            }
+            #[inline(always)]
+            fn load_f16(self, from: &[u16; LANES]) -> Self::F {
+                unsafe {
+                    let low = _mm_loadu_si128(from.as_ptr().cast());
+                    let high = _mm_loadu_si128(from.as_ptr().add(8).cast());
+                    [_mm256_cvtph_ps(low), _mm256_cvtph_ps(high)]
+                }
+            }
+            #[inline(always)]
+            fn store_f16(self, v: Self::F, to: &mut [u16; LANES]) {
+                unsafe {
+                    let (least, most) = (self.splat(-65504.0), self.splat(65504.0));
+                    // Second operands, so that NaN stays NaN.
+                    let v = self.min(most, self.max(least, v));
+                    _mm_storeu_si128(to.as_mut_ptr().cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v[0]));
+                    let high = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v[1]);
+                    _mm_storeu_si128(to.as_mut_ptr().add(8).cast(), high);
                 }
             }
             #[inline(always)]

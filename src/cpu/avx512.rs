@@ -129,6 +129,18 @@ macro_rules! simd512 {
                 unsafe { _mm512_storeu_ps(to.as_mut_ptr(), v) }
             }
             #[inline(always)]
+            fn load_f16(self, from: &[u16; LANES]) -> __m512 {
+                unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast())) }
+            }
+            #[inline(always)]
+            fn store_f16(self, v: __m512, to: &mut [u16; LANES]) {
+                unsafe {
+                    // Second operands, so that NaN stays NaN.
+                    let v = _mm512_min_ps(_mm512_set1_ps(65504.0), _mm512_max_ps(_mm512_set1_ps(-65504.0), v));
+                    _mm256_storeu_si256(to.as_mut_ptr().cast(), _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v));
+                }
+            }
+            #[inline(always)]
             fn add(self, a: __m512, b: __m512) -> __m512 {
                 unsafe { _mm512_add_ps(a, b) }
             }

@@ -100,6 +100,14 @@ impl Linear {
         self.n
     }
 
+    /// Bytes of its weights.
+    pub fn bytes(&self) -> usize {
+        match &self.weights {
+            Weights::F32 { panels, .. } => size_of_val(&panels[..]),
+            Weights::I8(weights) => weights.panels.len(),
+        }
+    }
+
     /// `out[i] = f(norm(x[i]) Wᵀ + b)` for each row.
     ///
     /// # Panics

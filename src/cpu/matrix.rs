@@ -29,6 +29,7 @@ impl<'a> MatRef<'a> {
     }
 
     /// Row i.
+    #[inline(always)]
     pub fn row(&self, i: usize) -> &'a [f32] {
         &self.data[i * self.stride..][..self.cols]
     }
@@ -65,6 +66,11 @@ impl<'a> MatMut<'a> {
     pub fn dense(data: &'a mut [f32], cols: usize) -> Self {
         let rows = data.len() / cols;
         Self::new(data, rows, cols, cols)
+    }
+
+    /// The same view for a shorter time.
+    pub fn reborrow(&mut self) -> MatMut<'_> {
+        MatMut { of: PhantomData, ..*self }
     }
 
     /// Row i.

@@ -7,11 +7,13 @@
 // A closure or an iterator adapter may be compiled without the instruction set of the kernel around it.
 #![allow(clippy::needless_range_loop)]
 
+mod attend;
 mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod bandwidth;
 mod blocks;
 mod format;
 mod level;
@@ -24,7 +26,9 @@ mod product;
 mod scalar;
 mod simd;
 
-pub use attention::{Attention, KeysValues, attend_rows};
+pub use attend::{AttendPanels, AttendTokens, Panels, to_f16};
+pub use attention::{Attention, KeysValues};
+pub use bandwidth::read_all;
 pub use level::{Level, LevelError};
 pub use linear::{Epilogue, LayerNorm, Linear, PackedI8, pack_i8};
 pub use math::{gelu, layer_norm, softmax};

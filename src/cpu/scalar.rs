@@ -36,6 +36,14 @@ impl Simd for Scalar {
         *to = v;
     }
     #[inline(always)]
+    fn load_f16(self, from: &[u16; LANES]) -> Self::F {
+        from.map(|x| half::f16::from_bits(x).to_f32())
+    }
+    #[inline(always)]
+    fn store_f16(self, v: Self::F, to: &mut [u16; LANES]) {
+        *to = v.map(|x| half::f16::from_f32(x.clamp(-65504.0, 65504.0)).to_bits());
+    }
+    #[inline(always)]
     fn add(self, a: Self::F, b: Self::F) -> Self::F {
         Self::map2(a, b, |a, b| a + b)
     }

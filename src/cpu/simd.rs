@@ -36,6 +36,10 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn load(self, from: &[f32; LANES]) -> Self::F;
     /// Writes 16 values.
     fn store(self, v: Self::F, to: &mut [f32; LANES]);
+    /// Reads 16 values of half precision.
+    fn load_f16(self, from: &[u16; LANES]) -> Self::F;
+    /// Writes 16 values in half precision, rounded to nearest; magnitudes beyond its range become the largest.
+    fn store_f16(self, v: Self::F, to: &mut [u16; LANES]);
     /// a + b
     fn add(self, a: Self::F, b: Self::F) -> Self::F;
     /// a − b

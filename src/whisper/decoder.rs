@@ -4,12 +4,18 @@
 //! windows may be mixed, so that the weights are read once for all of them.
 
 use super::encoder::{AudioFeatures, epilogues};
-use super::kv_cache::{CrossKeysValues, Rows, Sequence};
+use super::kv_cache::{TokenCache, WindowCache};
 use super::weights::{Compute, LayerSpec, layer_norm};
 use super::{Dims, Inference};
-use crate::cpu::{Cpu, Epilogue, LayerNorm, Linear, MatMut, MatRef, attend_rows};
+use crate::cpu::{AttendPanels, AttendTokens, Cpu, Epilogue, LayerNorm, Linear, MatMut, MatRef, Panels};
 use crate::models::{ModelError, ModelFile};
 use std::sync::Arc;
+
+/// Width of a head, in every Whisper size.
+const HEAD: usize = 64;
+
+/// Rows over one window that read its keys and values together.
+const TOGETHER: usize = 4;
 
 /// Weights of the decoder.
 pub struct DecoderWeights {
@@ -43,10 +49,23 @@ pub struct Decoder {
 /// A token that a sequence is continued with.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// Which sequence.
+    /// Over which window.
+    pub window: usize,
+    /// Which of its sequences.
     pub sequence: usize,
     /// The token.
     pub token: u32,
+}
+
+/// Working memory of a pass; kept from one to the next.
+#[derive(Default)]
+pub struct Workspace {
+    x: Vec<f32>,
+    qkv: Vec<f32>,
+    query: Vec<f32>,
+    heads: Vec<f32>,
+    hidden: Vec<f32>,
+    logits: Vec<f32>,
 }
 
 /// What the decoder cannot do.
@@ -62,6 +81,14 @@ pub enum DecodeError {
         token: u32,
         /// Size of the vocabulary.
         n_vocab: usize,
+    },
+    /// A sequence that was not begun.
+    #[error("window {window} has no sequence {sequence}; please report this")]
+    Sequence {
+        /// The window.
+        window: usize,
+        /// The sequence.
+        sequence: usize,
     },
     /// Features of another width.
     #[error("encoder states are {0} values wide, the decoder takes {1}")]
@@ -107,92 +134,130 @@ impl Decoder {
         Self { cpu, weights }
     }
 
-    /// Computes cross-attention's keys and values of a window: once for all sequences over it.
+    /// The model's dimensions.
+    pub fn dims(&self) -> &Dims {
+        &self.weights.dims
+    }
+
+    /// Where it computes.
+    pub fn cpu(&self) -> &Cpu {
+        &self.cpu
+    }
+
+    /// Bytes of weights that a step reads, whatever the number of its rows.
+    pub fn step_bytes(&self) -> usize {
+        let of_block = |block: &Block| {
+            let own = [&block.qkv, &block.out, &block.cross_query, &block.cross_out, &block.mlp[0], &block.mlp[1]];
+            own.into_iter().map(Linear::bytes).sum::<usize>()
+        };
+        self.weights.blocks.iter().map(of_block).sum::<usize>() + self.weights.logits.bytes()
+    }
+
+    /// Computes cross-attention's keys and values of a window, once for all sequences over it.
     ///
     /// # Errors
     /// Where the features are not this model's.
-    pub fn cross(&self, features: &AudioFeatures) -> Result<Arc<CrossKeysValues>, DecodeError> {
+    pub fn listen(&self, features: &AudioFeatures) -> Result<WindowCache, DecodeError> {
         let width = self.weights.dims.n_text_state;
         let n = features.n_ctx + features.bias.len();
         if features.states.len() != n * width {
             return Err(DecodeError::Features(features.states.len() / n.max(1), width));
         }
-        let layer = |block: &Block| {
-            let mut rows = vec![0.0; n * 2 * width];
+        let mut rows = vec![0.0; n * 2 * width];
+        let mut layer = |block: &Block| {
             let states = MatRef::dense(&features.states, width);
             let out = MatMut::dense(&mut rows, 2 * width);
             block.cross_kv.apply(&self.cpu, states, None, out, Epilogue::default());
-            Rows::new(rows)
+            Panels::pack(&self.cpu, MatRef::dense(&rows, 2 * width))
         };
-        let layers = self.weights.blocks.iter().map(layer).collect();
-        Ok(Arc::new(CrossKeysValues { layers, n, bias: features.bias.clone() }))
+        let audio: Vec<_> = self.weights.blocks.iter().map(&mut layer).collect();
+        let tokens = TokenCache::new(audio.len(), 2 * width);
+        Ok(WindowCache { audio, bias: features.bias.clone(), tokens })
     }
 
     /// Continues sequences and returns the logits after the rows `wanted`, `[wanted.len()][n_vocab]`.
     ///
-    /// Rows of the same sequence follow each other in the order of its tokens.
+    /// Rows of the same sequence follow each other in the order of its tokens. A row's logits do not depend on the
+    /// rows that are computed with it.
     ///
     /// # Errors
     /// Where a sequence gets too long or a token is unknown; the sequences are as before then.
-    pub fn forward(&self, sequences: &mut [Sequence], rows: &[Row], wanted: &[usize]) -> Result<Vec<f32>, DecodeError> {
+    pub fn forward<'w>(
+        &self,
+        windows: &mut [&mut WindowCache],
+        rows: &[Row],
+        wanted: &[usize],
+        work: &'w mut Workspace,
+    ) -> Result<&'w mut [f32], DecodeError> {
         let width = self.weights.dims.n_text_state;
-        let positions = self.positions(sequences, rows)?;
-        let mut x = self.embed(rows, &positions)?;
-        let mut qkv = vec![0.0; rows.len() * 3 * width];
-        let mut query = vec![0.0; rows.len() * width];
-        let mut heads = vec![0.0; rows.len() * width];
-        let mut hidden = vec![0.0; rows.len() * 4 * width];
+        let positions = self.positions(windows, rows)?;
+        if rows.is_empty() {
+            return Ok(&mut []);
+        }
+        work.x.clear();
+        self.embed(rows, &positions, &mut work.x)?;
+        let extend = |row: &Row| windows[row.window].tokens.extend(row.sequence);
+        let places: Vec<_> = rows.iter().map(extend).collect();
+        let Workspace { x, qkv, query, heads, hidden, logits } = work;
+        let x = &mut x[..];
+        let qkv = sized(qkv, rows.len() * 3 * width);
+        let query = sized(query, rows.len() * width);
+        let heads = sized(heads, rows.len() * width);
+        let hidden = sized(hidden, rows.len() * 4 * width);
         let (store, gelu, add) = epilogues();
         let cpu = &*self.cpu;
         for (i, block) in self.weights.blocks.iter().enumerate() {
-            let from = MatRef::dense(&x, width);
-            block.qkv.apply(cpu, from, Some(&block.attn_ln), MatMut::dense(&mut qkv, 3 * width), store);
-            for (row, qkv) in rows.iter().zip(qkv.chunks_exact(3 * width)) {
-                sequences[row.sequence].layers[i].push(&qkv[width..]);
+            let from = MatRef::dense(x, width);
+            block.qkv.apply(cpu, from, Some(&block.attn_ln), MatMut::dense(qkv, 3 * width), store);
+            for ((row, place), qkv) in rows.iter().zip(&places).zip(qkv.chunks_exact(3 * width)) {
+                windows[row.window].tokens.store(cpu.level, i, *place, &qkv[width..]);
             }
-            self.attend(MatRef::new(&qkv, rows.len(), width, 3 * width), &mut heads, |r| {
-                (&sequences[rows[r].sequence].layers[i], positions[r] + 1, &[])
-            });
-            block.out.apply(cpu, MatRef::dense(&heads, width), None, MatMut::dense(&mut x, width), add);
+            self.attend_tokens(windows, rows, &positions, i, (qkv, &mut *heads));
+            block.out.apply(cpu, MatRef::dense(heads, width), None, MatMut::dense(x, width), add);
 
-            let from = MatRef::dense(&x, width);
-            block.cross_query.apply(cpu, from, Some(&block.cross_ln), MatMut::dense(&mut query, width), store);
-            self.attend(MatRef::dense(&query, width), &mut heads, |r| {
-                let cross = &sequences[rows[r].sequence].cross;
-                (&cross.layers[i], cross.n, &cross.bias)
-            });
-            block.cross_out.apply(cpu, MatRef::dense(&heads, width), None, MatMut::dense(&mut x, width), add);
+            let from = MatRef::dense(x, width);
+            block.cross_query.apply(cpu, from, Some(&block.cross_ln), MatMut::dense(query, width), store);
+            self.attend_audio(windows, rows, i, (query, &mut *heads));
+            block.cross_out.apply(cpu, MatRef::dense(heads, width), None, MatMut::dense(x, width), add);
 
-            let from = MatRef::dense(&x, width);
-            block.mlp[0].apply(cpu, from, Some(&block.mlp_ln), MatMut::dense(&mut hidden, 4 * width), gelu);
-            let from = MatRef::dense(&hidden, 4 * width);
-            block.mlp[1].apply(cpu, from, None, MatMut::dense(&mut x, width), add);
+            let from = MatRef::dense(x, width);
+            block.mlp[0].apply(cpu, from, Some(&block.mlp_ln), MatMut::dense(hidden, 4 * width), gelu);
+            block.mlp[1].apply(cpu, MatRef::dense(hidden, 4 * width), None, MatMut::dense(x, width), add);
         }
-        rows.iter().for_each(|row| sequences[row.sequence].len += 1);
-        let last: Vec<f32> = wanted.iter().flat_map(|r| x[r * width..][..width].iter().copied()).collect();
         let n_vocab = self.weights.dims.n_vocab;
-        let mut logits = vec![0.0; wanted.len() * n_vocab];
-        let out = MatMut::dense(&mut logits, n_vocab);
+        let last: Vec<f32> = wanted.iter().flat_map(|r| &x[r * width..][..width]).copied().collect();
+        let logits = sized(logits, wanted.len() * n_vocab);
+        if wanted.is_empty() {
+            return Ok(logits);
+        }
+        let out = MatMut::dense(logits, n_vocab);
         self.weights.logits.apply(cpu, MatRef::dense(&last, width), Some(&self.weights.ln), out, store);
         Ok(logits)
     }
 
     /// The position of each row in its sequence.
-    fn positions(&self, sequences: &[Sequence], rows: &[Row]) -> Result<Vec<usize>, DecodeError> {
+    fn positions(&self, windows: &[&mut WindowCache], rows: &[Row]) -> Result<Vec<usize>, DecodeError> {
         let n_text_ctx = self.weights.dims.n_text_ctx;
-        let mut next: Vec<usize> = sequences.iter().map(|s| s.len).collect();
-        let position = |row: &Row| {
-            let position = next[row.sequence];
-            next[row.sequence] += 1;
-            if position < n_text_ctx { Ok(position) } else { Err(DecodeError::TooLong(n_text_ctx)) }
-        };
-        rows.iter().map(position).collect()
+        let mut positions: Vec<usize> = Vec::with_capacity(rows.len());
+        for (r, row) in rows.iter().enumerate() {
+            let known = windows.get(row.window).is_some_and(|window| row.sequence < window.tokens.len());
+            if !known {
+                return Err(DecodeError::Sequence { window: row.window, sequence: row.sequence });
+            }
+            let follows = r > 0 && (rows[r - 1].window, rows[r - 1].sequence) == (row.window, row.sequence);
+            let begun = || windows[row.window].tokens.places(row.sequence).len();
+            let position = if follows { positions[r - 1] + 1 } else { begun() };
+            if position >= n_text_ctx {
+                return Err(DecodeError::TooLong(n_text_ctx));
+            }
+            positions.push(position);
+        }
+        Ok(positions)
     }
 
     /// Token and positional embeddings, `[rows][n_text_state]`.
-    fn embed(&self, rows: &[Row], positions: &[usize]) -> Result<Vec<f32>, DecodeError> {
+    fn embed(&self, rows: &[Row], positions: &[usize], x: &mut Vec<f32>) -> Result<(), DecodeError> {
         let Dims { n_text_state: width, n_vocab, .. } = self.weights.dims;
-        let mut x = Vec::with_capacity(rows.len() * width);
         for (row, position) in rows.iter().zip(positions) {
             let unknown = DecodeError::Token { token: row.token, n_vocab };
             let tokens = self.weights.file.f32_row("decoder.token_embedding.weight", row.token as usize);
@@ -200,32 +265,74 @@ impl Decoder {
             let position = &self.weights.positions[position * width..][..width];
             x.extend(token.iter().zip(position).map(|(t, p)| t + p));
         }
-        Ok(x)
+        Ok(())
     }
 
-    /// Attention of each row (queries `[rows][n_text_state]`) over the keys and values that `of` gives: where they
-    /// lie, how many there are, and the biases of the last ones.
-    fn attend<'a>(
+    /// Self-attention of block `layer`: queries at the front of rows `[3 × n_text_state]`, to `[n_text_state]`.
+    fn attend_tokens(
         &self,
-        queries: MatRef<'_>,
-        out: &mut [f32],
-        of: impl Fn(usize) -> (&'a Rows, usize, &'a [f32]) + Sync,
+        windows: &[&mut WindowCache],
+        rows: &[Row],
+        positions: &[usize],
+        layer: usize,
+        (qkv, out): (&[f32], &mut [f32]),
     ) {
         let width = self.weights.dims.n_text_state;
-        self.cpu.pool.tiles(MatMut::dense(out, width), (1, 64), |mut out, row, col| {
-            let (rows, n, bias) = of(row);
-            let (keys, values) = rows.head(n, width, col / 64);
-            let query = &queries.row(row)[col..][..64];
-            attend_rows(&self.cpu, query, keys, values, bias, &mut Vec::new(), out.row(0));
+        let level = self.cpu.level;
+        self.cpu.pool.tiles(MatMut::dense(out, width), (1, HEAD), |mut out, r, col| {
+            let tokens = &windows[rows[r].window].tokens;
+            let places = &tokens.places(rows[r].sequence)[..=positions[r]];
+            let query = &qkv[r * 3 * width + col..][..HEAD];
+            AttendTokens { query, cache: tokens.rows(layer), col, width, places, out: out.row(0) }.run(level);
         });
     }
+
+    /// Cross-attention of block `layer`: queries `[rows][n_text_state]` to the same shape. Neighbouring rows over the
+    /// same window read its keys and values together.
+    fn attend_audio(
+        &self,
+        windows: &[&mut WindowCache],
+        rows: &[Row],
+        layer: usize,
+        (queries, out): (&[f32], &mut [f32]),
+    ) {
+        let width = self.weights.dims.n_text_state;
+        let level = self.cpu.level;
+        let together = if rows.windows(2).any(|pair| pair[0].window == pair[1].window) { TOGETHER } else { 1 };
+        self.cpu.pool.tiles(MatMut::dense(out, width), (together, HEAD), |mut out, row, col| {
+            let mut first = 0;
+            for run in rows[row..][..out.rows].chunk_by(|a, b| a.window == b.window) {
+                let WindowCache { audio, bias, .. } = &*windows[run[0].window];
+                let queries = MatRef::dense(queries, width);
+                let tile = out.reborrow();
+                let attend = AttendPanels {
+                    queries,
+                    at: (row, col),
+                    panels: &audio[layer],
+                    bias,
+                    out: tile,
+                    rows: (first, run.len()),
+                };
+                attend.run(level);
+                first += run.len();
+            }
+        });
+    }
+}
+
+/// The first `len` values of a buffer that grows when needed.
+fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+    &mut buffer[..len]
 }
 
 /// The decoder over one window, as the decoding rules use it.
 pub struct Window<'a> {
     decoder: &'a Decoder,
-    cross: Arc<CrossKeysValues>,
-    sequences: Vec<Sequence>,
+    cache: WindowCache,
+    work: Workspace,
 }
 
 impl<'a> Window<'a> {
@@ -234,7 +341,12 @@ impl<'a> Window<'a> {
     /// # Errors
     /// Where the features are not this model's.
     pub fn new(decoder: &'a Decoder, features: &AudioFeatures) -> Result<Self, DecodeError> {
-        Ok(Self { decoder, cross: decoder.cross(features)?, sequences: Vec::new() })
+        Ok(Self { decoder, cache: decoder.listen(features)?, work: Workspace::default() })
+    }
+
+    fn forward(&mut self, rows: &[Row], wanted: &[usize]) -> Result<Vec<f32>, DecodeError> {
+        let logits = self.decoder.forward(&mut [&mut self.cache], rows, wanted, &mut self.work)?;
+        Ok(logits.to_vec())
     }
 }
 
@@ -250,27 +362,23 @@ impl Inference for Window<'_> {
     }
 
     fn prefill(&mut self, tokens: &[u32], wanted: &[usize]) -> Result<Vec<f32>, DecodeError> {
-        self.sequences = vec![Sequence::new(self.cross.clone())];
-        let rows: Vec<_> = tokens.iter().map(|&token| Row { sequence: 0, token }).collect();
-        self.decoder.forward(&mut self.sequences, &rows, wanted)
+        self.cache.tokens.begin();
+        let rows: Vec<_> = tokens.iter().map(|&token| Row { window: 0, sequence: 0, token }).collect();
+        self.forward(&rows, wanted)
     }
 
     fn rearrange(&mut self, sources: &[usize]) {
-        let mut uses = vec![0usize; self.sequences.len()];
-        sources.iter().for_each(|s| uses[*s] += 1);
-        let mut old: Vec<_> = std::mem::take(&mut self.sequences).into_iter().map(Some).collect();
-        let take = |s: &usize| {
-            uses[*s] -= 1;
-            // The last use takes the cache itself, the others copy it.
-            if uses[*s] == 0 { old[*s].take() } else { old[*s].clone() }
-        };
-        self.sequences = sources.iter().filter_map(take).collect();
+        self.cache.tokens.rearrange(sources);
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.cache.tokens.truncate(len);
     }
 
     fn step(&mut self, tokens: &[u32]) -> Result<Vec<f32>, DecodeError> {
-        let row = |(sequence, &token): (usize, &u32)| Row { sequence, token };
+        let row = |(sequence, &token): (usize, &u32)| Row { window: 0, sequence, token };
         let rows: Vec<_> = tokens.iter().enumerate().map(row).collect();
         let wanted: Vec<_> = (0..rows.len()).collect();
-        self.decoder.forward(&mut self.sequences, &rows, &wanted)
+        self.forward(&rows, &wanted)
     }
 }

@@ -24,6 +24,9 @@ pub trait Inference {
     /// Used to fan the prefilled sequence out to beams or samples, and to follow the beams.
     fn rearrange(&mut self, sources: &[usize]);
 
+    /// Shortens every live sequence to its first `len` tokens.
+    fn truncate(&mut self, len: usize);
+
     /// Appends `tokens[i]` to live sequence `i` (one token for each) and returns the logits that follow,
     /// `[tokens.len(), n_vocab]`, row-major.
     ///

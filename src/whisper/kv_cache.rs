@@ -1,57 +1,130 @@
-//! Keys and values that the decoder keeps: of the tokens so far, and of the audio.
+//! Keys and values that the decoder keeps, in half precision: of the audio of a window, and of the tokens over it.
 
-use crate::cpu::MatRef;
-use std::sync::Arc;
+use crate::cpu::{Level, Panels, to_f16};
 
-/// Keys and values of one decoder block, side by side: a row is `[keys | values]`, `[2 × n_text_state]`.
-#[derive(Clone, Debug, Default)]
-pub struct Rows {
-    data: Vec<f32>,
-}
-
-impl Rows {
-    /// Takes rows that lie side by side as said above.
-    pub fn new(data: Vec<f32>) -> Self {
-        Self { data }
-    }
-
-    /// Appends a row, given as `[keys | values]`.
-    pub fn push(&mut self, row: &[f32]) {
-        self.data.extend_from_slice(row);
-    }
-
-    /// Keys and values of one head (64 wide), the first `n` rows.
-    pub fn head(&self, n: usize, n_text_state: usize, head: usize) -> (MatRef<'_>, MatRef<'_>) {
-        let view = |from: usize| MatRef::new(&self.data[from..], n, 64, 2 * n_text_state);
-        (view(head * 64), view(n_text_state + head * 64))
-    }
-}
-
-/// Cross-attention's keys and values of one window, for each decoder block.
+/// What the decoder keeps of a window: its audio, and the token sequences over it.
 #[derive(Debug)]
-pub struct CrossKeysValues {
-    /// One for each block.
-    pub layers: Vec<Rows>,
-    /// Encoder positions, the tail's included.
-    pub n: usize,
-    /// What is added to the scores of the last positions, the tail's.
-    pub bias: Vec<f32>,
+pub struct WindowCache {
+    /// Cross-attention's keys and values, one for each decoder block.
+    pub(super) audio: Vec<Panels>,
+    /// What is added to the scores of the last positions, the silent tail's.
+    pub(super) bias: Vec<f32>,
+    /// The sequences.
+    pub(super) tokens: TokenCache,
 }
 
-/// A sequence of tokens over the audio of a window: its KV cache.
-#[derive(Clone, Debug)]
-pub struct Sequence {
-    /// Self-attention's keys and values, one for each block.
-    pub layers: Vec<Rows>,
-    /// Tokens so far.
-    pub len: usize,
-    /// The audio.
-    pub cross: Arc<CrossKeysValues>,
+impl WindowCache {
+    /// Drops all sequences and begins an empty one, number 0.
+    pub fn begin(&mut self) {
+        self.tokens.begin();
+    }
+
+    /// Bytes of the audio's keys and values.
+    pub fn bytes(&self) -> usize {
+        self.audio.iter().map(Panels::bytes).sum()
+    }
 }
 
-impl Sequence {
-    /// An empty sequence.
-    pub fn new(cross: Arc<CrossKeysValues>) -> Self {
-        Self { layers: vec![Rows::default(); cross.layers.len()], len: 0, cross }
+/// Self-attention's keys and values of the sequences over a window.
+///
+/// A token's row has a place; sequences with a common beginning share its places, so that following a beam copies
+/// no keys.
+#[derive(Debug)]
+pub(super) struct TokenCache {
+    /// For each decoder block the rows `[places][keys | values]`, 2 × n_text_state wide.
+    layers: Vec<Vec<u16>>,
+    row_len: usize,
+    /// The places of each sequence's tokens.
+    sequences: Vec<Vec<u32>>,
+    /// Places that no sequence holds any more.
+    free: Vec<u32>,
+    n_places: u32,
+}
+
+impl TokenCache {
+    /// No sequences, for `n_layers` blocks of rows of `row_len` values.
+    pub fn new(n_layers: usize, row_len: usize) -> Self {
+        Self { layers: vec![Vec::new(); n_layers], row_len, sequences: Vec::new(), free: Vec::new(), n_places: 0 }
+    }
+
+    /// Drops all sequences and begins an empty one.
+    pub fn begin(&mut self) {
+        self.sequences = vec![Vec::new()];
+        self.free = (0..self.n_places).rev().collect();
+    }
+
+    /// Sequence i becomes a copy of the former sequence `sources[i]`.
+    pub fn rearrange(&mut self, sources: &[usize]) {
+        self.sequences = sources.iter().filter_map(|s| self.sequences.get(*s).cloned()).collect();
+        self.collect();
+    }
+
+    /// Shortens the sequences to `len` tokens.
+    pub fn truncate(&mut self, len: usize) {
+        self.sequences.iter_mut().for_each(|sequence| sequence.truncate(len));
+        self.collect();
+    }
+
+    /// Finds the places that no sequence holds.
+    fn collect(&mut self) {
+        let mut held = vec![false; self.n_places as usize];
+        self.sequences.iter().flatten().for_each(|place| held[*place as usize] = true);
+        self.free = (0..self.n_places).rev().filter(|place| !held[*place as usize]).collect();
+    }
+
+    /// Number of sequences.
+    pub fn len(&self) -> usize {
+        self.sequences.len()
+    }
+
+    /// The places of a sequence's tokens; empty where there is no such sequence.
+    pub fn places(&self, sequence: usize) -> &[u32] {
+        self.sequences.get(sequence).map_or(&[], Vec::as_slice)
+    }
+
+    /// Makes room for one more token of a sequence and returns its place.
+    pub fn extend(&mut self, sequence: usize) -> u32 {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.layers.iter_mut().for_each(|rows| rows.resize(rows.len() + self.row_len, 0));
+            self.n_places += 1;
+            self.n_places - 1
+        });
+        if let Some(sequence) = self.sequences.get_mut(sequence) {
+            sequence.push(place);
+        }
+        place
+    }
+
+    /// Keeps a token's keys and values of a block.
+    pub fn store(&mut self, level: Level, layer: usize, place: u32, row: &[f32]) {
+        to_f16(level, row, &mut self.layers[layer][place as usize * self.row_len..][..self.row_len]);
+    }
+
+    /// All rows of a block.
+    pub fn rows(&self, layer: usize) -> &[u16] {
+        &self.layers[layer]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn common_beginnings_are_shared_and_freed_places_used_again() {
+        let mut cache = TokenCache::new(2, 16);
+        cache.begin();
+        assert_eq!((cache.extend(0), cache.extend(0)), (0, 1));
+        cache.rearrange(&[0, 0, 0]);
+        let ends = [cache.extend(0), cache.extend(1), cache.extend(2)];
+        assert_eq!((ends, cache.places(2)), ([2, 3, 4], &[0, 1, 4][..]));
+        cache.rearrange(&[2, 2]);
+        assert_eq!((cache.extend(0), cache.extend(1)), (2, 3));
+        assert_eq!((cache.places(0), cache.places(1)), (&[0, 1, 4, 2][..], &[0, 1, 4, 3][..]));
+        cache.truncate(1);
+        assert_eq!((cache.places(0), cache.places(1)), (&[0][..], &[0][..]));
+        assert_eq!((cache.extend(0), cache.n_places), (1, 5));
+        cache.begin();
+        assert_eq!((cache.len(), cache.extend(0), cache.rows(1).len()), (1, 0, 80));
     }
 }

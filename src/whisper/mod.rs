@@ -13,11 +13,11 @@ mod tail;
 pub mod tokenizer;
 mod weights;
 
-pub use decoder::{DecodeError, Decoder, DecoderWeights, Row, Window};
+pub use decoder::{DecodeError, Decoder, DecoderWeights, Row, Window, Workspace};
 pub use dims::Dims;
 pub use encoder::{AudioFeatures, CpuEncoder, EncodeError, Encoder, EncoderWeights, Stage};
 pub use inference::Inference;
-pub use kv_cache::{CrossKeysValues, Rows, Sequence};
+pub use kv_cache::WindowCache;
 pub use model::{LoadError, SAMPLES_PER_POSITION, Whisper};
 pub use tail::{TAIL_LENGTHS, TAIL_RUNS, Tail, Tails};
 pub use tokenizer::Tokenizer;

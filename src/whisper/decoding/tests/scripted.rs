@@ -48,6 +48,10 @@ impl<F: Fn(&[u32]) -> Vec<f32>> Inference for Scripted<F> {
         self.sequences = sources.iter().map(|&source| self.sequences[source].clone()).collect();
     }
 
+    fn truncate(&mut self, len: usize) {
+        self.sequences.iter_mut().for_each(|sequence| sequence.truncate(len));
+    }
+
     fn step(&mut self, tokens: &[u32]) -> Result<Vec<f32>, Misuse> {
         self.steps += 1;
         if tokens.is_empty() || tokens.len() != self.sequences.len() {

@@ -1,0 +1,189 @@
+//! `hearken bench decoder`: the time of the decoder's passes, and of merely reading what they read.
+
+use super::window;
+use crate::cli::BenchDecoderArgs;
+use crate::cpu::{Cpu, read_all};
+use crate::error::{Error, exit};
+use crate::output;
+use crate::transcribe::{load, window_positions};
+use crate::whisper::{AudioFeatures, DecodeError, Decoder, Encoder, Row, WindowCache, Workspace};
+use serde::Serialize;
+use std::fmt::Write;
+use std::time::Instant;
+
+/// Runs before the clock starts: buffers are allocated, weights are read from disk.
+const WARM_UP: usize = 3;
+
+/// Tokens that precede a timed pass: the start of a transcript and some text.
+const BEFORE: [u32; 16] = [50258, 50259, 50359, 50363, 400, 370, 452, 7177, 6280, 1029, 406, 437, 428, 1941, 393, 360];
+
+/// The passes measured, as windows and tokens of each.
+const PASSES: [(&str, usize, usize); 4] =
+    [("step, 1 window", 1, 1), ("step, 8 windows", 8, 1), ("prompt, 8 tokens", 1, 8), ("prompt, 64 tokens", 1, 64)];
+
+/// What was measured.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// Name of the model.
+    model: String,
+    /// `f32` or `int8`.
+    compute: &'static str,
+    /// Instruction set.
+    cpu: &'static str,
+    /// Threads.
+    threads: usize,
+    /// Bytes a second that all threads together read from memory, in 10⁹.
+    bandwidth_gb_s: f64,
+    /// One for each kind of pass.
+    passes: Vec<Pass>,
+}
+
+/// Times of a kind of pass.
+#[derive(Debug, Serialize)]
+struct Pass {
+    name: &'static str,
+    /// Windows that are decoded together.
+    windows: usize,
+    /// Tokens of each.
+    tokens: usize,
+    /// Passes timed.
+    iterations: usize,
+    /// Median time.
+    median_ms: f64,
+    /// Shortest time.
+    minimum_ms: f64,
+    /// Longest time.
+    maximum_ms: f64,
+    /// Standard deviation.
+    deviation_ms: f64,
+    /// Weights, keys and values read, in 10⁶ bytes.
+    read_mb: f64,
+    /// Median time of reading as many bytes with the same threads.
+    bound_ms: f64,
+    /// The bound's share of the pass's time.
+    share_percent: f64,
+}
+
+/// Runs the benchmark and prints its report.
+///
+/// # Errors
+/// Where the model is missing or damaged, or the report cannot be written.
+pub fn decoder(args: &BenchDecoderArgs) -> Result<u8, Error> {
+    let whisper = load(&args.engine)?;
+    let n_ctx = window_positions(args.engine.window).min(whisper.file().dims().n_audio_ctx);
+    let features = whisper.encoder().encode(&window(n_ctx, whisper.file().dims().n_mels))?;
+    let bench = Bench { decoder: whisper.decoder(), features, iterations: args.iterations as usize };
+    let passes = PASSES.into_iter().map(|pass| bench.run(pass)).collect::<Result<Vec<_>, _>>()?;
+    let bandwidth_gb_s = passes.first().map_or(0.0, |pass| pass.read_mb / pass.bound_ms);
+    let report = Report {
+        model: args.engine.model.clone(),
+        compute: crate::transcribe::compute(args.engine.compute).name(),
+        cpu: whisper.cpu().level.name(),
+        threads: whisper.cpu().pool.threads(),
+        bandwidth_gb_s,
+        passes,
+    };
+    output::print(&if args.json { super::json(&report) } else { table(&report) })?;
+    Ok(exit::SUCCESS)
+}
+
+struct Bench<'a> {
+    decoder: &'a Decoder,
+    features: AudioFeatures,
+    iterations: usize,
+}
+
+impl Bench<'_> {
+    /// Times a kind of pass and the reading of as many bytes, in turns, so that what else the machine does falls on
+    /// both.
+    fn run(&self, (name, windows, tokens): (&'static str, usize, usize)) -> Result<Pass, DecodeError> {
+        let mut caches =
+            (0..windows).map(|_| self.decoder.listen(&self.features)).collect::<Result<Vec<WindowCache>, _>>()?;
+        let mut work = Workspace::default();
+        let n_vocab = self.decoder.dims().n_vocab;
+        let token = |i: usize| BEFORE[i % BEFORE.len()].min(n_vocab as u32 - 1);
+        let read = self.decoder.step_bytes() + caches.iter().map(WindowCache::bytes).sum::<usize>();
+        let data = vec![1.0f32; read / size_of::<f32>()];
+        let (mut times, mut bounds) = (Vec::new(), Vec::new());
+        for i in 0..WARM_UP + self.iterations {
+            caches.iter_mut().for_each(WindowCache::begin);
+            let mut windows: Vec<_> = caches.iter_mut().collect();
+            let rows = |n: usize| {
+                let of_window = move |window| (0..n).map(move |i| Row { window, sequence: 0, token: token(i) });
+                (0..windows.len()).flat_map(of_window).collect::<Vec<_>>()
+            };
+            let (before, timed) = (rows(BEFORE.len()), rows(tokens));
+            let wanted: Vec<_> = (1..=windows.len()).map(|i| i * tokens - 1).collect();
+            self.decoder.forward(&mut windows, &before, &[], &mut work)?;
+            let time = milliseconds(|| self.decoder.forward(&mut windows, &timed, &wanted, &mut work).map(|_| ()))?;
+            let bound = milliseconds(|| read_whole(self.decoder.cpu(), &data))?;
+            if i >= WARM_UP {
+                times.push(time);
+                bounds.push(bound);
+            }
+        }
+        let (time, bound_ms) = (Spread::of(times), Spread::of(bounds).median);
+        Ok(Pass {
+            name,
+            windows,
+            tokens,
+            iterations: self.iterations,
+            median_ms: time.median,
+            minimum_ms: time.minimum,
+            maximum_ms: time.maximum,
+            deviation_ms: time.deviation,
+            read_mb: read as f64 / 1e6,
+            bound_ms,
+            share_percent: 100.0 * bound_ms / time.median,
+        })
+    }
+}
+
+fn read_whole(cpu: &Cpu, data: &[f32]) -> Result<(), DecodeError> {
+    std::hint::black_box(read_all(cpu, data));
+    Ok(())
+}
+
+fn milliseconds<E>(work: impl FnOnce() -> Result<(), E>) -> Result<f64, E> {
+    let begun = Instant::now();
+    work()?;
+    Ok(begun.elapsed().as_secs_f64() * 1e3)
+}
+
+/// How times are spread.
+struct Spread {
+    median: f64,
+    minimum: f64,
+    maximum: f64,
+    deviation: f64,
+}
+
+impl Spread {
+    fn of(mut times: Vec<f64>) -> Self {
+        times.sort_by(f64::total_cmp);
+        let n = times.len() as f64;
+        let mean = times.iter().sum::<f64>() / n;
+        let deviation = (times.iter().map(|t| (t - mean).powi(2)).sum::<f64>() / n).sqrt();
+        let at = |i: usize| times.get(i).copied().unwrap_or(f64::NAN);
+        Self { median: at(times.len() / 2), minimum: at(0), maximum: at(times.len() - 1), deviation }
+    }
+}
+
+fn table(report: &Report) -> String {
+    let Report { model, compute, cpu, threads, bandwidth_gb_s, passes } = report;
+    let mut text = format!(
+        "decoder of {model}, {compute}, {cpu}, {threads} threads; memory is read at {bandwidth_gb_s:.1} GB/s\n  \
+         {:<18} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>7}\n",
+        "times in ms", "median", "minimum", "maximum", "deviation", "MB read", "bound", "share"
+    );
+    for pass in passes {
+        let Pass { name, median_ms, minimum_ms, maximum_ms, deviation_ms, read_mb, bound_ms, share_percent, .. } = pass;
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "  {name:<18} {median_ms:>9.3} {minimum_ms:>9.3} {maximum_ms:>9.3} {deviation_ms:>9.3} {read_mb:>9.1} \
+             {bound_ms:>9.3} {share_percent:>6.1}%"
+        );
+    }
+    text
+}

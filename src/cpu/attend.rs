@@ -1,0 +1,395 @@
+//! The decoder's attention: single queries over keys and values in half precision, which halves what a step reads.
+//!
+//! The audio's keys lie in panels of 16, so that a vector holds the scores of 16 keys; they are packed once a window
+//! and read for each of its tokens. Keys and values of tokens are rows, found by their place in the cache.
+//!
+//! A query's result does not depend on the queries that are worked through together with it.
+
+use super::math::{load_part, softmax_row};
+use super::matrix::{MatMut, MatRef};
+use super::simd::{Kernel, LANES, Simd};
+use super::{Cpu, Level};
+
+/// Width of a head, in every Whisper size.
+const HEAD: usize = 64;
+/// Vectors of a head.
+const PARTS: usize = HEAD / LANES;
+
+/// Keys and values of one window for one block's cross-attention, f16.
+#[derive(Debug)]
+pub struct Panels {
+    /// For each head: keys `[n / 16][64][16]`, n rounded up, then values `[n][64]`.
+    data: Vec<u16>,
+    n: usize,
+}
+
+impl Panels {
+    /// Packs keys and values that lie side by side, `[n][2 × n_state]`.
+    pub fn pack(cpu: &Cpu, rows: MatRef<'_>) -> Self {
+        let n = rows.rows;
+        let per_head = (n.next_multiple_of(LANES) + n) * HEAD;
+        let mut data = vec![0; rows.cols / 2 / HEAD * per_head];
+        cpu.pool.pieces(&mut data, per_head.max(1), |head, to| {
+            cpu.level.dispatch(Pack { rows, col: head * HEAD, to });
+        });
+        Self { data, n }
+    }
+
+    /// Bytes that a query reads, over all heads.
+    pub fn bytes(&self) -> usize {
+        self.data.len() * size_of::<u16>()
+    }
+}
+
+struct Pack<'a> {
+    rows: MatRef<'a>,
+    col: usize,
+    to: &'a mut [u16],
+}
+
+impl Kernel for Pack<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let n = self.rows.rows;
+        let (keys, values) = self.to.split_at_mut(n.next_multiple_of(LANES) * HEAD);
+        let (keys, _) = keys.as_chunks_mut::<LANES>();
+        let (values, _) = values.as_chunks_mut::<LANES>();
+        let mut tile = [[0.0; LANES]; HEAD];
+        for first in (0..n).step_by(LANES) {
+            for lane in 0..LANES.min(n - first) {
+                let row = self.rows.row(first + lane);
+                let key = &row[self.col..][..HEAD];
+                for d in 0..HEAD {
+                    tile[d][lane] = key[d];
+                }
+                let value = &row[self.rows.cols / 2 + self.col..][..HEAD];
+                for j in 0..PARTS {
+                    let v = load_part(s, &value[j * LANES..], 0.0);
+                    s.store_f16(v, &mut values[(first + lane) * PARTS + j]);
+                }
+            }
+            for d in 0..HEAD {
+                let k = s.load(&tile[d]);
+                s.store_f16(k, &mut keys[first * PARTS + d]);
+            }
+        }
+    }
+}
+
+/// One head's attention of neighbouring rows over a window: `out = Σ softmax(q · k / 8 + bias) v`.
+pub struct AttendPanels<'a> {
+    /// Queries of all heads, `[rows][n_state]`.
+    pub queries: MatRef<'a>,
+    /// The row that `out` begins with, and the column at which the head begins.
+    pub at: (usize, usize),
+    /// Keys and values.
+    pub panels: &'a Panels,
+    /// What is added to the scores of the last keys.
+    pub bias: &'a [f32],
+    /// Rows of 64 values.
+    pub out: MatMut<'a>,
+    /// The rows of `out` to compute: first and number.
+    pub rows: (usize, usize),
+}
+
+impl AttendPanels<'_> {
+    /// Computes them.
+    pub fn run(self, level: Level) {
+        level.dispatch(self);
+    }
+
+    /// R rows from row `first` of `out` on, the scores of P panels at a time.
+    #[inline(always)]
+    fn queries<S: Simd, const R: usize, const P: usize>(&mut self, s: S, first: usize) {
+        let n = self.panels.n;
+        let padded = n.next_multiple_of(LANES);
+        let (row, col) = self.at;
+        let head = &self.panels.data[col * (padded + n)..][..HEAD * (padded + n)];
+        let (keys, values) = head.split_at(padded * HEAD);
+        let (keys, _) = keys.as_chunks::<LANES>();
+        let (values, _) = values.as_chunks::<LANES>();
+        let mut q = [[0.0; HEAD]; R];
+        for r in 0..R {
+            let query = &self.queries.row(row + first + r)[col..][..HEAD];
+            for d in 0..HEAD {
+                // 1/√64.
+                q[r][d] = query[d] * 0.125;
+            }
+        }
+        let mut scores = vec![0.0; R * padded];
+        let panels = padded / LANES;
+        let whole = panels / P * P;
+        for p in (0..whole).step_by(P) {
+            score::<S, R, P>(s, keys, p, &q, &mut scores);
+        }
+        for p in whole..panels {
+            score::<S, R, 1>(s, keys, p, &q, &mut scores);
+        }
+        for r in 0..R {
+            let scores = &mut scores[r * padded..][..n];
+            let own = n - self.bias.len();
+            for i in 0..self.bias.len() {
+                scores[own + i] += self.bias[i];
+            }
+            softmax_row(s, scores);
+        }
+        let mut sums = [[s.splat(0.0); PARTS]; R];
+        let mut v = [s.splat(0.0); PARTS];
+        for i in 0..n {
+            for j in 0..PARTS {
+                v[j] = s.load_f16(&values[i * PARTS + j]);
+            }
+            for r in 0..R {
+                let p = s.splat(scores[r * padded + i]);
+                for j in 0..PARTS {
+                    sums[r][j] = s.mul_add(p, v[j], sums[r][j]);
+                }
+            }
+        }
+        for r in 0..R {
+            let (out, _) = self.out.row(first + r).as_chunks_mut::<LANES>();
+            for j in 0..PARTS {
+                s.store(sums[r][j], &mut out[j]);
+            }
+        }
+    }
+}
+
+/// Scores of R queries against the keys of P panels from panel `p` on.
+#[inline(always)]
+fn score<S: Simd, const R: usize, const P: usize>(
+    s: S,
+    keys: &[[u16; LANES]],
+    p: usize,
+    q: &[[f32; HEAD]; R],
+    scores: &mut [f32],
+) {
+    let keys = &keys[p * HEAD..][..P * HEAD];
+    let mut acc = [[s.splat(0.0); P]; R];
+    let mut k = [s.splat(0.0); P];
+    for d in 0..HEAD {
+        for j in 0..P {
+            k[j] = s.load_f16(&keys[j * HEAD + d]);
+        }
+        for r in 0..R {
+            let x = s.splat(q[r][d]);
+            for j in 0..P {
+                acc[r][j] = s.mul_add(x, k[j], acc[r][j]);
+            }
+        }
+    }
+    let padded = scores.len() / R;
+    for r in 0..R {
+        let (to, _) = scores[r * padded + p * LANES..].as_chunks_mut::<LANES>();
+        for j in 0..P {
+            s.store(acc[r][j], &mut to[j]);
+        }
+    }
+}
+
+impl Kernel for AttendPanels<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(mut self, s: S) {
+        let (mut row, n) = self.rows;
+        let end = row + n;
+        while row < end {
+            // The fewer rows, the more panels: as many sums at a time as hide each other's latency.
+            match end - row {
+                1 => self.queries::<S, 1, 4>(s, row),
+                2 | 3 => self.queries::<S, 2, 2>(s, row),
+                _ => self.queries::<S, 4, 1>(s, row),
+            }
+            row += match end - row {
+                1 => 1,
+                2 | 3 => 2,
+                _ => 4,
+            };
+        }
+    }
+}
+
+/// One head's attention of one query over the tokens so far.
+pub struct AttendTokens<'a> {
+    /// The head's query, `[64]`.
+    pub query: &'a [f32],
+    /// Rows of keys and values of all heads side by side, `[places][2 × n_state]`, f16.
+    pub cache: &'a [u16],
+    /// The head's first column.
+    pub col: usize,
+    /// n_state
+    pub width: usize,
+    /// Where the tokens' rows lie.
+    pub places: &'a [u32],
+    /// `[64]`
+    pub out: &'a mut [f32],
+}
+
+impl AttendTokens<'_> {
+    /// Computes it.
+    pub fn run(self, level: Level) {
+        level.dispatch(self);
+    }
+}
+
+impl Kernel for AttendTokens<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let n = self.places.len();
+        let scale = s.splat(0.125);
+        let mut q = [scale; PARTS];
+        let (query, _) = self.query.as_chunks::<LANES>();
+        for j in 0..PARTS {
+            q[j] = s.mul(scale, s.load(&query[j]));
+        }
+        let mut scores = vec![0.0; n];
+        for i in 0..n {
+            let from = self.places[i] as usize * 2 * self.width + self.col;
+            let (key, _) = self.cache[from..][..HEAD].as_chunks::<LANES>();
+            let mut sum = s.splat(0.0);
+            for j in 0..PARTS {
+                sum = s.mul_add(q[j], s.load_f16(&key[j]), sum);
+            }
+            scores[i] = s.sum(sum);
+        }
+        softmax_row(s, &mut scores);
+        let mut sums = [s.splat(0.0); PARTS];
+        for i in 0..n {
+            let from = (self.places[i] as usize * 2 + 1) * self.width + self.col;
+            let (value, _) = self.cache[from..][..HEAD].as_chunks::<LANES>();
+            let p = s.splat(scores[i]);
+            for j in 0..PARTS {
+                sums[j] = s.mul_add(p, s.load_f16(&value[j]), sums[j]);
+            }
+        }
+        let (out, _) = self.out.as_chunks_mut::<LANES>();
+        for j in 0..PARTS {
+            s.store(sums[j], &mut out[j]);
+        }
+    }
+}
+
+/// Converts to half precision; magnitudes beyond its range become the largest. Both have the same length, a multiple
+/// of 16.
+pub fn to_f16(level: Level, from: &[f32], to: &mut [u16]) {
+    struct ToF16<'a>(&'a [f32], &'a mut [u16]);
+    impl Kernel for ToF16<'_> {
+        type Out = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            let (from, _) = self.0.as_chunks::<LANES>();
+            let (to, _) = self.1.as_chunks_mut::<LANES>();
+            for i in 0..from.len().min(to.len()) {
+                s.store_f16(s.load(&from[i]), &mut to[i]);
+            }
+        }
+    }
+    level.dispatch(ToF16(from, to));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::Pool;
+    use half::f16;
+
+    fn noise(n: usize, seed: usize) -> Vec<f32> {
+        (0..n).map(|i| (((i + seed) * 7919 + seed * 131) % 2003) as f32 / 400.0 - 2.5).collect()
+    }
+
+    /// One head of one query by the definition, in f64, over keys and values of half precision.
+    fn reference(query: &[f32], keys: &[&[f32]], values: &[&[f32]], bias: &[f32]) -> Vec<f64> {
+        let own = keys.len() - bias.len();
+        let half = |x: f32| f16::from_f32(x).to_f64();
+        let score = |(i, key): (usize, &&[f32])| {
+            let dot: f64 = query.iter().zip(*key).map(|(q, k)| f64::from(*q) * half(*k)).sum();
+            dot / 8.0 + i.checked_sub(own).map_or(0.0, |i| f64::from(bias[i]))
+        };
+        let scores: Vec<f64> = keys.iter().enumerate().map(score).collect();
+        let max = scores.iter().copied().fold(f64::MIN, f64::max);
+        let sum: f64 = scores.iter().map(|s| (s - max).exp()).sum();
+        let weigh = |d: usize| scores.iter().zip(values).map(|(s, v)| (s - max).exp() / sum * half(v[d])).sum();
+        (0..HEAD).map(weigh).collect()
+    }
+
+    fn assert_close(got: &[f32], want: &[f64], what: &str) {
+        for (y, want) in got.iter().zip(want) {
+            assert!((f64::from(*y) - want).abs() < 1e-4, "{what}: {y} {want}");
+        }
+    }
+
+    #[test]
+    fn queries_over_audio_are_their_definition_alone_and_together() {
+        let width = 2 * HEAD;
+        for (n, n_bias) in [(1, 0), (2, 1), (16, 0), (33, 7), (100, 3), (544, 32)] {
+            let (rows, queries, bias) = (noise(n * 2 * width, 6), noise(7 * width, 5), noise(n_bias, 8));
+            let view = MatRef::dense(&rows, 2 * width);
+            for level in Level::available() {
+                let cpu = Cpu { level, pool: Pool::new(2) };
+                let panels = Panels::pack(&cpu, view);
+                let attend = |first: usize, count: usize, col: usize| {
+                    let mut out = vec![f32::NAN; 7 * HEAD];
+                    let queries = MatRef::dense(&queries, width);
+                    let (at, out_view) = ((0, col), MatMut::dense(&mut out, HEAD));
+                    let (panels, bias, rows) = (&panels, &bias, (first, count));
+                    AttendPanels { queries, at, panels, bias, out: out_view, rows }.run(level);
+                    out
+                };
+                for col in [0, HEAD] {
+                    let keys: Vec<_> = (0..n).map(|i| &view.row(i)[col..][..HEAD]).collect();
+                    let values: Vec<_> = (0..n).map(|i| &view.row(i)[width + col..][..HEAD]).collect();
+                    let all = attend(0, 7, col);
+                    for r in 0..7 {
+                        let want = reference(&queries[r * width + col..][..HEAD], &keys, &values, &bias);
+                        let what = format!("{} n={n} row {r}", level.name());
+                        assert_close(&all[r * HEAD..][..HEAD], &want, &what);
+                        assert_eq!(attend(r, 1, col)[r * HEAD..][..HEAD], all[r * HEAD..][..HEAD], "{what} alone");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn queries_over_tokens_are_their_definition() {
+        let width = 2 * HEAD;
+        for n in [1, 2, 17, 448] {
+            let (query, rows) = (noise(HEAD, 5), noise(500 * 2 * width, 6));
+            let places: Vec<u32> = (0..n).map(|i| (i * 7 % 500) as u32).collect();
+            for level in Level::available() {
+                let mut cache = vec![0; rows.len()];
+                to_f16(level, &rows, &mut cache);
+                for col in [0, HEAD] {
+                    let row = |part: usize| {
+                        let rows = &rows;
+                        let at = move |p: &u32| &rows[(*p as usize * 2 + part) * width + col..][..HEAD];
+                        places.iter().map(at).collect::<Vec<_>>()
+                    };
+                    let mut out = vec![f32::NAN; HEAD];
+                    let (query, cache, places) = (&query, &cache, &places);
+                    AttendTokens { query, cache, col, width, places, out: &mut out }.run(level);
+                    let want = reference(query, &row(0), &row(1), &[]);
+                    assert_close(&out, &want, &format!("{} n={n}", level.name()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn half_precision_is_that_of_the_library_and_never_infinite() {
+        let mut from: Vec<f32> = (0..4096).map(|i| (i as f32 - 2048.0) * 0.37 / (1 + i % 17) as f32).collect();
+        from[..8].copy_from_slice(&[1e-7, -1e-9, 65504.0, 65519.0, -65504.0, 0.0, 6e-8, 1.0]);
+        let want: Vec<u16> = from.iter().map(|x| f16::from_f32(*x).to_bits()).collect();
+        for level in Level::available() {
+            let mut to = vec![0; from.len()];
+            to_f16(level, &from, &mut to);
+            assert!(to == want, "{}", level.name());
+            to_f16(level, &[1e30; 16], &mut to);
+            assert_eq!(to[15], f16::MAX.to_bits(), "{}", level.name());
+            to_f16(level, &[-1e30; 16], &mut to);
+            assert_eq!(to[15], f16::MIN.to_bits(), "{}", level.name());
+        }
+    }
+}
