@@ -31,6 +31,7 @@ const BUDGET_S: f64 = 0.6;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let threads = std::thread::available_parallelism()?.get();
     let cpu = Cpu::new(threads)?;
+    println!("rten-gemm: {}", GemmExecutor::<u8, i8, i32>::default().kernel_name());
     println!("{}, {threads} threads; times are medians in µs, ratios are yardstick / Hearken", cpu.level.name());
     println!(
         "{:<20}{:>6} {:>10} {:>10} {:>7} {:>10} {:>10} {:>7}",
