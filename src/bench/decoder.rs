@@ -1,15 +1,14 @@
 //! `hearken bench decoder`: the time of the decoder's passes, and of merely reading what they read.
 
-use super::window;
+use super::{Spread, milliseconds, window};
 use crate::cli::BenchDecoderArgs;
-use crate::cpu::{Cpu, read_all};
+use crate::cpu::read_all;
 use crate::error::{Error, exit};
 use crate::output;
 use crate::transcribe::{load, window_positions};
 use crate::whisper::{AudioFeatures, DecodeError, Decoder, Encoder, Row, WindowCache, Workspace};
 use serde::Serialize;
 use std::fmt::Write;
-use std::time::Instant;
 
 /// Runs before the clock starts: buffers are allocated, weights are read from disk.
 const WARM_UP: usize = 3;
@@ -115,8 +114,10 @@ impl Bench<'_> {
             let (before, timed) = (rows(BEFORE.len()), rows(tokens));
             let wanted: Vec<_> = (1..=windows.len()).map(|i| i * tokens - 1).collect();
             self.decoder.forward(&mut windows, &before, &[], &mut work)?;
-            let time = milliseconds(|| self.decoder.forward(&mut windows, &timed, &wanted, &mut work).map(|_| ()))?;
-            let bound = milliseconds(|| read_whole(self.decoder.cpu(), &data))?;
+            let (time, logits) =
+                milliseconds(|| self.decoder.forward(&mut windows, &timed, &wanted, &mut work).map(|_| ()));
+            logits?;
+            let (bound, _) = milliseconds(|| std::hint::black_box(read_all(self.decoder.cpu(), &data)));
             if i >= WARM_UP {
                 times.push(time);
                 bounds.push(bound);
@@ -136,36 +137,6 @@ impl Bench<'_> {
             bound_ms,
             share_percent: 100.0 * bound_ms / time.median,
         })
-    }
-}
-
-fn read_whole(cpu: &Cpu, data: &[f32]) -> Result<(), DecodeError> {
-    std::hint::black_box(read_all(cpu, data));
-    Ok(())
-}
-
-fn milliseconds<E>(work: impl FnOnce() -> Result<(), E>) -> Result<f64, E> {
-    let begun = Instant::now();
-    work()?;
-    Ok(begun.elapsed().as_secs_f64() * 1e3)
-}
-
-/// How times are spread.
-struct Spread {
-    median: f64,
-    minimum: f64,
-    maximum: f64,
-    deviation: f64,
-}
-
-impl Spread {
-    fn of(mut times: Vec<f64>) -> Self {
-        times.sort_by(f64::total_cmp);
-        let n = times.len() as f64;
-        let mean = times.iter().sum::<f64>() / n;
-        let deviation = (times.iter().map(|t| (t - mean).powi(2)).sum::<f64>() / n).sqrt();
-        let at = |i: usize| times.get(i).copied().unwrap_or(f64::NAN);
-        Self { median: at(times.len() / 2), minimum: at(0), maximum: at(times.len() - 1), deviation }
     }
 }
 

@@ -95,15 +95,20 @@ impl Level {
 
     /// Rows of a register tile ([`super::simd::Simd::MR`]): activations are packed in blocks of so many rows.
     pub(super) fn block_rows(self) -> usize {
-        struct Rows;
-        impl Kernel for Rows {
-            type Out = usize;
+        self.tile().0
+    }
+
+    /// Rows and panels of a register tile.
+    pub(super) fn tile(self) -> (usize, usize) {
+        struct Tile;
+        impl Kernel for Tile {
+            type Out = (usize, usize);
             #[inline(always)]
-            fn run<S: super::Simd>(self, _: S) -> usize {
-                S::MR
+            fn run<S: super::Simd>(self, _: S) -> (usize, usize) {
+                (S::MR, S::NP)
             }
         }
-        self.dispatch(Rows)
+        self.dispatch(Tile)
     }
 
     /// Whether it multiplies bf16 ([`super::simd::Simd::BF16`]).

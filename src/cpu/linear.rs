@@ -115,11 +115,11 @@ impl Linear {
     pub fn apply(&self, cpu: &Cpu, x: MatRef<'_>, norm: Option<&LayerNorm>, out: MatMut<'_>, epilogue: Epilogue) {
         assert!(out.rows == x.rows && out.cols == self.n, "a linear layer's output has another shape");
         let input = Input { rows: x, norm };
-        let division = divide(cpu, out.rows, self.n);
         let bias = &self.bias;
         match &self.weights {
             Weights::F32 { panels, k } => {
                 assert_eq!(x.cols, *k, "a linear layer's input has another width");
+                let division = divide(cpu, out.rows, self.n, 4 * k);
                 let a = &BlocksF32::pack(cpu, input);
                 cpu.pool.tiles(out, division, |out, row, col| {
                     cpu.level.dispatch(ProductF32 { a, panels, k: *k, bias, out, row, col, epilogue });
@@ -127,6 +127,7 @@ impl Linear {
             }
             Weights::I8(w) => {
                 assert_eq!(x.cols.next_multiple_of(LANES), w.k, "a linear layer's input has another width");
+                let division = divide(cpu, out.rows, self.n, w.k);
                 let a = &BlocksI8::pack(cpu, input);
                 cpu.pool.tiles(out, division, |out, row, col| {
                     cpu.level.dispatch(ProductI8 { a, w, bias, out, row, col, epilogue });
@@ -136,12 +137,15 @@ impl Linear {
     }
 }
 
+/// Bytes of packed rows that stay in the second-level cache while the columns go by.
+const ROW_BYTES: usize = 256 * 1024;
+
 /// Size of the tiles that threads take: whole blocks of rows that stay in the second-level cache, and columns
-/// enough to be worth the fork; few rows are divided by columns alone.
-fn divide(cpu: &Cpu, rows: usize, cols: usize) -> (usize, usize) {
+/// enough to be worth the fork; few rows are divided by columns alone. A row is `row_bytes` long when packed.
+fn divide(cpu: &Cpu, rows: usize, cols: usize, row_bytes: usize) -> (usize, usize) {
     let block = cpu.level.block_rows();
     if rows > 8 * block {
-        (16 * block, 256)
+        ((ROW_BYTES / row_bytes / block).clamp(4, 16) * block, 256)
     } else {
         (rows, cols.div_ceil(2 * cpu.pool.threads()).next_multiple_of(2 * LANES).max(64))
     }

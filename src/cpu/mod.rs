@@ -20,6 +20,7 @@ mod level;
 mod linear;
 mod math;
 mod matrix;
+mod peak;
 mod pool;
 mod product;
 mod reduce;
@@ -33,9 +34,21 @@ pub use level::{Level, LevelError};
 pub use linear::{Epilogue, LayerNorm, Linear, PackedI8, pack_i8};
 pub use math::{gelu, layer_norm, softmax};
 pub use matrix::{MatMut, MatRef};
+pub use peak::peak_macs;
 pub use pool::Pool;
 pub use reduce::{greatest, sum_exp, top_k};
 use simd::{Kernel, Simd};
+
+/// Numbers that a product multiplies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operands {
+    /// 8-bit whole numbers.
+    Int8,
+    /// bfloat16 where the instruction set multiplies it, else `f32`.
+    Bf16,
+    /// Single precision.
+    F32,
+}
 
 /// Where kernels run: an instruction set and a thread pool.
 pub struct Cpu {

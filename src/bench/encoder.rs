@@ -1,21 +1,18 @@
-//! `hearken bench encoder`: the time that the encoder takes for one window, and how far it is from the reference path.
+//! `hearken bench encoder`: the time that the encoder takes for one window, beside the time in which the machine could
+//! make its multiplications at best, and how far it is from the reference path.
 
-mod decoder;
-
-pub use decoder::decoder;
-
+use super::{Spread, cosine, json, milliseconds, window};
 use crate::cli::BenchEncoderArgs;
+use crate::cpu::{Operands, peak_macs};
 use crate::error::{Error, exit};
-use crate::mel::{LogMel, Mel};
 use crate::models::{ModelFile, Store, write_random};
 use crate::output::{self, OutputError};
 use crate::transcribe::{compute, window_positions};
-use crate::whisper::{Compute, Encoder, SAMPLES_PER_POSITION, Whisper};
+use crate::whisper::{Compute, Dims, Encoder, SAMPLES_PER_POSITION, Whisper};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Runs before the clock starts: buffers are allocated, weights are read from disk.
 const WARM_UP: usize = 2;
@@ -37,6 +34,8 @@ struct Report {
     window_s: f64,
     /// Runs timed.
     iterations: usize,
+    /// Median time of a run.
+    median_ms: f64,
     /// Mean time of a run.
     average_ms: f64,
     /// Shortest run.
@@ -47,8 +46,16 @@ struct Report {
     deviation_ms: f64,
     /// 100 % − deviation / average.
     consistency_percent: f64,
-    /// Average time over the window's length.
+    /// Median time over the window's length.
     real_time_factor: f64,
+    /// Multiplications with addition a second in the linear layers' number format, in 10⁹: the machine's peak.
+    peak_linear: f64,
+    /// The same in attention's number format.
+    peak_attention: f64,
+    /// Time in which all of a window's multiplications could be made at those peaks.
+    roofline_ms: f64,
+    /// Its share of the median time.
+    roofline_percent: f64,
     /// Cosine between the states and those of the f32 path.
     cosine_to_f32: f64,
     /// Values that are NaN or infinite, over all runs.
@@ -78,7 +85,7 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     let threads = args.engine.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let n_ctx = window_positions(args.engine.window).min(file.dims().n_audio_ctx);
     let mel = window(n_ctx, file.dims().n_mels);
-    let reference = Whisper::load(file.clone(), Compute::F32, threads)?.encoder().encode(&mel)?.states;
+    let reference = Whisper::load(file.clone(), Compute::F32, threads)?.encoder().encode(&mel)?;
     let compute = compute(args.engine.compute);
     let whisper = Whisper::load(file, compute, threads)?;
     let mut encoder = whisper.encoder();
@@ -88,22 +95,31 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} runs, {eta} left") {
         bar.set_style(style);
     }
+    let attention = if compute == Compute::Int8 { Operands::Bf16 } else { Operands::F32 };
+    let linear = if compute == Compute::Int8 { Operands::Int8 } else { Operands::F32 };
     let (mut times, mut non_finite, mut cosine_to_f32) = (Vec::new(), 0, 0.0);
+    let (mut peaks_linear, mut peaks_attention) = (Vec::new(), Vec::new());
     for i in 0..WARM_UP + iterations {
-        let begun = Instant::now();
-        let states = encoder.encode(&mel)?.states;
-        let elapsed = begun.elapsed().as_secs_f64() * 1e3;
+        let (elapsed, features) = milliseconds(|| encoder.encode(&mel));
+        let states = features?.states;
+        // In turns, so that what else the machine does falls on all of them.
+        let peaks = (peak_macs(whisper.cpu(), linear), peak_macs(whisper.cpu(), attention));
         if i >= WARM_UP {
             times.push(elapsed);
+            peaks_linear.push(peaks.0);
+            peaks_attention.push(peaks.1);
             non_finite += states.iter().filter(|x| !x.is_finite()).count();
-            cosine_to_f32 = cosine(&states, &reference);
+            cosine_to_f32 = cosine(&states, &reference.states);
         }
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let n = times.len() as f64;
-    let average_ms = times.iter().sum::<f64>() / n;
-    let deviation_ms = (times.iter().map(|t| (t - average_ms).powi(2)).sum::<f64>() / n).sqrt();
+    let average_ms = times.iter().sum::<f64>() / times.len() as f64;
+    let Spread { median: median_ms, minimum: minimum_ms, maximum: maximum_ms, deviation: deviation_ms } =
+        Spread::of(times);
+    let (peak_linear, peak_attention) = (Spread::of(peaks_linear).median, Spread::of(peaks_attention).median);
+    let macs = macs(whisper.file().dims(), n_ctx, reference.bias.len());
+    let roofline_ms = 1e3 * (macs.0 / peak_linear + macs.1 / peak_attention);
     let window_s = (n_ctx * SAMPLES_PER_POSITION) as f64 / f64::from(crate::audio::SAMPLE_RATE);
     Ok(Report {
         model: args.engine.model.clone(),
@@ -113,37 +129,29 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
         threads: whisper.cpu().pool.threads(),
         window_s,
         iterations,
+        median_ms,
         average_ms,
-        minimum_ms: times.iter().copied().fold(f64::INFINITY, f64::min),
-        maximum_ms: times.iter().copied().fold(0.0, f64::max),
+        minimum_ms,
+        maximum_ms,
         deviation_ms,
         consistency_percent: 100.0 - 100.0 * deviation_ms / average_ms,
-        real_time_factor: average_ms / 1e3 / window_s,
+        real_time_factor: median_ms / 1e3 / window_s,
+        peak_linear: peak_linear / 1e9,
+        peak_attention: peak_attention / 1e9,
+        roofline_ms,
+        roofline_percent: 100.0 * roofline_ms / median_ms,
         cosine_to_f32,
         non_finite,
     })
 }
 
-/// A window full of sound: a sweep from 100 Hz to 4 kHz under a syllable's rhythm of 4 Hz.
-fn window(n_ctx: usize, n_mels: usize) -> Mel {
-    let rate = f64::from(crate::audio::SAMPLE_RATE);
-    let n = n_ctx * SAMPLES_PER_POSITION;
-    let sample = |i: usize| {
-        let (t, share) = (i as f64 / rate, i as f64 / n as f64);
-        let phase = std::f64::consts::TAU * t * (100.0 + 1950.0 * share);
-        (0.3 * phase.sin() * (0.6 + 0.4 * (std::f64::consts::TAU * 4.0 * t).sin())) as f32
-    };
-    LogMel::new(n_mels).compute(&(0..n).map(sample).collect::<Vec<_>>(), 2 * n_ctx)
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
-}
-
-fn json(report: &impl Serialize) -> String {
-    // A struct of numbers and names always has a JSON form.
-    serde_json::to_string_pretty(report).unwrap_or_default() + "\n"
+/// Multiplications of the linear layers, convolutions among them, and of attention.
+fn macs(dims: &Dims, n_ctx: usize, n_tail: usize) -> (f64, f64) {
+    let (n, width, layers) = (n_ctx as f64, dims.n_audio_state as f64, dims.n_audio_layer as f64);
+    let convolutions = 2.0 * n * 3.0 * dims.n_mels as f64 * width + n * 3.0 * width * width;
+    // Query, key, value and output: 4 squares; the two of the MLP: 8.
+    let linear = layers * n * 12.0 * width * width;
+    (convolutions + linear, layers * n * (n + n_tail as f64) * 2.0 * width)
 }
 
 fn table(report: &Report) -> String {
@@ -155,12 +163,16 @@ fn table(report: &Report) -> String {
         // Writing to a string does not fail.
         let _ = writeln!(text, "  {name:<18} {value}");
     };
+    row("median", format!("{:.2} ms", report.median_ms));
     row("average", format!("{:.2} ms", report.average_ms));
     row("minimum", format!("{:.2} ms", report.minimum_ms));
     row("maximum", format!("{:.2} ms", report.maximum_ms));
     row("deviation", format!("{:.2} ms", report.deviation_ms));
     row("consistency", format!("{:.1} %", report.consistency_percent));
     row("real-time factor", format!("{:.4} ({:.1}× realtime)", report.real_time_factor, 1.0 / report.real_time_factor));
+    let Report { roofline_ms, roofline_percent, peak_linear, peak_attention, .. } = report;
+    let peaks = format!("{peak_linear:.0} and {peak_attention:.0} G multiplications with addition a second");
+    row("roofline", format!("{roofline_ms:.2} ms, {roofline_percent:.1} % of the median ({peaks})"));
     row("cosine to f32", format!("{:.6}", report.cosine_to_f32));
     row("non-finite values", report.non_finite.to_string());
     text

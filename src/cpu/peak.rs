@@ -1,0 +1,77 @@
+//! How many multiplications and additions the machine makes when nothing keeps it from them: the yardstick of products.
+//!
+//! The loop is that of a register tile without its loads, so the figure is what the tile could reach at best.
+
+use super::format::{Bf16, F32, Format};
+use super::product::with_rows;
+use super::simd::{Kernel, LANES, Simd};
+use super::{Cpu, Operands};
+use std::hint::black_box;
+use std::time::Instant;
+
+/// Pieces of work; more than threads, so that one that comes late does not leave another idle.
+const TASKS: usize = 64;
+/// Steps of a tile in each: some 50 µs.
+const STEPS: usize = 8192;
+
+/// Multiplications with addition a second of all threads together, on operands in registers.
+pub fn peak_macs(cpu: &Cpu, operands: Operands) -> f64 {
+    let bf16 = operands == Operands::Bf16 && cpu.level.has_bf16();
+    let begun = Instant::now();
+    cpu.pool.run(TASKS, |_| match operands {
+        Operands::Int8 => cpu.level.dispatch(TileI8),
+        _ if bf16 => cpu.level.dispatch(TileOf::<Bf16>(black_box(0))),
+        _ => cpu.level.dispatch(TileOf::<F32>(black_box(0.0))),
+    });
+    let values = match operands {
+        Operands::Int8 => 4,
+        _ if bf16 => Bf16::PACK,
+        _ => F32::PACK,
+    };
+    let (rows, panels) = cpu.level.tile();
+    (TASKS * STEPS * rows * panels * LANES * values) as f64 / begun.elapsed().as_secs_f64()
+}
+
+struct TileI8;
+
+impl Kernel for TileI8 {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        with_rows!(S::MR, S, M => {
+            let weights = black_box([1; 4 * LANES]);
+            let quads = s.load_quads(&weights);
+            let mut acc = [[s.splat_i32(0); 2]; M];
+            for step in 0..STEPS {
+                let a = (step as u32).to_ne_bytes();
+                for r in 0..M {
+                    for p in 0..S::NP {
+                        acc[r][p] = s.dot4(acc[r][p], a, quads);
+                    }
+                }
+            }
+            black_box(acc);
+        });
+    }
+}
+
+struct TileOf<F: Format>(F::Stored);
+
+impl<F: Format> Kernel for TileOf<F> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        with_rows!(S::MR, S, M => {
+            let vector = F::load(s, &black_box([self.0; LANES]));
+            let mut acc = [[s.splat(0.0); 2]; M];
+            for _ in 0..STEPS {
+                for r in 0..M {
+                    for p in 0..S::NP {
+                        acc[r][p] = F::dot(s, acc[r][p], self.0, vector);
+                    }
+                }
+            }
+            black_box(acc);
+        });
+    }
+}
