@@ -20,6 +20,7 @@ mod level;
 mod linear;
 mod math;
 mod matrix;
+mod pages;
 mod peak;
 mod pool;
 mod product;

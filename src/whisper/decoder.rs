@@ -117,14 +117,22 @@ impl DecoderWeights {
                 mlp: [linear("mlp.0")?, linear("mlp.2")?],
             })
         };
-        Ok(Self {
+        let mut weights = Self {
             dims: *file.dims(),
             positions: file.f32("decoder.positional_embedding")?,
             blocks: (0..file.dims().n_text_layer).map(block).collect::<Result<_, ModelError>>()?,
             ln: layer_norm(&file, "decoder.ln")?,
             logits: load(LayerSpec::logits())?,
-            file,
-        })
+            file: file.clone(),
+        };
+        let Self { blocks, logits, .. } = &mut weights;
+        // In the order in which a pass reads them.
+        let layers = blocks.iter_mut().flat_map(|block| {
+            let [up, down] = &mut block.mlp;
+            [&mut block.qkv, &mut block.out, &mut block.cross_query, &mut block.cross_out, up, down]
+        });
+        Linear::gather(&mut layers.chain([logits]).collect::<Vec<_>>());
+        Ok(weights)
     }
 }
 
