@@ -4,7 +4,7 @@ use super::Cpu;
 use super::blocks::{BlocksF32, BlocksI8, Input};
 use super::math::{gelu_vector, load_part, store_part};
 use super::matrix::{MatMut, MatRef};
-use super::product::{tile_f32, tile_i8, with_rows};
+use super::product::{row_i8, tile_f32, tile_i8, with_rows};
 use super::simd::{Kernel, LANES, Simd};
 use bytes::Bytes;
 
@@ -268,6 +268,15 @@ impl Columns for ProductI8<'_> {
         for first in (0..self.out.rows).step_by(S::MR) {
             let (row_scales, a) = self.a.block((self.row + first) / S::MR);
             let last = self.out.rows - first;
+            if row_scales.len() == 1 {
+                let row_scale = s.splat(row_scales[0]);
+                for p in 0..NP {
+                    let sum = s.to_f32(row_i8(s, a, b[p], init[p]));
+                    let y = s.mul_add(sum, s.mul(row_scale, scales[p]), bias[p]);
+                    finish(s, y, &mut self.out.row(first)[col + p * LANES..], self.epilogue);
+                }
+                continue;
+            }
             with_rows!(row_scales.len(), S, M => {
                 let acc = tile_i8::<S, M, NP>(s, a, b, init);
                 for r in 0..M {

@@ -28,13 +28,14 @@ mod reduce;
 mod scalar;
 mod simd;
 
-pub use attend::{AttendPanels, AttendTokens, Panels, to_f16};
+pub use attend::{AttendPanels, AttendTokens, Panels, pack_panels, panels_len, to_f16};
 pub use attention::{Attention, KeysValues};
 pub use bandwidth::read_all;
 pub use level::{Level, LevelError};
 pub use linear::{Epilogue, LayerNorm, Linear, PackedI8, pack_i8};
 pub use math::{gelu, layer_norm, softmax};
 pub use matrix::{MatMut, MatRef};
+pub use pages::LargePages;
 pub use peak::peak_macs;
 pub use pool::Pool;
 pub use reduce::{greatest, sum_exp, top_k};

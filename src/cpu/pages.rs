@@ -3,28 +3,67 @@
 
 use bytes::Bytes;
 use memmap2::MmapMut;
+use std::io;
+use std::ops::{Deref, DerefMut};
 
 /// Size of a large page on x86-64 and, with pages of 4 KB, on aarch64.
 const LARGE: usize = 2 << 20;
 
-/// Copies of `parts`, in their order, in memory for which large pages are asked; `None` where the system refuses the
-/// memory. A system that has no large pages gives ordinary ones.
+/// Bytes, zero at first, for which large pages are asked. A system that has none gives ordinary ones.
+#[derive(Debug)]
+pub struct LargePages {
+    map: MmapMut,
+    start: usize,
+    len: usize,
+}
+
+impl LargePages {
+    /// Asks for `len` bytes.
+    ///
+    /// # Errors
+    /// Where the system refuses them.
+    pub fn new(len: usize) -> io::Result<Self> {
+        let map = MmapMut::map_anon(len.next_multiple_of(LARGE) + LARGE)?;
+        #[cfg(target_os = "linux")]
+        // Without large pages reading is slower, and nothing else.
+        let _ = map.advise(memmap2::Advice::HugePage);
+        // A large page lies at a multiple of its size.
+        let start = map.as_ptr().align_offset(LARGE).min(LARGE);
+        Ok(Self { map, start, len })
+    }
+}
+
+impl Deref for LargePages {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.map[self.start..][..self.len]
+    }
+}
+
+impl DerefMut for LargePages {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.map[self.start..][..self.len]
+    }
+}
+
+impl AsRef<[u8]> for LargePages {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+/// Copies of `parts`, in their order, in large pages; `None` where the system refuses the memory.
 pub(super) fn gather(parts: &[&[u8]]) -> Option<Vec<Bytes>> {
-    let total: usize = parts.iter().map(|part| part.len().next_multiple_of(LINE)).sum();
-    let mut map = MmapMut::map_anon(total.next_multiple_of(LARGE) + LARGE).ok()?;
-    #[cfg(target_os = "linux")]
-    // Without large pages reading is slower, and nothing else.
-    let _ = map.advise(memmap2::Advice::HugePage);
-    // A large page lies at a multiple of its size.
-    let start = map.as_ptr().align_offset(LARGE).min(LARGE);
+    let mut pages = LargePages::new(parts.iter().map(|part| part.len().next_multiple_of(LINE)).sum()).ok()?;
     let mut places = Vec::with_capacity(parts.len());
-    let mut next = start;
+    let mut next = 0;
     for part in parts {
-        map[next..][..part.len()].copy_from_slice(part);
+        pages[next..][..part.len()].copy_from_slice(part);
         places.push(next..next + part.len());
         next += part.len().next_multiple_of(LINE);
     }
-    let whole = Bytes::from_owner(map.make_read_only().ok()?);
+    let whole = Bytes::from_owner(pages);
     Some(places.into_iter().map(|place| whole.slice(place)).collect())
 }
 
