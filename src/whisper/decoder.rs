@@ -135,6 +135,8 @@ impl DecoderWeights {
             [&mut block.qkv, &mut block.out, &mut block.cross_query, &mut block.cross_out, up, down]
         });
         Linear::gather(&mut layers.chain([logits]).collect::<Vec<_>>());
+        let layers = LayerSpec::all(file.dims()).into_iter().filter(|layer| layer.name.starts_with("decoder."));
+        layers.for_each(|layer| file.release(&layer.stored_name()));
         Ok(weights)
     }
 }
