@@ -7,16 +7,18 @@
 //! A file is a stream that ends: nothing behind the source knows the difference. A stage ends when the one before it
 //! does; dropping a receiver stops the stages before it.
 
+mod decode;
+mod turns;
+
 use crate::audio::{AudioError, AudioSource, AudioWarning, Mono16k, SAMPLE_RATE};
 use crate::mel::LogMel;
 use crate::stream::{Segmenter, SegmenterOptions, Utterance};
-use crate::whisper::decoding::{
-    DecodingError, DecodingOptions, FallbackOptions, PromptHistory, Segment, decode_with_fallback, segments_from_tokens,
-};
+use crate::whisper::decoding::{DecodingError, DecodingOptions, FallbackOptions, Segment};
 use crate::whisper::tokenizer::Language;
-use crate::whisper::{AudioFeatures, DecodeError, EncodeError, Encoder, SAMPLES_PER_POSITION, Whisper, Window};
+use crate::whisper::{AudioFeatures, DecodeError, EncodeError, Encoder, SAMPLES_PER_POSITION, Whisper};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::{AtomicBool, Ordering};
+use turns::Turns;
 
 /// Utterances or features that wait between two stages: enough that no stage waits for another's start.
 const QUEUE: usize = 2;
@@ -108,13 +110,14 @@ pub fn transcribe<E>(
     stop: &AtomicBool,
     mut publish: impl FnMut(Passage) -> Result<(), E>,
 ) -> Result<Ending, PipelineError<E>> {
+    let turns = &Turns::default();
     std::thread::scope(|scope| {
         let (to_encoder, utterances) = bounded(QUEUE);
         let (to_decoder, encoded) = bounded(QUEUE);
         let (to_publisher, passages) = bounded(QUEUE);
         let frontend = scope.spawn(move || listen(source, settings, stop, &to_encoder));
-        let encoder = scope.spawn(move || encode(whisper, settings, &utterances, &to_decoder));
-        let decoder = scope.spawn(move || decode(whisper, settings, stop, &encoded, &to_publisher));
+        let encoder = scope.spawn(move || encode(whisper, settings, turns, &utterances, &to_decoder));
+        let decoder = scope.spawn(move || decode::decode(whisper, settings, stop, turns, &encoded, &to_publisher));
         let published = passages.iter().try_for_each(&mut publish);
         // Stages that still run find their receivers gone.
         drop(passages);
@@ -160,6 +163,7 @@ fn listen(source: Box<dyn AudioSource>, settings: &Settings, stop: &AtomicBool, 
 fn encode(
     whisper: &Whisper,
     settings: &Settings,
+    turns: &Turns,
     utterances: &Receiver<Utterance>,
     next: &Sender<Encoded>,
 ) -> Result<(), EncodeError> {
@@ -167,57 +171,13 @@ fn encode(
     let mut encoder = whisper.encoder();
     for Utterance { samples, start } in utterances {
         let n_ctx = whisper.window(samples.len(), settings.n_ctx);
-        let features = encoder.encode(&log_mel.compute(&samples, 2 * n_ctx))?;
+        let mel = log_mel.compute(&samples, 2 * n_ctx);
+        let turn = turns.encoder();
+        let features = encoder.encode(&mel)?;
+        drop(turn);
         let seconds = |at: u64| at as f64 / f64::from(SAMPLE_RATE);
         let (start_s, end_s) = (seconds(start), seconds(start + samples.len() as u64));
         if next.send(Encoded { start_s, end_s, features }).is_err() {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// Third stage: encoder states to text.
-fn decode(
-    whisper: &Whisper,
-    settings: &Settings,
-    stop: &AtomicBool,
-    encoded: &Receiver<Encoded>,
-    next: &Sender<Passage>,
-) -> Result<(), DecodingError<DecodeError>> {
-    let Settings { initial_prompt, condition_on_previous_text, fallback, .. } = settings;
-    let n_text_ctx = whisper.file().dims().n_text_ctx;
-    let mut history = PromptHistory::new(initial_prompt.clone(), *condition_on_previous_text, n_text_ctx);
-    let mut options = settings.decoding.clone();
-    let cancelled = || stop.load(Ordering::Relaxed);
-    for Encoded { start_s, end_s, features } in encoded {
-        let window_s = features.n_ctx as f64 * SAMPLES_PER_POSITION as f64 / f64::from(SAMPLE_RATE);
-        options.max_timestamp = Some(window_s as f32);
-        options.prompt = history.prompt().to_vec();
-        let mut window = Window::new(whisper.decoder(), &features).map_err(DecodingError::Inference)?;
-        let result = decode_with_fallback(&mut window, whisper.tokenizer(), &options, fallback, &cancelled)?;
-        let mut segments = Vec::new();
-        if !fallback.is_silence(&result) {
-            options.language = Some(result.language);
-            let utterance_s = end_s - start_s;
-            segments = segments_from_tokens(&result.tokens, utterance_s, whisper.tokenizer()).into_segments();
-            history.record(&segments, result.temperature);
-            for segment in &mut segments {
-                // The tail may draw a time out of the window's audio.
-                segment.start = start_s + segment.start.min(utterance_s);
-                segment.end = start_s + segment.end.min(utterance_s);
-            }
-        }
-        let passage = Passage {
-            end_s,
-            language: result.language,
-            segments,
-            temperature: result.temperature,
-            avg_logprob: result.avg_logprob,
-            compression_ratio: result.compression_ratio,
-            no_speech_prob: result.no_speech_prob,
-        };
-        if next.send(passage).is_err() {
             break;
         }
     }

@@ -33,13 +33,13 @@ pub(super) fn store_part<S: Simd>(s: S, v: S::F, to: &mut [f32]) {
     }
 }
 
-/// eˣ to 2 ULP; x below −87 gives e⁻⁸⁷, above 88 e⁸⁸.
+/// eˣ to 2 ULP; x below −87 gives e⁻⁸⁷, above 88 e⁸⁸; NaN stays NaN.
 ///
 /// x = n ln 2 + r with |r| ≤ ln 2 / 2 (ln 2 in two parts, after Cody and Waite); eʳ by its Taylor polynomial of
 /// degree 7, whose remainder at the ends is 0.05 ULP.
 #[inline(always)]
 pub(super) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
-    let x = s.min(s.max(x, s.splat(-87.0)), s.splat(88.0));
+    let x = s.min(s.splat(88.0), s.max(s.splat(-87.0), x));
     let n = s.round(s.mul(x, s.splat(std::f32::consts::LOG2_E)));
     let r = s.mul_add(n, s.splat(-0.693_359_4), x);
     let r = s.mul_add(n, s.splat(2.121_944_4e-4), r);

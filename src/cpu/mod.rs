@@ -23,6 +23,7 @@ mod matrix;
 mod peak;
 mod pool;
 mod product;
+mod reduce;
 mod scalar;
 mod simd;
 
@@ -35,6 +36,7 @@ pub use math::{gelu, layer_norm, softmax};
 pub use matrix::{MatMut, MatRef};
 pub use peak::peak_macs;
 pub use pool::Pool;
+pub use reduce::{greatest, sum_exp, top_k};
 use simd::{Kernel, Simd};
 
 /// Numbers that a product multiplies.

@@ -7,7 +7,7 @@ use super::encoder::{AudioFeatures, epilogues};
 use super::kv_cache::{TokenCache, WindowCache};
 use super::weights::{Compute, LayerSpec, layer_norm};
 use super::{Dims, Inference};
-use crate::cpu::{AttendPanels, AttendTokens, Cpu, Epilogue, LayerNorm, Linear, MatMut, MatRef, Panels};
+use crate::cpu::{AttendPanels, AttendTokens, Cpu, Epilogue, LayerNorm, Level, Linear, MatMut, MatRef, Panels};
 use crate::models::{ModelError, ModelFile};
 use std::sync::Arc;
 
@@ -352,6 +352,10 @@ impl<'a> Window<'a> {
 
 impl Inference for Window<'_> {
     type Error = DecodeError;
+
+    fn level(&self) -> Level {
+        self.decoder.cpu.level
+    }
 
     fn n_vocab(&self) -> usize {
         self.decoder.weights.dims.n_vocab

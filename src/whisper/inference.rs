@@ -1,11 +1,16 @@
 //! What the decoding rules need from a decoder: logits in, sequences rearranged.
 
+use crate::cpu::Level;
+
 /// The decoder as the decoding rules see it, bound to the audio of one window.
 ///
 /// It holds one KV cache per live sequence. All logits are raw (before any suppression), `n_vocab` values a row.
 pub trait Inference {
     /// What a failing backend reports.
     type Error: std::error::Error + Send + Sync + 'static;
+
+    /// The instruction set for the arithmetic on its logits.
+    fn level(&self) -> Level;
 
     /// Tokens in the vocabulary: the length of a row of logits.
     fn n_vocab(&self) -> usize;

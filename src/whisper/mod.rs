@@ -1,5 +1,6 @@
 //! The Whisper model: dimensions, tokenizer, encoder, decoder and OpenAI's decoding rules.
 
+mod batch;
 mod decoder;
 pub mod decoding;
 mod dims;
@@ -13,6 +14,7 @@ mod tail;
 pub mod tokenizer;
 mod weights;
 
+pub use batch::Batch;
 pub use decoder::{DecodeError, Decoder, DecoderWeights, Row, Window, Workspace};
 pub use dims::Dims;
 pub use encoder::{AudioFeatures, CpuEncoder, EncodeError, Encoder, EncoderWeights, Stage};

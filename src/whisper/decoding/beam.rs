@@ -2,9 +2,11 @@
 
 use super::hypothesis::{Continuations, Hypothesis, TokenDecoder};
 use super::logits::{NotFinite, log_sum_exp, top_k};
+use crate::cpu::Level;
 
 /// Follows the `beam_size` likeliest hypotheses until `max_candidates` have ended.
 pub(super) struct BeamSearchDecoder {
+    level: Level,
     beam_size: usize,
     max_candidates: usize,
     eot: u32,
@@ -19,9 +21,9 @@ struct Candidate {
 }
 
 impl BeamSearchDecoder {
-    pub(super) fn new(beam_size: usize, patience: Option<f32>, eot: u32) -> Self {
+    pub(super) fn new(level: Level, beam_size: usize, patience: Option<f32>, eot: u32) -> Self {
         let max_candidates = (beam_size as f32 * patience.unwrap_or(1.0)).round_ties_even() as usize;
-        Self { beam_size, max_candidates: max_candidates.max(1), eot, ended: Vec::new() }
+        Self { level, beam_size, max_candidates: max_candidates.max(1), eot, ended: Vec::new() }
     }
 
     /// The likeliest continuations of all live hypotheses, likeliest first. One of each hypothesis may be the end, so
@@ -29,8 +31,8 @@ impl BeamSearchDecoder {
     fn candidates(&self, live: &[Hypothesis], logits: &[f32], n_vocab: usize) -> Result<Vec<Candidate>, NotFinite> {
         let mut candidates = Vec::with_capacity(live.len() * (self.beam_size + 1));
         for (source, (row, hypothesis)) in logits.chunks_exact(n_vocab).zip(live).enumerate() {
-            let normaliser = log_sum_exp(row)?;
-            let scored = top_k(row, self.beam_size + 1).into_iter().map(|(token, logit)| Candidate {
+            let normaliser = log_sum_exp(self.level, row)?;
+            let scored = top_k(self.level, row, self.beam_size + 1).into_iter().map(|(token, logit)| Candidate {
                 source,
                 token,
                 sum_logprob: hypothesis.sum_logprob + f64::from(logit - normaliser),
@@ -64,10 +66,10 @@ impl TokenDecoder for BeamSearchDecoder {
     }
 
     /// Where fewer than `beam_size` have ended, the likeliest unfinished ones stand in.
-    fn finalize(mut self: Box<Self>, live: Vec<Hypothesis>) -> Vec<Hypothesis> {
+    fn finalize(&mut self, live: Vec<Hypothesis>) -> Vec<Hypothesis> {
         let missing = self.beam_size.saturating_sub(self.ended.len());
         self.ended.extend(live.into_iter().take(missing));
-        self.ended
+        std::mem::take(&mut self.ended)
     }
 }
 
@@ -77,9 +79,13 @@ mod tests {
 
     const EOT: u32 = 3;
 
+    fn level() -> Level {
+        Level::available()[0]
+    }
+
     #[test]
     fn patience_sets_how_many_must_end() {
-        let wanted = |beam_size, patience| BeamSearchDecoder::new(beam_size, patience, EOT).max_candidates;
+        let wanted = |beam_size, patience| BeamSearchDecoder::new(level(), beam_size, patience, EOT).max_candidates;
         assert_eq!(wanted(5, None), 5);
         assert_eq!(wanted(5, Some(2.0)), 10);
         assert_eq!(wanted(5, Some(0.5)), 2, "2.5 rounds to even, as Python rounds");
@@ -88,7 +94,7 @@ mod tests {
 
     #[test]
     fn beams_are_the_likeliest_over_all_hypotheses() -> Result<(), NotFinite> {
-        let mut decoder = BeamSearchDecoder::new(2, None, EOT);
+        let mut decoder = BeamSearchDecoder::new(level(), 2, None, EOT);
         let first = decoder.update(&[Hypothesis::default()], &[1.0, 3.0, 2.0, 0.0], 4)?;
         assert_eq!(first.live.iter().map(|h| h.tokens[0]).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(first.sources, [0, 0]);
@@ -102,21 +108,21 @@ mod tests {
 
     #[test]
     fn an_end_that_ranks_below_the_beams_does_not_count() -> Result<(), NotFinite> {
-        let mut decoder = BeamSearchDecoder::new(2, None, EOT);
+        let mut decoder = BeamSearchDecoder::new(level(), 2, None, EOT);
         let next = decoder.update(&[Hypothesis::default()], &[3.0, 2.0, f32::NEG_INFINITY, 1.0], 4)?;
         assert!(decoder.ended.is_empty() && next.live.len() == 2);
         let next = decoder.update(&next.live, &[0.0, 0.0, 0.0, 9.0, 0.0, 0.0, 0.0, 9.0], 4)?;
         assert!(next.completed && decoder.ended.len() == 2);
-        assert_eq!(Box::new(decoder).finalize(next.live).len(), 2);
+        assert_eq!(decoder.finalize(next.live).len(), 2);
         Ok(())
     }
 
     #[test]
     fn unfinished_beams_stand_in_for_missing_ends() -> Result<(), NotFinite> {
-        let mut decoder = BeamSearchDecoder::new(3, None, EOT);
+        let mut decoder = BeamSearchDecoder::new(level(), 3, None, EOT);
         let next = decoder.update(&[Hypothesis::default()], &[3.0, 2.0, 1.0, 9.0], 4)?;
         assert_eq!((decoder.ended.len(), next.live.len()), (1, 3));
-        let candidates = Box::new(decoder).finalize(next.live);
+        let candidates = decoder.finalize(next.live);
         let texts: Vec<&[u32]> = candidates.iter().map(|h| h.tokens.as_slice()).collect();
         assert_eq!(texts, [&[][..], &[0], &[1]]);
         Ok(())
@@ -125,7 +131,7 @@ mod tests {
     #[test]
     fn a_search_without_continuation_is_complete() -> Result<(), NotFinite> {
         let no = f32::NEG_INFINITY;
-        let mut decoder = BeamSearchDecoder::new(4, None, EOT);
+        let mut decoder = BeamSearchDecoder::new(level(), 4, None, EOT);
         let next = decoder.update(&[Hypothesis::default()], &[no, no, no, 0.0], 4)?;
         assert!(next.completed && next.live.is_empty() && decoder.ended.len() == 1);
         Ok(())

@@ -2,6 +2,7 @@
 
 use super::logits::{log_sum_exp, mask, max};
 use super::options::DecodingOptions;
+use crate::cpu::Level;
 use crate::whisper::tokenizer::{SpecialTokens, TIMESTAMP_SECONDS, Tokenizer};
 
 /// The filters of one window. They take a row of raw logits `[n_vocab]` and what was sampled so far, and set the
@@ -13,14 +14,14 @@ pub(super) struct LogitFilters {
 }
 
 impl LogitFilters {
-    pub(super) fn new(tokenizer: &Tokenizer, options: &DecodingOptions) -> Self {
+    pub(super) fn new(level: Level, tokenizer: &Tokenizer, options: &DecodingOptions) -> Self {
         let special = tokenizer.special();
         let blank = if options.suppress_blank {
             tokenizer.blank().into_iter().chain([special.eot]).collect()
         } else {
             Vec::new()
         };
-        let timestamps = (!options.without_timestamps).then(|| TimestampRules::new(special, options));
+        let timestamps = (!options.without_timestamps).then(|| TimestampRules::new(level, special, options));
         Self { blank, suppressed: suppressed(tokenizer, options), timestamps }
     }
 
@@ -58,6 +59,7 @@ fn suppressed(tokenizer: &Tokenizer, options: &DecodingOptions) -> Vec<u32> {
 
 /// Keeps timestamps in pairs and in order (`ApplyTimestampRules` in openai-whisper's `decoding.py`).
 struct TimestampRules {
+    level: Level,
     eot: u32,
     no_timestamps: u32,
     begin: u32,
@@ -69,13 +71,14 @@ struct TimestampRules {
 }
 
 impl TimestampRules {
-    fn new(special: &SpecialTokens, options: &DecodingOptions) -> Self {
+    fn new(level: Level, special: &SpecialTokens, options: &DecodingOptions) -> Self {
         // A timestamp is a whole number of steps; rounding undoes what f32 does to 1.02.
         let token = |seconds: f32| {
             let steps = (f64::from(seconds) / TIMESTAMP_SECONDS).round() as u32;
             special.timestamp_begin.saturating_add(steps)
         };
         Self {
+            level,
             eot: special.eot,
             no_timestamps: special.no_timestamps,
             begin: special.timestamp_begin,
@@ -135,7 +138,7 @@ impl TimestampRules {
         let Some((others, timestamps)) = row.split_at_mut_checked(self.begin as usize) else {
             return;
         };
-        if log_sum_exp(timestamps).is_ok_and(|together| together > max(others)) {
+        if log_sum_exp(self.level, timestamps).is_ok_and(|together| together > max(self.level, others)) {
             others.fill(f32::NEG_INFINITY);
         }
     }
@@ -160,7 +163,7 @@ mod tests {
         for &token in likely {
             row[token as usize] = 10.0;
         }
-        LogitFilters::new(&tokenizer, options).apply(&mut row, sampled);
+        LogitFilters::new(Level::available()[0], &tokenizer, options).apply(&mut row, sampled);
         (0..).zip(row).filter(|&(_, logit)| logit != FORBIDDEN).map(|(token, _)| token).collect()
     }
 

@@ -2,9 +2,11 @@
 
 use super::hypothesis::{Continuations, Hypothesis, TokenDecoder};
 use super::logits::{NotFinite, argmax, log_sum_exp, sample};
+use crate::cpu::Level;
 
 /// Follows `best_of` independent hypotheses.
 pub(super) struct GreedyDecoder {
+    level: Level,
     temperature: f32,
     eot: u32,
     best_of: usize,
@@ -14,12 +16,16 @@ pub(super) struct GreedyDecoder {
 }
 
 impl GreedyDecoder {
-    pub(super) fn new(temperature: f32, eot: u32, best_of: usize, seed: u64) -> Self {
-        Self { temperature, eot, best_of, random: SplitMix64(seed), started: false, ended: Vec::new() }
+    pub(super) fn new(level: Level, temperature: f32, eot: u32, best_of: usize, seed: u64) -> Self {
+        Self { level, temperature, eot, best_of, random: SplitMix64(seed), started: false, ended: Vec::new() }
     }
 
     fn choose(&mut self, row: &[f32]) -> Result<u32, NotFinite> {
-        if self.temperature == 0.0 { argmax(row) } else { sample(row, self.temperature, self.random.uniform()) }
+        if self.temperature == 0.0 {
+            argmax(self.level, row)
+        } else {
+            sample(self.level, row, self.temperature, self.random.uniform())
+        }
     }
 }
 
@@ -30,7 +36,7 @@ impl TokenDecoder for GreedyDecoder {
         self.started = true;
         let mut next = Continuations::default();
         for (&(source, row), hypothesis) in rows.iter().zip(live) {
-            let normaliser = log_sum_exp(row)?;
+            let normaliser = log_sum_exp(self.level, row)?;
             for _ in 0..samples {
                 let token = self.choose(row)?;
                 let logprob = row.get(token as usize).map_or(f32::NEG_INFINITY, |logit| logit - normaliser);
@@ -47,9 +53,9 @@ impl TokenDecoder for GreedyDecoder {
         Ok(next)
     }
 
-    fn finalize(mut self: Box<Self>, live: Vec<Hypothesis>) -> Vec<Hypothesis> {
+    fn finalize(&mut self, live: Vec<Hypothesis>) -> Vec<Hypothesis> {
         self.ended.extend(live);
-        self.ended
+        std::mem::take(&mut self.ended)
     }
 }
 
@@ -86,7 +92,7 @@ mod tests {
 
     #[test]
     fn samples_go_their_own_ways_from_the_first_token() -> Result<(), NotFinite> {
-        let mut decoder = GreedyDecoder::new(1.0, 3, 16, 7);
+        let mut decoder = GreedyDecoder::new(Level::available()[0], 1.0, 3, 16, 7);
         let next = decoder.update(&[Hypothesis::default()], &[0.0, 0.0, 0.0, 0.0], 4)?;
         assert_eq!(next.live.len() + decoder.ended.len(), 16);
         assert!(next.sources.iter().all(|&source| source == 0));

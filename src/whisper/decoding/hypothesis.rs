@@ -41,13 +41,13 @@ pub(super) struct Continuations {
 }
 
 /// How the next tokens are chosen: OpenAI's `TokenDecoder`.
-pub(super) trait TokenDecoder {
+pub(super) trait TokenDecoder: Send {
     /// Continues the `live` hypotheses by filtered logits `[live.len(), n_vocab]`. The first call has a single, empty
     /// hypothesis.
     fn update(&mut self, live: &[Hypothesis], logits: &[f32], n_vocab: usize) -> Result<Continuations, NotFinite>;
 
     /// The candidates, given those that were still live at the end.
-    fn finalize(self: Box<Self>, live: Vec<Hypothesis>) -> Vec<Hypothesis>;
+    fn finalize(&mut self, live: Vec<Hypothesis>) -> Vec<Hypothesis>;
 }
 
 /// The candidate of the highest penalised log-probability (OpenAI's `MaximumLikelihoodRanker`); the first of equals.

@@ -1,11 +1,69 @@
 //! Which language is spoken.
 
-use super::checked;
 use super::error::DecodingError;
-use super::logits::log_sum_exp;
-use super::options::OptionsError;
+use super::logits::{NotFinite, log_sum_exp};
+use super::options::{DecodingOptions, OptionsError};
+use super::request::Request;
+use crate::cpu::Level;
 use crate::whisper::Inference;
-use crate::whisper::tokenizer::{Language, Tokenizer};
+use crate::whisper::tokenizer::{Language, Task, Tokenizer};
+
+/// Probabilities of the languages, likeliest first, where the language was detected.
+pub(super) type LanguageProbs = Option<Vec<(Language, f32)>>;
+
+/// The language of the options if the model can serve it; `None` where it is to be detected.
+pub(super) fn given_language(
+    tokenizer: &Tokenizer,
+    options: &DecodingOptions,
+) -> Result<Option<Language>, OptionsError> {
+    let special = tokenizer.special();
+    if !special.is_multilingual {
+        let language = options.language.unwrap_or(Language::ENGLISH);
+        return match (options.task, language) {
+            (Task::Translate, _) => Err(OptionsError::Translate),
+            (_, Language::ENGLISH) => Ok(Some(language)),
+            _ => Err(OptionsError::Language(language)),
+        };
+    }
+    match options.language {
+        Some(language) if special.language_token(language).is_none() => Err(OptionsError::Language(language)),
+        language => Ok(language),
+    }
+}
+
+/// The languages that detection chooses from, with their tokens.
+pub(super) struct Candidates(Vec<(Language, u32)>);
+
+impl Candidates {
+    /// Those of `allowlist` (all, when it is empty) that the model has tokens for, and the request that tells them
+    /// apart.
+    pub fn new(tokenizer: &Tokenizer, allowlist: &[Language]) -> Result<(Self, Request), OptionsError> {
+        let special = tokenizer.special();
+        let known = |language: &Language| allowlist.is_empty() || allowlist.contains(language);
+        let candidates: Vec<(Language, u32)> = special
+            .languages()
+            .filter(known)
+            .filter_map(|language| Some((language, special.language_token(language)?)))
+            .collect();
+        if candidates.is_empty() {
+            let unknown = allowlist.first().filter(|_| special.is_multilingual);
+            return Err(unknown.map_or(OptionsError::Detect, |&language| OptionsError::Language(language)));
+        }
+        Ok((Self(candidates), Request::Prefill { tokens: vec![special.sot], wanted: vec![0] }))
+    }
+
+    /// Their probabilities, likeliest first, by the logits after the start; they sum up to 1.
+    pub fn probabilities(&self, level: Level, logits: &[f32]) -> Result<Vec<(Language, f32)>, NotFinite> {
+        let score = |&(_, token): &(Language, u32)| logits.get(token as usize).copied();
+        let scores: Vec<f32> = self.0.iter().filter_map(score).collect();
+        let normaliser = log_sum_exp(level, &scores)?;
+        let languages = self.0.iter().map(|&(language, _)| language);
+        let mut probabilities: Vec<(Language, f32)> =
+            languages.zip(scores).map(|(language, score)| (language, (score - normaliser).exp())).collect();
+        probabilities.sort_by(|a, b| b.1.total_cmp(&a.1));
+        Ok(probabilities)
+    }
+}
 
 /// The probabilities of the languages of `allowlist` (all, when it is empty), likeliest first; they sum up to 1.
 ///
@@ -18,25 +76,10 @@ pub fn detect_language<I: Inference>(
     tokenizer: &Tokenizer,
     allowlist: &[Language],
 ) -> Result<Vec<(Language, f32)>, DecodingError<I::Error>> {
-    let special = tokenizer.special();
-    let known = |language: &Language| allowlist.is_empty() || allowlist.contains(language);
-    let candidates: Vec<(Language, u32)> = special
-        .languages()
-        .filter(known)
-        .filter_map(|language| Some((language, special.language_token(language)?)))
-        .collect();
-    if candidates.is_empty() {
-        let unknown = allowlist.first().filter(|_| special.is_multilingual);
-        return Err(unknown.map_or(OptionsError::Detect, |&language| OptionsError::Language(language)).into());
+    let (candidates, request) = Candidates::new(tokenizer, allowlist)?;
+    let logits = request.ask(inference).map_err(DecodingError::Inference)?;
+    if logits.len() != tokenizer.n_vocab() {
+        return Err(DecodingError::LogitsLength { given: logits.len(), wanted: tokenizer.n_vocab() });
     }
-    let logits = checked(inference.prefill(&[special.sot], &[0]), 1, tokenizer)?;
-    let scores: Vec<f32> = candidates.iter().filter_map(|&(_, token)| logits.get(token as usize).copied()).collect();
-    let normaliser = log_sum_exp(&scores)?;
-    let mut probabilities: Vec<(Language, f32)> = candidates
-        .into_iter()
-        .zip(scores)
-        .map(|((language, _), score)| (language, (score - normaliser).exp()))
-        .collect();
-    probabilities.sort_by(|a, b| b.1.total_cmp(&a.1));
-    Ok(probabilities)
+    Ok(candidates.probabilities(inference.level(), &logits)?)
 }

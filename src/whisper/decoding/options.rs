@@ -30,6 +30,10 @@ pub struct DecodingOptions {
     pub prompt: Vec<u32>,
     /// Tokens that the transcript of the window must continue; they are not part of the result.
     pub prefix: Vec<u32>,
+    /// A guess of the transcript, timestamps included, such as the text of an earlier pass over the same audio. Greedy
+    /// decoding (no beams, temperature 0) checks it in one pass of the decoder and goes on from the first token that
+    /// differs: the result is the same as without it, sooner the more of it is right. Otherwise it has no effect.
+    pub draft: Vec<u32>,
     /// Tokens never to sample. The special tokens that are no part of a transcript are always suppressed.
     pub suppress_tokens: SuppressTokens,
     /// Whether the first token may be neither a lone space nor the end.
@@ -58,6 +62,7 @@ impl Default for DecodingOptions {
             length_penalty: None,
             prompt: Vec::new(),
             prefix: Vec::new(),
+            draft: Vec::new(),
             suppress_tokens: SuppressTokens::default(),
             suppress_blank: true,
             without_timestamps: false,

@@ -1,5 +1,6 @@
 //! The decoding rules over scripted decoders.
 
+mod draft;
 mod fallback;
 mod openai;
 mod rules;
@@ -7,6 +8,7 @@ mod scripted;
 mod search;
 
 use super::*;
+use crate::whisper::tokenizer::{Language, Task};
 use scripted::Scripted;
 
 const NEVER: &dyn Fn() -> bool = &|| false;

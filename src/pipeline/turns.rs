@@ -1,0 +1,87 @@
+//! Who computes: the encoder and the decoder share the machine's cores, and take turns rather than get in each
+//! other's way.
+//!
+//! The encoder goes first whenever it has a window to encode: it is held back by the bounded channel behind it, so
+//! the decoder has as many windows in flight as it takes, and reads its weights once for all of them.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+
+/// The right to compute.
+#[derive(Default)]
+pub struct Turns {
+    state: Mutex<State>,
+    free: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    taken: bool,
+    encoder_waits: bool,
+}
+
+/// A turn; it ends when this is dropped.
+pub struct Turn<'a>(&'a Turns);
+
+impl Turns {
+    /// Waits for the encoder's turn.
+    pub fn encoder(&self) -> Turn<'_> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.encoder_waits = true;
+        while state.taken {
+            state = self.free.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        *state = State { taken: true, encoder_waits: false };
+        Turn(self)
+    }
+
+    /// Waits for the decoder's turn.
+    pub fn decoder(&self) -> Turn<'_> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while state.taken || state.encoder_waits {
+            state = self.free.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.taken = true;
+        Turn(self)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).taken = false;
+        self.0.free.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    #[test]
+    fn one_computes_at_a_time_and_the_encoder_goes_first() {
+        let turns = Turns::default();
+        let (log, entries) = channel();
+        std::thread::scope(|scope| {
+            let first = turns.decoder();
+            let (encoder_log, decoder_log) = (log.clone(), log.clone());
+            let turns = &turns;
+            scope.spawn(move || {
+                let _turn = turns.encoder();
+                // A decoder that did not wait would be heard before.
+                std::thread::sleep(Duration::from_millis(20));
+                encoder_log.send("encoder")
+            });
+            while !turns.state.lock().expect("no panic").encoder_waits {
+                std::thread::yield_now();
+            }
+            scope.spawn(move || {
+                let _turn = turns.decoder();
+                decoder_log.send("decoder")
+            });
+            drop(first);
+        });
+        drop(log);
+        assert_eq!(entries.iter().collect::<Vec<_>>(), ["encoder", "decoder"]);
+    }
+}

@@ -1,0 +1,141 @@
+//! The search for the best token sequence of a window at one temperature, as a machine: it is given logits and asks
+//! for more until it is done, so that whoever runs the decoder may run it for several windows at once.
+
+use super::beam::BeamSearchDecoder;
+use super::filters::LogitFilters;
+use super::greedy::GreedyDecoder;
+use super::hypothesis::{Hypothesis, TokenDecoder, most_likely};
+use super::logits::{NotFinite, log_sum_exp};
+use super::options::DecodingOptions;
+use super::request::Request;
+use crate::cpu::Level;
+use crate::whisper::tokenizer::Tokenizer;
+
+/// Longest draft that is checked at once: its logits take 200 kB a token.
+const MOST_DRAFTED: usize = 96;
+
+/// OpenAI's `_main_loop`, between two passes of the decoder.
+pub(super) struct Search {
+    level: Level,
+    n_vocab: usize,
+    no_speech: u32,
+    filters: LogitFilters,
+    decoder: Box<dyn TokenDecoder>,
+    live: Vec<Hypothesis>,
+    length_penalty: Option<f32>,
+    /// Tokens before the first sampled one.
+    begin: usize,
+    sampled: usize,
+    sample_len: usize,
+    n_text_ctx: usize,
+    /// What was fed behind the initial tokens unseen.
+    draft: Vec<u32>,
+    /// Whether the first row of logits that comes is there for `<|nospeech|>` alone.
+    sot_apart: bool,
+    no_speech_prob: Option<f32>,
+}
+
+/// What comes of an answer.
+pub(super) enum Found {
+    /// The search goes on.
+    Wants(Request),
+    /// The best sequence, and the probability of `<|nospeech|>`.
+    Best(Hypothesis, f32),
+}
+
+impl Search {
+    /// Begins a search behind the `initial` tokens.
+    pub fn begin(
+        level: Level,
+        tokenizer: &Tokenizer,
+        options: &DecodingOptions,
+        initial: Vec<u32>,
+        n_text_ctx: usize,
+    ) -> (Self, Request) {
+        let special = tokenizer.special();
+        let sample_len = options.sample_len.unwrap_or(n_text_ctx / 2).max(1);
+        let decoder: Box<dyn TokenDecoder> = match options.beam_size {
+            Some(beams) => Box::new(BeamSearchDecoder::new(level, beams, options.patience, special.eot)),
+            None => {
+                let best_of = options.best_of.unwrap_or(1);
+                Box::new(GreedyDecoder::new(level, options.temperature, special.eot, best_of, options.seed))
+            }
+        };
+        let begin = initial.len();
+        let last = begin.saturating_sub(1);
+        let sot = initial.iter().rposition(|&token| token == special.sot).unwrap_or(last);
+        let room = n_text_ctx.saturating_sub(begin).min(sample_len - 1).min(MOST_DRAFTED);
+        let known = |token: &&u32| **token != special.eot && **token < special.n_vocab;
+        let greedy = options.beam_size.is_none() && options.temperature == 0.0;
+        let draft: Vec<u32> =
+            options.draft.iter().take(if greedy { room } else { 0 }).take_while(known).copied().collect();
+        let mut wanted: Vec<usize> = (last..=last + draft.len()).collect();
+        if sot != last {
+            wanted.insert(0, sot);
+        }
+        let tokens = initial.into_iter().chain(draft.iter().copied()).collect();
+        let search = Self {
+            level,
+            n_vocab: tokenizer.n_vocab(),
+            no_speech: special.no_speech,
+            filters: LogitFilters::new(level, tokenizer, options),
+            decoder,
+            live: vec![Hypothesis::default()],
+            length_penalty: options.length_penalty,
+            begin,
+            sampled: 0,
+            sample_len,
+            n_text_ctx,
+            draft,
+            sot_apart: sot != last,
+            no_speech_prob: None,
+        };
+        (search, Request::Prefill { tokens, wanted })
+    }
+
+    /// Takes the logits that were asked for, `[rows][n_vocab]`.
+    pub fn advance(&mut self, logits: &mut [f32]) -> Result<Found, NotFinite> {
+        let no_speech_prob = match self.no_speech_prob {
+            Some(known) => known,
+            None => self.no_speech_prob(logits)?,
+        };
+        let first = if self.no_speech_prob.is_none() && self.sot_apart { self.n_vocab.min(logits.len()) } else { 0 };
+        self.no_speech_prob = Some(no_speech_prob);
+        let mut logits = &mut logits[first..];
+        loop {
+            // Beside a draft there is one hypothesis; each row of logits is a step of its own.
+            let (rows, rest) = logits.split_at_mut((self.live.len() * self.n_vocab).min(logits.len()));
+            logits = rest;
+            for (row, hypothesis) in rows.chunks_exact_mut(self.n_vocab).zip(&self.live) {
+                self.filters.apply(row, &hypothesis.tokens);
+            }
+            let next = self.decoder.update(&self.live, rows, self.n_vocab)?;
+            let unmoved = next.sources.iter().copied().eq(0..self.live.len());
+            self.live = next.live;
+            self.sampled += 1;
+            let full = self.sampled == self.sample_len || self.begin + self.sampled > self.n_text_ctx;
+            if next.completed || full {
+                let candidates = self.decoder.finalize(std::mem::take(&mut self.live));
+                return Ok(Found::Best(most_likely(candidates, self.length_penalty), no_speech_prob));
+            }
+            let tokens: Vec<u32> =
+                self.live.iter().filter_map(|hypothesis| hypothesis.tokens.last().copied()).collect();
+            let drafted = self.draft.get(self.sampled - 1).copied();
+            if drafted.is_some_and(|token| tokens == [token]) {
+                continue;
+            }
+            // What was drafted behind the token that differs is forgotten.
+            let keep = drafted.map(|_| self.begin + self.sampled - 1);
+            self.draft.clear();
+            let sources = (!unmoved).then_some(next.sources);
+            return Ok(Found::Wants(Request::Step { sources, keep, tokens }));
+        }
+    }
+
+    /// The probability of `<|nospeech|>` in the first row of logits.
+    fn no_speech_prob(&self, logits: &[f32]) -> Result<f32, NotFinite> {
+        let row = logits.get(..self.n_vocab).unwrap_or_default();
+        let no_speech = row.get(self.no_speech as usize).copied().unwrap_or(f32::NEG_INFINITY);
+        Ok((no_speech - log_sum_exp(self.level, row)?).exp())
+    }
+}

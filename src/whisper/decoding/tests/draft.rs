@@ -1,0 +1,89 @@
+//! A draft changes how soon a greedy transcript is there, never the transcript.
+
+use super::scripted::Misuse;
+use super::*;
+use proptest::prelude::*;
+
+const TIMESTAMPS: u32 = 41;
+
+fn script(tokenizer: &Tokenizer, seed: u32) -> impl Fn(&[u32]) -> Vec<f32> {
+    let special = tokenizer.special().clone();
+    move |sequence: &[u32]| {
+        let mut row = hashed(seed, sequence, special.n_vocab as usize);
+        row.iter_mut().skip(special.timestamp_begin as usize).for_each(|logit| *logit -= 4.0);
+        row[special.eot as usize] -= 1.0;
+        row
+    }
+}
+
+fn options(without_timestamps: bool, sample_len: usize) -> DecodingOptions {
+    let sample_len = Some(sample_len);
+    DecodingOptions { language: Some(Language::ENGLISH), without_timestamps, sample_len, ..DecodingOptions::default() }
+}
+
+/// How a draft differs from the transcript: the place of a change, the token there, and how many follow.
+fn changed(transcript: &[u32], (place, token, more): (usize, u32, Vec<u32>)) -> Vec<u32> {
+    let mut draft = transcript.to_vec();
+    match draft.get_mut(place) {
+        Some(changed) => *changed = token,
+        None => draft.extend(more),
+    }
+    draft
+}
+
+proptest! {
+    #[test]
+    fn a_draft_does_not_change_the_result(
+        seed: u32,
+        without_timestamps: bool,
+        sample_len in 1_usize..40,
+        change in (0_usize..40, 0_u32..70, prop::collection::vec(0_u32..70, 0..120)),
+    ) {
+        let tokenizer = alphabet(8, TIMESTAMPS);
+        let decode = |options: &DecodingOptions| {
+            let mut model = Scripted::new(tokenizer.n_vocab(), 64, script(&tokenizer, seed));
+            decode_window(&mut model, &tokenizer, options, NEVER)
+        };
+        let options = options(without_timestamps, sample_len);
+        let plain = decode(&options)?;
+        let draft = changed(&plain.tokens, change);
+        prop_assert_eq!(decode(&DecodingOptions { draft, ..options })?, plain);
+    }
+}
+
+#[test]
+fn a_right_draft_takes_one_pass_and_a_wrong_one_goes_on_where_it_is_wrong() -> Result<(), DecodingError<Misuse>> {
+    let tokenizer = alphabet(8, TIMESTAMPS);
+    let passes = |draft: &[u32]| -> Result<_, DecodingError<Misuse>> {
+        let mut model = Scripted::new(tokenizer.n_vocab(), 64, script(&tokenizer, 11));
+        let options = DecodingOptions { draft: draft.to_vec(), ..options(false, 20) };
+        let result = decode_window(&mut model, &tokenizer, &options, NEVER)?;
+        Ok((result.tokens, model.steps))
+    };
+    let (tokens, steps) = passes(&[])?;
+    assert!(tokens.len() > 8, "{tokens:?}");
+    assert_eq!(passes(&tokens)?, (tokens.clone(), steps.saturating_sub(tokens.len())));
+    let mut wrong = tokens.clone();
+    wrong[4] ^= 1;
+    assert_eq!(passes(&wrong)?, (tokens.clone(), steps - 4));
+    let eot = tokenizer.special().eot;
+    let ended = [&tokens[..3], &[eot, 1, 2]].concat();
+    assert_eq!(passes(&ended)?, (tokens, steps - 3));
+    Ok(())
+}
+
+#[test]
+fn beams_and_samples_leave_a_draft_alone() -> Result<(), DecodingError<Misuse>> {
+    let tokenizer = alphabet(8, TIMESTAMPS);
+    for search in [
+        DecodingOptions { beam_size: Some(3), ..options(false, 20) },
+        DecodingOptions { temperature: 0.7, best_of: Some(3), ..options(false, 20) },
+    ] {
+        let decode = |draft: Vec<u32>| {
+            let mut model = Scripted::new(tokenizer.n_vocab(), 64, script(&tokenizer, 5));
+            decode_window(&mut model, &tokenizer, &DecodingOptions { draft, ..search.clone() }, NEVER)
+        };
+        assert_eq!(decode(vec![1, 2, 3])?, decode(Vec::new())?);
+    }
+    Ok(())
+}

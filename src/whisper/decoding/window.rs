@@ -1,0 +1,171 @@
+//! The decoding of one window from the first request to its [`DecodingResult`]: the language, then a search at each
+//! temperature until a transcript is accepted (`decode_with_fallback` in openai-whisper's `transcribe.py`).
+
+use super::error::DecodingError;
+use super::fallback::FallbackOptions;
+use super::hypothesis::Hypothesis;
+use super::language::{Candidates, LanguageProbs, given_language};
+use super::options::DecodingOptions;
+use super::prompt::initial_tokens;
+use super::request::Request;
+use super::result::{DecodingResult, compression_ratio};
+use super::search::{Found, Search};
+use crate::cpu::Level;
+use crate::whisper::tokenizer::{Language, Tokenizer};
+use std::collections::VecDeque;
+
+/// A window on its way from audio to text, between two passes of the decoder.
+pub struct Decoding<'t> {
+    level: Level,
+    tokenizer: &'t Tokenizer,
+    n_text_ctx: usize,
+    /// Options of the attempt that runs, then of those that may follow.
+    attempts: VecDeque<DecodingOptions>,
+    fallback: FallbackOptions,
+    language: Option<Language>,
+    language_probs: LanguageProbs,
+    stage: Stage,
+}
+
+enum Stage {
+    Language(Candidates),
+    Search(Box<Search>),
+}
+
+/// What comes of the decoder's answer.
+pub enum Progress {
+    /// It asks for more.
+    Wants(Request),
+    /// The window's text.
+    Done(Box<DecodingResult>),
+}
+
+impl<'t> Decoding<'t> {
+    /// Begins a window for a decoder of `n_text_ctx` positions: at each temperature of `fallback` in turn until a
+    /// transcript is accepted; the last one is the result whatever it is. Beams serve temperature 0, samples
+    /// (`best_of`) the others. A language is detected once.
+    ///
+    /// # Errors
+    /// When the options contradict each other or the model.
+    pub fn new<E>(
+        level: Level,
+        tokenizer: &'t Tokenizer,
+        n_text_ctx: usize,
+        options: &DecodingOptions,
+        fallback: &FallbackOptions,
+    ) -> Result<(Self, Request), DecodingError<E>> {
+        let temperatures = fallback.temperatures.as_slice();
+        let temperatures = if temperatures.is_empty() { &[options.temperature] } else { temperatures };
+        let attempts = temperatures.iter().map(|&temperature| at_temperature(options, temperature)).collect();
+        Self::begin(level, tokenizer, n_text_ctx, attempts, fallback.clone())
+    }
+
+    /// Begins a window that is decoded once, by the options as they are.
+    pub(super) fn once<E>(
+        level: Level,
+        tokenizer: &'t Tokenizer,
+        n_text_ctx: usize,
+        options: &DecodingOptions,
+    ) -> Result<(Self, Request), DecodingError<E>> {
+        Self::begin(level, tokenizer, n_text_ctx, [options.clone()].into(), FallbackOptions::default())
+    }
+
+    fn begin<E>(
+        level: Level,
+        tokenizer: &'t Tokenizer,
+        n_text_ctx: usize,
+        attempts: VecDeque<DecodingOptions>,
+        fallback: FallbackOptions,
+    ) -> Result<(Self, Request), DecodingError<E>> {
+        let first = attempts.front().cloned().unwrap_or_default();
+        attempts.iter().try_for_each(DecodingOptions::verify)?;
+        let language = given_language(tokenizer, &first)?;
+        let (stage, request) = match language {
+            Some(language) => search(level, tokenizer, n_text_ctx, &first, language),
+            None => {
+                let (candidates, request) = Candidates::new(tokenizer, &first.allowed_languages)?;
+                (Stage::Language(candidates), request)
+            }
+        };
+        let decoding = Self { level, tokenizer, n_text_ctx, attempts, fallback, language, language_probs: None, stage };
+        Ok((decoding, request))
+    }
+
+    /// Takes the logits that were asked for, `[rows][n_vocab]`, and works on them in place.
+    ///
+    /// # Errors
+    /// When they are no probabilities or of another number.
+    pub fn advance<E>(&mut self, request: &Request, logits: &mut [f32]) -> Result<Progress, DecodingError<E>> {
+        let (given, wanted) = (logits.len(), request.rows() * self.tokenizer.n_vocab());
+        if given != wanted {
+            return Err(DecodingError::LogitsLength { given, wanted });
+        }
+        let found = match &mut self.stage {
+            Stage::Language(candidates) => {
+                let probabilities = candidates.probabilities(self.level, logits)?;
+                let likeliest = probabilities.first().map_or(Language::ENGLISH, |&(language, _)| language);
+                (self.language, self.language_probs) = (Some(likeliest), Some(probabilities));
+                return Ok(Progress::Wants(self.search()));
+            }
+            Stage::Search(search) => search.advance(logits)?,
+        };
+        Ok(match found {
+            Found::Wants(request) => Progress::Wants(request),
+            Found::Best(best, no_speech_prob) => self.accept(best, no_speech_prob),
+        })
+    }
+
+    /// Begins the search of the attempt in front.
+    fn search(&mut self) -> Request {
+        let options = self.attempts.front().cloned().unwrap_or_default();
+        let language = self.language.unwrap_or(Language::ENGLISH);
+        let (stage, request) = search(self.level, self.tokenizer, self.n_text_ctx, &options, language);
+        self.stage = stage;
+        request
+    }
+
+    /// The result of an attempt, or the next attempt.
+    fn accept(&mut self, best: Hypothesis, no_speech_prob: f32) -> Progress {
+        let text = self.tokenizer.decode(&best.tokens).trim().to_owned();
+        let temperature = self.attempts.pop_front().map_or(0.0, |options| options.temperature);
+        let mut result = DecodingResult {
+            language: self.language.unwrap_or(Language::ENGLISH),
+            language_probs: None,
+            avg_logprob: best.avg_logprob(),
+            tokens: best.tokens,
+            no_speech_prob,
+            temperature,
+            compression_ratio: compression_ratio(&text),
+            text,
+        };
+        if !self.attempts.is_empty() && self.fallback.needs_fallback(&result) {
+            return Progress::Wants(self.search());
+        }
+        result.language_probs = self.language_probs.take();
+        Progress::Done(Box::new(result))
+    }
+}
+
+fn search(
+    level: Level,
+    tokenizer: &Tokenizer,
+    n_text_ctx: usize,
+    options: &DecodingOptions,
+    language: Language,
+) -> (Stage, Request) {
+    let initial = initial_tokens(tokenizer.special(), options, language, n_text_ctx);
+    let (search, request) = Search::begin(level, tokenizer, options, initial, n_text_ctx);
+    (Stage::Search(Box::new(search)), request)
+}
+
+/// The options that apply at a temperature.
+fn at_temperature(options: &DecodingOptions, temperature: f32) -> DecodingOptions {
+    let mut options = DecodingOptions { temperature, ..options.clone() };
+    if temperature > 0.0 {
+        options.beam_size = None;
+        options.patience = None;
+    } else {
+        options.best_of = None;
+    }
+    options
+}
