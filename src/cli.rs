@@ -114,7 +114,7 @@ pub struct EngineArgs {
     /// Arithmetic of the matrix products: int8 is faster, f32 exact; auto takes what suits the CPU
     #[arg(long, value_enum, value_name = "TYPE", default_value_t = Compute::Auto)]
     pub compute: Compute,
-    /// Audio that the encoder sees at once: 2.56 to 10.24 seconds, or 30 as OpenAI's
+    /// Audio that the encoder sees at once: 5.12 to 10.24 seconds in steps of 1.28 (rounded down), or 30 as OpenAI's
     #[arg(long, value_name = "SECONDS", default_value = DEFAULT_WINDOW, value_parser = values::window)]
     pub window: f64,
     /// CPU threads [default: one for each core]

@@ -1,13 +1,13 @@
 //! `hearken --file`: recordings in, text on standard output or in files, one after another.
 
-use crate::audio::FileSource;
+use crate::audio::{FileSource, SAMPLE_RATE};
 use crate::cli::{Compute as ComputeArg, DecodingArgs, EngineArgs, TranscribeArgs};
 use crate::error::{Error, exit, exit_code_of_all};
 use crate::models::Store;
 use crate::output::{Destination, Footer, Header, Progress, Segment, closing_line, complain};
 use crate::pipeline::{self, Passage, Settings};
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions};
-use crate::whisper::{Compute, SAMPLES_PER_POSITION, Whisper};
+use crate::whisper::{Compute, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::Path;
 use std::sync::Arc;
@@ -59,9 +59,15 @@ pub fn compute(arg: ComputeArg) -> Compute {
     }
 }
 
-/// Encoder positions of a window of so many seconds.
+/// Encoder positions of a window of so many seconds, rounded down to a window that has a silent tail; a longer one than
+/// any of these stays as it is. A window without a tail makes the decoder loop.
 pub fn window_positions(seconds: f64) -> usize {
-    (seconds * f64::from(crate::audio::SAMPLE_RATE) / SAMPLES_PER_POSITION as f64).round() as usize
+    let positions = (seconds * f64::from(SAMPLE_RATE) / SAMPLES_PER_POSITION as f64).round() as usize;
+    match TAIL_LENGTHS.last() {
+        Some(longest) if positions <= *longest => TAIL_LENGTHS.into_iter().rfind(|n| *n <= positions),
+        _ => None,
+    }
+    .unwrap_or(positions)
 }
 
 fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error> {
@@ -183,4 +189,16 @@ fn to_segments(passage: &Passage, first_id: usize) -> impl Iterator<Item = Segme
         compression_ratio: passage.compression_ratio,
         no_speech_prob: passage.no_speech_prob,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_window_but_whispers_own_has_a_silent_tail() {
+        for (seconds, positions) in [(5.12, 256), (5.2, 256), (6.39, 256), (6.4, 320), (10.24, 512), (30.0, 1500)] {
+            assert_eq!(window_positions(seconds), positions, "{seconds} s");
+        }
+    }
 }

@@ -4,8 +4,9 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// Encoder windows in seconds that a silent tail makes up for: 128 to 512 encoder positions.
-const WINDOW: RangeInclusive<f64> = 2.56..=10.24;
+/// Encoder windows in seconds: those with a silent tail that hold the shortest utterance that the segmenter can be
+/// held to, 4 s.
+const WINDOW: RangeInclusive<f64> = 5.12..=10.24;
 
 /// OpenAI's own window in seconds, which needs no tail.
 const FULL_WINDOW: f64 = 30.0;
