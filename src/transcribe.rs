@@ -26,7 +26,12 @@ pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
     let mut codes = Vec::new();
     for path in &args.file {
         let job = Job { args, whisper: &whisper, settings: &settings, destination: &destination, stop: &stop, path };
-        codes.push(match job.run() {
+        let outcome = job.run();
+        if stop.load(Ordering::Relaxed) {
+            // What an input that was broken off may lack is no error of its own.
+            return Ok(exit::INTERRUPTED);
+        }
+        codes.push(match outcome {
             Ok(code) => code,
             Err(error) if error.exit_code() == exit::SUCCESS => return Ok(exit::SUCCESS),
             Err(error) => {
@@ -34,9 +39,6 @@ pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
                 error.exit_code()
             }
         });
-        if stop.load(Ordering::Relaxed) {
-            return Ok(exit::INTERRUPTED);
-        }
     }
     Ok(exit_code_of_all(&codes))
 }
@@ -116,14 +118,14 @@ struct Job<'a> {
     whisper: &'a Whisper,
     settings: &'a Settings,
     destination: &'a Destination,
-    stop: &'a AtomicBool,
+    stop: &'a Arc<AtomicBool>,
     path: &'a Path,
 }
 
 impl Job<'_> {
     fn run(&self) -> Result<u8, Error> {
         let begun = Instant::now();
-        let source = FileSource::open(self.path)?;
+        let source = FileSource::open_until(self.path, self.stop.clone())?;
         let progress = Progress::new(crate::audio::AudioSource::duration(&source), self.args.quiet);
         let mut output = self.destination.open(self.path, &self.header())?;
         let mut language = None;
