@@ -6,7 +6,8 @@ use crate::error::{Error, exit, exit_code_of_all};
 use crate::models::Store;
 use crate::output::{Destination, Footer, Header, Progress, Segment, closing_line, complain};
 use crate::pipeline::{self, Passage, Settings};
-use crate::whisper::decoding::{DecodingOptions, FallbackOptions};
+use crate::whisper::decoding::{DecodingOptions, FallbackOptions, OptionsError};
+use crate::whisper::tokenizer::{Language, SpecialTokens, Task};
 use crate::whisper::{Compute, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::Path;
@@ -90,6 +91,7 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
         without_timestamps: !args.wants_timestamps(),
         ..DecodingOptions::default()
     };
+    refuse_what_the_model_cannot(&decoding, whisper.tokenizer().special())?;
     let fallback = FallbackOptions {
         temperatures: args.decoding.temperature.clone(),
         compression_ratio_threshold: Some(args.decoding.compression_ratio_threshold),
@@ -99,6 +101,24 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
     let condition_on_previous_text = args.decoding.condition_on_previous_text;
     let n_ctx = window_positions(args.engine.window).min(whisper.file().dims().n_audio_ctx);
     Ok(Settings { n_ctx, decoding, fallback, initial_prompt, condition_on_previous_text })
+}
+
+/// Checks task and languages against the model, before any recording is opened.
+fn refuse_what_the_model_cannot(options: &DecodingOptions, special: &SpecialTokens) -> Result<(), OptionsError> {
+    let english_only = !special.is_multilingual;
+    if english_only && options.task == Task::Translate {
+        return Err(OptionsError::Translate);
+    }
+    let serves = |language: &Language| match english_only {
+        true => *language == Language::ENGLISH,
+        false => special.language_token(*language).is_some(),
+    };
+    // One of the languages to choose from is enough.
+    let unserved = |languages: &[Language]| languages.first().copied().filter(|_| !languages.iter().any(serves));
+    match unserved(options.language.as_slice()).or_else(|| unserved(&options.allowed_languages)) {
+        Some(language) => Err(OptionsError::Language(language)),
+        None => Ok(()),
+    }
 }
 
 /// A flag that SIGINT and SIGTERM set; a second one ends the program at once.
@@ -196,6 +216,32 @@ fn to_segments(passage: &Passage, first_id: usize) -> impl Iterator<Item = Segme
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_model_cannot_serve_is_refused() {
+        let check = |n_vocab, task, language: Option<&str>, allowed: &[&str]| {
+            let parse = |name: &str| name.parse::<Language>().expect("a language");
+            let options = DecodingOptions {
+                task,
+                language: language.map(parse),
+                allowed_languages: allowed.iter().copied().map(parse).collect(),
+                ..DecodingOptions::default()
+            };
+            let special = SpecialTokens::for_n_vocab(n_vocab).expect("a vocabulary");
+            refuse_what_the_model_cannot(&options, &special).map_err(Error::from).map_err(|e| e.exit_code())
+        };
+        let (english, multilingual) = (51864, 51865);
+        for language in [None, Some("en")] {
+            assert_eq!(check(english, Task::Transcribe, language, &[]), Ok(()));
+            assert_eq!(check(english, Task::Translate, language, &[]), Err(exit::USAGE));
+        }
+        assert_eq!(check(english, Task::Transcribe, Some("de"), &[]), Err(exit::USAGE));
+        assert_eq!(check(english, Task::Transcribe, None, &["de", "fr"]), Err(exit::USAGE));
+        assert_eq!(check(english, Task::Transcribe, None, &["de", "en"]), Ok(()));
+        assert_eq!(check(multilingual, Task::Translate, Some("de"), &[]), Ok(()));
+        assert_eq!(check(multilingual, Task::Transcribe, Some("yue"), &[]), Err(exit::USAGE));
+        assert_eq!(check(multilingual, Task::Transcribe, None, &["yue", "zh"]), Ok(()));
+    }
 
     #[test]
     fn every_window_but_whispers_own_has_a_silent_tail() {

@@ -74,7 +74,8 @@ fn values_out_of_their_limits_are_refused_with_the_limits() {
     assert!(refused("--file a.wav --threads 0").contains("from 1 to 1024"));
     assert!(refused("--file a.wav --temperature 0,1.5").contains("from 0 to 1"));
     assert!(refused("--file a.wav --logprob-threshold 1").contains("0 or less"));
-    assert!(refused("--file a.wav --patience 0").contains("above 0"));
+    assert!(refused("--file a.wav --patience 0").contains("from 0.01 to 100"));
+    assert!(refused("--file a.wav --compression-ratio-threshold 0").contains("above 0"));
     assert!(refused("--file a.wav --suppress-tokens 1,x").contains("'x' is not a token id"));
     assert!(refused("bench encoder --iterations 0").contains("0"));
 }
