@@ -195,7 +195,7 @@ fn bad_input_gets_one_clear_line_and_its_exit_code() {
         let complaint = text(&output.stderr);
         assert_eq!(code(&output), i32::from(expected), "{file}: {complaint}");
         let about: Vec<_> = complaint.lines().filter(|line| line.starts_with("hearken: ")).collect();
-        assert!(about.len() == 1 && about[0].contains(named), "{file}: {complaint}");
+        assert!(about.len() == 1 && about[0].matches(named).count() == 1, "{file}: {complaint}");
         let written = text(&output.stdout);
         match file {
             "cut.flac" => assert!(written.contains("fellow Americans"), "what came before the damage: {written}"),
