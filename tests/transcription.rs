@@ -248,6 +248,23 @@ fn an_output_that_cannot_be_written_is_an_error() {
 }
 
 #[test]
+fn the_decoder_bench_reports_its_figures() {
+    let output = run(&["bench", "decoder", "--iterations", "3", "--json"]);
+    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("valid JSON");
+    let passes = report["passes"].as_array().expect("passes");
+    let shapes: Vec<_> = passes.iter().map(|pass| (pass["windows"].as_u64(), pass["tokens"].as_u64())).collect();
+    assert_eq!(shapes, [(1, 1), (8, 1), (1, 8), (1, 64)].map(|(windows, tokens)| (Some(windows), Some(tokens))));
+    for pass in passes {
+        let [minimum, median, maximum] = ["minimum_ms", "median_ms", "maximum_ms"].map(|key| pass[key].as_f64());
+        assert!(Some(0.0) < minimum && minimum <= median && median <= maximum, "{pass}");
+        // Base: 48.6 MB of weights, 6.7 MB of keys and values for each window.
+        let windows = pass["windows"].as_f64().expect("a number");
+        assert!(pass["read_mb"].as_f64().is_some_and(|mb| (mb - 48.6 - 6.7 * windows).abs() < 1.0), "{pass}");
+    }
+}
+
+#[test]
 fn the_encoder_bench_reports_its_figures() {
     for extra in [&[][..], &["--random-weights"]] {
         let mut arguments = vec!["bench", "encoder", "--iterations", "3", "--json"];

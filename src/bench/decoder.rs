@@ -2,7 +2,7 @@
 
 use super::{Spread, milliseconds, window};
 use crate::cli::BenchDecoderArgs;
-use crate::cpu::read_all;
+use crate::cpu::{LargePages, read_all};
 use crate::error::{Error, exit};
 use crate::output;
 use crate::transcribe::{load, window_positions};
@@ -102,7 +102,10 @@ impl Bench<'_> {
         let n_vocab = self.decoder.dims().n_vocab;
         let token = |i: usize| BEFORE[i % BEFORE.len()].min(n_vocab as u32 - 1);
         let read = self.decoder.step_bytes() + caches.iter().map(WindowCache::bytes).sum::<usize>();
-        let data = vec![1.0f32; read / size_of::<f32>()];
+        let mut pages = LargePages::new(read / size_of::<f32>() * size_of::<f32>()).map_err(DecodeError::Memory)?;
+        // Pages that were never written are all the same one.
+        pages.fill(1);
+        let data: &[f32] = bytemuck::cast_slice(&pages);
         let (mut times, mut bounds) = (Vec::new(), Vec::new());
         for i in 0..WARM_UP + self.iterations {
             caches.iter_mut().for_each(WindowCache::begin);
@@ -117,7 +120,7 @@ impl Bench<'_> {
             let (time, logits) =
                 milliseconds(|| self.decoder.forward(&mut windows, &timed, &wanted, &mut work).map(|_| ()));
             logits?;
-            let (bound, _) = milliseconds(|| std::hint::black_box(read_all(self.decoder.cpu(), &data)));
+            let (bound, _) = milliseconds(|| std::hint::black_box(read_all(self.decoder.cpu(), data)));
             if i >= WARM_UP {
                 times.push(time);
                 bounds.push(bound);

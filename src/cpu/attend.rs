@@ -5,7 +5,7 @@
 //!
 //! A query's result does not depend on the queries that are worked through together with it.
 
-use super::math::{load_part, softmax_row};
+use super::math::{load_part, softmax_row, store_part};
 use super::matrix::{MatMut, MatRef};
 use super::simd::{Kernel, LANES, Simd};
 use super::{Cpu, Level};
@@ -16,29 +16,28 @@ const HEAD: usize = 64;
 const PARTS: usize = HEAD / LANES;
 
 /// Keys and values of one window for one block's cross-attention, f16.
-#[derive(Debug)]
-pub struct Panels {
+#[derive(Clone, Copy)]
+pub struct Panels<'a> {
     /// For each head: keys `[n / 16][64][16]`, n rounded up, then values `[n][64]`.
-    data: Vec<u16>,
-    n: usize,
+    pub data: &'a [u16],
+    /// Number of keys.
+    pub n: usize,
 }
 
-impl Panels {
-    /// Packs keys and values that lie side by side, `[n][2 × n_state]`.
-    pub fn pack(cpu: &Cpu, rows: MatRef<'_>) -> Self {
-        let n = rows.rows;
-        let per_head = (n.next_multiple_of(LANES) + n) * HEAD;
-        let mut data = vec![0; rows.cols / 2 / HEAD * per_head];
-        cpu.pool.pieces(&mut data, per_head.max(1), |head, to| {
-            cpu.level.dispatch(Pack { rows, col: head * HEAD, to });
-        });
-        Self { data, n }
-    }
+/// Values that [`Panels`] of `n` keys of `n_state` values take.
+pub fn panels_len(n: usize, n_state: usize) -> usize {
+    (n.next_multiple_of(LANES) + n) * n_state
+}
 
-    /// Bytes that a query reads, over all heads.
-    pub fn bytes(&self) -> usize {
-        self.data.len() * size_of::<u16>()
-    }
+/// Packs keys and values that lie side by side, `[n][2 × n_state]`, as [`Panels`] want them.
+///
+/// # Panics
+/// Where `to` is not as long as [`panels_len`] says.
+pub fn pack_panels(cpu: &Cpu, rows: MatRef<'_>, to: &mut [u16]) {
+    assert_eq!(to.len(), panels_len(rows.rows, rows.cols / 2), "panels of another size");
+    cpu.pool.pieces(to, panels_len(rows.rows, HEAD).max(1), |head, to| {
+        cpu.level.dispatch(Pack { rows, col: head * HEAD, to });
+    });
 }
 
 struct Pack<'a> {
@@ -84,7 +83,7 @@ pub struct AttendPanels<'a> {
     /// The row that `out` begins with, and the column at which the head begins.
     pub at: (usize, usize),
     /// Keys and values.
-    pub panels: &'a Panels,
+    pub panels: Panels<'a>,
     /// What is added to the scores of the last keys.
     pub bias: &'a [f32],
     /// Rows of 64 values.
@@ -99,9 +98,9 @@ impl AttendPanels<'_> {
         level.dispatch(self);
     }
 
-    /// R rows from row `first` of `out` on, the scores of P panels at a time.
+    /// R rows from row `first` of `out` on.
     #[inline(always)]
-    fn queries<S: Simd, const R: usize, const P: usize>(&mut self, s: S, first: usize) {
+    fn queries<S: Simd, const R: usize>(&mut self, s: S, first: usize) {
         let n = self.panels.n;
         let padded = n.next_multiple_of(LANES);
         let (row, col) = self.at;
@@ -118,13 +117,11 @@ impl AttendPanels<'_> {
             }
         }
         let mut scores = vec![0.0; R * padded];
-        let panels = padded / LANES;
-        let whole = panels / P * P;
-        for p in (0..whole).step_by(P) {
-            score::<S, R, P>(s, keys, p, &q, &mut scores);
-        }
-        for p in whole..panels {
-            score::<S, R, 1>(s, keys, p, &q, &mut scores);
+        for p in 0..padded / LANES {
+            let panel = score::<S, R>(s, &keys[p * HEAD..][..HEAD], &q);
+            for r in 0..R {
+                store_part(s, panel[r], &mut scores[r * padded + p * LANES..][..LANES]);
+            }
         }
         for r in 0..R {
             let scores = &mut scores[r * padded..][..n];
@@ -156,36 +153,26 @@ impl AttendPanels<'_> {
     }
 }
 
-/// Scores of R queries against the keys of P panels from panel `p` on.
+/// Sums that a score is made of, so that they hide each other's latency and keys are read in order.
+const SUMS: usize = 4;
+
+/// Scores of R queries against the keys of a panel.
 #[inline(always)]
-fn score<S: Simd, const R: usize, const P: usize>(
-    s: S,
-    keys: &[[u16; LANES]],
-    p: usize,
-    q: &[[f32; HEAD]; R],
-    scores: &mut [f32],
-) {
-    let keys = &keys[p * HEAD..][..P * HEAD];
-    let mut acc = [[s.splat(0.0); P]; R];
-    let mut k = [s.splat(0.0); P];
-    for d in 0..HEAD {
-        for j in 0..P {
-            k[j] = s.load_f16(&keys[j * HEAD + d]);
-        }
-        for r in 0..R {
-            let x = s.splat(q[r][d]);
-            for j in 0..P {
-                acc[r][j] = s.mul_add(x, k[j], acc[r][j]);
+fn score<S: Simd, const R: usize>(s: S, keys: &[[u16; LANES]], q: &[[f32; HEAD]; R]) -> [S::F; R] {
+    let mut acc = [[s.splat(0.0); SUMS]; R];
+    for d in (0..HEAD).step_by(SUMS) {
+        for j in 0..SUMS {
+            let k = s.load_f16(&keys[d + j]);
+            for r in 0..R {
+                acc[r][j] = s.mul_add(s.splat(q[r][d + j]), k, acc[r][j]);
             }
         }
     }
-    let padded = scores.len() / R;
+    let mut scores = [s.splat(0.0); R];
     for r in 0..R {
-        let (to, _) = scores[r * padded + p * LANES..].as_chunks_mut::<LANES>();
-        for j in 0..P {
-            s.store(acc[r][j], &mut to[j]);
-        }
+        scores[r] = s.add(s.add(acc[r][0], acc[r][1]), s.add(acc[r][2], acc[r][3]));
     }
+    scores
 }
 
 impl Kernel for AttendPanels<'_> {
@@ -195,17 +182,17 @@ impl Kernel for AttendPanels<'_> {
         let (mut row, n) = self.rows;
         let end = row + n;
         while row < end {
-            // The fewer rows, the more panels: as many sums at a time as hide each other's latency.
-            match end - row {
-                1 => self.queries::<S, 1, 4>(s, row),
-                2 | 3 => self.queries::<S, 2, 2>(s, row),
-                _ => self.queries::<S, 4, 1>(s, row),
-            }
-            row += match end - row {
+            let rows = match end - row {
                 1 => 1,
                 2 | 3 => 2,
                 _ => 4,
             };
+            match rows {
+                1 => self.queries::<S, 1>(s, row),
+                2 => self.queries::<S, 2>(s, row),
+                _ => self.queries::<S, 4>(s, row),
+            }
+            row += rows;
         }
     }
 }
@@ -328,12 +315,14 @@ mod tests {
             let view = MatRef::dense(&rows, 2 * width);
             for level in Level::available() {
                 let cpu = Cpu { level, pool: Pool::new(2) };
-                let panels = Panels::pack(&cpu, view);
+                let mut data = vec![0; panels_len(n, width)];
+                pack_panels(&cpu, view, &mut data);
+                let panels = Panels { data: &data, n };
                 let attend = |first: usize, count: usize, col: usize| {
                     let mut out = vec![f32::NAN; 7 * HEAD];
                     let queries = MatRef::dense(&queries, width);
                     let (at, out_view) = ((0, col), MatMut::dense(&mut out, HEAD));
-                    let (panels, bias, rows) = (&panels, &bias, (first, count));
+                    let (bias, rows) = (&bias, (first, count));
                     AttendPanels { queries, at, panels, bias, out: out_view, rows }.run(level);
                     out
                 };

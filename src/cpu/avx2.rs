@@ -236,6 +236,10 @@ macro_rules! simd256 {
                 unsafe { [_mm256_loadu_si256(from.as_ptr().cast()), _mm256_loadu_si256(from.as_ptr().add(8).cast())] }
             }
             #[inline(always)]
+            fn add_i32(self, a: Self::I, b: Self::I) -> Self::I {
+                unsafe { [_mm256_add_epi32(a[0], b[0]), _mm256_add_epi32(a[1], b[1])] }
+            }
+            #[inline(always)]
             fn splat_i32(self, x: i32) -> Self::I {
                 [unsafe { _mm256_set1_epi32(x) }; 2]
             }

@@ -196,6 +196,10 @@ macro_rules! simd512 {
                 unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
             }
             #[inline(always)]
+            fn add_i32(self, a: __m512i, b: __m512i) -> __m512i {
+                unsafe { _mm512_add_epi32(a, b) }
+            }
+            #[inline(always)]
             fn splat_i32(self, x: i32) -> __m512i {
                 unsafe { _mm512_set1_epi32(x) }
             }

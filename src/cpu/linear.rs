@@ -4,7 +4,7 @@ use super::Cpu;
 use super::blocks::{BlocksF32, BlocksI8, Input};
 use super::math::{gelu_vector, load_part, store_part};
 use super::matrix::{MatMut, MatRef};
-use super::product::{tile_f32, tile_i8, with_rows};
+use super::product::{row_i8, tile_f32, tile_i8, with_rows};
 use super::simd::{Kernel, LANES, Simd};
 use bytes::Bytes;
 
@@ -108,6 +108,22 @@ impl Linear {
         }
     }
 
+    /// Brings the 8-bit weights of layers that are read one after another into memory that is read fastest. They stay
+    /// where they are if there is none.
+    pub fn gather(layers: &mut [&mut Self]) {
+        let mut weights: Vec<_> = layers
+            .iter_mut()
+            .filter_map(|layer| match &mut layer.weights {
+                Weights::I8(weights) => Some(&mut weights.panels),
+                Weights::F32 { .. } => None,
+            })
+            .collect();
+        let parts: Vec<&[u8]> = weights.iter().map(|panels| &panels[..]).collect();
+        if let Some(copies) = super::pages::gather(&parts) {
+            weights.iter_mut().zip(copies).for_each(|(panels, copy)| **panels = copy);
+        }
+    }
+
     /// `out[i] = f(norm(x[i]) Wᵀ + b)` for each row.
     ///
     /// # Panics
@@ -140,6 +156,9 @@ impl Linear {
 /// Bytes of packed rows that stay in the second-level cache while the columns go by.
 const ROW_BYTES: usize = 256 * 1024;
 
+/// Bytes of weights that a thread takes at a time for few rows.
+const WEIGHT_BYTES: usize = 1 << 20;
+
 /// Size of the tiles that threads take: whole blocks of rows that stay in the second-level cache, and columns
 /// enough to be worth the fork; few rows are divided by columns alone. A row is `row_bytes` long when packed.
 fn divide(cpu: &Cpu, rows: usize, cols: usize, row_bytes: usize) -> (usize, usize) {
@@ -147,7 +166,9 @@ fn divide(cpu: &Cpu, rows: usize, cols: usize, row_bytes: usize) -> (usize, usiz
     if rows > 8 * block {
         ((ROW_BYTES / row_bytes / block).clamp(4, 16) * block, 256)
     } else {
-        (rows, cols.div_ceil(2 * cpu.pool.threads()).next_multiple_of(2 * LANES).max(64))
+        // Wide layers, the logits, in pieces that leave no thread waiting long for the last one.
+        let most = (WEIGHT_BYTES / row_bytes).next_multiple_of(2 * LANES);
+        (rows, cols.div_ceil(2 * cpu.pool.threads()).next_multiple_of(2 * LANES).clamp(64, most.max(64)))
     }
 }
 
@@ -247,6 +268,15 @@ impl Columns for ProductI8<'_> {
         for first in (0..self.out.rows).step_by(S::MR) {
             let (row_scales, a) = self.a.block((self.row + first) / S::MR);
             let last = self.out.rows - first;
+            if row_scales.len() == 1 {
+                let row_scale = s.splat(row_scales[0]);
+                for p in 0..NP {
+                    let sum = s.to_f32(row_i8(s, a, b[p], init[p]));
+                    let y = s.mul_add(sum, s.mul(row_scale, scales[p]), bias[p]);
+                    finish(s, y, &mut self.out.row(first)[col + p * LANES..], self.epilogue);
+                }
+                continue;
+            }
             with_rows!(row_scales.len(), S, M => {
                 let acc = tile_i8::<S, M, NP>(s, a, b, init);
                 for r in 0..M {

@@ -90,3 +90,23 @@ pub(super) fn tile_i8<S: Simd, const M: usize, const NP: usize>(
     }
     acc
 }
+
+/// As [`tile_i8`] for one row and one panel, which is then read from end to end; several sums at a time hide each
+/// other's latency.
+#[inline(always)]
+pub(super) fn row_i8<S: Simd>(s: S, a: &[[u8; 4]], b: &[[i8; 4 * LANES]], init: &[i32; LANES]) -> S::I {
+    const SUMS: usize = 4;
+    let mut acc = [s.splat_i32(0); SUMS];
+    if S::UNSIGNED {
+        acc[0] = s.load_i32(init);
+    }
+    let (a, _) = a.as_chunks::<SUMS>();
+    let (b, _) = b.as_chunks::<SUMS>();
+    // The inner dimension is a multiple of 16: no quads are left over.
+    for i in 0..a.len().min(b.len()) {
+        for j in 0..SUMS {
+            acc[j] = s.dot4(acc[j], a[i][j], s.load_quads(&b[i][j]));
+        }
+    }
+    s.add_i32(s.add_i32(acc[0], acc[1]), s.add_i32(acc[2], acc[3]))
+}

@@ -98,6 +98,10 @@ impl Simd for Scalar {
         *from
     }
     #[inline(always)]
+    fn add_i32(self, a: Self::I, b: Self::I) -> Self::I {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+    #[inline(always)]
     fn splat_i32(self, x: i32) -> Self::I {
         [x; LANES]
     }

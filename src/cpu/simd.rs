@@ -67,6 +67,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
 
     /// Reads 16 whole numbers.
     fn load_i32(self, from: &[i32; LANES]) -> Self::I;
+    /// a + b
+    fn add_i32(self, a: Self::I, b: Self::I) -> Self::I;
     /// All lanes `x`.
     fn splat_i32(self, x: i32) -> Self::I;
     /// To floating point.

@@ -57,6 +57,14 @@ impl ModelFile {
         Tensor { dtype: tensor.dtype(), shape: &[cols], bytes }.to_f32()
     }
 
+    /// Lets go of the memory that a tensor takes; it is read from disk again when touched.
+    pub fn release(&self, name: &str) {
+        if let Some(tensor) = self.header().tensors.get(name) {
+            let (start, end) = tensor.data_offsets;
+            self.map().release(self.header().data_start + start..self.header().data_start + end);
+        }
+    }
+
     /// The bytes of a tensor, to be kept: they stay in the map of the file and are read from disk when touched.
     ///
     /// # Errors

@@ -135,6 +135,11 @@ impl ModelFile {
         &self.header
     }
 
+    /// The mapped file.
+    pub(super) fn map(&self) -> &Mapping {
+        &self.map
+    }
+
     fn data(&self) -> &[u8] {
         self.map.get(self.header.data_start..).unwrap_or_default()
     }

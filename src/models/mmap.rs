@@ -35,6 +35,15 @@ impl Mapping {
         Ok(Self { map, path: path.to_owned() })
     }
 
+    /// Lets go of the memory that `bytes` of the map take; they are read again when touched.
+    pub(crate) fn release(&self, bytes: std::ops::Range<usize>) {
+        #[cfg(target_os = "linux")]
+        // SAFETY: the map is read-only: whoever reads it meanwhile or later finds the same bytes, from the file. Where
+        // the system refuses, they merely stay.
+        let _ =
+            unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, bytes.start, bytes.len()) };
+    }
+
     /// Where the file is.
     pub(crate) fn path(&self) -> &Path {
         &self.path

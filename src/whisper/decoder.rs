@@ -4,10 +4,10 @@
 //! windows may be mixed, so that the weights are read once for all of them.
 
 use super::encoder::{AudioFeatures, epilogues};
-use super::kv_cache::{TokenCache, WindowCache};
+use super::kv_cache::WindowCache;
 use super::weights::{Compute, LayerSpec, layer_norm};
 use super::{Dims, Inference};
-use crate::cpu::{AttendPanels, AttendTokens, Cpu, Epilogue, LayerNorm, Level, Linear, MatMut, MatRef, Panels};
+use crate::cpu::{AttendPanels, AttendTokens, Cpu, Epilogue, LayerNorm, Level, Linear, MatMut, MatRef, pack_panels};
 use crate::models::{ModelError, ModelFile};
 use std::sync::Arc;
 
@@ -90,6 +90,9 @@ pub enum DecodeError {
         /// The sequence.
         sequence: usize,
     },
+    /// No memory for a window.
+    #[error("there is no memory for a window's keys and values: {0}; close other programs or take a smaller model")]
+    Memory(#[from] std::io::Error),
     /// Features of another width.
     #[error("encoder states are {0} values wide, the decoder takes {1}")]
     Features(usize, usize),
@@ -117,14 +120,24 @@ impl DecoderWeights {
                 mlp: [linear("mlp.0")?, linear("mlp.2")?],
             })
         };
-        Ok(Self {
+        let mut weights = Self {
             dims: *file.dims(),
             positions: file.f32("decoder.positional_embedding")?,
             blocks: (0..file.dims().n_text_layer).map(block).collect::<Result<_, ModelError>>()?,
             ln: layer_norm(&file, "decoder.ln")?,
             logits: load(LayerSpec::logits())?,
-            file,
-        })
+            file: file.clone(),
+        };
+        let Self { blocks, logits, .. } = &mut weights;
+        // In the order in which a pass reads them.
+        let layers = blocks.iter_mut().flat_map(|block| {
+            let [up, down] = &mut block.mlp;
+            [&mut block.qkv, &mut block.out, &mut block.cross_query, &mut block.cross_out, up, down]
+        });
+        Linear::gather(&mut layers.chain([logits]).collect::<Vec<_>>());
+        let layers = LayerSpec::all(file.dims()).into_iter().filter(|layer| layer.name.starts_with("decoder."));
+        layers.for_each(|layer| file.release(&layer.stored_name()));
+        Ok(weights)
     }
 }
 
@@ -156,23 +169,23 @@ impl Decoder {
     /// Computes cross-attention's keys and values of a window, once for all sequences over it.
     ///
     /// # Errors
-    /// Where the features are not this model's.
+    /// Where the features are not this model's, or there is no memory.
     pub fn listen(&self, features: &AudioFeatures) -> Result<WindowCache, DecodeError> {
         let width = self.weights.dims.n_text_state;
         let n = features.n_ctx + features.bias.len();
         if features.states.len() != n * width {
             return Err(DecodeError::Features(features.states.len() / n.max(1), width));
         }
+        let n_layers = self.weights.blocks.len();
+        let mut cache = WindowCache::new(features.n_ctx, features.bias.clone(), n_layers, width)?;
         let mut rows = vec![0.0; n * 2 * width];
-        let mut layer = |block: &Block| {
+        for (i, block) in self.weights.blocks.iter().enumerate() {
             let states = MatRef::dense(&features.states, width);
             let out = MatMut::dense(&mut rows, 2 * width);
             block.cross_kv.apply(&self.cpu, states, None, out, Epilogue::default());
-            Panels::pack(&self.cpu, MatRef::dense(&rows, 2 * width))
-        };
-        let audio: Vec<_> = self.weights.blocks.iter().map(&mut layer).collect();
-        let tokens = TokenCache::new(audio.len(), 2 * width);
-        Ok(WindowCache { audio, bias: features.bias.clone(), tokens })
+            pack_panels(&self.cpu, MatRef::dense(&rows, 2 * width), cache.panels_mut(i));
+        }
+        Ok(cache)
     }
 
     /// Continues sequences and returns the logits after the rows `wanted`, `[wanted.len()][n_vocab]`.
@@ -302,14 +315,14 @@ impl Decoder {
         self.cpu.pool.tiles(MatMut::dense(out, width), (together, HEAD), |mut out, row, col| {
             let mut first = 0;
             for run in rows[row..][..out.rows].chunk_by(|a, b| a.window == b.window) {
-                let WindowCache { audio, bias, .. } = &*windows[run[0].window];
+                let window = &*windows[run[0].window];
                 let queries = MatRef::dense(queries, width);
                 let tile = out.reborrow();
                 let attend = AttendPanels {
                     queries,
                     at: (row, col),
-                    panels: &audio[layer],
-                    bias,
+                    panels: window.panels(layer),
+                    bias: &window.bias,
                     out: tile,
                     rows: (first, run.len()),
                 };

@@ -1,12 +1,18 @@
 //! Keys and values that the decoder keeps, in half precision: of the audio of a window, and of the tokens over it.
 
-use crate::cpu::{Level, Panels, to_f16};
+use crate::cpu::{LargePages, Level, Panels, panels_len, to_f16};
+use bytemuck::{cast_slice, cast_slice_mut};
+use std::io;
 
 /// What the decoder keeps of a window: its audio, and the token sequences over it.
 #[derive(Debug)]
 pub struct WindowCache {
-    /// Cross-attention's keys and values, one for each decoder block.
-    pub(super) audio: Vec<Panels>,
+    /// Cross-attention's keys and values: those of one decoder block after another.
+    audio: LargePages,
+    /// Encoder positions, the silent tail's included.
+    n: usize,
+    /// Values of a block.
+    per_layer: usize,
     /// What is added to the scores of the last positions, the silent tail's.
     pub(super) bias: Vec<f32>,
     /// The sequences.
@@ -14,6 +20,24 @@ pub struct WindowCache {
 }
 
 impl WindowCache {
+    /// Room for a window of `bias.len()` more positions than `n_ctx`, for `n_layers` blocks of width `n_state`.
+    pub(super) fn new(n_ctx: usize, bias: Vec<f32>, n_layers: usize, n_state: usize) -> io::Result<Self> {
+        let n = n_ctx + bias.len();
+        let per_layer = panels_len(n, n_state);
+        let audio = LargePages::new(n_layers * per_layer * size_of::<u16>())?;
+        Ok(Self { audio, n, per_layer, bias, tokens: TokenCache::new(n_layers, 2 * n_state) })
+    }
+
+    /// Keys and values of the audio for a block.
+    pub(super) fn panels(&self, layer: usize) -> Panels<'_> {
+        Panels { data: &cast_slice(&self.audio)[layer * self.per_layer..][..self.per_layer], n: self.n }
+    }
+
+    /// The same, to be written.
+    pub(super) fn panels_mut(&mut self, layer: usize) -> &mut [u16] {
+        &mut cast_slice_mut(&mut self.audio)[layer * self.per_layer..][..self.per_layer]
+    }
+
     /// Drops all sequences and begins an empty one, number 0.
     pub fn begin(&mut self) {
         self.tokens.begin();
@@ -21,7 +45,7 @@ impl WindowCache {
 
     /// Bytes of the audio's keys and values.
     pub fn bytes(&self) -> usize {
-        self.audio.iter().map(Panels::bytes).sum()
+        self.audio.len()
     }
 }
 

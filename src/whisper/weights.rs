@@ -158,9 +158,14 @@ impl LayerSpec {
         })
     }
 
+    /// Name of the tensor that holds its 8-bit form.
+    pub fn stored_name(&self) -> String {
+        format!("{}.i8", self.name)
+    }
+
     /// The 8-bit form, of `n` outputs, that the import has left in the file.
     fn stored_i8(&self, file: &Arc<ModelFile>, n: usize) -> Result<Option<PackedI8>, ModelError> {
-        let name = format!("{}.i8", self.name);
+        let name = self.stored_name();
         let [scales, offsets] = ["scales", "offsets"].map(|part| format!("{name}.{part}"));
         if !file.has(&name) {
             return Ok(None);
