@@ -28,6 +28,11 @@ Examples:
   hearken models fetch small && hearken --file talk.flac --model small
       A larger model: slower, fewer mistakes.
 
+Environment:
+  HEARKEN_MODELS_DIR   where models are kept, instead of hearken/models in the user's data directory
+  HEARKEN_OFFLINE=1    never use the network
+  HEARKEN_CPU          instruction set, instead of the fastest there is: avx512, avxvnni, avx2 or scalar
+
 Exit codes:
     0  success; a recording in which nobody speaks gives an empty transcript
     1  unexpected failure
@@ -130,7 +135,7 @@ pub struct EngineArgs {
     /// Arithmetic of the matrix products: int8 is faster, f32 exact; auto takes what suits the CPU
     #[arg(long, value_enum, value_name = "TYPE", default_value_t = Compute::Auto)]
     pub compute: Compute,
-    /// Audio that the encoder sees at once: 2.56 to 10.24 seconds, or 30 as OpenAI's
+    /// Audio that the encoder sees at once: 5.12 to 10.24 seconds in steps of 1.28 (rounded down), or 30 as OpenAI's
     #[arg(long, value_name = "SECONDS", default_value = DEFAULT_WINDOW, value_parser = values::window)]
     pub window: f64,
     /// CPU threads [default: one for each core]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
-use crate::models::{ModelError, Store};
+use crate::models::{ModelError, Store, is_offline};
 
 /// Free memory in KiB below which models larger than base are likely to be driven to swap.
 const LITTLE_MEMORY_KIB: u64 = 1024 * 1024;
@@ -147,12 +147,15 @@ fn memory(meminfo: &str) -> Check {
     }
 }
 
-/// `$HEARKEN_MODELS_DIR`, or `hearken/models` in the user's data directory.
 /// The models and the place where they are kept.
 fn storage(store: Result<Store, ModelError>) -> Vec<Check> {
     match store {
         // A directory that cannot be read holds no models that can be used.
-        Ok(store) => vec![models(store.dir(), &store.installed().unwrap_or_default()), writable(store.dir())],
+        Ok(store) => {
+            let names = store.installed().unwrap_or_default().into_iter();
+            let opened = names.map(|name| (name.clone(), store.open(&name).map(drop)));
+            vec![models(store.dir(), opened.collect()), writable(store.dir())]
+        }
         Err(error) => vec![Check {
             status: Status::Missing,
             remedy: Some("set HEARKEN_MODELS_DIR or HOME".to_owned()),
@@ -161,15 +164,27 @@ fn storage(store: Result<Store, ModelError>) -> Vec<Check> {
     }
 }
 
-fn models(directory: &Path, installed: &[String]) -> Check {
-    match installed.is_empty() {
-        true => Check {
-            status: Status::Missing,
-            remedy: Some("hearken models fetch base".to_owned()),
-            ..ok("models", format!("none in {}", directory.display()))
-        },
-        false => ok("models", format!("{} in {}", installed.join(", "), directory.display())),
+/// The models that can be used, and why others cannot.
+fn models(directory: &Path, installed: Vec<(String, Result<(), ModelError>)>) -> Check {
+    let (mut usable, mut broken) = (Vec::new(), Vec::new());
+    for (name, opened) in installed {
+        match opened {
+            Ok(()) => usable.push(name),
+            Err(error) => broken.push(error.to_string()),
+        }
     }
+    let status = match (usable.as_slice(), broken.as_slice()) {
+        ([], _) => Status::Missing,
+        (_, []) => Status::Ok,
+        _ => Status::Warn,
+    };
+    let names = if usable.is_empty() { "none".to_owned() } else { usable.join(", ") };
+    let remedy = match status {
+        Status::Ok => None,
+        _ if broken.is_empty() => Some("hearken models fetch base".to_owned()),
+        _ => Some(broken.join("; ")),
+    };
+    Check { status, remedy, ..ok("models", format!("{names} in {}", directory.display())) }
 }
 
 /// Whether a file can be made in the directory, or, while it is not there, in the nearest one above it that is.
@@ -187,11 +202,11 @@ fn writable(directory: &Path) -> Check {
 
 /// Whether models can be fetched; some sources are Python packages.
 fn fetching() -> Check {
-    if env::var_os("HEARKEN_OFFLINE").is_some_and(|value| value == "1") {
+    if is_offline() {
         return Check {
             status: Status::Warn,
             remedy: Some("unset HEARKEN_OFFLINE to fetch models".to_owned()),
-            ..ok("fetching", "forbidden by HEARKEN_OFFLINE=1")
+            ..ok("fetching", "forbidden by HEARKEN_OFFLINE")
         };
     }
     let pip = Command::new("python3").args(["-m", "pip", "--version"]).stdin(Stdio::null()).output();
@@ -242,14 +257,27 @@ mod tests {
     }
 
     #[test]
-    fn installed_models_are_named() {
+    fn models_that_can_be_used_are_named_and_others_explained() {
+        let installed = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), Ok(()))).collect::<Vec<_>>();
+        let check = models(Path::new("/models"), installed(&["base", "tiny.en"]));
+        assert_eq!((check.status, check.detail.as_str(), check.remedy), (Status::Ok, "base, tiny.en in /models", None));
+        let mut mixed = installed(&["base"]);
+        mixed.push(("small".to_owned(), Err(ModelError::NoDirectory)));
+        let check = models(Path::new("/models"), mixed);
+        assert_eq!((check.status, check.detail.as_str()), (Status::Warn, "base in /models"));
+        assert_eq!(check.remedy, Some(ModelError::NoDirectory.to_string()));
+    }
+
+    #[test]
+    fn a_damaged_model_is_none() {
         let directory = tempfile::tempdir().expect("a directory");
-        for file in ["tiny.en.safetensors", "base.safetensors", "small.safetensors.part"] {
+        for file in ["base.safetensors", "small.safetensors.part"] {
             fs::write(directory.path().join(file), "").expect("a file");
         }
         let checks = storage(Ok(Store::at(directory.path())));
-        assert!(all_there(&checks));
-        assert!(report(&checks).contains("  base, tiny.en in "), "{}", report(&checks));
+        assert!(!all_there(&checks));
+        let report = report(&checks);
+        assert!(report.contains("none in ") && report.contains("base.safetensors is damaged"), "{report}");
     }
 
     #[test]

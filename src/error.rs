@@ -6,6 +6,7 @@ use crate::audio::AudioError;
 use crate::models::ModelError;
 use crate::output::OutputError;
 use crate::pipeline::PipelineError;
+use crate::whisper::decoding::OptionsError;
 use crate::whisper::tokenizer::TokenizerError;
 use crate::whisper::{DecodeError, EncodeError, LoadError};
 
@@ -49,6 +50,9 @@ pub enum Error {
     /// A prompt that cannot be turned into tokens.
     #[error("the prompt cannot be used: {0}")]
     Prompt(#[from] TokenizerError),
+    /// Options that the model cannot serve.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
     /// The encoder failed outside of a transcription.
     #[error(transparent)]
     Encode(#[from] EncodeError),
@@ -71,7 +75,7 @@ impl Error {
             Self::Audio(error) => error.exit_code(),
             Self::Model(error) | Self::Load(LoadError::Model(error)) => error.exit_code(),
             Self::Load(LoadError::Tokenizer(_)) => exit::MODEL,
-            Self::Load(LoadError::Level(_)) => exit::USAGE,
+            Self::Load(LoadError::Level(_)) | Self::Options(_) => exit::USAGE,
             Self::Prompt(_) | Self::Encode(_) | Self::Decode(_) => exit::UNEXPECTED,
             Self::Pipeline(_) | Self::Signals(_) => exit::UNEXPECTED,
         }

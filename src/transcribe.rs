@@ -1,13 +1,14 @@
 //! `hearken --file`: recordings in, text on standard output or in files, one after another.
 
-use crate::audio::FileSource;
+use crate::audio::{FileSource, SAMPLE_RATE};
 use crate::cli::{Compute as ComputeArg, DecodingArgs, EngineArgs, TranscribeArgs};
 use crate::error::{Error, exit, exit_code_of_all};
 use crate::models::Store;
 use crate::output::{Destination, Footer, Header, Progress, Segment, closing_line, complain};
 use crate::pipeline::{self, Passage, Settings};
-use crate::whisper::decoding::{DecodingOptions, FallbackOptions};
-use crate::whisper::{Compute, SAMPLES_PER_POSITION, Whisper};
+use crate::whisper::decoding::{DecodingOptions, FallbackOptions, OptionsError};
+use crate::whisper::tokenizer::{Language, SpecialTokens, Task};
+use crate::whisper::{Compute, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::Path;
 use std::sync::Arc;
@@ -26,7 +27,12 @@ pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
     let mut codes = Vec::new();
     for path in &args.file {
         let job = Job { args, whisper: &whisper, settings: &settings, destination: &destination, stop: &stop, path };
-        codes.push(match job.run() {
+        let outcome = job.run();
+        if stop.load(Ordering::Relaxed) {
+            // What an input that was broken off may lack is no error of its own.
+            return Ok(exit::INTERRUPTED);
+        }
+        codes.push(match outcome {
             Ok(code) => code,
             Err(error) if error.exit_code() == exit::SUCCESS => return Ok(exit::SUCCESS),
             Err(error) => {
@@ -34,9 +40,6 @@ pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
                 error.exit_code()
             }
         });
-        if stop.load(Ordering::Relaxed) {
-            return Ok(exit::INTERRUPTED);
-        }
     }
     Ok(exit_code_of_all(&codes))
 }
@@ -59,9 +62,15 @@ pub fn compute(arg: ComputeArg) -> Compute {
     }
 }
 
-/// Encoder positions of a window of so many seconds.
+/// Encoder positions of a window of so many seconds, rounded down to a window that has a silent tail; a longer one than
+/// any of these stays as it is. A window without a tail makes the decoder loop.
 pub fn window_positions(seconds: f64) -> usize {
-    (seconds * f64::from(crate::audio::SAMPLE_RATE) / SAMPLES_PER_POSITION as f64).round() as usize
+    let positions = (seconds * f64::from(SAMPLE_RATE) / SAMPLES_PER_POSITION as f64).round() as usize;
+    match TAIL_LENGTHS.last() {
+        Some(longest) if positions <= *longest => TAIL_LENGTHS.into_iter().rfind(|n| *n <= positions),
+        _ => None,
+    }
+    .unwrap_or(positions)
 }
 
 fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error> {
@@ -82,6 +91,7 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
         without_timestamps: !args.wants_timestamps(),
         ..DecodingOptions::default()
     };
+    refuse_what_the_model_cannot(&decoding, whisper.tokenizer().special())?;
     let fallback = FallbackOptions {
         temperatures: args.decoding.temperature.clone(),
         compression_ratio_threshold: Some(args.decoding.compression_ratio_threshold),
@@ -91,6 +101,24 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
     let condition_on_previous_text = args.decoding.condition_on_previous_text;
     let n_ctx = window_positions(args.engine.window).min(whisper.file().dims().n_audio_ctx);
     Ok(Settings { n_ctx, decoding, fallback, initial_prompt, condition_on_previous_text })
+}
+
+/// Checks task and languages against the model, before any recording is opened.
+fn refuse_what_the_model_cannot(options: &DecodingOptions, special: &SpecialTokens) -> Result<(), OptionsError> {
+    let english_only = !special.is_multilingual;
+    if english_only && options.task == Task::Translate {
+        return Err(OptionsError::Translate);
+    }
+    let serves = |language: &Language| match english_only {
+        true => *language == Language::ENGLISH,
+        false => special.language_token(*language).is_some(),
+    };
+    // One of the languages to choose from is enough.
+    let unserved = |languages: &[Language]| languages.first().copied().filter(|_| !languages.iter().any(serves));
+    match unserved(options.language.as_slice()).or_else(|| unserved(&options.allowed_languages)) {
+        Some(language) => Err(OptionsError::Language(language)),
+        None => Ok(()),
+    }
 }
 
 /// A flag that SIGINT and SIGTERM set; a second one ends the program at once.
@@ -110,14 +138,14 @@ struct Job<'a> {
     whisper: &'a Whisper,
     settings: &'a Settings,
     destination: &'a Destination,
-    stop: &'a AtomicBool,
+    stop: &'a Arc<AtomicBool>,
     path: &'a Path,
 }
 
 impl Job<'_> {
     fn run(&self) -> Result<u8, Error> {
         let begun = Instant::now();
-        let source = FileSource::open(self.path)?;
+        let source = FileSource::open_until(self.path, self.stop.clone())?;
         let progress = Progress::new(crate::audio::AudioSource::duration(&source), self.args.quiet);
         let mut output = self.destination.open(self.path, &self.header())?;
         let mut language = None;
@@ -142,7 +170,7 @@ impl Job<'_> {
         let language = language.map(|language| language.code().to_owned());
         output.finish(&Footer { language, duration_s: ending.duration_s })?;
         for warning in &ending.warnings {
-            complain(&format!("hearken: {}: {warning}", self.path.display()));
+            complain(&format!("hearken: {warning}"));
         }
         if n_segments == 0 && ending.damage.is_none() {
             self.note(&format!("hearken: {}: nobody speaks in it; the transcript is empty", self.path.display()));
@@ -183,4 +211,42 @@ fn to_segments(passage: &Passage, first_id: usize) -> impl Iterator<Item = Segme
         compression_ratio: passage.compression_ratio,
         no_speech_prob: passage.no_speech_prob,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_model_cannot_serve_is_refused() {
+        let check = |n_vocab, task, language: Option<&str>, allowed: &[&str]| {
+            let parse = |name: &str| name.parse::<Language>().expect("a language");
+            let options = DecodingOptions {
+                task,
+                language: language.map(parse),
+                allowed_languages: allowed.iter().copied().map(parse).collect(),
+                ..DecodingOptions::default()
+            };
+            let special = SpecialTokens::for_n_vocab(n_vocab).expect("a vocabulary");
+            refuse_what_the_model_cannot(&options, &special).map_err(Error::from).map_err(|e| e.exit_code())
+        };
+        let (english, multilingual) = (51864, 51865);
+        for language in [None, Some("en")] {
+            assert_eq!(check(english, Task::Transcribe, language, &[]), Ok(()));
+            assert_eq!(check(english, Task::Translate, language, &[]), Err(exit::USAGE));
+        }
+        assert_eq!(check(english, Task::Transcribe, Some("de"), &[]), Err(exit::USAGE));
+        assert_eq!(check(english, Task::Transcribe, None, &["de", "fr"]), Err(exit::USAGE));
+        assert_eq!(check(english, Task::Transcribe, None, &["de", "en"]), Ok(()));
+        assert_eq!(check(multilingual, Task::Translate, Some("de"), &[]), Ok(()));
+        assert_eq!(check(multilingual, Task::Transcribe, Some("yue"), &[]), Err(exit::USAGE));
+        assert_eq!(check(multilingual, Task::Transcribe, None, &["yue", "zh"]), Ok(()));
+    }
+
+    #[test]
+    fn every_window_but_whispers_own_has_a_silent_tail() {
+        for (seconds, positions) in [(5.12, 256), (5.2, 256), (6.3, 256), (6.4, 320), (10.24, 512), (30.0, 1500)] {
+            assert_eq!(window_positions(seconds), positions, "{seconds} s");
+        }
+    }
 }

@@ -69,7 +69,7 @@ fn no_permission() {
     let (_dir, path) = file_of(&read("formats/reference.flac"));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("chmod");
     if fs::File::open(&path).is_ok() {
-        // The superuser reads everything; the mapping of the system's error is what is left to check.
+        // The superuser reads everything; the unit test of the error's mapping covers what is left.
         return;
     }
     let decoded = decode_all(&path);

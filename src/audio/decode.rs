@@ -8,6 +8,8 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use symphonia::core::errors::Error as MediaError;
 use symphonia::core::formats::FormatReader;
@@ -50,9 +52,17 @@ impl FileSource {
     /// # Errors
     /// When there is no such file, it may not be read, or it holds no audio that can be decoded.
     pub fn open(path: &Path) -> Result<Self, AudioError> {
+        Self::open_until(path, Arc::default())
+    }
+
+    /// As [`open`](Self::open); what comes through a pipe ends when `stop` is set.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_until(path: &Path, stop: Arc<AtomicBool>) -> Result<Self, AudioError> {
         let stdin = path.as_os_str() == STDIN;
         let name = if stdin { "standard input".into() } else { path.display().to_string() };
-        Self::from_bytes(Bytes::open(path, &name)?, name)
+        Self::from_bytes(Bytes::open(path, &name, stop)?, name)
     }
 
     /// Opens a recording that the program itself carries; `name` is what errors call it.

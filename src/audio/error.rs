@@ -173,3 +173,17 @@ pub enum AudioWarning {
         seconds: f64,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_of_the_system_are_told_apart() {
+        let line = |kind: io::ErrorKind| AudioError::from_io("a.wav", kind.into()).to_string();
+        assert!(line(io::ErrorKind::NotFound).starts_with("a.wav: no such file; "));
+        assert!(line(io::ErrorKind::IsADirectory).starts_with("a.wav: is a directory"));
+        assert!(line(io::ErrorKind::PermissionDenied).starts_with("a.wav: permission denied; "));
+        assert!(line(io::ErrorKind::TimedOut).starts_with("a.wav: cannot be read: "));
+    }
+}

@@ -7,7 +7,11 @@ use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use symphonia::core::io::{MediaSource, ReadOnlySource};
 
 use super::AudioError;
@@ -17,6 +21,9 @@ pub const STDIN: &str = "-";
 
 /// Most bytes that are copied to a temporary file: 4 GiB, some days of voice-quality mp4.
 const SPOOL_LIMIT: u64 = 4 << 30;
+
+/// How long to wait for a pipe before looking whether to stop: 100 ms, so that Ctrl-C seems to act at once.
+const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// Enough of a stream's start to tell mp4: a box length and its name.
 const HEAD_LEN: u64 = 8;
@@ -30,8 +37,8 @@ pub enum Bytes {
 }
 
 impl Bytes {
-    /// Opens `path`, or standard input for `-`; `name` is what errors call it.
-    pub fn open(path: &Path, name: &str) -> Result<Self, AudioError> {
+    /// Opens `path`, or standard input for `-`; `name` is what errors call it. A pipe ends when `stop` is set.
+    pub fn open(path: &Path, name: &str, stop: Arc<AtomicBool>) -> Result<Self, AudioError> {
         let error = |e| AudioError::from_io(name, e);
         let file = if path.as_os_str() == STDIN {
             File::from(io::stdin().as_fd().try_clone_to_owned().map_err(error)?)
@@ -42,7 +49,7 @@ impl Bytes {
         if metadata.is_dir() {
             return Err(AudioError::IsDirectory { name: name.to_owned() });
         }
-        if metadata.is_file() { Self::regular(file, name) } else { Self::piped(file, name) }
+        if metadata.is_file() { Self::regular(file, name, stop) } else { Self::piped(file, name, stop) }
     }
 
     /// The file as a seekable source, from its start.
@@ -61,30 +68,50 @@ impl Bytes {
         }
     }
 
-    fn regular(mut file: File, name: &str) -> Result<Self, AudioError> {
+    fn regular(mut file: File, name: &str, stop: Arc<AtomicBool>) -> Result<Self, AudioError> {
         let error = |e| AudioError::from_io(name, e);
         let start = file.stream_position().map_err(error)?;
         let len = file.metadata().map_err(error)?.len();
         if len <= start {
             // Files of /proc and the like state no length but can be read.
-            return Self::piped(file, name);
+            return Self::piped(file, name, stop);
         }
         Ok(Self::File { file, start })
     }
 
-    fn piped(mut file: File, name: &str) -> Result<Self, AudioError> {
+    fn piped(file: File, name: &str, stop: Arc<AtomicBool>) -> Result<Self, AudioError> {
+        let mut pipe = Pipe { file, stop };
         let mut head = Vec::new();
-        file.by_ref().take(HEAD_LEN).read_to_end(&mut head).map_err(|e| AudioError::from_io(name, e))?;
+        pipe.by_ref().take(HEAD_LEN).read_to_end(&mut head).map_err(|e| AudioError::from_io(name, e))?;
         if head.is_empty() {
             return Err(AudioError::Empty { name: name.to_owned() });
         }
         let is_mp4 = head.get(4..8) == Some(b"ftyp");
-        let whole = Cursor::new(head).chain(file);
+        let whole = Cursor::new(head).chain(pipe);
         if !is_mp4 {
             return Ok(Self::Pipe(Box::new(ReadOnlySource::new(whole))));
         }
         let file = spool(whole).map_err(|source| AudioError::Spool { name: name.to_owned(), source })?;
         Ok(Self::File { file, start: 0 })
+    }
+}
+
+/// A pipe that ends when it is told to, even if nothing comes out of it: a read that waits for data would not notice.
+struct Pipe {
+    file: File,
+    stop: Arc<AtomicBool>,
+}
+
+impl Read for Pipe {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while !self.stop.load(Ordering::Relaxed) {
+            match poll(&mut [PollFd::new(&self.file, PollFlags::IN)], Some(&PATIENCE)) {
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => return self.file.read(buffer),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(0)
     }
 }
 

@@ -66,15 +66,16 @@ fn times_are_wanted_by_name_or_by_format() {
 
 #[test]
 fn values_out_of_their_limits_are_refused_with_the_limits() {
-    for window in ["99", "15", "2", "NaN", "-5", "ten"] {
+    for window in ["99", "15", "3", "NaN", "-5", "ten"] {
         let message = refused(&format!("--file a.wav --window={window}"));
-        assert!(message.contains("give a number from 2.56 to 10.24 seconds, or 30"), "{message}");
+        assert!(message.contains("give a number from 5.12 to 10.24 seconds, or 30"), "{message}");
     }
     assert!(refused("--file a.wav --beam-size 0").contains("from 1 to 32"));
     assert!(refused("--file a.wav --threads 0").contains("from 1 to 1024"));
     assert!(refused("--file a.wav --temperature 0,1.5").contains("from 0 to 1"));
     assert!(refused("--file a.wav --logprob-threshold 1").contains("0 or less"));
-    assert!(refused("--file a.wav --patience 0").contains("above 0"));
+    assert!(refused("--file a.wav --patience 0").contains("from 0.01 to 100"));
+    assert!(refused("--file a.wav --compression-ratio-threshold 0").contains("above 0"));
     assert!(refused("--file a.wav --suppress-tokens 1,x").contains("'x' is not a token id"));
     assert!(refused("bench encoder --iterations 0").contains("0"));
 }

@@ -64,7 +64,7 @@ pub struct DecodingArgs {
           value_parser = values::temperature)]
     pub temperature: Vec<f32>,
     /// Beam search goes on until it has --beam-size times this many finished texts
-    #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = values::positive)]
+    #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = values::patience)]
     pub patience: f32,
     /// Exponent, 0 to 1, of the length that a text's log-probability is divided by [default: the length itself]
     #[arg(long, value_name = "ALPHA", value_parser = values::share)]

@@ -4,14 +4,18 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// Encoder windows in seconds that a silent tail makes up for: 128 to 512 encoder positions.
-const WINDOW: RangeInclusive<f64> = 2.56..=10.24;
+/// Encoder windows in seconds: those with a silent tail that hold the shortest utterance that the segmenter can be
+/// held to, 4 s.
+const WINDOW: RangeInclusive<f64> = 5.12..=10.24;
 
 /// OpenAI's own window in seconds, which needs no tail.
 const FULL_WINDOW: f64 = 30.0;
 
 /// Beams or samples: each holds a key-value cache of its own, and more than a few dozen no longer change the text.
 const CANDIDATES: RangeInclusive<usize> = 1..=32;
+
+/// What `DecodingOptions::verify` takes as patience.
+const PATIENCE: RangeInclusive<f32> = 0.01..=100.0;
 
 /// Threads: more than any machine has cores is a slip of the keyboard.
 const THREADS: RangeInclusive<usize> = 1..=1024;
@@ -46,6 +50,10 @@ pub(super) fn logprob(text: &str) -> Result<f32, String> {
 
 pub(super) fn positive(text: &str) -> Result<f32, String> {
     within(text, f32::MIN_POSITIVE..=f32::MAX, "").map_err(|_| "give a number above 0".to_owned())
+}
+
+pub(super) fn patience(text: &str) -> Result<f32, String> {
+    within(text, PATIENCE, "")
 }
 
 /// A number within limits; NaN is within none.

@@ -53,7 +53,7 @@ pub(super) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
 /// 2ˣ for x ≤ 0; x below −126 gives 2⁻¹²⁶.
 ///
 /// x = n + r with |r| ≤ ½; 2ʳ by the first `terms` of its Taylor series, Σ (r ln 2)ᵏ / k!. The remainder is below
-/// 4.2e-5 with 5 terms, 1.2e-7 with 7 and 6e-9 with 8.
+/// 6e-5 of the value with 5 terms, 2e-7 with 7 and 1e-8 with 8.
 #[inline(always)]
 pub(super) fn exp2<S: Simd>(s: S, x: S::F, terms: usize) -> S::F {
     const SERIES: [f32; 8] = [
@@ -255,7 +255,7 @@ mod tests {
             }
         }
         for level in Level::available() {
-            for (terms, tolerance) in [(5, 4.3e-5), (8, 3e-7)] {
+            for (terms, tolerance) in [(5, 6e-5), (7, 4e-7), (8, 3e-7)] {
                 for i in 0..=12_500 {
                     let x = -i as f32 / 100.0;
                     let y = f64::from(level.dispatch(Exp2([x; LANES], terms))[i as usize % LANES]);

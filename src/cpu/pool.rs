@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 /// How long a worker looks for work before it parks.
 const SPIN: Duration = Duration::from_millis(1);
 
+/// Turns of the spinning loops after which the core is offered to others: a few microseconds.
+const YIELD: u32 = 256;
+
 /// The pool. One job runs at a time; further callers wait their turn.
 pub struct Pool {
     shared: Arc<Shared>,
@@ -150,7 +153,7 @@ impl Shared {
         let mut spins = 0u32;
         while self.state.load(Acquire) & INSIDE > 0 {
             spins += 1;
-            if spins.is_multiple_of(4096) {
+            if spins.is_multiple_of(YIELD) {
                 // The worker may have lost its core.
                 std::thread::yield_now();
             }
@@ -186,9 +189,13 @@ impl Shared {
             }
             std::hint::spin_loop();
             spins = spins.wrapping_add(1);
-            if spins.is_multiple_of(64) && idle_since.elapsed() > SPIN {
-                self.sleep(last);
-                idle_since = Instant::now();
+            if spins.is_multiple_of(YIELD) {
+                // Whoever has work may be waiting for this core.
+                std::thread::yield_now();
+                if idle_since.elapsed() > SPIN {
+                    self.sleep(last);
+                    idle_since = Instant::now();
+                }
             }
         }
     }

@@ -46,16 +46,6 @@ impl Destination {
         Ok(Self { formats, directory: directory.map(Path::to_owned) })
     }
 
-    /// Whether the transcripts go to standard output.
-    pub fn is_standard_output(&self) -> bool {
-        self.directory.is_none()
-    }
-
-    /// Whether any of the formats shows when each segment was said.
-    pub fn shows_times(&self) -> bool {
-        self.formats.iter().any(|format| format.shows_times())
-    }
-
     /// Begins the transcript of `input`.
     ///
     /// # Errors

@@ -74,7 +74,9 @@ pub fn closing_line(audio_s: f64, elapsed: Duration) -> String {
     if audio_s <= 0.0 || elapsed_s <= 0.0 {
         return spent;
     }
-    format!("{spent}: real-time factor {:.3} ({:.0}× realtime)", elapsed_s / audio_s, audio_s / elapsed_s)
+    let speed = audio_s / elapsed_s;
+    let decimals = if speed < 10.0 { 1 } else { 0 };
+    format!("{spent}: real-time factor {:.3} ({speed:.decimals$}× realtime)", elapsed_s / audio_s)
 }
 
 fn audio_ms(seconds: f64) -> u64 {
@@ -162,6 +164,10 @@ mod tests {
         assert_eq!(
             closing_line(11.0, Duration::from_millis(340)),
             "11.0 s of audio in 0.34 s: real-time factor 0.031 (32× realtime)"
+        );
+        assert_eq!(
+            closing_line(11.0, Duration::from_millis(24_850)),
+            "11.0 s of audio in 24.85 s: real-time factor 2.259 (0.4× realtime)"
         );
         assert_eq!(closing_line(0.0, Duration::from_millis(10)), "0.0 s of audio in 0.01 s");
     }

@@ -5,7 +5,7 @@
 //! layer: it quantises the activations, multiplies, and scales the sums to f32 with a bias; rten-gemm is given bytes
 //! and returns whole numbers.
 //!
-//! Run: `cargo run --release -p hearken-bench-products`
+//! Run: `cargo run --release --manifest-path benches/products/Cargo.toml`
 
 use hearken::cpu::{Cpu, Epilogue, Linear, MatMut, MatRef, pack_i8};
 use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions};
