@@ -131,6 +131,9 @@ pub struct SessionArgs {
     /// Names and words to expect
     #[arg(long, value_name = "TEXT")]
     pub prompt: Option<String>,
+    /// Broadcast the text to every program on the bus, too
+    #[arg(long)]
+    pub captions: bool,
 }
 
 /// Arguments of `listen`.

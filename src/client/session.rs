@@ -69,6 +69,9 @@ fn options(args: &SessionArgs, partials: bool) -> HashMap<&'static str, Variant<
     put("language", args.language.map(|language| language.code().to_owned()));
     put("task", args.task.map(|task: Task| task.name().to_owned()));
     put("prompt", args.prompt.clone());
+    if args.captions {
+        options.insert("captions", Variant::from(true));
+    }
     if !partials {
         options.insert("partials", Variant::from(false));
     }

@@ -1,7 +1,7 @@
 //! Where the daemon's log goes: to the journal under systemd, else to standard error. No line of it holds a word that
 //! was said.
 
-use std::io::stderr;
+use std::io::{IsTerminal, stderr};
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -16,7 +16,9 @@ pub(super) fn start() {
     let journal = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
     let started = match journal {
         Some(journal) => registry.with(journal).try_init(),
-        None => registry.with(fmt::layer().with_writer(stderr).with_target(false)).try_init(),
+        None => registry
+            .with(fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal()).with_target(false))
+            .try_init(),
     };
     // It fails only where the log has been started before, and then there is one.
     drop(started);

@@ -26,6 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// number of wake-ups of an idle microphone.
 const FRAGMENT_MS: u32 = 60;
 
+/// Length of PulseAudio's cookie (`PA_NATIVE_COOKIE_LENGTH`). A server takes any from its own user, but of this length.
+const COOKIE_LEN: usize = 256;
+
 static CONNECTION: Mutex<Option<Client>> = Mutex::new(None);
 
 /// A recording stream.
@@ -100,7 +103,8 @@ fn dial() -> Result<Client, ClientError> {
     let ordinary = || Some(PathBuf::from(variable("XDG_RUNTIME_DIR")?).join("pulse/native"));
     let path = named.or_else(beside).or_else(ordinary).ok_or(ClientError::ServerUnavailable)?;
     let cookie = pulseaudio::cookie_path_from_env().and_then(|path| std::fs::read(path).ok());
-    Client::new_unix(c"Hearken", UnixStream::connect(path)?, cookie)
+    let cookie = cookie.unwrap_or_else(|| vec![0; COOKIE_LEN]);
+    Client::new_unix(c"Hearken", UnixStream::connect(path)?, Some(cookie))
 }
 
 fn ask<T: Send + 'static>(
