@@ -45,9 +45,17 @@ impl Desktop {
 
     /// A session whose daemon is not started yet, with no model.
     pub fn without_daemon() -> Self {
+        Self::with_data_dir(Path::new("/nonexistent"))
+    }
+
+    /// As [`Self::without_daemon`]; the bus finds services in the data directory `data`, too.
+    pub fn with_data_dir(data: &Path) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let mut bus = Command::new("dbus-daemon");
         bus.args(["--session", "--nofork", "--nopidfile", "--print-address=1"])
+            .env("XDG_DATA_DIRS", data)
+            .env("XDG_DATA_HOME", dir.path())
+            .env("XDG_RUNTIME_DIR", dir.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
         let mut bus = Running(bus.spawn().expect("dbus-daemon is installed"));
