@@ -231,6 +231,20 @@ fn wrong_calls_are_answered_with_named_errors() {
     assert!(desktop.status()["state"] == "ready", "the daemon goes on");
 }
 
+/// Prints how a job describes itself while its recording, a pipe, is still to come.
+const JOB_XML: &str = r#"
+import os
+from gi.repository import Gio, GLib
+bus = Gio.bus_get_sync(Gio.BusType.SESSION)
+NAME, ROOT = "org.hearken.Hearken1", "/org/hearken/Hearken1"
+reader, writer = os.pipe()
+fds = Gio.UnixFDList.new_from_array([reader])
+args = GLib.Variant("(ha{sv})", (0, {}))
+job, _ = bus.call_with_unix_fd_list_sync(NAME, ROOT, NAME + ".Manager", "TranscribeFile", args, None, 0, -1, fds)
+introspectable = "org.freedesktop.DBus.Introspectable"
+print(bus.call_sync(NAME, job.unpack()[0], introspectable, "Introspect", None, None, 0, -1, None).unpack()[0])
+"#;
+
 /// Has a recording transcribed over the bus, and prints progress and result.
 const FILE_JOB: &str = r#"
 import os, sys
@@ -292,26 +306,30 @@ fn the_published_interfaces_are_those_of_the_daemon() {
     let desktop = Desktop::new();
     let idle = desktop.follow(desktop.hearken().args(["listen", "--standby"]));
     let session = desktop.wait_for("session", |d| d.status()["sessions"][0]["path"].as_str().map(str::to_owned));
-    for (path, interface) in
-        [("/org/hearken/Hearken1", "Manager"), ("/org/hearken/Hearken1", "Captions"), (session.as_str(), "Session")]
-    {
-        let live = introspect(&desktop, path, interface);
+    let root = introspect(&desktop, "/org/hearken/Hearken1");
+    let session = introspect(&desktop, &session);
+    let job = desktop.output_of(desktop.command(PYTHON).args(["-c", JOB_XML])).stdout;
+    let job = String::from_utf8(job).expect("text");
+    for (xml, interface) in [(&root, "Manager"), (&root, "Captions"), (&session, "Session"), (&job, "Job")] {
+        let live = interface_in(xml, interface);
         let file = format!("{}/packaging/dbus/org.hearken.Hearken1.{interface}.xml", env!("CARGO_MANIFEST_DIR"));
         let published = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{file}: {e}"));
-        assert!(bare(&published).contains(&bare(&live)), "{file} should hold:\n{live}");
+        assert!(bare(&published).contains(&bare(live)), "{file} should hold:\n{live}");
     }
     drop(idle);
 }
 
-/// The XML of an interface as the daemon gives it.
-fn introspect(desktop: &Desktop, path: &str, interface: &str) -> String {
+/// How an object describes itself.
+fn introspect(desktop: &Desktop, path: &str) -> String {
     let args = ["--user", "--xml-interface", "introspect", "org.hearken.Hearken1", path];
-    let mut busctl = desktop.command("busctl");
-    let xml = String::from_utf8(desktop.output_of(busctl.args(args)).stdout).expect("text");
-    let begin =
-        xml.find(&format!("<interface name=\"org.hearken.Hearken1.{interface}\"")).unwrap_or_else(|| panic!("{xml}"));
-    let end = xml[begin..].find("</interface>").expect("an end") + "</interface>".len();
-    xml[begin..begin + end].to_owned()
+    String::from_utf8(desktop.output("busctl", &args).stdout).expect("text")
+}
+
+/// The part that describes an interface.
+fn interface_in<'a>(xml: &'a str, interface: &str) -> &'a str {
+    let begin = xml.find(&format!("<interface name=\"org.hearken.Hearken1.{interface}\""));
+    let rest = &xml[begin.unwrap_or_else(|| panic!("{xml}"))..];
+    &rest[..rest.find("</interface>").expect("an end") + "</interface>".len()]
 }
 
 /// The lines without indentation.
