@@ -7,7 +7,7 @@ HEARKEN := target/release/hearken
 # Rust is often installed for one user and not on the PATH of a script.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
-.PHONY: build demo test model install third-party prerequisites
+.PHONY: build demo test model install deb third-party prerequisites
 .NOTPARALLEL:
 
 build: prerequisites
@@ -44,7 +44,16 @@ install:
 	$(HEARKEN) completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/hearken.fish
 	$(HEARKEN) completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_hearken
 	install -m644 README.md NOTICE LICENSE-MIT LICENSE-APACHE docs/third-party.md docs/transcript.schema.json \
-		$(DESTDIR)$(PREFIX)/share/doc/hearken
+		packaging/config.toml $(DESTDIR)$(PREFIX)/share/doc/hearken
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/dbus-1/interfaces packaging/dbus/*.xml
+	install -d $(DESTDIR)$(PREFIX)/share/dbus-1/services $(DESTDIR)$(PREFIX)/lib/systemd/user
+	sed 's|@PREFIX@|$(PREFIX)|' packaging/hearken.service.in > $(DESTDIR)$(PREFIX)/lib/systemd/user/hearken.service
+	sed 's|@PREFIX@|$(PREFIX)|' packaging/org.hearken.Hearken1.service.in \
+		> $(DESTDIR)$(PREFIX)/share/dbus-1/services/org.hearken.Hearken1.service
+
+# A Debian package of what `make` has built: target/hearken_VERSION_ARCH.deb
+deb:
+	packaging/deb
 
 # After a change of dependencies: lists their licences.
 third-party:

@@ -3,10 +3,13 @@
 mod transcribe;
 mod values;
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::models::cli::ModelsCommand;
+use crate::whisper::tokenizer::Language;
 
 pub use transcribe::{DecodingArgs, Task, TranscribeArgs};
 
@@ -25,6 +28,8 @@ Examples:
       Transcribe standard input.
   hearken --file talk.flac --task translate --beam-size 5
       English text of speech in another language, with beam search.
+  hearken daemon & hearken listen
+      Show what is said into the microphone, as it is said.
   hearken models fetch small && hearken --file talk.flac --model small
       A larger model: slower, fewer mistakes.
 
@@ -42,6 +47,9 @@ Exit codes:
     5  a model could not be fetched
     6  the output cannot be written
     7  of several inputs some failed, but not all
+    8  the daemon cannot be reached, cannot start, or refuses what was asked of it
+    9  there is no session to control
+   10  the configuration makes no sense
   130  interrupted";
 
 /// Streaming speech-to-text with OpenAI's Whisper, on your own machine
@@ -72,6 +80,26 @@ pub enum Command {
     /// Fetch, import, inspect and remove models
     #[command(subcommand)]
     Models(ModelsCommand),
+    /// Listen to the microphone for other programs: org.hearken.Hearken1 on the session bus
+    Daemon(DaemonArgs),
+    /// Show what is said, as it is said; Ctrl-C ends it
+    Listen(ListenArgs),
+    /// Record until stopped (Ctrl-C or hearken stop), then print what was said
+    Record(RecordArgs),
+    /// Open the microphone of the newest session
+    Start,
+    /// Close it and transcribe what was said
+    Stop,
+    /// Open it where it is closed, close it where it is open
+    Toggle,
+    /// Tell what the daemon and its sessions are doing
+    Status(StatusArgs),
+    /// List the input devices
+    Devices {
+        /// Print them as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Measure the speed of a stage
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -83,6 +111,70 @@ pub enum Command {
         /// The shell
         shell: Shell,
     },
+}
+
+/// Arguments of `daemon`.
+#[derive(Debug, Args)]
+pub struct DaemonArgs {
+    /// Configuration file [default: hearken/config.toml in the configuration directory]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// What a session of the daemon is to be like; what is not given is as the daemon's configuration has it.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SessionArgs {
+    /// Input device by its id or a part of its description; hearken devices lists them
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// Language spoken, as code or English name
+    #[arg(long, value_name = "LANGUAGE")]
+    pub language: Option<Language>,
+    /// Write what is said, or translate it into English
+    #[arg(long, value_enum)]
+    pub task: Option<Task>,
+    /// Names and words to expect
+    #[arg(long, value_name = "TEXT")]
+    pub prompt: Option<String>,
+    /// Broadcast the text to every program on the bus, too
+    #[arg(long)]
+    pub captions: bool,
+}
+
+/// Arguments of `listen`.
+#[derive(Debug, Args)]
+pub struct ListenArgs {
+    /// The session.
+    #[command(flatten)]
+    pub session: SessionArgs,
+    /// Print each event as a line of JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Keep the microphone closed until hearken start or toggle
+    #[arg(long)]
+    pub standby: bool,
+}
+
+/// Arguments of `record`.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// The session.
+    #[command(flatten)]
+    pub session: SessionArgs,
+    /// Stop by itself after the first utterance
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Tell it again whenever it changes
+    #[arg(long)]
+    pub follow: bool,
+    /// Print a line of JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What can be measured.

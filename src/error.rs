@@ -3,6 +3,10 @@
 use thiserror::Error;
 
 use crate::audio::AudioError;
+use crate::audio::capture::CaptureError;
+use crate::client::ClientError;
+use crate::config::ConfigError;
+use crate::dbus::ServeError;
 use crate::models::ModelError;
 use crate::output::OutputError;
 use crate::pipeline::PipelineError;
@@ -28,6 +32,12 @@ pub mod exit {
     pub const OUTPUT: u8 = 6;
     /// Of several inputs some failed, but not all.
     pub const SOME_FAILED: u8 = 7;
+    /// The daemon cannot be reached, cannot start, or refuses what was asked of it.
+    pub const DAEMON: u8 = 8;
+    /// There is no session to control.
+    pub const SESSION: u8 = 9;
+    /// The configuration makes no sense.
+    pub const CONFIG: u8 = 10;
     /// Interrupted by SIGINT (128 + 2, as shells report it).
     pub const INTERRUPTED: u8 = 130;
 }
@@ -62,6 +72,18 @@ pub enum Error {
     /// A stage of a transcription failed.
     #[error("transcription failed: {0}")]
     Pipeline(Box<dyn std::error::Error + Send + Sync>),
+    /// An input device.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    /// The configuration file.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The daemon's place on the bus.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// A client of the daemon.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// The system refuses to deliver signals.
     #[error("signals cannot be handled: {0}; run hearken outside of whatever restricts it")]
     Signals(#[source] std::io::Error),
@@ -76,6 +98,10 @@ impl Error {
             Self::Model(error) | Self::Load(LoadError::Model(error)) => error.exit_code(),
             Self::Load(LoadError::Tokenizer(_)) => exit::MODEL,
             Self::Load(LoadError::Level(_)) | Self::Options(_) => exit::USAGE,
+            Self::Capture(_) => exit::INPUT,
+            Self::Config(_) => exit::CONFIG,
+            Self::Serve(_) => exit::DAEMON,
+            Self::Client(error) => error.exit_code(),
             Self::Prompt(_) | Self::Encode(_) | Self::Decode(_) => exit::UNEXPECTED,
             Self::Pipeline(_) | Self::Signals(_) => exit::UNEXPECTED,
         }

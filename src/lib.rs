@@ -2,12 +2,16 @@
 //!
 //! Audio goes in at [`audio`], is cut into utterances by [`stream`], becomes a log-mel spectrogram in [`mel`],
 //! encoder states and tokens in [`whisper`] (on the vector kernels of [`cpu`]) and leaves as text through
-//! [`output`]. [`models`] keeps the weights.
+//! [`output`], or, spoken into a microphone, through [`daemon`] and [`dbus`]. [`models`] keeps the weights.
 
 pub mod audio;
 pub mod bench;
 pub mod cli;
+pub mod client;
+pub mod config;
 pub mod cpu;
+pub mod daemon;
+pub mod dbus;
 pub mod doctor;
 pub mod error;
 pub mod mel;

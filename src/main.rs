@@ -8,10 +8,11 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use hearken::cli::{BenchCommand, Cli, Command};
+use hearken::client::{self, Control};
 use hearken::error::{Error, exit};
 use hearken::output::complain;
 use hearken::whisper::recordings;
-use hearken::{bench, doctor, output, transcribe};
+use hearken::{bench, daemon, doctor, output, transcribe};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().collect();
@@ -47,6 +48,17 @@ fn run(cli: Cli) -> Result<u8, Error> {
             command.run(&recordings::prepare)?;
             Ok(exit::SUCCESS)
         }
+        Some(Command::Daemon(args)) => {
+            daemon::run(args.config.as_deref())?;
+            Ok(exit::SUCCESS)
+        }
+        Some(Command::Listen(args)) => client::listen(&args),
+        Some(Command::Record(args)) => client::record(&args),
+        Some(Command::Start) => client::control(Control::Start),
+        Some(Command::Stop) => client::control(Control::Stop),
+        Some(Command::Toggle) => client::control(Control::Toggle),
+        Some(Command::Status(args)) => client::status(&args),
+        Some(Command::Devices { json }) => client::devices(json),
         Some(Command::Bench(BenchCommand::Encoder(args))) => bench::encoder(&args),
         Some(Command::Bench(BenchCommand::Decoder(args))) => bench::decoder(&args),
         None => transcribe::run(&cli.transcribe),

@@ -8,6 +8,7 @@
 //! they come from a file or a device. [`Mono16k`] turns any source into the 16 kHz mono stream that the segmenter and
 //! the spectrogram take. [`vad`] tells speech from the rest of that stream.
 
+pub mod capture;
 mod codec;
 mod container;
 mod decode;

@@ -1,6 +1,20 @@
-//! From an endless stream of samples to utterances that fit an encoder window.
+//! From an endless stream of samples to utterances that fit an encoder window, and to live text.
+//!
+//! [`Segmenter`] cuts the stream; the pipeline for recordings takes its utterances as they are. [`Live`] shows text
+//! while an utterance goes on: a [`Recognizer`] guesses again and again, a [`CommitPolicy`] decides which words of the
+//! guesses are settled, and what is settled never changes.
 
 mod cut;
+mod live;
+mod pace;
+mod policy;
+mod recognizer;
 mod segmenter;
+mod words;
 
-pub use segmenter::{Segmenter, SegmenterOptions, Utterance};
+pub use live::{Event, Final, Live, LiveOptions, Partial};
+pub use pace::Pace;
+pub use policy::{CommitPolicy, LocalAgreement};
+pub use recognizer::{Effort, Hypothesis, RecognizeError, Recognizer, Request, WhisperRecognizer};
+pub use segmenter::{Ongoing, Segmenter, SegmenterOptions, Utterance};
+pub use words::{Word, split};

@@ -15,6 +15,7 @@
 use super::cut::{Cut, best_cut};
 use crate::audio::SAMPLE_RATE;
 use crate::audio::vad::{FRAME, FrameScore, Vad};
+use std::ops::Range;
 
 /// Probability from which a frame is surely speech. See [`crate::audio::vad`] for what was measured.
 pub(super) const SURE: f32 = 0.6;
@@ -44,6 +45,17 @@ pub struct Utterance {
     pub samples: Vec<f32>,
     /// Index of the first sample on the stream's clock (16 kHz).
     pub start: u64,
+}
+
+/// Speech that goes on: what its utterance would be if the stream ended here.
+#[derive(Debug, Clone, Copy)]
+pub struct Ongoing<'a> {
+    /// Samples, 16 kHz, mono.
+    pub samples: &'a [f32],
+    /// Index of the first sample on the stream's clock (16 kHz).
+    pub start: u64,
+    /// Whether enough silence has followed that only further speech could change it.
+    pub is_settled: bool,
 }
 
 /// How to cut.
@@ -90,6 +102,11 @@ impl Segmenter {
             }
         }
         done
+    }
+
+    /// The speech that goes on, if any does.
+    pub fn ongoing(&self) -> Option<Ongoing<'_>> {
+        self.cutter.ongoing()
     }
 
     /// Ends the stream and returns the last utterance, if speech was going on.
@@ -192,14 +209,28 @@ impl Cutter {
         Some(utterance)
     }
 
-    /// Ends the utterance with its speech; where the window is too short, it has less silence after it, and if that is
-    /// not enough, before it: the detector is late at onsets and later at ends.
+    /// Ends the utterance with its speech.
     fn end(&mut self, speech: Speech) -> Utterance {
+        let Range { start, end } = self.extent(speech);
+        self.forget(start);
+        self.take(Cut { end: end - start, next: None })
+    }
+
+    fn ongoing(&self) -> Option<Ongoing<'_>> {
+        let speech = self.speech?;
+        let Range { start, end } = self.extent(speech);
+        let samples = self.samples.get(start * FRAME..end * FRAME)?;
+        let is_settled = self.scores.len() > speech.last + HANGOVER;
+        Some(Ongoing { samples, start: (self.base + start as u64) * FRAME as u64, is_settled })
+    }
+
+    /// The frames of an utterance that ends with its speech; where the window is too short, it has less silence after
+    /// it, and if that is not enough, before it: the detector is late at onsets and later at ends.
+    fn extent(&self, speech: Speech) -> Range<usize> {
         let needed = speech.last + 1 + LEAST_PADDING;
-        let left_out = needed.saturating_sub(self.max_frames).min(speech.spare);
+        let start = needed.saturating_sub(self.max_frames).min(speech.spare);
         let end = (speech.last + 1 + HANGOVER).min(self.scores.len());
-        self.forget(left_out);
-        self.take(Cut { end: (end - left_out).min(self.max_frames), next: None })
+        start..start + (end - start).min(self.max_frames)
     }
 
     /// Takes the utterance up to a cut out of what is held.
@@ -305,6 +336,22 @@ mod tests {
         let stream = scores(&[(SPEECH, -20.0, 100), (DOUBT, -30.0, 2000)]);
         let total: usize = cut(SegmenterOptions::default(), &stream, 0).iter().map(|u| u.samples.len()).sum();
         assert_eq!(total, (100 + UNSURE_FRAMES + HANGOVER) * FRAME);
+    }
+
+    #[test]
+    fn what_goes_on_becomes_the_utterance_once_it_is_settled() {
+        let stream = scores(&[(SILENCE, -60.0, 100), (SPEECH, -20.0, 50), (SILENCE, -60.0, 60)]);
+        let mut cutter = Cutter::new(SegmenterOptions { end_pause: 50 * FRAME, ..SegmenterOptions::default() });
+        let (mut seen, mut done) = (Vec::new(), Vec::new());
+        for (i, score) in stream.iter().enumerate() {
+            done.extend(cutter.push(&[i as f32; FRAME], *score));
+            seen.extend(cutter.ongoing().map(|o| (o.start, o.samples.to_vec(), o.is_settled)));
+        }
+        assert_eq!(done.len(), 1);
+        let (settled, unsettled): (Vec<_>, Vec<_>) = seen.into_iter().partition(|(_, _, settled)| *settled);
+        assert_eq!(unsettled.len(), 50 - ONSET_FRAMES + HANGOVER, "one a frame from the onset on");
+        assert!(unsettled.iter().all(|(start, samples, _)| *start == done[0].start && !samples.is_empty()));
+        assert!(!settled.is_empty() && settled.iter().all(|(_, samples, _)| *samples == done[0].samples));
     }
 
     #[test]

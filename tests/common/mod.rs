@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // Each test program uses a part of it.
 
+pub mod desktop;
+
 use hearken::audio::{AudioError, AudioWarning, FileSource, Mono16k};
 use hearken::models::{ModelFile, Store};
 use std::path::{Path, PathBuf};

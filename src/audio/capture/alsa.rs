@@ -1,0 +1,121 @@
+//! Recording from ALSA's devices, for systems without a sound server.
+
+use super::device::Device;
+use super::ring::{Drain, Feed, Tally, ring};
+use super::{CaptureError, RING_SECONDS};
+use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
+use cpal::{Error, ErrorKind, FromSample, SampleFormat, SizedSample, Stream, SupportedStreamConfig};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long a device may take to open.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A recording stream.
+pub(super) struct Recording {
+    _stream: Stream,
+    pub drain: Drain,
+    /// Sample rate in Hz.
+    pub rate: u32,
+    /// The device's id.
+    pub device: String,
+    broken: Arc<AtomicBool>,
+}
+
+impl Recording {
+    /// Whether the stream still works.
+    pub fn is_alive(&self) -> bool {
+        !self.broken.load(Ordering::Relaxed)
+    }
+}
+
+/// ALSA's input devices.
+pub(super) fn devices() -> Vec<Device> {
+    let host = cpal::default_host();
+    let default = host.default_input_device().and_then(|device| device.id().ok());
+    let describe = |device: cpal::Device| {
+        let (id, config) = (device.id().ok()?, device.default_input_config().ok()?);
+        Some(Device {
+            description: device.description().map_or_else(|_| id.to_string(), |d| d.name().to_owned()),
+            is_default: default.as_ref() == Some(&id),
+            is_monitor: false,
+            rate: config.sample_rate(),
+            channels: config.channels(),
+            id: id.to_string(),
+        })
+    };
+    host.input_devices().map(|devices| devices.filter_map(describe).collect()).unwrap_or_default()
+}
+
+/// Begins to record from the device that `wanted` names, or from the default one.
+pub(super) fn open(wanted: Option<&str>, tally: Arc<Tally>) -> Result<Recording, CaptureError> {
+    let host = cpal::default_host();
+    let device = match wanted {
+        None => host.default_input_device(),
+        Some(name) => {
+            let listed = devices();
+            let id = super::device::find(&listed, name)?.id.parse().ok();
+            id.and_then(|id| host.device_by_id(&id))
+        }
+    };
+    let device = device.ok_or(CaptureError::NoDevice)?;
+    let name = device.id().map_or_else(|_| "the default input device".to_owned(), |id| id.to_string());
+    let failed = |e: Error| CaptureError::Alsa { device: name.clone(), reason: e.to_string() };
+    let config = device.default_input_config().map_err(failed)?;
+    let rate = config.sample_rate();
+    let (feed, drain) = ring(rate as usize * RING_SECONDS, tally.clone());
+    let broken = Arc::new(AtomicBool::new(false));
+    let stream = start(&device, &config, feed, watch(tally, broken.clone())).map_err(failed)?;
+    stream.play().map_err(failed)?;
+    Ok(Recording { _stream: stream, drain, rate, device: name, broken })
+}
+
+/// Takes note of what goes wrong while recording.
+fn watch(tally: Arc<Tally>, broken: Arc<AtomicBool>) -> impl FnMut(Error) + Send + 'static {
+    move |error| match error.kind() {
+        ErrorKind::Xrun => tally.count_overrun(),
+        ErrorKind::RealtimeDenied | ErrorKind::DeviceChanged => {}
+        _ => broken.store(true, Ordering::Relaxed),
+    }
+}
+
+fn start(
+    device: &cpal::Device,
+    config: &SupportedStreamConfig,
+    feed: Feed,
+    watch: impl FnMut(Error) + Send + 'static,
+) -> Result<Stream, Error> {
+    match config.sample_format() {
+        SampleFormat::I8 => typed::<i8>(device, config, feed, watch),
+        SampleFormat::I16 => typed::<i16>(device, config, feed, watch),
+        SampleFormat::I24 => typed::<cpal::I24>(device, config, feed, watch),
+        SampleFormat::I32 => typed::<i32>(device, config, feed, watch),
+        SampleFormat::I64 => typed::<i64>(device, config, feed, watch),
+        SampleFormat::U8 => typed::<u8>(device, config, feed, watch),
+        SampleFormat::U16 => typed::<u16>(device, config, feed, watch),
+        SampleFormat::U24 => typed::<cpal::U24>(device, config, feed, watch),
+        SampleFormat::U32 => typed::<u32>(device, config, feed, watch),
+        SampleFormat::U64 => typed::<u64>(device, config, feed, watch),
+        SampleFormat::F64 => typed::<f64>(device, config, feed, watch),
+        _ => typed::<f32>(device, config, feed, watch),
+    }
+}
+
+fn typed<T>(
+    device: &cpal::Device,
+    config: &SupportedStreamConfig,
+    mut feed: Feed,
+    watch: impl FnMut(Error) + Send + 'static,
+) -> Result<Stream, Error>
+where
+    T: SizedSample + Send + 'static,
+    f32: FromSample<T>,
+{
+    let channels = usize::from(config.channels()).max(1);
+    let callback = move |samples: &[T], _: &cpal::InputCallbackInfo| {
+        let mean = |frame: &[T]| frame.iter().map(|x| f32::from_sample_(*x)).sum::<f32>() / channels as f32;
+        feed.push(samples.chunks_exact(channels).map(mean));
+    };
+    device.build_input_stream(config.config(), callback, watch, Some(PATIENCE))
+}

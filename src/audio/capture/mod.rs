@@ -1,0 +1,226 @@
+//! The microphone: a device in, an [`AudioSource`] out that lasts as long as it is wanted.
+//!
+//! Sound comes from PulseAudio or PipeWire, or where there is neither from ALSA. When the device or the sound server
+//! goes away the source waits and opens it again, with growing pauses; what happens is told to whoever asked. The
+//! device is open exactly as long as the [`Microphone`] is.
+
+mod alsa;
+mod device;
+mod error;
+mod pulse;
+mod ring;
+
+pub use device::Device;
+pub use error::CaptureError;
+pub use ring::Tally;
+
+use super::{AudioError, AudioSource, AudioWarning, Block};
+use ring::Drain;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+/// Sound that fits between the callback and its reader, in seconds: the reader only resamples, so it is never late by
+/// as much.
+const RING_SECONDS: usize = 4;
+/// Sound that is still recorded once the user says stop, since people press the key on their last syllable.
+const TAIL: Duration = Duration::from_millis(300);
+/// How often a reader without sound looks for a stop.
+const POLL: Duration = Duration::from_millis(100);
+/// Silence of the audio system after which it is asked whether the stream is still there.
+const STALL: Duration = Duration::from_secs(1);
+/// Pauses before a lost device is tried again: the first, and the longest that it grows to by doubling.
+const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+/// The input devices, microphones before what outputs play.
+///
+/// # Errors
+/// Where neither a sound server nor ALSA has any.
+pub fn devices() -> Result<Vec<Device>, CaptureError> {
+    match pulse::devices() {
+        Ok(devices) => Ok(devices),
+        Err(error) => match alsa::devices() {
+            devices if devices.is_empty() => Err(error),
+            devices => Ok(devices),
+        },
+    }
+}
+
+/// Ends a [`Microphone`] from another thread.
+#[derive(Debug, Clone, Default)]
+pub struct Stopper(Arc<AtomicU8>);
+
+impl Stopper {
+    /// Ends it with what is being said: a moment later.
+    pub fn finish(&self) {
+        self.0.fetch_max(1, Ordering::Relaxed);
+    }
+
+    /// Ends it at once.
+    pub fn cancel(&self) {
+        self.0.store(2, Ordering::Relaxed);
+    }
+
+    /// Whether it was told to end at once.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 2
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// What becomes of the device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CaptureEvent {
+    /// It is open: its id.
+    Opened(String),
+    /// It is not, for this reason, and will be tried again.
+    Lost(String),
+}
+
+/// A device that is recorded from.
+pub struct Microphone {
+    wanted: Option<String>,
+    stopper: Stopper,
+    tally: Arc<Tally>,
+    tell: Box<dyn FnMut(CaptureEvent) + Send>,
+    recording: Option<Recording>,
+    block: Vec<f32>,
+    retry: Duration,
+    stopped_at: Option<Instant>,
+}
+
+impl Microphone {
+    /// A microphone that opens as soon as it is read from: the device that `wanted` names, or the default one.
+    pub fn new(
+        wanted: Option<String>,
+        stopper: Stopper,
+        tally: Arc<Tally>,
+        tell: impl FnMut(CaptureEvent) + Send + 'static,
+    ) -> Self {
+        let tell = Box::new(tell);
+        let (recording, block, stopped_at) = (None, Vec::new(), None);
+        Self { wanted, stopper, tally, tell, recording, block, retry: RETRY.0, stopped_at }
+    }
+
+    /// Waits for the next samples into `block`; false at the end.
+    fn listen(&mut self) -> bool {
+        let mut heard_at = Instant::now();
+        loop {
+            if self.is_over() {
+                self.recording = None;
+                return false;
+            }
+            let Some(recording) = &mut self.recording else {
+                self.open();
+                heard_at = Instant::now();
+                continue;
+            };
+            recording.drain().read(&mut self.block);
+            if !self.block.is_empty() {
+                self.retry = RETRY.0;
+                return true;
+            }
+            if recording.drain().is_abandoned() || (heard_at.elapsed() > STALL && !recording.is_alive()) {
+                self.recording = None;
+                (self.tell)(CaptureEvent::Lost("the device or the sound server is gone".to_owned()));
+                continue;
+            }
+            if heard_at.elapsed() > STALL {
+                heard_at = Instant::now();
+            }
+            std::thread::park_timeout(POLL);
+        }
+    }
+
+    /// Whether the user has said stop, and the tail after that has passed.
+    fn is_over(&mut self) -> bool {
+        if !self.stopper.is_stopped() {
+            return false;
+        }
+        let stopped_at = *self.stopped_at.get_or_insert_with(Instant::now);
+        self.stopper.is_cancelled() || self.recording.is_none() || stopped_at.elapsed() > TAIL
+    }
+
+    /// Opens the device, or waits a while where that fails.
+    fn open(&mut self) {
+        let wanted = self.wanted.as_deref();
+        let opened = match pulse::open(wanted, self.tally.clone()) {
+            Ok(recording) => Ok(Recording::Pulse(recording)),
+            Err(CaptureError::NoServer { reason }) => alsa::open(wanted, self.tally.clone())
+                .map(Recording::Alsa)
+                .map_err(|_| CaptureError::NoServer { reason }),
+            Err(other) => Err(other),
+        };
+        match opened {
+            Ok(recording) => {
+                (self.tell)(CaptureEvent::Opened(recording.device().to_owned()));
+                self.recording = Some(recording);
+            }
+            Err(error) => {
+                (self.tell)(CaptureEvent::Lost(error.to_string()));
+                let until = Instant::now() + self.retry;
+                self.retry = (self.retry * 2).min(RETRY.1);
+                while Instant::now() < until && !self.stopper.is_stopped() {
+                    std::thread::sleep(POLL.min(self.retry));
+                }
+            }
+        }
+    }
+}
+
+impl AudioSource for Microphone {
+    fn duration(&self) -> Option<f64> {
+        None
+    }
+
+    fn next_block(&mut self) -> Result<Option<Block<'_>>, AudioError> {
+        self.block.clear();
+        if !self.listen() {
+            return Ok(None);
+        }
+        let rate = self.recording.as_ref().map_or(super::SAMPLE_RATE, Recording::rate);
+        Ok(Some(Block { samples: &self.block, rate, channels: 1 }))
+    }
+
+    fn warnings(&self) -> Vec<AudioWarning> {
+        Vec::new()
+    }
+}
+
+enum Recording {
+    Pulse(pulse::Recording),
+    Alsa(alsa::Recording),
+}
+
+impl Recording {
+    fn drain(&mut self) -> &mut Drain {
+        match self {
+            Self::Pulse(recording) => &mut recording.drain,
+            Self::Alsa(recording) => &mut recording.drain,
+        }
+    }
+
+    fn is_alive(&self) -> bool {
+        match self {
+            Self::Pulse(recording) => recording.is_alive(),
+            Self::Alsa(recording) => recording.is_alive(),
+        }
+    }
+
+    fn rate(&self) -> u32 {
+        match self {
+            Self::Pulse(recording) => recording.rate,
+            Self::Alsa(recording) => recording.rate,
+        }
+    }
+
+    fn device(&self) -> &str {
+        match self {
+            Self::Pulse(recording) => &recording.device,
+            Self::Alsa(recording) => &recording.device,
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Recording through PulseAudio's protocol, which PipeWire speaks too.
+//!
+//! The `pulseaudio` crate is used directly where cpal's host of that name would do the same with less: that one does
+//! not delete its recording stream when it is dropped, so that the microphone would stay open.
+//!
+//! The connection is one for the process and kept: it costs nothing while nothing is recorded.
+
+use super::device::{Device, find};
+use super::ring::{Drain, Feed, Tally, ring};
+use super::{CaptureError, RING_SECONDS};
+use futures::executor::block_on;
+use pulseaudio::protocol::stream::{BufferAttr, StreamFlags};
+use pulseaudio::protocol::{
+    ChannelMap, ChannelPosition, Prop, Props, RecordStreamParams, SampleFormat, SampleSpec, SourceInfo,
+};
+use pulseaudio::{Client, ClientError, RecordStream};
+use std::ffi::{CStr, CString};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+/// How long the server may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Sound that the server gathers before it sends it, in milliseconds: a part of the lag of every word, but also the
+/// number of wake-ups of an idle microphone.
+const FRAGMENT_MS: u32 = 60;
+
+/// Length of PulseAudio's cookie (`PA_NATIVE_COOKIE_LENGTH`). A server takes any from its own user, but of this length.
+const COOKIE_LEN: usize = 256;
+
+static CONNECTION: Mutex<Option<Client>> = Mutex::new(None);
+
+/// A recording stream.
+pub(super) struct Recording {
+    stream: RecordStream,
+    pub drain: Drain,
+    /// Sample rate in Hz.
+    pub rate: u32,
+    /// The device's id.
+    pub device: String,
+}
+
+/// The server's input devices, microphones first.
+pub(super) fn devices() -> Result<Vec<Device>, CaptureError> {
+    let client = connect()?;
+    let default = ask(&client, "tell its default device", |client| block_on(client.server_info()))?.default_source_name;
+    let sources = ask(&client, "list its devices", |client| block_on(client.list_sources()))?;
+    let mut devices: Vec<_> = sources.iter().map(|source| describe(source, default.as_deref())).collect();
+    devices.sort_by_key(|device| device.is_monitor);
+    Ok(devices)
+}
+
+/// Begins to record from the device that `wanted` names, or from the one that is the server's default, even when that
+/// becomes another.
+pub(super) fn open(wanted: Option<&str>, tally: Arc<Tally>) -> Result<Recording, CaptureError> {
+    let client = connect()?;
+    let devices = devices()?;
+    let device = match wanted {
+        Some(name) => find(&devices, name)?,
+        None => devices.iter().find(|device| device.is_default).or(devices.first()).ok_or(CaptureError::NoDevice)?,
+    };
+    let (feed, drain) = ring(device.rate as usize * RING_SECONDS, tally);
+    let params = params(device.rate, wanted.map(|_| device.id.as_str()));
+    let stream = ask(&client, "record", move |client| block_on(client.create_record_stream(params, sink(feed))))?;
+    Ok(Recording { stream, drain, rate: device.rate, device: device.id.clone() })
+}
+
+impl Recording {
+    /// Whether the server still knows the stream: it does not tell when it ends one.
+    pub fn is_alive(&self) -> bool {
+        let stream = self.stream.clone();
+        within(move || block_on(stream.timing_info())).is_ok_and(|answer| answer.is_ok())
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        let stream = self.stream.clone();
+        // A server that does not answer has closed the stream or is about to be gone.
+        let _ = within(move || block_on(stream.delete()));
+    }
+}
+
+fn connect() -> Result<Client, CaptureError> {
+    let mut connection = CONNECTION.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(client) = &*connection {
+        let probe = client.clone();
+        if matches!(within(move || block_on(probe.server_info())), Ok(Ok(_))) {
+            return Ok(client.clone());
+        }
+    }
+    *connection = None;
+    let client = within(dial)?.map_err(|e| CaptureError::NoServer { reason: cause(&e) })?;
+    Ok(connection.insert(client).clone())
+}
+
+/// Connects to the server on this machine: where PulseAudio's own clients look for it.
+fn dial() -> Result<Client, ClientError> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let named = variable("PULSE_SERVER").and_then(|server| Some(PathBuf::from(server.strip_prefix("unix:")?)));
+    let beside = || Some(PathBuf::from(variable("PULSE_RUNTIME_PATH")?).join("native"));
+    let ordinary = || Some(PathBuf::from(variable("XDG_RUNTIME_DIR")?).join("pulse/native"));
+    let path = named.or_else(beside).or_else(ordinary).ok_or(ClientError::ServerUnavailable)?;
+    let cookie = pulseaudio::cookie_path_from_env().and_then(|path| std::fs::read(path).ok());
+    let cookie = cookie.unwrap_or_else(|| vec![0; COOKIE_LEN]);
+    Client::new_unix(c"Hearken", UnixStream::connect(path)?, Some(cookie))
+}
+
+fn ask<T: Send + 'static>(
+    client: &Client,
+    what: &'static str,
+    request: impl FnOnce(Client) -> Result<T, ClientError> + Send + 'static,
+) -> Result<T, CaptureError> {
+    let client = client.clone();
+    within(move || request(client))?.map_err(|e| CaptureError::Refused { what, reason: cause(&e) })
+}
+
+/// Runs what may wait for the server for ever, but waits only [`PATIENCE`] itself.
+fn within<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, CaptureError> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        // Where nobody waits any more there is nobody to tell.
+        let _ = sender.send(work());
+    });
+    receiver.recv_timeout(PATIENCE).map_err(|_| CaptureError::Silent)
+}
+
+/// The crate's own messages leave out the cause.
+fn cause(error: &ClientError) -> String {
+    match error {
+        ClientError::Io(cause) => cause.to_string(),
+        ClientError::Protocol(cause) => cause.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// Mono at the device's rate: the server knows the meaning of channels, our resampler is the better one.
+fn params(rate: u32, device: Option<&str>) -> RecordStreamParams {
+    let mut props = Props::new();
+    props.set(Prop::MediaName, c"Dictation");
+    props.set(Prop::ApplicationId, c"org.hearken.Hearken");
+    let fragment_size = rate * FRAGMENT_MS / 1000 * size_of::<f32>() as u32;
+    RecordStreamParams {
+        sample_spec: SampleSpec { format: SampleFormat::Float32Le, channels: 1, sample_rate: rate },
+        channel_map: ChannelMap::new([ChannelPosition::Mono]),
+        source_name: device.and_then(|name| CString::new(name).ok()),
+        buffer_attr: BufferAttr { max_length: u32::MAX, fragment_size, ..BufferAttr::default() },
+        flags: StreamFlags { adjust_latency: true, ..StreamFlags::default() },
+        props,
+        ..RecordStreamParams::default()
+    }
+}
+
+fn sink(mut feed: Feed) -> impl FnMut(&[u8]) + Send + 'static {
+    move |bytes| {
+        feed.push(bytes.as_chunks().0.iter().map(|sample| sane(f32::from_le_bytes(*sample))));
+    }
+}
+
+/// Not-a-number would make everything behind it one too.
+fn sane(sample: f32) -> f32 {
+    if sample.is_finite() { sample } else { 0.0 }
+}
+
+fn describe(source: &SourceInfo, default: Option<&CStr>) -> Device {
+    let text = |name: &CStr| name.to_string_lossy().into_owned();
+    Device {
+        id: text(&source.name),
+        description: text(source.description.as_deref().unwrap_or(&source.name)),
+        is_default: default == Some(&*source.name),
+        is_monitor: source.monitor_of_sink_index.is_some(),
+        rate: source.sample_spec.sample_rate.clamp(1_000, 768_000),
+        channels: u16::from(source.sample_spec.channels),
+    }
+}

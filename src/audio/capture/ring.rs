@@ -1,0 +1,109 @@
+//! The way from an audio callback to a thread: samples in a ring that was allocated beforehand.
+//!
+//! The callback's side never allocates, locks, logs or blocks. What does not fit is dropped and counted.
+
+use rtrb::{Consumer, Producer, RingBuffer};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::Thread;
+
+/// What went wrong while capturing, counted.
+#[derive(Debug, Default)]
+pub struct Tally {
+    dropped: AtomicU64,
+    overruns: AtomicU64,
+}
+
+impl Tally {
+    /// Samples (at the device's rate, mono) that were dropped because nobody took them in time.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
+    }
+
+    /// Times that samples were lost: here, or as the audio system tells.
+    pub fn overruns(&self) -> u64 {
+        self.overruns.load(Relaxed)
+    }
+
+    /// Notes a loss that the audio system tells of.
+    pub(super) fn count_overrun(&self) {
+        self.overruns.fetch_add(1, Relaxed);
+    }
+}
+
+/// The callback's side.
+pub(super) struct Feed {
+    producer: Producer<f32>,
+    tally: Arc<Tally>,
+    reader: Thread,
+}
+
+impl Feed {
+    /// Appends samples and wakes the reader.
+    pub fn push(&mut self, samples: impl ExactSizeIterator<Item = f32>) {
+        let n = samples.len();
+        let room = self.producer.slots().min(n);
+        if let Ok(chunk) = self.producer.write_chunk_uninit(room) {
+            chunk.fill_from_iter(samples);
+        }
+        if room < n {
+            self.tally.dropped.fetch_add((n - room) as u64, Relaxed);
+            self.tally.overruns.fetch_add(1, Relaxed);
+        }
+        self.reader.unpark();
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.reader.unpark();
+    }
+}
+
+/// The reader's side.
+pub(super) struct Drain {
+    consumer: Consumer<f32>,
+}
+
+impl Drain {
+    /// Moves all samples that are there to the end of `out`.
+    pub fn read(&mut self, out: &mut Vec<f32>) {
+        let n = self.consumer.slots();
+        if let Ok(chunk) = self.consumer.read_chunk(n) {
+            out.extend(chunk);
+        }
+    }
+
+    /// Whether the callback is gone for good.
+    pub fn is_abandoned(&self) -> bool {
+        self.consumer.is_abandoned()
+    }
+}
+
+/// A ring for `capacity` samples, to be read by the calling thread.
+pub(super) fn ring(capacity: usize, tally: Arc<Tally>) -> (Feed, Drain) {
+    let (producer, consumer) = RingBuffer::new(capacity);
+    (Feed { producer, tally, reader: std::thread::current() }, Drain { consumer })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_counted_and_the_rest_kept_in_order() {
+        let tally = Arc::new(Tally::default());
+        let (mut feed, mut drain) = ring(5, tally.clone());
+        let mut out = Vec::new();
+        feed.push([1.0, 2.0, 3.0].into_iter());
+        feed.push([4.0, 5.0, 6.0, 7.0].into_iter());
+        drain.read(&mut out);
+        feed.push([8.0].into_iter());
+        drain.read(&mut out);
+        assert_eq!(out, [1.0, 2.0, 3.0, 4.0, 5.0, 8.0]);
+        assert_eq!((tally.dropped(), tally.overruns()), (2, 1));
+        assert!(!drain.is_abandoned());
+        drop(feed);
+        assert!(drain.is_abandoned());
+    }
+}

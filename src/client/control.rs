@@ -1,0 +1,151 @@
+//! `hearken start`, `stop`, `toggle` and `status`: the sessions that there are.
+
+use super::proxies::{ManagerProxy, SessionProxy};
+use super::{ClientError, connect};
+use crate::cli::StatusArgs;
+use crate::dbus::{NAME, PATH};
+use crate::error::{Error, exit};
+use crate::output::print;
+use futures::StreamExt;
+use serde_json::{Value, json};
+use zbus::fdo::ObjectManagerProxy;
+use zbus::message::Type;
+use zbus::{Connection, MatchRule, MessageStream, OwnedObjectPath, Variant};
+
+/// What to do with a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// Open the microphone.
+    Start,
+    /// Close it.
+    Stop,
+    /// The one or the other.
+    Toggle,
+}
+
+/// Controls the newest session. Returns the exit code.
+///
+/// # Errors
+/// When there is none, the daemon cannot be reached, or refuses.
+pub fn control(what: Control) -> Result<u8, Error> {
+    zbus::block_on(async {
+        let connection = connect().await?;
+        let newest = sessions(&connection).await?.pop().ok_or(ClientError::NoSession)?;
+        let session = SessionProxy::builder(&connection).path(newest).build().await.map_err(ClientError::from)?;
+        let done = match what {
+            Control::Start => session.start().await,
+            Control::Stop => session.stop().await,
+            Control::Toggle => session.toggle().await,
+        };
+        done.map_err(ClientError::from)?;
+        Ok(exit::SUCCESS)
+    })
+}
+
+/// Prints what the daemon and its sessions are doing. Returns the exit code.
+///
+/// # Errors
+/// When the daemon cannot be reached or standard output cannot be written.
+pub fn status(args: &StatusArgs) -> Result<u8, Error> {
+    zbus::block_on(async {
+        let connection = connect().await?;
+        let rule = MatchRule::builder().msg_type(Type::Signal).sender(NAME).path_namespace(PATH).build();
+        let rule = rule.map_err(ClientError::from)?;
+        let mut changes = MessageStream::for_match_rule(rule, &connection, None).await.map_err(ClientError::from)?;
+        loop {
+            let status = gather(&connection).await?;
+            print(&if args.json { format!("{status}\n") } else { describe(&status) })?;
+            if !args.follow || changes.next().await.is_none() {
+                return Ok(exit::SUCCESS);
+            }
+        }
+    })
+}
+
+/// The sessions' paths, oldest first.
+async fn sessions(connection: &Connection) -> Result<Vec<OwnedObjectPath>, ClientError> {
+    let manager = ObjectManagerProxy::new(connection, NAME, PATH).await?;
+    let objects = manager.get_managed_objects().await?;
+    let number = |path: &OwnedObjectPath| path.rsplit('/').next().and_then(|n| n.parse::<u64>().ok());
+    let is_session = |path: &OwnedObjectPath| path.starts_with(&format!("{PATH}/Session/"));
+    let mut paths: Vec<_> = objects.into_keys().filter(is_session).collect();
+    paths.sort_by_key(number);
+    Ok(paths)
+}
+
+async fn gather(connection: &Connection) -> Result<Value, ClientError> {
+    let manager = ManagerProxy::new(connection).await?;
+    let mut listed = Vec::new();
+    for path in sessions(connection).await? {
+        // A session may end while it is asked.
+        if let Ok(session) = gather_session(connection, path).await {
+            listed.push(session);
+        }
+    }
+    Ok(json!({
+        "version": manager.version().await?,
+        "state": word(&["unknown", "loading", "ready", "missing", "failed"], manager.state().await?),
+        "trouble": manager.trouble().await?,
+        "model": manager.model().await?,
+        "backend": manager.backend().await?,
+        "sessions": listed,
+    }))
+}
+
+async fn gather_session(connection: &Connection, path: OwnedObjectPath) -> Result<Value, ClientError> {
+    let session = SessionProxy::builder(connection).path(path.clone()).build().await?;
+    let mut figures = serde_json::Map::new();
+    for (name, value) in session.figures().await? {
+        let value = match Variant::from(value) {
+            Variant::F64(x) => json!(x),
+            Variant::U64(n) => json!(n),
+            _ => continue,
+        };
+        figures.insert(name, value);
+    }
+    let states = ["unknown", "idle", "starting", "listening", "device-lost", "finishing"];
+    Ok(json!({
+        "path": path.as_str(),
+        "state": word(&states, session.state().await?),
+        "device": session.device().await?,
+        "trouble": session.trouble().await?,
+        "figures": figures,
+    }))
+}
+
+fn word(words: &[&'static str], number: u32) -> &'static str {
+    words.get(number as usize).copied().unwrap_or("unknown")
+}
+
+/// The status for people.
+fn describe(status: &Value) -> String {
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let trouble = |value: &Value| match text(value, "trouble") {
+        trouble if trouble.is_empty() => trouble,
+        trouble => format!(": {trouble}"),
+    };
+    let mut lines = format!(
+        "hearken {}: {}, model {} on the {}{}\n",
+        text(status, "version"),
+        text(status, "state"),
+        text(status, "model"),
+        text(status, "backend"),
+        trouble(status)
+    );
+    for session in status.get("sessions").and_then(Value::as_array).into_iter().flatten() {
+        let figure = |name: &str| session.pointer(&format!("/figures/{name}")).and_then(Value::as_f64).unwrap_or(0.0);
+        lines += &format!(
+            "{}: {} {}, {:.1} s heard, step {:.1} s, final after {:.2} s (p95), real-time factor {:.2}, {} overruns{}\n",
+            text(session, "path"),
+            text(session, "state"),
+            text(session, "device"),
+            figure("audio"),
+            figure("step"),
+            figure("final_p95"),
+            figure("real_time_factor"),
+            figure("overruns"),
+            trouble(session)
+        );
+    }
+    lines
+}

@@ -1,0 +1,115 @@
+//! `hearken listen` and `hearken record`: what is said, in the terminal.
+
+use super::ClientError;
+use super::session::{OwnSession, Told};
+use crate::cli::{ListenArgs, RecordArgs};
+use crate::daemon::SessionState;
+use crate::error::{Error, exit};
+use crate::output::{complain, print};
+use std::io::IsTerminal;
+
+const IDLE: u32 = SessionState::Idle as u32;
+const LISTENING: u32 = SessionState::Listening as u32;
+
+/// Moves to the start of the line and clears it (ECMA-48: carriage return, erase in line).
+const CLEAR_LINE: &str = "\r\x1b[K";
+/// Switches faint text on and off (ECMA-48: select graphic rendition).
+const FAINT: (&str, &str) = ("\x1b[2m", "\x1b[22m");
+
+/// Shows what is said until the user ends it or somebody stops the session. Returns the exit code.
+///
+/// # Errors
+/// When the daemon cannot be reached or standard output cannot be written.
+pub fn listen(args: &ListenArgs) -> Result<u8, Error> {
+    zbus::block_on(async {
+        let mut session = OwnSession::create(&args.session, true).await?;
+        if !args.standby {
+            session.proxy.start().await.map_err(ClientError::from)?;
+        }
+        let mut view = View { json: args.json, redraws: !args.json && std::io::stdout().is_terminal() };
+        let mut ending = false;
+        loop {
+            let told = session.next().await;
+            view.show(&told)?;
+            match told {
+                Told::Gone => return Err(ClientError::Gone.into()),
+                Told::Interrupted if ending => return Ok(exit::INTERRUPTED),
+                Told::Interrupted => {
+                    ending = true;
+                    session.proxy.stop().await.map_err(ClientError::from)?;
+                    if session.proxy.state().await.map_err(ClientError::from)? == IDLE {
+                        return Ok(exit::SUCCESS);
+                    }
+                }
+                Told::State { state: IDLE } if ending || !args.standby => return Ok(exit::SUCCESS),
+                _ => {}
+            }
+        }
+    })
+}
+
+/// Records until stopped and prints what was said. Returns the exit code.
+///
+/// # Errors
+/// When the daemon cannot be reached or standard output cannot be written.
+pub fn record(args: &RecordArgs) -> Result<u8, Error> {
+    zbus::block_on(async {
+        let mut session = OwnSession::create(&args.session, false).await?;
+        session.proxy.start().await.map_err(ClientError::from)?;
+        let mut texts = Vec::new();
+        loop {
+            match session.next().await {
+                Told::Gone => return Err(ClientError::Gone.into()),
+                Told::Interrupted => session.proxy.stop().await.map_err(ClientError::from)?,
+                Told::Final { text, .. } => {
+                    texts.push(text);
+                    if args.once {
+                        session.proxy.stop().await.map_err(ClientError::from)?;
+                    }
+                }
+                Told::Trouble { reason } if !reason.is_empty() => complain(&format!("hearken: {reason}")),
+                Told::State { state: IDLE } => break,
+                _ => {}
+            }
+        }
+        if args.once {
+            texts.truncate(1);
+        }
+        if !texts.is_empty() {
+            print(&format!("{}\n", texts.join(" ")))?;
+        }
+        Ok(exit::SUCCESS)
+    })
+}
+
+/// How text is shown: finals a line each; on a terminal the utterance that goes on below them, redrawn, with what may
+/// change faint; or everything as JSON.
+struct View {
+    json: bool,
+    redraws: bool,
+}
+
+impl View {
+    fn show(&mut self, told: &Told) -> Result<(), Error> {
+        if self.json {
+            if matches!(told, Told::Interrupted | Told::Gone) {
+                return Ok(());
+            }
+            let line = serde_json::to_string(told).unwrap_or_default();
+            return Ok(print(&format!("{line}\n"))?);
+        }
+        let clear = if self.redraws { CLEAR_LINE } else { "" };
+        match told {
+            Told::Partial { committed, tail, .. } if self.redraws => {
+                let (on, off) = FAINT;
+                print(&format!("{clear}{committed}{on}{tail}{off}"))?;
+            }
+            Told::Final { text, .. } if !text.is_empty() => print(&format!("{clear}{text}\n"))?,
+            Told::Final { .. } => print(clear)?,
+            Told::Trouble { reason } if !reason.is_empty() => complain(&format!("hearken: {reason}")),
+            Told::State { state: LISTENING } => complain("hearken: listening; Ctrl-C ends it"),
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,74 @@
+//! The commands that talk to the daemon: text in the terminal, control of sessions, what there is.
+//!
+//! They know no more of the daemon than any other program on the bus.
+
+mod control;
+mod devices;
+mod listen;
+mod proxies;
+mod session;
+
+pub use control::{Control, control, status};
+pub use devices::devices;
+pub use listen::{listen, record};
+
+use crate::dbus::NAME;
+use crate::error::exit;
+use zbus::{Connection, fdo};
+
+/// Why a client cannot do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// There is no session bus.
+    #[error("the session bus cannot be reached: {0}; run this in a desktop session")]
+    NoBus(#[source] zbus::Error),
+    /// There is no daemon, and none can be started.
+    #[error("the daemon is not running; start it with `systemctl --user start hearken` or `hearken daemon`")]
+    NoDaemon,
+    /// The daemon went away.
+    #[error("the daemon has ended; see `journalctl --user -u hearken` for the reason")]
+    Gone,
+    /// The daemon refuses.
+    #[error("the daemon refuses: {0}")]
+    Refused(String),
+    /// There is nothing to control.
+    #[error("there is no session; begin one with `hearken listen` or `hearken record`")]
+    NoSession,
+    /// Something else between here and the daemon.
+    #[error("the daemon cannot be talked to: {0}")]
+    Bus(#[source] zbus::Error),
+}
+
+impl ClientError {
+    /// Exit code of a program that ends for this reason.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::NoSession => exit::SESSION,
+            _ => exit::DAEMON,
+        }
+    }
+}
+
+impl From<zbus::Error> for ClientError {
+    fn from(error: zbus::Error) -> Self {
+        match error {
+            zbus::Error::MethodError(name, Some(message), _) if name.starts_with(NAME) => Self::Refused(message),
+            zbus::Error::FDO(error)
+                if matches!(*error, fdo::Error::ServiceUnknown(_) | fdo::Error::NameHasNoOwner(_)) =>
+            {
+                Self::NoDaemon
+            }
+            other => Self::Bus(other),
+        }
+    }
+}
+
+impl From<fdo::Error> for ClientError {
+    fn from(error: fdo::Error) -> Self {
+        Self::from(zbus::Error::from(error))
+    }
+}
+
+async fn connect() -> Result<Connection, ClientError> {
+    Connection::session().await.map_err(ClientError::NoBus)
+}

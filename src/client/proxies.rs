@@ -1,0 +1,49 @@
+//! The daemon's interfaces as a client sees them.
+
+use std::collections::HashMap;
+use zbus::{OwnedObjectPath, OwnedVariant, Variant, proxy};
+
+#[proxy(
+    interface = "org.hearken.Hearken1.Manager",
+    default_service = "org.hearken.Hearken1",
+    default_path = "/org/hearken/Hearken1"
+)]
+pub trait Manager {
+    fn create_session(&self, options: HashMap<&str, Variant<'_>>) -> zbus::Result<OwnedObjectPath>;
+
+    #[zbus(property)]
+    fn version(&self) -> zbus::Result<String>;
+
+    #[zbus(property)]
+    fn state(&self) -> zbus::Result<u32>;
+
+    #[zbus(property)]
+    fn trouble(&self) -> zbus::Result<String>;
+
+    #[zbus(property)]
+    fn model(&self) -> zbus::Result<String>;
+
+    #[zbus(property)]
+    fn backend(&self) -> zbus::Result<String>;
+}
+
+#[proxy(interface = "org.hearken.Hearken1.Session", default_service = "org.hearken.Hearken1", assume_defaults = false)]
+pub trait Session {
+    fn start(&self) -> zbus::Result<()>;
+
+    fn stop(&self) -> zbus::Result<()>;
+
+    fn toggle(&self) -> zbus::Result<()>;
+
+    #[zbus(property)]
+    fn state(&self) -> zbus::Result<u32>;
+
+    #[zbus(property)]
+    fn device(&self) -> zbus::Result<String>;
+
+    #[zbus(property)]
+    fn trouble(&self) -> zbus::Result<String>;
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn figures(&self) -> zbus::Result<HashMap<String, OwnedVariant>>;
+}

@@ -1,0 +1,139 @@
+//! A session of our own: what it tells, in the order in which the daemon told it.
+
+use super::proxies::{ManagerProxy, SessionProxy};
+use super::{ClientError, connect};
+use crate::cli::{SessionArgs, Task};
+use crate::dbus::NAME;
+use futures::{Stream, StreamExt, future, stream};
+use serde::Serialize;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::collections::HashMap;
+use std::pin::Pin;
+use zbus::fdo::DBusProxy;
+use zbus::message::Type;
+use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath, OwnedVariant, Variant};
+
+/// What a session tells.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Told {
+    /// Text of an utterance that goes on.
+    Partial { utterance: u64, revision: u64, start: f64, end: f64, language: String, committed: String, tail: String },
+    /// The text of an utterance.
+    Final { utterance: u64, revision: u64, start: f64, end: f64, language: String, text: String },
+    /// Its state.
+    State { state: u32 },
+    /// Why there is no sound or text; empty where all is well again.
+    Trouble { reason: String },
+    /// The user wants to end.
+    Interrupted,
+    /// The daemon is gone.
+    Gone,
+}
+
+/// A session of our own.
+pub struct OwnSession {
+    pub proxy: SessionProxy<'static>,
+    told: Pin<Box<dyn Stream<Item = Told>>>,
+}
+
+impl OwnSession {
+    /// Creates a session; signals of this process end up among what it tells.
+    pub async fn create(args: &SessionArgs, partials: bool) -> Result<Self, ClientError> {
+        let connection = connect().await?;
+        let manager = ManagerProxy::new(&connection).await?;
+        let path = manager.create_session(options(args, partials)).await?;
+        let proxy = SessionProxy::builder(&connection).path(path.clone()).build().await?;
+        let signals = signals_of(&connection, path).await?;
+        let owners = DBusProxy::new(&connection).await?.receive_name_owner_changed_with_args(&[(0, NAME)]).await?;
+        let gone = owners.map(|_| Told::Gone);
+        let told = stream::select(stream::select(signals, gone), interruptions());
+        Ok(Self { proxy, told: Box::pin(told) })
+    }
+
+    /// The next thing that happens.
+    pub async fn next(&mut self) -> Told {
+        self.told.next().await.unwrap_or(Told::Gone)
+    }
+}
+
+fn options(args: &SessionArgs, partials: bool) -> HashMap<&'static str, Variant<'static>> {
+    let mut options = HashMap::new();
+    let mut put = |name, value: Option<String>| {
+        if let Some(value) = value {
+            options.insert(name, Variant::from(value));
+        }
+    };
+    put("device", args.device.clone());
+    put("language", args.language.map(|language| language.code().to_owned()));
+    put("task", args.task.map(|task: Task| task.name().to_owned()));
+    put("prompt", args.prompt.clone());
+    if args.captions {
+        options.insert("captions", Variant::from(true));
+    }
+    if !partials {
+        options.insert("partials", Variant::from(false));
+    }
+    options
+}
+
+async fn signals_of(
+    connection: &Connection,
+    path: OwnedObjectPath,
+) -> Result<impl Stream<Item = Told> + use<>, ClientError> {
+    let rule = MatchRule::builder().msg_type(Type::Signal).sender(NAME).path(path).build()?;
+    let messages = MessageStream::for_match_rule(rule, connection, None).await?;
+    Ok(messages.flat_map(|message| {
+        let told = message.ok().and_then(|message| parse(&message)).unwrap_or_default();
+        stream::iter(told)
+    }))
+}
+
+/// What a signal of the session says.
+fn parse(message: &Message) -> Option<Vec<Told>> {
+    type Details = HashMap<String, OwnedVariant>;
+    let (header, body) = (message.header(), message.body());
+    match header.member()?.as_str() {
+        "Partial" => {
+            let (utterance, revision, committed, tail, details): (u64, u64, String, String, Details) =
+                body.deserialize().ok()?;
+            let (start, end, language) = common(&details);
+            Some(vec![Told::Partial { utterance, revision, start, end, language, committed, tail }])
+        }
+        "Final" => {
+            let (utterance, revision, text, details): (u64, u64, String, Details) = body.deserialize().ok()?;
+            let (start, end, language) = common(&details);
+            Some(vec![Told::Final { utterance, revision, start, end, language, text }])
+        }
+        "PropertiesChanged" => {
+            let (_, changed, _): (String, Details, Vec<String>) = body.deserialize().ok()?;
+            let trouble = changed.get("Trouble").and_then(|value| <&str>::try_from(value).ok());
+            let state = changed.get("State").and_then(|value| u32::try_from(value).ok());
+            let trouble = trouble.map(|reason| Told::Trouble { reason: reason.to_owned() });
+            Some(trouble.into_iter().chain(state.map(|state| Told::State { state })).collect())
+        }
+        _ => None,
+    }
+}
+
+fn common(details: &HashMap<String, OwnedVariant>) -> (f64, f64, String) {
+    let number = |name| details.get(name).and_then(|value| f64::try_from(value).ok()).unwrap_or(0.0);
+    let language = details.get("language").and_then(|value| <&str>::try_from(value).ok()).unwrap_or_default();
+    (number("start"), number("end"), language.to_owned())
+}
+
+/// SIGINT and SIGTERM.
+fn interruptions() -> impl Stream<Item = Told> {
+    let (sender, receiver) = futures::channel::mpsc::channel(4);
+    if let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) {
+        std::thread::spawn(move || {
+            let mut sender = sender;
+            for _ in signals.forever() {
+                // A full channel holds the same message already.
+                let _ = sender.try_send(Told::Interrupted);
+            }
+        });
+    }
+    receiver.chain(stream::once(future::pending()))
+}

@@ -1,0 +1,153 @@
+//! The model that all sessions share: loaded in the background, waited for where it is missing.
+
+use crate::config::{Config, ConfigError, ModelConfig};
+use crate::models::{ModelError, Store};
+use crate::transcribe;
+use crate::whisper::{LoadError, Whisper};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tracing::{info, warn};
+
+/// How often a model that is missing is looked for.
+const LOOK: Duration = Duration::from_secs(2);
+/// How often somebody who waits for the model looks whether the wait is over for another reason.
+const POLL: Duration = Duration::from_millis(200);
+
+/// Whether the engine can transcribe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EngineState {
+    /// The model is being loaded.
+    Loading,
+    /// It can.
+    Ready,
+    /// The model is not installed; it is looked for until it is.
+    Missing(String),
+    /// The model cannot be used, for this reason.
+    Failed(String),
+}
+
+/// The engine.
+pub struct Engine {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+    tell: Box<dyn Fn() + Send + Sync>,
+}
+
+struct Inner {
+    state: EngineState,
+    whisper: Option<Arc<Whisper>>,
+    wanted: ModelConfig,
+    /// Counts the loaders; only the latest one's result counts.
+    generation: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum EngineError {
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+impl Engine {
+    /// Begins to load the model of `config`; `tell` is called whenever the state has changed.
+    pub fn start(config: &Config, tell: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
+        let wanted = config.model.clone();
+        let inner = Inner { state: EngineState::Loading, whisper: None, wanted, generation: 0 };
+        let engine = Arc::new(Self { inner: Mutex::new(inner), changed: Condvar::new(), tell: Box::new(tell) });
+        engine.clone().spawn_loader(config.clone());
+        engine
+    }
+
+    /// Loads another model where the configuration names another; sessions that run keep theirs.
+    pub fn reload(self: &Arc<Self>, config: &Config) {
+        let mut inner = self.lock();
+        if inner.wanted == config.model {
+            return;
+        }
+        inner.wanted = config.model.clone();
+        inner.state = EngineState::Loading;
+        inner.whisper = None;
+        inner.generation += 1;
+        drop(inner);
+        (self.tell)();
+        self.clone().spawn_loader(config.clone());
+    }
+
+    /// Whether it can transcribe.
+    pub fn state(&self) -> EngineState {
+        self.lock().state.clone()
+    }
+
+    /// Name of the model that is wanted.
+    pub fn model(&self) -> String {
+        self.lock().wanted.name.clone()
+    }
+
+    /// Waits until the model is loaded; `None` where `cancelled` says so before.
+    pub fn wait(&self, cancelled: &dyn Fn() -> bool) -> Option<Arc<Whisper>> {
+        let mut inner = self.lock();
+        while !cancelled() {
+            if let Some(whisper) = &inner.whisper {
+                return Some(whisper.clone());
+            }
+            inner = self.changed.wait_timeout(inner, POLL).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        None
+    }
+
+    fn spawn_loader(self: Arc<Self>, config: Config) {
+        let generation = self.lock().generation;
+        std::thread::spawn(move || {
+            while self.lock().generation == generation {
+                let loaded = load(&config);
+                let (state, whisper) = match loaded {
+                    Ok(whisper) => (EngineState::Ready, Some(Arc::new(whisper))),
+                    Err(EngineError::Model(e @ (ModelError::NotInstalled { .. } | ModelError::Unknown { .. }))) => {
+                        (EngineState::Missing(e.to_string()), None)
+                    }
+                    Err(error) => (EngineState::Failed(error.to_string()), None),
+                };
+                let goes_on = matches!(state, EngineState::Missing(_));
+                self.set(state, whisper, generation);
+                if !goes_on {
+                    break;
+                }
+                std::thread::sleep(LOOK);
+            }
+        });
+    }
+
+    fn set(&self, state: EngineState, whisper: Option<Arc<Whisper>>, generation: u64) {
+        let mut inner = self.lock();
+        if inner.generation != generation || inner.state == state {
+            return;
+        }
+        match &state {
+            EngineState::Missing(reason) | EngineState::Failed(reason) => warn!("{reason}"),
+            _ => info!(model = inner.wanted.name, "the model is ready"),
+        }
+        (inner.state, inner.whisper) = (state, whisper);
+        drop(inner);
+        self.changed.notify_all();
+        (self.tell)();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn load(config: &Config) -> Result<Whisper, EngineError> {
+    let file = Arc::new(Store::locate()?.open(&config.model.name)?);
+    let threads = match config.model.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        n => n.min(MAX_THREADS),
+    };
+    Ok(Whisper::load(file, transcribe::compute(config.compute()?), threads)?)
+}
+
+/// Most threads: as many as the command line takes.
+const MAX_THREADS: usize = 1024;

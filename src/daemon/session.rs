@@ -1,0 +1,391 @@
+//! A session: somebody who wants text from a microphone, now and then.
+//!
+//! ```text
+//! Microphone ──capture thread: 16 kHz mono──▶ bounded channel ──work thread: Live──▶ Notice
+//! ```
+//!
+//! The threads and the microphone live from start to stop only. All sessions share one [`Engine`].
+
+use super::engine::Engine;
+use super::figures::Figures;
+use crate::audio::capture::{CaptureEvent, Microphone, Stopper, Tally};
+use crate::audio::{Mono16k, SAMPLE_RATE};
+use crate::config::{Config, ConfigError};
+use crate::stream::{Event, Live, LiveOptions, LocalAgreement, SegmenterOptions, WhisperRecognizer};
+use crate::whisper::decoding::DecodingOptions;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tracing::{error, info, warn};
+
+/// Blocks of sound that may wait for the engine: a minute at the usual 60 ms. What does not fit is counted as lost.
+const BACKLOG: usize = 1000;
+
+/// Encoder positions of the longest window: 10.24 s.
+const N_CTX: usize = 512;
+
+/// What a session is doing. The numbers are those of the D-Bus property.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum SessionState {
+    /// Nothing; the microphone is closed.
+    Idle = 1,
+    /// The microphone is about to be open.
+    Starting = 2,
+    /// It listens.
+    Listening = 3,
+    /// The device is lost and tried again.
+    DeviceLost = 4,
+    /// The microphone is closed; what was said is still being transcribed.
+    Finishing = 5,
+}
+
+/// What a session tells.
+#[derive(Debug, Clone)]
+pub enum Notice {
+    /// Its state, its device or the reason of its trouble has changed.
+    Changed,
+    /// Text, in utterances numbered through all of the session.
+    Text(Event),
+}
+
+/// How a session transcribes.
+#[derive(Debug, Clone)]
+pub struct SessionSettings {
+    /// Id or a part of the description of the device; the default one when `None`.
+    pub device: Option<String>,
+    /// Options for every window.
+    pub decoding: DecodingOptions,
+    /// Text that precedes what is said: names and words to expect.
+    pub prompt: String,
+    /// Cutting and guessing.
+    pub live: LiveOptions,
+    /// Time from the start without a word after which it stops by itself.
+    pub nothing_said: Option<Duration>,
+}
+
+impl SessionSettings {
+    /// The settings of a configuration.
+    ///
+    /// # Errors
+    /// When a value makes no sense.
+    pub fn new(config: &Config) -> Result<Self, ConfigError> {
+        config.check()?;
+        let samples = |seconds: f64| (seconds * f64::from(SAMPLE_RATE)) as usize;
+        let segmenter = SegmenterOptions {
+            max_samples: samples(config.endpoint.longest),
+            end_pause: samples(config.endpoint.pause),
+        };
+        Ok(Self {
+            device: Some(config.audio.device.clone()).filter(|name| !name.is_empty()),
+            decoding: DecodingOptions {
+                task: config.task()?,
+                language: config.language()?,
+                allowed_languages: config.languages()?,
+                ..DecodingOptions::default()
+            },
+            prompt: String::new(),
+            live: LiveOptions { segmenter, step_s: config.live.partials.then_some(config.live.step) },
+            nothing_said: Some(config.endpoint.nothing_said).filter(|s| *s > 0.0).map(Duration::from_secs_f64),
+        })
+    }
+}
+
+/// Why a session does not do as it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// It is still busy with what was said before.
+    #[error("the session is still transcribing what was said before; wait until its state is idle")]
+    Finishing,
+    /// It has been closed.
+    #[error("the session is closed; create another")]
+    Closed,
+}
+
+/// A session.
+pub struct Session {
+    settings: SessionSettings,
+    engine: Arc<Engine>,
+    tell: Box<dyn Fn(Notice) + Send + Sync>,
+    tally: Arc<Tally>,
+    figures: Figures,
+    /// Utterances of earlier runs.
+    utterances: AtomicU64,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    state: SessionState,
+    device: String,
+    trouble: String,
+    stopper: Option<Stopper>,
+    is_closed: bool,
+}
+
+impl Session {
+    /// A session that does nothing yet; `tell` is called from its threads.
+    pub fn new(
+        settings: SessionSettings,
+        engine: Arc<Engine>,
+        tell: impl Fn(Notice) + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let inner = Inner {
+            state: SessionState::Idle,
+            device: String::new(),
+            trouble: String::new(),
+            stopper: None,
+            is_closed: false,
+        };
+        Arc::new(Self {
+            settings,
+            engine,
+            tell: Box::new(tell),
+            tally: Arc::default(),
+            figures: Figures::default(),
+            utterances: AtomicU64::new(0),
+            inner: Mutex::new(inner),
+        })
+    }
+
+    /// Begins to listen; does nothing where it listens already.
+    ///
+    /// # Errors
+    /// While it finishes, and once it is closed.
+    pub fn start(self: &Arc<Self>) -> Result<(), SessionError> {
+        let mut inner = self.lock();
+        match inner.state {
+            _ if inner.is_closed => return Err(SessionError::Closed),
+            SessionState::Finishing => return Err(SessionError::Finishing),
+            SessionState::Idle => {}
+            _ => return Ok(()),
+        }
+        let stopper = Stopper::default();
+        inner.state = SessionState::Starting;
+        inner.stopper = Some(stopper.clone());
+        drop(inner);
+        (self.tell)(Notice::Changed);
+        let (sender, receiver) = bounded(BACKLOG);
+        let (capture, work) = (self.clone(), self.clone());
+        let for_work = stopper.clone();
+        std::thread::spawn(move || capture.capture(stopper, &sender));
+        std::thread::spawn(move || {
+            let _idle = Idle(work.clone());
+            work.work(&for_work, &receiver);
+        });
+        Ok(())
+    }
+
+    /// Closes the microphone and transcribes what was said; does nothing where it is not listening.
+    pub fn stop(&self) {
+        self.halt(Stopper::finish);
+    }
+
+    /// Closes the microphone and drops what was said since the last final.
+    pub fn cancel(&self) {
+        self.halt(Stopper::cancel);
+    }
+
+    /// Starts it, or stops it.
+    ///
+    /// # Errors
+    /// As [`Session::start`].
+    pub fn toggle(self: &Arc<Self>) -> Result<(), SessionError> {
+        match self.state() {
+            SessionState::Idle | SessionState::Finishing => self.start(),
+            _ => {
+                self.stop();
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends it for good.
+    pub fn close(&self) {
+        self.lock().is_closed = true;
+        self.cancel();
+    }
+
+    /// What it is doing.
+    pub fn state(&self) -> SessionState {
+        self.lock().state
+    }
+
+    /// Id of the device that is or was open; empty before there was one.
+    pub fn device(&self) -> String {
+        self.lock().device.clone()
+    }
+
+    /// Why there is no sound or no text; empty where all is well.
+    pub fn trouble(&self) -> String {
+        self.lock().trouble.clone()
+    }
+
+    /// How well it keeps up.
+    pub fn figures(&self) -> super::figures::Snapshot {
+        self.figures.snapshot()
+    }
+
+    /// What was lost while capturing.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    fn halt(&self, how: fn(&Stopper)) {
+        let mut inner = self.lock();
+        let Some(stopper) = inner.stopper.clone() else {
+            return;
+        };
+        how(&stopper);
+        if inner.state == SessionState::Finishing {
+            return;
+        }
+        inner.state = SessionState::Finishing;
+        drop(inner);
+        (self.tell)(Notice::Changed);
+    }
+
+    /// The capture thread: the microphone's sound as blocks, until it is stopped.
+    fn capture(self: Arc<Self>, stopper: Stopper, next: &Sender<Vec<f32>>) {
+        let told = self.clone();
+        let microphone = Microphone::new(self.settings.device.clone(), stopper, self.tally.clone(), move |event| {
+            told.follow(event);
+        });
+        let mut stream = Mono16k::new(Box::new(microphone));
+        loop {
+            match stream.next_block() {
+                Ok(Some(block)) if next.send(block.to_vec()).is_ok() => {}
+                Ok(_) => break,
+                Err(error) => {
+                    error!("{error}");
+                    self.set_trouble(error.to_string());
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Takes note of what becomes of the device.
+    fn follow(&self, event: CaptureEvent) {
+        let mut inner = self.lock();
+        match event {
+            CaptureEvent::Opened(device) => {
+                info!(device, "the microphone is open");
+                inner.device = device;
+                inner.trouble.clear();
+                if inner.state != SessionState::Finishing {
+                    inner.state = SessionState::Listening;
+                }
+            }
+            CaptureEvent::Lost(reason) => {
+                warn!(reason, "no sound");
+                inner.trouble = reason;
+                if inner.state != SessionState::Finishing {
+                    inner.state = SessionState::DeviceLost;
+                }
+            }
+        }
+        drop(inner);
+        (self.tell)(Notice::Changed);
+    }
+
+    /// The work thread: blocks to text.
+    fn work(&self, stopper: &Stopper, blocks: &Receiver<Vec<f32>>) {
+        let cancelled = || stopper.is_cancelled();
+        let Some(mut live) = self.live(&cancelled) else {
+            return;
+        };
+        let (begun, mut heard, mut spoke) = (Instant::now(), 0, false);
+        let mut goes_on = true;
+        while goes_on && !cancelled() {
+            match blocks.recv() {
+                Ok(block) => {
+                    for block in std::iter::once(block).chain(blocks.try_iter()) {
+                        heard += block.len();
+                        live.push(&block);
+                    }
+                }
+                Err(_) => {
+                    live.finish();
+                    goes_on = false;
+                }
+            }
+            spoke |= live.hears_speech();
+            if !spoke && self.settings.nothing_said.is_some_and(|most| begun.elapsed() > most) {
+                self.halt(Stopper::finish);
+            }
+            if !self.tell_events(&mut live, &cancelled) {
+                self.cancel();
+                return;
+            }
+            let backlog = blocks.len() as f64 * heard as f64 / f64::from(SAMPLE_RATE) / BACKLOG as f64;
+            self.figures.heard(heard as f64 / f64::from(SAMPLE_RATE), live.busy(), live.step_s(), backlog);
+        }
+        if cancelled() {
+            // The utterance that was dropped keeps its number.
+            self.utterances.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells all that is due; false when that failed.
+    fn tell_events(&self, live: &mut Live, cancelled: &dyn Fn() -> bool) -> bool {
+        loop {
+            match live.next_event(cancelled) {
+                Ok(Some(event)) => (self.tell)(Notice::Text(self.numbered(event))),
+                Ok(None) => return true,
+                Err(_) if cancelled() => return true,
+                Err(error) => {
+                    error!("transcription failed: {error}");
+                    self.set_trouble(error.to_string());
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// The event with its utterance numbered through the session.
+    fn numbered(&self, mut event: Event) -> Event {
+        match &mut event {
+            Event::Partial(partial) => partial.utterance = self.utterances.load(Ordering::Relaxed) + 1,
+            Event::Final(done) => {
+                done.utterance = self.utterances.fetch_add(1, Ordering::Relaxed) + 1;
+                self.figures.finished(done.latency);
+            }
+        }
+        event
+    }
+
+    /// A live engine, once the model is there; `None` where the wait was cancelled.
+    fn live(&self, cancelled: &dyn Fn() -> bool) -> Option<Live> {
+        let whisper = self.engine.wait(cancelled)?;
+        let SessionSettings { prompt, decoding, live, .. } = &self.settings;
+        let prompt = whisper.tokenizer().encode_prompt(prompt).unwrap_or_default();
+        let decoding = DecodingOptions { prompt, ..decoding.clone() };
+        let recognizer = WhisperRecognizer::new(whisper, N_CTX, decoding);
+        Some(Live::new(Box::new(recognizer), Box::new(LocalAgreement::default()), *live))
+    }
+
+    fn set_trouble(&self, reason: String) {
+        self.lock().trouble = reason;
+        (self.tell)(Notice::Changed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes a session idle when its work ends, however it does.
+struct Idle(Arc<Session>);
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        let mut inner = self.0.lock();
+        if let Some(stopper) = inner.stopper.take() {
+            stopper.cancel();
+        }
+        inner.state = SessionState::Idle;
+        drop(inner);
+        (self.0.tell)(Notice::Changed);
+    }
+}

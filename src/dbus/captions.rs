@@ -1,0 +1,35 @@
+//! `org.hearken.Hearken1.Captions`: text for everybody on the bus, of the sessions whose owner asked for it.
+
+use std::collections::HashMap;
+use zbus::interface;
+use zbus::object_server::SignalEmitter;
+use zbus::{ObjectPath, Variant};
+
+/// The object's interface.
+pub(super) struct Captions;
+
+#[interface(name = "org.hearken.Hearken1.Captions")]
+impl Captions {
+    /// Text of an utterance that goes on; the arguments after the session are those of Session.Partial.
+    #[zbus(signal)]
+    pub(super) async fn partial(
+        emitter: &SignalEmitter<'_>,
+        session: ObjectPath<'_>,
+        utterance: u64,
+        revision: u64,
+        committed: &str,
+        tail: &str,
+        details: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<()>;
+
+    /// The text of an utterance; the arguments after the session are those of Session.Final.
+    #[zbus(signal, name = "Final")]
+    pub(super) async fn final_(
+        emitter: &SignalEmitter<'_>,
+        session: ObjectPath<'_>,
+        utterance: u64,
+        revision: u64,
+        text: &str,
+        details: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<()>;
+}

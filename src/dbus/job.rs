@@ -1,0 +1,133 @@
+//! `org.hearken.Hearken1.Job`: a recording on its way to text.
+
+use super::BusError;
+use super::hub::{Hub, JobResult, Message, OwnedJob, sender};
+use super::options::Wanted;
+use crate::audio::{AudioSource, FileSource};
+use crate::pipeline::{self, Settings};
+use crate::whisper::decoding::FallbackOptions;
+use std::collections::HashMap;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use zbus::message::Header;
+use zbus::object_server::SignalEmitter;
+use zbus::{Variant, interface};
+
+/// Encoder positions of the longest window: 10.24 s.
+const N_CTX: usize = 512;
+/// Progress is told in steps of this size.
+const STEP: f64 = 0.01;
+
+/// A job's object.
+pub(super) struct JobObject {
+    pub job: OwnedJob,
+    pub progress: Arc<Progress>,
+}
+
+/// How far a job has come.
+#[derive(Default)]
+pub(super) struct Progress(AtomicU64);
+
+impl Progress {
+    fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Notes progress; true where it is worth telling.
+    fn set(&self, share: f64) -> bool {
+        let is_news = share >= self.get() + STEP;
+        if is_news {
+            self.0.store(share.min(1.0).to_bits(), Ordering::Relaxed);
+        }
+        is_news
+    }
+}
+
+#[interface(name = "org.hearken.Hearken1.Job")]
+impl JobObject {
+    /// Ends the job early: Finished follows with status 2. Only for its owner, others get Error.NotOwner.
+    async fn cancel(&self, #[zbus(header)] header: Header<'_>) -> Result<(), BusError> {
+        if sender(&header)? != self.job.owner {
+            return Err(BusError::NotOwner("only the client that started a job may cancel it".to_owned()));
+        }
+        self.job.stop.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Share of the recording that is done, 0 to 1; stays 0 where its length is not known.
+    #[zbus(property)]
+    fn progress(&self) -> f64 {
+        self.progress.get()
+    }
+
+    /// The one result, to the owner alone; the object is removed after it. status: 1 done, 2 cancelled, 3 failed.
+    /// details: segments (a(dds)): start and end in seconds, and text, of each; language (s), duration (d) in seconds,
+    /// error (s) where there was one.
+    #[zbus(signal)]
+    pub(super) async fn finished(
+        emitter: &SignalEmitter<'_>,
+        status: u32,
+        text: &str,
+        details: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<()>;
+}
+
+/// Transcribes the recording behind `file` on a thread of its own, and posts how that goes.
+pub(super) fn start(
+    hub: Arc<Hub>,
+    number: u64,
+    file: OwnedFd,
+    wanted: Wanted,
+    stop: Arc<AtomicBool>,
+    progress: Arc<Progress>,
+) {
+    std::thread::spawn(move || {
+        let result = run(&hub, number, &file, &wanted, &stop, &progress);
+        let cancelled = stop.load(Ordering::Relaxed);
+        let result = result.map(|result| JobResult { status: if cancelled { 2 } else { 1 }, ..result });
+        let result = result.unwrap_or_else(|error| match cancelled {
+            true => JobResult { status: 2, ..JobResult::default() },
+            false => JobResult { status: 3, error: error.to_string(), ..JobResult::default() },
+        });
+        hub.post(Message::JobEnded(number, result));
+    });
+}
+
+fn run(
+    hub: &Hub,
+    number: u64,
+    file: &OwnedFd,
+    wanted: &Wanted,
+    stop: &AtomicBool,
+    progress: &Progress,
+) -> Result<JobResult, Box<dyn std::error::Error>> {
+    let whisper = hub.engine().wait(&|| stop.load(Ordering::Relaxed)).ok_or("cancelled")?;
+    // The kernel's name of an open file; it stays open as long as this function runs.
+    let source = FileSource::open(&PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd())))?;
+    let duration = source.duration();
+    let settings = Settings {
+        n_ctx: N_CTX,
+        decoding: wanted.settings.decoding.clone(),
+        fallback: FallbackOptions::default(),
+        initial_prompt: whisper.tokenizer().encode_prompt(&wanted.settings.prompt)?,
+        condition_on_previous_text: false,
+    };
+    let mut result = JobResult::default();
+    let ending = pipeline::transcribe(&whisper, Box::new(source), &settings, stop, |passage| {
+        if duration.is_some_and(|length| length > 0.0 && progress.set(passage.end_s / length)) {
+            hub.post(Message::JobProgress(number));
+        }
+        for segment in passage.segments {
+            result.language = passage.language.code().to_owned();
+            result.text += &segment.text;
+            result.segments.push((segment.start, segment.end, segment.text.trim().to_owned()));
+        }
+        Ok::<(), std::convert::Infallible>(())
+    })?;
+    result.text = result.text.trim().to_owned();
+    result.duration_s = ending.duration_s;
+    result.error = ending.damage.map(|damage| damage.to_string()).unwrap_or_default();
+    Ok(result)
+}

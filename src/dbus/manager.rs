@@ -1,0 +1,157 @@
+//! `org.hearken.Hearken1.Manager`: sessions, jobs, devices, models.
+
+use super::error::unblock;
+use super::hub::{Hub, OwnedJob, sender};
+use super::job::{self, JobObject};
+use super::options::{self, Options};
+use super::session::SessionObject;
+use super::{BusError, job_path, session_path};
+use crate::audio::capture;
+use crate::daemon::EngineState;
+use crate::models::{Manifest, Store};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use tracing::info;
+use zbus::message::Header;
+use zbus::object_server::ObjectServer;
+use zbus::{OwnedFd, OwnedObjectPath, OwnedVariant, interface};
+
+/// What the daemon can do, for clients that talk to several versions of it.
+const CAPABILITIES: [&str; 5] = ["partials", "captions", "file-jobs", "language-detection", "translate"];
+
+/// Extensible details.
+type Details = HashMap<String, OwnedVariant>;
+
+/// The main object's interface.
+pub(super) struct Manager {
+    pub hub: Arc<Hub>,
+}
+
+#[interface(name = "org.hearken.Hearken1.Manager")]
+impl Manager {
+    /// Creates a session for the caller. options, laid over the configuration: device (s), language (s), languages
+    /// (as): what detection chooses from; task (s): transcribe or translate; prompt (s): names and words to expect;
+    /// partials (b); step, pause, longest, nothing_said (d): seconds; captions (b): broadcast the text, too. Unknown
+    /// options and wrong values give Error.InvalidOption.
+    #[zbus(out_args("session"))]
+    async fn create_session(
+        &self,
+        options: Options,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(object_server)] server: &ObjectServer,
+    ) -> Result<OwnedObjectPath, BusError> {
+        let (owner, wanted) = (sender(&header)?, options::read(self.hub.config(), options)?);
+        let number = self.hub.number();
+        let session = self.hub.create_session(number, owner.clone(), wanted);
+        let object = SessionObject { hub: self.hub.clone(), number, owner, session };
+        let path = session_path(number);
+        server.at(path.as_str(), object).await?;
+        info!(number, "session created");
+        OwnedObjectPath::try_from(path).map_err(BusError::from)
+    }
+
+    /// Input devices: id, name for people, whether it is the default one; details: monitor (b): what an output plays;
+    /// rate (u) in Hz, channels (u).
+    #[zbus(out_args("devices"))]
+    async fn list_devices(&self) -> Result<Vec<(String, String, bool, Details)>, BusError> {
+        let describe = |device: capture::Device| {
+            let details = [
+                ("monitor".to_owned(), device.is_monitor.into()),
+                ("rate".to_owned(), device.rate.into()),
+                ("channels".to_owned(), u32::from(device.channels).into()),
+            ];
+            (device.id, device.description, device.is_default, Details::from(details))
+        };
+        Ok(unblock(capture::devices).await??.into_iter().map(describe).collect())
+    }
+
+    /// Models: name, whether it is installed; details: in_use (b).
+    #[zbus(out_args("models"))]
+    async fn list_models(&self) -> Result<Vec<(String, bool, Details)>, BusError> {
+        let installed = Store::locate()?.installed()?;
+        let manifest = Manifest::builtin();
+        let published = manifest.models.iter().map(|model| model.name.clone());
+        let mut names: Vec<String> = published.chain(installed.iter().cloned()).collect();
+        names.sort();
+        names.dedup();
+        let in_use = self.hub.engine().model();
+        let describe = |name: String| {
+            let details = Details::from([("in_use".to_owned(), (name == in_use).into())]);
+            (name.clone(), installed.contains(&name), details)
+        };
+        Ok(names.into_iter().map(describe).collect())
+    }
+
+    /// Transcribes the recording that a file descriptor is open on, in any format that `hearken --file` takes. options:
+    /// language, languages, task, prompt as for CreateSession. The job tells the text to the caller alone.
+    #[zbus(out_args("job"))]
+    async fn transcribe_file(
+        &self,
+        file: OwnedFd,
+        options: Options,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(object_server)] server: &ObjectServer,
+    ) -> Result<OwnedObjectPath, BusError> {
+        let (owner, wanted) = (sender(&header)?, options::read(self.hub.config(), options)?);
+        let number = self.hub.number();
+        let job = OwnedJob { owner, stop: Arc::new(AtomicBool::new(false)) };
+        self.hub.add_job(number, job.clone());
+        let progress = Arc::default();
+        let path = job_path(number);
+        server.at(path.as_str(), JobObject { job: job.clone(), progress: Arc::clone(&progress) }).await?;
+        job::start(self.hub.clone(), number, file.into(), wanted, job.stop, progress);
+        OwnedObjectPath::try_from(path).map_err(BusError::from)
+    }
+
+    /// Reads the configuration again; sessions that exist keep what they began with. Error.InvalidConfig tells what is
+    /// wrong with it; the old one goes on then.
+    async fn reload(&self) -> Result<(), BusError> {
+        Ok(self.hub.reload()?)
+    }
+
+    /// Version of the daemon.
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn version(&self) -> &'static str {
+        env!("CARGO_PKG_VERSION")
+    }
+
+    /// What the daemon can do.
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn capabilities(&self) -> Vec<&'static str> {
+        CAPABILITIES.to_vec()
+    }
+
+    /// Whether it can transcribe: 0 unknown, 1 loading the model, 2 ready, 3 the model is missing and looked for until
+    /// it is there, 4 the model cannot be used.
+    #[zbus(property)]
+    fn state(&self) -> u32 {
+        match self.hub.engine().state() {
+            EngineState::Loading => 1,
+            EngineState::Ready => 2,
+            EngineState::Missing(_) => 3,
+            EngineState::Failed(_) => 4,
+        }
+    }
+
+    /// Why it cannot transcribe; empty where it can.
+    #[zbus(property)]
+    fn trouble(&self) -> String {
+        match self.hub.engine().state() {
+            EngineState::Missing(reason) | EngineState::Failed(reason) => reason,
+            _ => String::new(),
+        }
+    }
+
+    /// Name of the model.
+    #[zbus(property)]
+    fn model(&self) -> String {
+        self.hub.engine().model()
+    }
+
+    /// What computes: cpu.
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn backend(&self) -> &'static str {
+        "cpu"
+    }
+}

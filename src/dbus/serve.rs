@@ -1,0 +1,230 @@
+//! The thread that serves the bus: answers method calls, sends signals, watches clients come and go.
+
+use super::captions::Captions;
+use super::hub::{Hub, JobResult, Message};
+use super::job::JobObject;
+use super::manager::Manager;
+use super::session::SessionObject;
+use super::{NAME, PATH, job_path, session_path};
+use crate::stream::Event;
+use futures::channel::mpsc::Receiver;
+use futures::{StreamExt, future, stream};
+use sd_notify::NotifyState;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tracing::{info, warn};
+use zbus::fdo::{DBusProxy, ObjectManager, RequestNameFlags};
+use zbus::names::{BusName, OwnedUniqueName};
+use zbus::object_server::SignalEmitter;
+use zbus::{Connection, ObjectPath, Variant};
+
+/// Why the daemon cannot be on the bus.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Another daemon is there.
+    #[error("another Hearken daemon is on the session bus already; stop it with `systemctl --user stop hearken`")]
+    AlreadyRunning,
+    /// The bus cannot be reached, or refuses.
+    #[error("the session bus cannot be used: {0}; run hearken in a desktop session, or under dbus-run-session")]
+    Bus(#[from] zbus::Error),
+    /// The bus is gone.
+    #[error("the session bus is gone; the desktop session may have ended")]
+    Gone,
+}
+
+/// Something that happened.
+enum Happening {
+    Message(Message),
+    /// A client has left the bus.
+    Vanished(String),
+    Gone,
+}
+
+/// Serves the session bus until told to quit.
+///
+/// # Errors
+/// When the bus cannot be used, is gone, or has another daemon.
+pub fn serve(hub: &Arc<Hub>, inbox: Receiver<Message>) -> Result<(), ServeError> {
+    let result = zbus::block_on(run(hub, inbox));
+    hub.close();
+    result
+}
+
+async fn run(hub: &Arc<Hub>, inbox: Receiver<Message>) -> Result<(), ServeError> {
+    let connection = zbus::connection::Builder::session()
+        .serve_at(PATH, ObjectManager)
+        .serve_at(PATH, Manager { hub: hub.clone() })
+        .serve_at(PATH, Captions)
+        .build()
+        .await?;
+    let owners = DBusProxy::new(&connection).await?.receive_name_owner_changed().await?;
+    match connection.request_name_with_flags(NAME, RequestNameFlags::DO_NOT_QUEUE).await {
+        Err(zbus::Error::NameTaken) => return Err(ServeError::AlreadyRunning),
+        other => other?,
+    };
+    notify(&[NotifyState::Ready]);
+    info!("on the session bus as {NAME}");
+    let vanished = owners.filter_map(|change| future::ready(vanished(&change)));
+    let gone = stream::once(connection.closed()).map(|()| Happening::Gone);
+    let happenings = stream::select(inbox.map(Happening::Message), vanished);
+    let mut happenings = std::pin::pin!(stream::select(happenings, gone));
+    let bus = Bus { connection: connection.clone(), hub: hub.clone() };
+    while let Some(happening) = happenings.next().await {
+        let done = match happening {
+            Happening::Message(Message::Quit) => break,
+            Happening::Message(message) => bus.handle(message).await,
+            Happening::Vanished(client) => bus.forget(&client).await,
+            Happening::Gone => return Err(ServeError::Gone),
+        };
+        if let Err(error) = done {
+            warn!("a signal could not be sent: {error}");
+        }
+    }
+    notify(&[NotifyState::Stopping]);
+    Ok(())
+}
+
+/// The client that a change of ownership says has left.
+fn vanished(change: &zbus::fdo::NameOwnerChanged) -> Option<Happening> {
+    let args = change.args().ok()?;
+    let left = args.new_owner().is_none() && args.name().starts_with(':');
+    left.then(|| Happening::Vanished(args.name().to_string()))
+}
+
+/// Tells the service manager, where there is one.
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        warn!("the service manager cannot be told: {error}");
+    }
+}
+
+struct Bus {
+    connection: Connection,
+    hub: Arc<Hub>,
+}
+
+impl Bus {
+    async fn handle(&self, message: Message) -> zbus::Result<()> {
+        match message {
+            Message::Text(number, event) => self.text(number, event).await,
+            Message::SessionChanged(number) => self.session_changed(number).await,
+            Message::CloseSession(number) => self.close_session(number).await,
+            Message::JobProgress(number) => self.job_progress(number).await,
+            Message::JobEnded(number, result) => self.job_ended(number, result).await,
+            Message::EngineChanged => self.engine_changed().await,
+            Message::Reload => {
+                if let Err(error) = self.hub.reload() {
+                    warn!("{error}; the old configuration goes on");
+                }
+                Ok(())
+            }
+            Message::Watchdog => {
+                notify(&[NotifyState::Watchdog]);
+                Ok(())
+            }
+            Message::Quit => Ok(()),
+        }
+    }
+
+    /// Tells text to the session's owner, and to everybody where that was asked for.
+    async fn text(&self, number: u64, event: Event) -> zbus::Result<()> {
+        let Some(owned) = self.hub.session(number) else {
+            return Ok(());
+        };
+        let path = ObjectPath::try_from(session_path(number))?;
+        let own = self.to_owner(path.clone(), owned.owner);
+        let all = owned.captions.then(|| SignalEmitter::new(&self.connection, PATH)).transpose()?;
+        match event {
+            Event::Partial(p) => {
+                let details = || {
+                    HashMap::from([
+                        ("start", p.start_s.into()),
+                        ("end", p.end_s.into()),
+                        ("language", p.language.code().into()),
+                    ])
+                };
+                let (utterance, revision, committed, tail) = (p.utterance, p.revision, &p.committed, &p.tail);
+                if let Some(all) = all {
+                    Captions::partial(&all, path, utterance, revision, committed, tail, details()).await?;
+                }
+                SessionObject::partial(&own, utterance, revision, committed, tail, details()).await
+            }
+            Event::Final(f) => {
+                let details = || {
+                    HashMap::from([
+                        ("start", f.start_s.into()),
+                        ("end", f.end_s.into()),
+                        ("language", f.language.code().into()),
+                        ("avg_logprob", f64::from(f.avg_logprob).into()),
+                        ("latency", f.latency.as_secs_f64().into()),
+                    ])
+                };
+                if let Some(all) = all {
+                    Captions::final_(&all, path, f.utterance, f.revision, &f.text, details()).await?;
+                }
+                SessionObject::final_(&own, f.utterance, f.revision, &f.text, details()).await
+            }
+        }
+    }
+
+    async fn session_changed(&self, number: u64) -> zbus::Result<()> {
+        if self.hub.session(number).is_none() {
+            return Ok(());
+        }
+        let object = self.connection.object_server().interface::<_, SessionObject>(session_path(number)).await?;
+        let (session, emitter) = (object.get().await, object.signal_emitter());
+        session.device_changed(emitter).await?;
+        session.trouble_changed(emitter).await?;
+        session.state_changed(emitter).await
+    }
+
+    async fn close_session(&self, number: u64) -> zbus::Result<()> {
+        self.hub.close_session(number);
+        if self.connection.object_server().remove::<SessionObject, _>(session_path(number)).await? {
+            info!(number, "session closed");
+        }
+        Ok(())
+    }
+
+    async fn job_progress(&self, number: u64) -> zbus::Result<()> {
+        let object = self.connection.object_server().interface::<_, JobObject>(job_path(number)).await?;
+        object.get().await.progress_changed(object.signal_emitter()).await
+    }
+
+    async fn job_ended(&self, number: u64, result: JobResult) -> zbus::Result<()> {
+        let path = ObjectPath::try_from(job_path(number))?;
+        if let Some(owner) = self.hub.remove_job(number) {
+            let emitter = self.to_owner(path.clone(), owner);
+            let details = HashMap::from([
+                ("segments", Variant::new(result.segments)),
+                ("language", result.language.into()),
+                ("duration", result.duration_s.into()),
+                ("error", result.error.into()),
+            ]);
+            JobObject::finished(&emitter, result.status, &result.text, details).await?;
+        }
+        self.connection.object_server().remove::<JobObject, _>(path).await?;
+        Ok(())
+    }
+
+    async fn engine_changed(&self) -> zbus::Result<()> {
+        let object = self.connection.object_server().interface::<_, Manager>(PATH).await?;
+        let (manager, emitter) = (object.get().await, object.signal_emitter());
+        manager.model_changed(emitter).await?;
+        manager.trouble_changed(emitter).await?;
+        manager.state_changed(emitter).await
+    }
+
+    /// Ends what a client that has left the bus had.
+    async fn forget(&self, client: &str) -> zbus::Result<()> {
+        for number in self.hub.vanished(client) {
+            info!(number, "the owner of a session has left the bus");
+            self.close_session(number).await?;
+        }
+        Ok(())
+    }
+
+    fn to_owner<'p>(&self, path: ObjectPath<'p>, owner: OwnedUniqueName) -> SignalEmitter<'p> {
+        SignalEmitter::from_parts(self.connection.clone(), path).set_destination(BusName::Unique(owner.into_inner()))
+    }
+}

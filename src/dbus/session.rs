@@ -1,0 +1,122 @@
+//! `org.hearken.Hearken1.Session`: from a microphone to text.
+
+use super::BusError;
+use super::hub::{Hub, Message, sender};
+use crate::daemon::Session;
+use std::collections::HashMap;
+use std::sync::Arc;
+use zbus::message::Header;
+use zbus::names::OwnedUniqueName;
+use zbus::object_server::SignalEmitter;
+use zbus::{Variant, interface};
+
+/// A session's object.
+pub(super) struct SessionObject {
+    pub hub: Arc<Hub>,
+    pub number: u64,
+    pub owner: OwnedUniqueName,
+    pub session: Arc<Session>,
+}
+
+#[interface(name = "org.hearken.Hearken1.Session")]
+impl SessionObject {
+    /// Opens the microphone. Does nothing while it is open. Fails with Error.Busy while the state is 5 (finishing).
+    async fn start(&self) -> Result<(), BusError> {
+        Ok(self.session.start()?)
+    }
+
+    /// Closes the microphone; what was said is transcribed, then the state becomes 1 (idle).
+    async fn stop(&self) {
+        self.session.stop();
+    }
+
+    /// Closes the microphone and drops what has no final text yet.
+    async fn cancel(&self) {
+        self.session.cancel();
+    }
+
+    /// Start where it is idle, Stop where it listens.
+    async fn toggle(&self) -> Result<(), BusError> {
+        Ok(self.session.toggle()?)
+    }
+
+    /// Ends the session and removes its object. Only for its owner, others get Error.NotOwner. A session ends as well
+    /// when its owner leaves the bus.
+    async fn close(&self, #[zbus(header)] header: Header<'_>) -> Result<(), BusError> {
+        if sender(&header)? != self.owner {
+            return Err(BusError::NotOwner("only the client that created a session may close it".to_owned()));
+        }
+        self.session.close();
+        let (hub, number) = (self.hub.clone(), self.number);
+        super::error::unblock(move || hub.post(Message::CloseSession(number))).await
+    }
+
+    /// 0 unknown, 1 idle, 2 starting, 3 listening, 4 device lost and tried again, 5 finishing.
+    #[zbus(property)]
+    fn state(&self) -> u32 {
+        self.session.state() as u32
+    }
+
+    /// Id of the device that is or was open.
+    #[zbus(property)]
+    fn device(&self) -> String {
+        self.session.device()
+    }
+
+    /// Why there is no sound or no text; empty where all is well.
+    #[zbus(property)]
+    fn trouble(&self) -> String {
+        self.session.trouble()
+    }
+
+    /// Unique bus name of the owner.
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn owner(&self) -> String {
+        self.owner.to_string()
+    }
+
+    /// How well the session keeps up. real_time_factor (d): seconds of work for a second of audio; final_p50 and
+    /// final_p95 (d): seconds from the end of an utterance to its text; step (d): seconds between two guesses at
+    /// present; backlog (d): seconds of audio that wait; audio (d): seconds of audio heard; overruns and
+    /// dropped_samples (t): what was lost while capturing.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn figures(&self) -> HashMap<String, zbus::OwnedVariant> {
+        let (now, tally) = (self.session.figures(), self.session.tally());
+        let seconds = [
+            ("real_time_factor", now.real_time_factor),
+            ("final_p50", now.final_p50_s),
+            ("final_p95", now.final_p95_s),
+            ("step", now.step_s),
+            ("backlog", now.backlog_s),
+            ("audio", now.audio_s),
+        ];
+        let counts = [("overruns", tally.overruns()), ("dropped_samples", tally.dropped())];
+        let seconds = seconds.map(|(name, value)| (name.to_owned(), value.into()));
+        seconds.into_iter().chain(counts.map(|(name, value)| (name.to_owned(), value.into()))).collect()
+    }
+
+    /// Text of an utterance that goes on, to the owner alone. committed will not change any more: that of each signal
+    /// begins with that of the one before it; tail may change. Utterances count from 1, revisions from 1 in each.
+    /// details: start and end (d) of the audio in seconds of the session's clock, language (s).
+    #[zbus(signal)]
+    pub(super) async fn partial(
+        emitter: &SignalEmitter<'_>,
+        utterance: u64,
+        revision: u64,
+        committed: &str,
+        tail: &str,
+        details: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<()>;
+
+    /// The text of an utterance, once for each, to the owner alone. It begins with what was committed. details: start
+    /// and end (d) in seconds of the session's clock, language (s), avg_logprob (d): mean log-probability of a token,
+    /// latency (d): seconds from the moment that the end of the utterance was known.
+    #[zbus(signal, name = "Final")]
+    pub(super) async fn final_(
+        emitter: &SignalEmitter<'_>,
+        utterance: u64,
+        revision: u64,
+        text: &str,
+        details: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<()>;
+}

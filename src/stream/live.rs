@@ -1,0 +1,303 @@
+//! Live text: samples in as they come, [`Event`]s out.
+//!
+//! While an utterance goes on, it is transcribed anew every step ([`Pace`]); the words that a [`CommitPolicy`] settles
+//! on are committed, and every later guess has to continue them. Once half a second of silence has followed, the text
+//! is made in full, ahead of the end of the utterance; when speech goes on after all, it was one more guess.
+//!
+//! Nothing here knows of clocks or devices: time is the number of samples heard.
+
+use super::pace::Pace;
+use super::policy::CommitPolicy;
+use super::recognizer::{Effort, Hypothesis, RecognizeError, Recognizer, Request};
+use super::segmenter::{PRE_ROLL, Segmenter, SegmenterOptions, Utterance};
+use super::words::{Word, common_prefix, join, split};
+use crate::audio::SAMPLE_RATE;
+use crate::audio::vad::FRAME;
+use crate::whisper::tokenizer::Language;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Speech from which on a detected language holds for the rest of its utterance, in samples: 3 s.
+const LANGUAGE_SAMPLES: usize = 3 * SAMPLE_RATE as usize;
+
+/// How to transcribe live.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LiveOptions {
+    /// How to cut the stream.
+    pub segmenter: SegmenterOptions,
+    /// Seconds between two guesses, at least; no guesses, only finals, when `None`.
+    pub step_s: Option<f64>,
+}
+
+/// What becomes of the text.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The text of an utterance that goes on.
+    Partial(Partial),
+    /// The text of an utterance, once for each.
+    Final(Final),
+}
+
+/// The text of an utterance that goes on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Partial {
+    /// Number of the utterance, from 1.
+    pub utterance: u64,
+    /// Grows with every event of the utterance, from 1.
+    pub revision: u64,
+    /// Where the utterance begins, in seconds of the stream.
+    pub start_s: f64,
+    /// Where the audio that was transcribed ends, in seconds of the stream.
+    pub end_s: f64,
+    /// Text that will not change any more: each event's begins with the one's before it.
+    pub committed: String,
+    /// Text after it that may change.
+    pub tail: String,
+    /// Language spoken.
+    pub language: Language,
+}
+
+/// The text of an utterance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Final {
+    /// Number of the utterance, from 1.
+    pub utterance: u64,
+    /// One more than that of the last partial.
+    pub revision: u64,
+    /// Where the utterance begins, in seconds of the stream.
+    pub start_s: f64,
+    /// Where it ends, in seconds of the stream.
+    pub end_s: f64,
+    /// The text; it begins with what was committed.
+    pub text: String,
+    /// Language spoken.
+    pub language: Language,
+    /// Mean log-probability of a token.
+    pub avg_logprob: f32,
+    /// Time from the moment that the end of the utterance was known.
+    pub latency: Duration,
+}
+
+/// An utterance whose end is known.
+struct Ended {
+    utterance: Utterance,
+    at: Instant,
+}
+
+/// What is known about the utterance that goes on.
+struct Current {
+    number: u64,
+    revision: u64,
+    committed: Vec<Word>,
+    /// Length of the latest guess's audio in samples.
+    guessed: usize,
+    language: Option<Language>,
+    /// The text made ahead, and the audio that it is of.
+    ahead: Option<(u64, usize, Hypothesis)>,
+}
+
+/// The live engine.
+pub struct Live {
+    recognizer: Box<dyn Recognizer>,
+    policy: Box<dyn CommitPolicy>,
+    segmenter: Option<Segmenter>,
+    pace: Option<Pace>,
+    ended: VecDeque<Ended>,
+    current: Current,
+    /// Words of the utterance that goes on which were told with the one before it.
+    told: Vec<Word>,
+    busy: Duration,
+}
+
+impl Live {
+    /// An engine at the start of a stream.
+    pub fn new(recognizer: Box<dyn Recognizer>, policy: Box<dyn CommitPolicy>, options: LiveOptions) -> Self {
+        Self {
+            recognizer,
+            policy,
+            segmenter: Some(Segmenter::new(options.segmenter)),
+            pace: options.step_s.map(Pace::new),
+            ended: VecDeque::new(),
+            current: Current::new(1),
+            told: Vec::new(),
+            busy: Duration::ZERO,
+        }
+    }
+
+    /// Takes samples (16 kHz, mono). This is cheap: the work is done by [`Live::next_event`].
+    pub fn push(&mut self, samples: &[f32]) {
+        if let Some(segmenter) = &mut self.segmenter {
+            let ended = segmenter.push(samples).into_iter();
+            self.ended.extend(ended.map(|utterance| Ended { utterance, at: Instant::now() }));
+        }
+    }
+
+    /// The stream has ended; what was said until then is still to be transcribed.
+    pub fn finish(&mut self) {
+        let last = self.segmenter.take().and_then(Segmenter::finish);
+        self.ended.extend(last.map(|utterance| Ended { utterance, at: Instant::now() }));
+    }
+
+    /// Does what is due; `None` once nothing is until more samples come.
+    ///
+    /// # Errors
+    /// When the recognizer fails, or gives up because `cancelled` says so.
+    pub fn next_event(&mut self, cancelled: &dyn Fn() -> bool) -> Result<Option<Event>, RecognizeError> {
+        while let Some(ended) = self.ended.pop_front() {
+            if let Some(done) = self.conclude(ended, cancelled)? {
+                return Ok(Some(Event::Final(done)));
+            }
+        }
+        Ok(self.guess(cancelled)?.map(Event::Partial))
+    }
+
+    /// Whether somebody is speaking.
+    pub fn hears_speech(&self) -> bool {
+        !self.ended.is_empty() || self.segmenter.as_ref().is_some_and(|segmenter| segmenter.ongoing().is_some())
+    }
+
+    /// Seconds between two guesses at present; 0 where there are none.
+    pub fn step_s(&self) -> f64 {
+        self.pace.map_or(0.0, |pace| pace.step_s())
+    }
+
+    /// Time spent transcribing so far.
+    pub fn busy(&self) -> Duration {
+        self.busy
+    }
+
+    /// Transcribes the utterance that goes on, if that is due.
+    fn guess(&mut self, cancelled: &dyn Fn() -> bool) -> Result<Option<Partial>, RecognizeError> {
+        let (Some(segmenter), Some(pace)) = (&self.segmenter, &mut self.pace) else {
+            return Ok(None);
+        };
+        let Some(ongoing) = segmenter.ongoing() else {
+            return Ok(None);
+        };
+        let (start, len) = (ongoing.start, ongoing.samples.len());
+        let current = &mut self.current;
+        let effort = match ongoing.is_settled {
+            true if current.ahead.as_ref().is_some_and(|(s, n, _)| (*s, *n) == (start, len)) => return Ok(None),
+            true => Effort::Full,
+            false if len < current.guessed + (pace.step_s() * f64::from(SAMPLE_RATE)) as usize => return Ok(None),
+            false => Effort::Draft,
+        };
+        // A text made ahead is to be the one that a recording of the same speech would have, so it is made freely.
+        let committed = if effort == Effort::Full { Vec::new() } else { current.committed.clone() };
+        let prefix = join(&self.told) + &join(&committed);
+        let language = current.language.filter(|_| effort == Effort::Draft || !current.committed.is_empty());
+        let begun = Instant::now();
+        let request = Request { samples: ongoing.samples, prefix: &prefix, language, effort };
+        let guess = self.recognizer.recognize(request, cancelled)?;
+        self.busy += begun.elapsed();
+        pace.spent(begun.elapsed());
+        current.guessed = len;
+        if len >= LANGUAGE_SAMPLES && !guess.text.is_empty() {
+            current.language = Some(guess.language);
+        }
+        let words = split(&guess.text, guess.language);
+        let tail = match effort {
+            Effort::Draft => words,
+            Effort::Full => {
+                let agreed = common_prefix(&current.committed, &words);
+                current.ahead = Some((start, len, guess.clone()));
+                if agreed < current.committed.len() {
+                    return Ok(None);
+                }
+                words.get(agreed..).unwrap_or_default().to_vec()
+            }
+        };
+        if tail.is_empty() {
+            return Ok(None);
+        }
+        let n = self.policy.update(&tail).min(tail.len());
+        let (settled, tail) = tail.split_at(n);
+        current.committed.extend_from_slice(settled);
+        current.revision += 1;
+        Ok(Some(Partial {
+            utterance: current.number,
+            revision: current.revision,
+            start_s: seconds(start),
+            end_s: seconds(start + len as u64),
+            committed: join(&current.committed).trim_start().to_owned(),
+            tail: shown_tail(&current.committed, tail),
+            language: guess.language,
+        }))
+    }
+
+    /// Makes the text of an utterance whose end is known; `None` where nobody spoke and no text was shown.
+    fn conclude(&mut self, ended: Ended, cancelled: &dyn Fn() -> bool) -> Result<Option<Final>, RecognizeError> {
+        let Utterance { samples, start } = &ended.utterance;
+        let end = start + samples.len() as u64;
+        let begun = Instant::now();
+        let ahead = self.current.ahead.take().filter(|(s, n, _)| (*s, *n) == (*start, samples.len()));
+        let language = self.current.language.filter(|_| !self.current.committed.is_empty());
+        let told = join(&self.told);
+        let request = Request { samples, prefix: &told, language, effort: Effort::Full };
+        let hypothesis = match ahead {
+            Some((_, _, hypothesis)) => hypothesis,
+            None => self.recognizer.recognize(request, cancelled)?,
+        };
+        let words = split(&hypothesis.text, hypothesis.language);
+        let committed = std::mem::take(&mut self.current.committed);
+        let agreed = common_prefix(&committed, &words);
+        let mut text = join(&committed);
+        let mut beyond = Vec::new();
+        if agreed == committed.len() {
+            text += &join(words.get(agreed..).unwrap_or_default());
+        } else if agreed == words.len() && self.goes_on_at(end) {
+            // The cut lies before words that were committed already: they are the next utterance's first.
+            beyond = committed.get(agreed..).unwrap_or_default().to_vec();
+        } else {
+            let prefix = format!("{told}{text}");
+            text += &self.recognizer.recognize(Request { prefix: &prefix, ..request }, cancelled)?.text;
+        }
+        self.busy += begun.elapsed();
+        let Current { number, revision, .. } = self.current;
+        self.told = beyond;
+        self.policy.reset();
+        if text.trim().is_empty() && revision == 0 {
+            self.current = Current::new(number);
+            return Ok(None);
+        }
+        self.current = Current::new(number + 1);
+        Ok(Some(Final {
+            utterance: number,
+            revision: revision + 1,
+            start_s: seconds(*start),
+            end_s: seconds(end),
+            text: text.trim().to_owned(),
+            language: hypothesis.language,
+            avg_logprob: hypothesis.avg_logprob,
+            latency: ended.at.elapsed(),
+        }))
+    }
+
+    /// Whether an utterance begins at this sample.
+    fn goes_on_at(&self, end: u64) -> bool {
+        let queued = self.ended.front().map(|next| next.utterance.start);
+        let ongoing = || self.segmenter.as_ref().and_then(|s| s.ongoing().map(|ongoing| ongoing.start));
+        queued.or_else(ongoing) == Some(end)
+    }
+}
+
+impl Current {
+    fn new(number: u64) -> Self {
+        // The first guess comes a step after the onset.
+        let guessed = PRE_ROLL * FRAME;
+        Self { number, revision: 0, committed: Vec::new(), guessed, language: None, ahead: None }
+    }
+}
+
+/// The tail as it continues what is committed.
+fn shown_tail(committed: &[Word], tail: &[Word]) -> String {
+    let text = join(tail);
+    if committed.is_empty() { text.trim_start().to_owned() } else { text }
+}
+
+fn seconds(samples: u64) -> f64 {
+    samples as f64 / f64::from(SAMPLE_RATE)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! The engine over a recognizer that says what the test wants, on real speech for the voice detector.
+
+use super::*;
+use crate::audio::{FileSource, Mono16k};
+use crate::stream::LocalAgreement;
+use proptest::prelude::*;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock};
+
+type Calls = Arc<Mutex<Vec<(Effort, usize, String)>>>;
+
+/// Answers each request with the next of its texts, and keeps the requests.
+struct Scripted {
+    texts: Vec<String>,
+    calls: Calls,
+}
+
+impl Recognizer for Scripted {
+    fn recognize(&mut self, request: Request<'_>, _: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError> {
+        let mut calls = self.calls.lock().expect("one thread");
+        let text = self.texts.get(calls.len() % self.texts.len().max(1)).cloned().unwrap_or_default();
+        calls.push((request.effort, request.samples.len(), request.prefix.to_owned()));
+        Ok(Hypothesis { text, language: Language::ENGLISH, avg_logprob: -0.1 })
+    }
+}
+
+fn speech() -> &'static [f32] {
+    static SPEECH: OnceLock<Vec<f32>> = OnceLock::new();
+    SPEECH.get_or_init(|| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/jfk.flac");
+        let mut stream = Mono16k::new(Box::new(FileSource::open(&path).expect("the sample")));
+        let mut samples = Vec::new();
+        while let Some(block) = stream.next_block().expect("a good sample") {
+            samples.extend_from_slice(block);
+        }
+        samples
+    })
+}
+
+/// Runs the stream through the engine in blocks of 50 ms.
+fn run(samples: &[f32], texts: &[&str], step_s: Option<f64>) -> (Vec<Event>, Vec<(Effort, usize, String)>) {
+    let calls = Calls::default();
+    let texts = texts.iter().map(|text| (*text).to_owned()).collect();
+    let segmenter = SegmenterOptions { end_pause: 12_800, ..SegmenterOptions::default() };
+    let recognizer = Box::new(Scripted { texts, calls: calls.clone() });
+    let mut live = Live::new(recognizer, Box::new(LocalAgreement::default()), LiveOptions { segmenter, step_s });
+    let mut events = Vec::new();
+    let mut drain = |live: &mut Live| {
+        while let Some(event) = live.next_event(&|| false).expect("scripted") {
+            events.push(event);
+        }
+    };
+    for block in samples.chunks(800) {
+        live.push(block);
+        drain(&mut live);
+    }
+    live.finish();
+    drain(&mut live);
+    let calls = calls.lock().expect("one thread").clone();
+    (events, calls)
+}
+
+fn finals(events: &[Event]) -> Vec<&Final> {
+    events.iter().filter_map(|event| if let Event::Final(done) = event { Some(done) } else { None }).collect()
+}
+
+#[test]
+fn nothing_is_asked_of_silence() {
+    let (events, calls) = run(&vec![0.0; 160_000], &[" never"], Some(0.5));
+    assert_eq!((events, calls), (vec![], vec![]));
+}
+
+#[test]
+fn without_guesses_there_are_only_finals() {
+    let (events, calls) = run(speech(), &[" some words"], None);
+    assert_eq!(events.len(), finals(&events).len());
+    assert!(!events.is_empty() && calls.iter().all(|(effort, _, _)| *effort == Effort::Full));
+}
+
+#[test]
+fn the_first_guess_comes_a_step_after_the_onset() {
+    let (events, calls) = run(speech(), &[" one two"], Some(0.5));
+    let Some(Event::Partial(first)) = events.first() else { panic!("{events:?}") };
+    assert!(first.end_s - first.start_s < 1.1, "{first:?}");
+    assert_eq!((first.committed.as_str(), first.tail.as_str()), ("", "one two"));
+    assert!(calls[0].1 > 16_000 && calls[0].1 < 18_000, "{:?}", calls[0]);
+}
+
+#[test]
+fn later_guesses_have_to_continue_what_is_committed() {
+    let (_, calls) = run(speech(), &[" one two"], Some(0.5));
+    // The second guess agrees with the first on " one"; the last word waits.
+    assert_eq!((calls[2].0, calls[2].2.as_str()), (Effort::Draft, " one"));
+}
+
+#[test]
+fn the_final_is_made_before_the_end_is_known() {
+    let spoken: Vec<f32> = speech().iter().copied().chain(vec![0.0; 32_000]).collect();
+    let (events, calls) = run(&spoken, &[" so"], Some(0.5));
+    let last = finals(&events).last().map(|done| done.end_s).expect("a final");
+    let of_last = calls.iter().rev().take_while(|(effort, _, _)| *effort == Effort::Full).count();
+    assert_eq!(of_last, 1, "made once, and kept: {calls:?}");
+    assert!(last < 13.0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    #[test]
+    fn committed_text_only_grows_and_every_utterance_has_one_final(
+        texts in prop::collection::vec("( (a|b|no|Yes|well,)){0,4}", 1..9),
+        pause in 0usize..40_000,
+        step in 0.3f64..1.5,
+    ) {
+        let mut spoken = speech().get(..100_000).unwrap_or_default().to_vec();
+        spoken.extend(vec![0.0; pause]);
+        spoken.extend_from_slice(speech());
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let (events, _) = run(&spoken, &texts, Some(step));
+        let (mut utterance, mut revision, mut committed) = (1, 0, String::new());
+        for event in &events {
+            let (number, next, text) = match event {
+                Event::Partial(partial) => (partial.utterance, partial.revision, &partial.committed),
+                Event::Final(done) => (done.utterance, done.revision, &done.text),
+            };
+            prop_assert_eq!((number, next), (utterance, revision + 1));
+            prop_assert!(text.starts_with(&committed), "{:?} after {:?}", text, committed);
+            (revision, committed) = (next, text.clone());
+            if matches!(event, Event::Final(_)) {
+                (utterance, revision, committed) = (utterance + 1, 0, String::new());
+            }
+        }
+        prop_assert_eq!(revision, 0, "the last utterance has no final: {:?}", events.last());
+    }
+}

@@ -1,0 +1,116 @@
+//! What turns the samples of an utterance into text: [`WhisperRecognizer`], and in tests something faster.
+
+use crate::mel::LogMel;
+use crate::whisper::decoding::{DecodingError, DecodingOptions, FallbackOptions, decode_with_fallback};
+use crate::whisper::tokenizer::{Language, TokenizerError};
+use crate::whisper::{DecodeError, EncodeError, Encoder, Whisper, Window};
+use std::sync::Arc;
+
+/// Tokens that a second of speech may give in a draft; fast English is about 6. More is a loop.
+const TOKENS_PER_SECOND: usize = 10;
+
+/// How much work a text is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// One attempt, for text that will be replaced.
+    Draft,
+    /// OpenAI's full procedure, for text that stays.
+    Full,
+}
+
+/// What to transcribe.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Samples of an utterance, 16 kHz, mono, that fit the window.
+    pub samples: &'a [f32],
+    /// Text that the transcript is known to begin with.
+    pub prefix: &'a str,
+    /// Language, where it is known.
+    pub language: Option<Language>,
+    /// How much work it is worth.
+    pub effort: Effort,
+}
+
+/// A transcript.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hypothesis {
+    /// Text after the prefix, with the space it begins with; empty where nobody speaks or the text is no good.
+    pub text: String,
+    /// Language given or detected.
+    pub language: Language,
+    /// Mean log-probability of a token.
+    pub avg_logprob: f32,
+}
+
+/// Why there is no transcript.
+#[derive(Debug, thiserror::Error)]
+pub enum RecognizeError {
+    /// The encoder failed.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The decoder failed, or was told to stop.
+    #[error(transparent)]
+    Decode(#[from] DecodingError<DecodeError>),
+    /// The prefix cannot be turned into tokens.
+    #[error(transparent)]
+    Prefix(#[from] TokenizerError),
+}
+
+/// Turns samples into text.
+pub trait Recognizer: Send {
+    /// Transcribes; gives up soon after `cancelled` says so.
+    ///
+    /// # Errors
+    /// When the model fails, or as told.
+    fn recognize(&mut self, request: Request<'_>, cancelled: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError>;
+}
+
+/// Whisper.
+pub struct WhisperRecognizer {
+    whisper: Arc<Whisper>,
+    encoder: Box<dyn Encoder>,
+    log_mel: LogMel,
+    n_ctx: usize,
+    decoding: DecodingOptions,
+    fallback: FallbackOptions,
+}
+
+impl WhisperRecognizer {
+    /// A recognizer for windows of at most `n_ctx` encoder positions of 20 ms each; `decoding` holds for all that it
+    /// transcribes.
+    pub fn new(whisper: Arc<Whisper>, n_ctx: usize, decoding: DecodingOptions) -> Self {
+        let decoding = DecodingOptions { without_timestamps: true, ..decoding };
+        let (encoder, log_mel) = (Box::new(whisper.encoder()), LogMel::new(whisper.file().dims().n_mels));
+        Self { whisper, encoder, log_mel, n_ctx, decoding, fallback: FallbackOptions::default() }
+    }
+
+    /// Options for one request.
+    fn options(&self, request: &Request<'_>) -> Result<DecodingOptions, RecognizeError> {
+        let seconds = request.samples.len() / crate::audio::SAMPLE_RATE as usize + 1;
+        let sample_len = match request.effort {
+            Effort::Draft => Some(seconds * TOKENS_PER_SECOND),
+            Effort::Full => self.decoding.sample_len,
+        };
+        let prefix = self.whisper.tokenizer().encode_prompt(request.prefix)?;
+        let language = self.decoding.language.or(request.language);
+        Ok(DecodingOptions { sample_len, prefix, language, ..self.decoding.clone() })
+    }
+}
+
+impl Recognizer for WhisperRecognizer {
+    fn recognize(&mut self, request: Request<'_>, cancelled: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError> {
+        let options = self.options(&request)?;
+        let draft = FallbackOptions { temperatures: vec![0.0], ..self.fallback.clone() };
+        let fallback = if request.effort == Effort::Draft { &draft } else { &self.fallback };
+        let n_ctx = self.whisper.window(request.samples.len(), self.n_ctx);
+        let features = self.encoder.encode(&self.log_mel.compute(request.samples, 2 * n_ctx))?;
+        let mut window = Window::new(self.whisper.decoder(), &features).map_err(DecodingError::Inference)?;
+        let result = decode_with_fallback(&mut window, self.whisper.tokenizer(), &options, fallback, cancelled)?;
+        let is_bad = request.effort == Effort::Draft && self.fallback.needs_fallback(&result);
+        let text = match is_bad || self.fallback.is_silence(&result) {
+            true => String::new(),
+            false => self.whisper.tokenizer().decode(&result.tokens),
+        };
+        Ok(Hypothesis { text: text.trim_end().to_owned(), language: result.language, avg_logprob: result.avg_logprob })
+    }
+}
