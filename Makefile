@@ -29,8 +29,8 @@ prerequisites:
 
 # The real weights, in the user's ordinary place for models: golden tests and the demo need them.
 model:
-	@$(HEARKEN) models path $(MODEL) >/dev/null 2>&1 || { \
-		echo "The model $(MODEL) is not on this machine yet: fetching it." >&2; \
+	@$(HEARKEN) models verify $(MODEL) >/dev/null 2>&1 || { \
+		echo "The model $(MODEL) is not on this machine yet, or damaged: fetching it." >&2; \
 		$(HEARKEN) models fetch $(MODEL); \
 	}
 
