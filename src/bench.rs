@@ -1,5 +1,9 @@
 //! `hearken bench encoder`: the time that the encoder takes for one window, and how far it is from the reference path.
 
+mod live;
+
+pub use live::live;
+
 use crate::cli::BenchEncoderArgs;
 use crate::error::{Error, exit};
 use crate::mel::{LogMel, Mel};

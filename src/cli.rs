@@ -177,6 +177,25 @@ pub struct StatusArgs {
 pub enum BenchCommand {
     /// Time the encoder on one window of audio, after warming up
     Encoder(BenchEncoderArgs),
+    /// Transcribe recordings as if they were spoken into the microphone, and time what a listener would see
+    Live(BenchLiveArgs),
+}
+
+/// Arguments of `bench live`.
+#[derive(Debug, Args)]
+pub struct BenchLiveArgs {
+    /// Recordings
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    pub file: Vec<PathBuf>,
+    /// Language spoken [default: detected]
+    #[arg(long, value_name = "LANGUAGE")]
+    pub language: Option<Language>,
+    /// Seconds between two guesses; 0.2 to 5
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.5)]
+    pub step: f64,
+    /// Model and machine.
+    #[command(flatten)]
+    pub engine: EngineArgs,
 }
 
 /// Arguments of `bench encoder`.
