@@ -88,8 +88,8 @@ fn the_first_guess_comes_a_step_after_the_onset() {
 
 #[test]
 fn later_guesses_have_to_continue_what_is_committed() {
-    let (_, calls) = run(speech(), &[" one two three"], Some(0.5));
-    // The second guess agrees with the first on " one"; the last two words wait.
+    let (_, calls) = run(speech(), &[" one two"], Some(0.5));
+    // The second guess agrees with the first on " one"; the last word waits.
     assert_eq!((calls[2].0, calls[2].2.as_str()), (Effort::Draft, " one"));
 }
 
