@@ -2,9 +2,11 @@
 
 mod decoder;
 mod encoder;
+mod live;
 
 pub use decoder::decoder;
 pub use encoder::encoder;
+pub use live::live;
 
 use crate::mel::{LogMel, Mel};
 use crate::whisper::SAMPLES_PER_POSITION;

@@ -50,7 +50,7 @@ Exit codes:
     8  the daemon cannot be reached, cannot start, or refuses what was asked of it
     9  there is no session to control
    10  the configuration makes no sense
-  130  interrupted";
+  130  interrupted by Ctrl-C or SIGTERM";
 
 /// Streaming speech-to-text with OpenAI's Whisper, on your own machine
 ///
@@ -184,6 +184,8 @@ pub enum BenchCommand {
     Encoder(BenchEncoderArgs),
     /// Time the decoder's steps and prompts, against the time that reading its weights takes
     Decoder(BenchDecoderArgs),
+    /// Transcribe recordings as if they were spoken into the microphone, and time what a listener would see
+    Live(BenchLiveArgs),
 }
 
 /// Arguments of `bench decoder`.
@@ -198,6 +200,23 @@ pub struct BenchDecoderArgs {
     /// Print the figures as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `bench live`.
+#[derive(Debug, Args)]
+pub struct BenchLiveArgs {
+    /// Recordings
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    pub file: Vec<PathBuf>,
+    /// Language spoken [default: detected]
+    #[arg(long, value_name = "LANGUAGE")]
+    pub language: Option<Language>,
+    /// Seconds between two guesses; 0.2 to 5
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.5)]
+    pub step: f64,
+    /// Model and machine.
+    #[command(flatten)]
+    pub engine: EngineArgs,
 }
 
 /// Arguments of `bench encoder`.

@@ -5,7 +5,7 @@ use crate::cli::{Compute as ComputeArg, DecodingArgs, EngineArgs, TranscribeArgs
 use crate::error::{Error, exit, exit_code_of_all};
 use crate::models::Store;
 use crate::output::{Destination, Footer, Header, Progress, Segment, closing_line, complain};
-use crate::pipeline::{self, Passage, Settings};
+use crate::pipeline::{self, Ending, Passage, Settings};
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, OptionsError};
 use crate::whisper::tokenizer::{Language, SpecialTokens, Task};
 use crate::whisper::{Compute, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
@@ -167,6 +167,11 @@ impl Job<'_> {
         if self.stop.load(Ordering::Relaxed) {
             return Ok(exit::INTERRUPTED);
         }
+        // A damaged input of which nothing could be read leaves no file: it would look like one without speech.
+        let ending = match ending {
+            Ending { damage: Some(damage), .. } if n_segments == 0 => return Err(damage.into()),
+            ending => ending,
+        };
         let language = language.map(|language| language.code().to_owned());
         output.finish(&Footer { language, duration_s: ending.duration_s })?;
         for warning in &ending.warnings {

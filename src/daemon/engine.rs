@@ -13,6 +13,9 @@ const LOOK: Duration = Duration::from_secs(2);
 /// How often somebody who waits for the model looks whether the wait is over for another reason.
 const POLL: Duration = Duration::from_millis(200);
 
+/// Most threads, as on the command line.
+const MAX_THREADS: usize = 1024;
+
 /// Whether the engine can transcribe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EngineState {
@@ -148,6 +151,3 @@ fn load(config: &Config) -> Result<Whisper, EngineError> {
     };
     Ok(Whisper::load(file, transcribe::compute(config.compute()?), threads)?)
 }
-
-/// Most threads: as many as the command line takes.
-const MAX_THREADS: usize = 1024;

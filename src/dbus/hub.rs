@@ -87,7 +87,7 @@ impl Hub {
     /// A hub over a configuration that was read from `config_path`; messages go to `outbox`.
     pub fn new(config_path: PathBuf, config: Config, outbox: Sender<Message>) -> Arc<Self> {
         let tell = outbox.clone();
-        let engine = Engine::start(&config, move || post(&tell, Message::EngineChanged));
+        let engine = Engine::start(&config, move || post_soon(&tell, Message::EngineChanged));
         Arc::new(Self {
             config_path,
             config: Mutex::new(config),
@@ -143,7 +143,7 @@ impl Hub {
             // A partial that finds no room is replaced by the next one anyhow.
             Notice::Text(event @ Event::Partial(_)) => drop(outbox.clone().try_send(Message::Text(number, event))),
             Notice::Text(event) => post(&outbox, Message::Text(number, event)),
-            Notice::Changed => post(&outbox, Message::SessionChanged(number)),
+            Notice::Changed => post_soon(&outbox, Message::SessionChanged(number)),
         });
         let owned = OwnedSession { session: session.clone(), owner, captions: wanted.captions };
         lock(&self.sessions).insert(number, owned);
@@ -204,6 +204,16 @@ fn post(outbox: &Sender<Message>, mut message: Message) {
         }
         message = error.into_inner();
         std::thread::sleep(RETRY);
+    }
+}
+
+/// As [`post`], without waiting: for what may be called by the thread that empties the outbox.
+fn post_soon(outbox: &Sender<Message>, message: Message) {
+    if let Err(error) = outbox.clone().try_send(message)
+        && error.is_full()
+    {
+        let outbox = outbox.clone();
+        std::thread::spawn(move || post(&outbox, error.into_inner()));
     }
 }
 

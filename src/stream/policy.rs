@@ -14,7 +14,8 @@ pub trait CommitPolicy: Send {
 
 /// LocalAgreement-2: what two guesses in a row agree on (Macháček et al., arXiv:2307.14743).
 ///
-/// The last word of a guess waits: the audio may end within it, and its punctuation with it.
+/// The last word of a guess waits: the audio may end within it, and its punctuation with it. Holding back two words
+/// was measured: as many word errors, later.
 #[derive(Debug, Default)]
 pub struct LocalAgreement {
     previous: Vec<Word>,
@@ -52,7 +53,7 @@ mod tests {
     #[test]
     fn a_new_utterance_knows_nothing_of_the_last() {
         let mut policy = LocalAgreement::default();
-        let guess = split(" yes yes", Language::ENGLISH);
+        let guess = split(" yes yes yes", Language::ENGLISH);
         assert_eq!(policy.update(&guess), 0);
         policy.reset();
         assert_eq!(policy.update(&guess), 0);
