@@ -20,6 +20,10 @@ use std::time::{Duration, Instant};
 /// Speech from which on a detected language holds for the rest of its utterance, in samples: 3 s.
 const LANGUAGE_SAMPLES: usize = 3 * SAMPLE_RATE as usize;
 
+/// Audio of an utterance, its pre-roll among it, before which no word is committed, in samples: 2 s. Two guesses at less
+/// agree too often on a wrong first word, which all later ones would have to continue.
+const FIRST_COMMIT: usize = 2 * SAMPLE_RATE as usize;
+
 /// How to transcribe live.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LiveOptions {
@@ -210,7 +214,7 @@ impl Live {
         if tail.is_empty() {
             return Ok(None);
         }
-        let n = self.policy.update(&tail).min(tail.len());
+        let n = if len < FIRST_COMMIT { 0 } else { self.policy.update(&tail).min(tail.len()) };
         let (settled, tail) = tail.split_at(n);
         current.committed.extend_from_slice(settled);
         current.revision += 1;
