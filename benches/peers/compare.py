@@ -23,7 +23,8 @@ def main():
     arguments = parse()
     peers = install.install(arguments.cache)
     recording = arguments.cache / "recording.wav"
-    run.check([peers.python, HERE / "decode_audio.py", arguments.audio, recording], peers.environment(arguments.threads))
+    decode = [peers.python, HERE / "decode_audio.py", arguments.audio, recording]
+    run.check(decode, peers.environment(arguments.threads))
     with wave.open(str(recording)) as file:
         seconds = file.getnframes() / file.getframerate()
 

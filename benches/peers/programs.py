@@ -146,8 +146,10 @@ def stages(settings):
 def hearken_stages(settings, frames):
     options = ["--json", "--model", install.MODEL, "--compute", "int8", "--threads", settings.threads]
     options += ["--window", frames / 100]
-    encoder, decoder = (
-        json.loads(run.check([settings.hearken, "bench", stage, *options], os.environ)) for stage in ("encoder", "decoder")
-    )
+
+    def bench(stage):
+        return json.loads(run.check([settings.hearken, "bench", stage, *options], os.environ))
+
+    encoder, decoder = bench("encoder"), bench("decoder")
     step = next(one for one in decoder["passes"] if one["windows"] == 1 and one["tokens"] == 1)
     return {"encoder_ms": encoder["median_ms"], "step_ms": step["median_ms"]}
