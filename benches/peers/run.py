@@ -40,7 +40,8 @@ def measured(command, environment):
         child.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         err.seek(0)
-        share = max(0.0, others / (seconds * os.cpu_count()))
+        # The kernel counts in ticks: over a short run, others can seem to have had more than all or less than none.
+        share = min(1.0, max(0.0, others / (seconds * os.cpu_count())))
         finished = Finished(out.read(), err.read(), seconds, processor, usage.ru_maxrss * 1024 / 1e6, share)
     if child.returncode != 0:
         raise Failed(f"{' '.join(command)} failed: {last_line(finished.err)}")
