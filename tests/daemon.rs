@@ -266,7 +266,8 @@ loop.run()
 fn a_file_over_the_bus_has_the_text_of_the_command() {
     let desktop = Desktop::new();
     let job = desktop.output_of(desktop.command(PYTHON).args(["-c", FILE_JOB]).arg(data("jfk.flac")));
-    let command = desktop.output_of(desktop.hearken().arg("--file").arg(data("jfk.flac")));
+    // A job's segments have times.
+    let command = desktop.output_of(desktop.hearken().arg("--timestamps").arg("--file").arg(data("jfk.flac")));
     let text = String::from_utf8_lossy(&command.stdout).lines().map(str::trim).collect::<Vec<_>>().join(" ");
     assert_eq!(String::from_utf8_lossy(&job.stdout).trim(), format!("1 en True {text}"));
 }
