@@ -36,7 +36,8 @@ Examples:
 Environment:
   HEARKEN_MODELS_DIR   where models are kept, instead of hearken/models in the user's data directory
   HEARKEN_OFFLINE=1    never use the network
-  HEARKEN_CPU          instruction set, instead of the fastest there is: avx512, avxvnni, avx2 or scalar
+  HEARKEN_CPU          instruction set, instead of the fastest there is: avx512bf16, avx512, avxvnni,
+                       avx2 or scalar
 
 Exit codes:
     0  success; a recording in which nobody speaks gives an empty transcript

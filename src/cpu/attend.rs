@@ -5,13 +5,12 @@
 //!
 //! A query's result does not depend on the queries that are worked through together with it.
 
+use super::attention::HEAD;
 use super::math::{load_part, softmax_row, store_part};
 use super::matrix::{MatMut, MatRef};
 use super::simd::{Kernel, LANES, Simd};
 use super::{Cpu, Level};
 
-/// Width of a head, in every Whisper size.
-const HEAD: usize = 64;
 /// Vectors of a head.
 const PARTS: usize = HEAD / LANES;
 
@@ -278,27 +277,13 @@ pub fn to_f16(level: Level, from: &[f32], to: &mut [u16]) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::definition::{attention, noise};
     use super::*;
     use crate::cpu::Pool;
     use half::f16;
 
-    fn noise(n: usize, seed: usize) -> Vec<f32> {
-        (0..n).map(|i| (((i + seed) * 7919 + seed * 131) % 2003) as f32 / 400.0 - 2.5).collect()
-    }
-
-    /// One head of one query by the definition, in f64, over keys and values of half precision.
-    fn reference(query: &[f32], keys: &[&[f32]], values: &[&[f32]], bias: &[f32]) -> Vec<f64> {
-        let own = keys.len() - bias.len();
-        let half = |x: f32| f16::from_f32(x).to_f64();
-        let score = |(i, key): (usize, &&[f32])| {
-            let dot: f64 = query.iter().zip(*key).map(|(q, k)| f64::from(*q) * half(*k)).sum();
-            dot / 8.0 + i.checked_sub(own).map_or(0.0, |i| f64::from(bias[i]))
-        };
-        let scores: Vec<f64> = keys.iter().enumerate().map(score).collect();
-        let max = scores.iter().copied().fold(f64::MIN, f64::max);
-        let sum: f64 = scores.iter().map(|s| (s - max).exp()).sum();
-        let weigh = |d: usize| scores.iter().zip(values).map(|(s, v)| (s - max).exp() / sum * half(v[d])).sum();
-        (0..HEAD).map(weigh).collect()
+    fn half(x: f32) -> f64 {
+        f16::from_f32(x).to_f64()
     }
 
     fn assert_close(got: &[f32], want: &[f64], what: &str) {
@@ -331,7 +316,8 @@ mod tests {
                     let values: Vec<_> = (0..n).map(|i| &view.row(i)[width + col..][..HEAD]).collect();
                     let all = attend(0, 7, col);
                     for r in 0..7 {
-                        let want = reference(&queries[r * width + col..][..HEAD], &keys, &values, &bias);
+                        let query = &queries[r * width + col..][..HEAD];
+                        let want = attention(query, &keys, &values, &bias, half);
                         let what = format!("{} n={n} row {r}", level.name());
                         assert_close(&all[r * HEAD..][..HEAD], &want, &what);
                         assert_eq!(attend(r, 1, col)[r * HEAD..][..HEAD], all[r * HEAD..][..HEAD], "{what} alone");
@@ -359,7 +345,7 @@ mod tests {
                     let mut out = vec![f32::NAN; HEAD];
                     let (query, cache, places) = (&query, &cache, &places);
                     AttendTokens { query, cache, col, width, places, out: &mut out }.run(level);
-                    let want = reference(query, &row(0), &row(1), &[]);
+                    let want = attention(query, &row(0), &row(1), &[], half);
                     assert_close(&out, &want, &format!("{} n={n}", level.name()));
                 }
             }

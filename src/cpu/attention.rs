@@ -16,7 +16,7 @@ use super::simd::{Kernel, LANES, Simd};
 use bytemuck::{cast_slice, cast_slice_mut};
 
 /// Width of a head, in every Whisper size.
-const HEAD: usize = 64;
+pub(super) const HEAD: usize = 64;
 /// Queries that one task works through.
 const QUERIES: usize = 64;
 /// What queries are scaled by: 1/√64, and log₂ e for powers of 2 in place of e.
@@ -347,26 +347,9 @@ fn weigh<F: Format, S: Simd, const NP: usize>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::definition::{attention, noise};
     use super::*;
     use crate::cpu::{Level, Pool};
-
-    fn noise(n: usize, seed: usize) -> Vec<f32> {
-        (0..n).map(|i| (((i + seed) * 7919 + seed * 131) % 2003) as f32 / 400.0 - 2.5).collect()
-    }
-
-    /// One head of one query by the definition, in f64.
-    fn reference(query: &[f32], keys: &[&[f32]], values: &[&[f32]], bias: &[f32]) -> Vec<f64> {
-        let own = keys.len() - bias.len();
-        let score = |(i, key): (usize, &&[f32])| {
-            let dot: f64 = query.iter().zip(*key).map(|(q, k)| f64::from(*q) * f64::from(*k)).sum();
-            dot / 8.0 + i.checked_sub(own).map_or(0.0, |i| f64::from(bias[i]))
-        };
-        let scores: Vec<f64> = keys.iter().enumerate().map(score).collect();
-        let max = scores.iter().copied().fold(f64::MIN, f64::max);
-        let sum: f64 = scores.iter().map(|s| (s - max).exp()).sum();
-        let weigh = |d: usize| scores.iter().zip(values).map(|(s, v)| (s - max).exp() / sum * f64::from(v[d])).sum();
-        (0..HEAD).map(weigh).collect()
-    }
 
     #[test]
     fn attention_is_its_definition_on_every_level_and_number_of_threads() {
@@ -396,7 +379,8 @@ mod tests {
                     let rows = |part| (0..n + n_extra).map(|i| &input.key_or_value(part, head, i)[..]).collect();
                     let (keys, values): (Vec<_>, Vec<_>) = (rows(1), rows(2));
                     for i in [0, n / 2, n - 1] {
-                        let want = reference(&view.row(i)[head * HEAD..][..HEAD], &keys, &values, &extra.bias);
+                        let query = &view.row(i)[head * HEAD..][..HEAD];
+                        let want = attention(query, &keys, &values, &extra.bias, f64::from);
                         for (d, want) in want.iter().enumerate() {
                             let y = f64::from(results[0][i * width + head * HEAD + d]);
                             assert!((y - want).abs() < 1e-4, "{} n={n} row {i}: {y} {want}", level.name());

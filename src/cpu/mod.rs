@@ -15,6 +15,8 @@ mod avx2;
 mod avx512;
 mod bandwidth;
 mod blocks;
+#[cfg(test)]
+mod definition;
 mod format;
 mod level;
 mod linear;
