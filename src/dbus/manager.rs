@@ -107,7 +107,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(object_server)] server: &ObjectServer,
     ) -> Result<OwnedObjectPath, BusError> {
-        if !(seconds > 0.0) {
+        if seconds.is_nan() || seconds <= 0.0 {
             return Err(BusError::InvalidOption(format!("{seconds} seconds cannot be transcribed: give more than 0")));
         }
         let off = "pre-capture is off, so nothing was kept; set audio.pre_capture in the configuration";
