@@ -10,7 +10,7 @@
 mod decode;
 mod turns;
 
-use crate::audio::{AudioError, AudioSource, AudioWarning, Mono16k, SAMPLE_RATE};
+use crate::audio::{AudioError, AudioSource, AudioWarning, Mono16k, SAMPLE_RATE, sound_seconds};
 use crate::mel::LogMel;
 use crate::stream::{Segmenter, SegmenterOptions, Utterance};
 use crate::whisper::decoding::{DecodingError, DecodingOptions, FallbackOptions, Segment};
@@ -96,6 +96,7 @@ impl<E> PipelineError<E> {
 struct Encoded {
     start_s: f64,
     end_s: f64,
+    sound_s: f32,
     features: AudioFeatures,
 }
 
@@ -177,7 +178,8 @@ fn encode(
         drop(turn);
         let seconds = |at: u64| at as f64 / f64::from(SAMPLE_RATE);
         let (start_s, end_s) = (seconds(start), seconds(start + samples.len() as u64));
-        if next.send(Encoded { start_s, end_s, features }).is_err() {
+        let sound_s = sound_seconds(&samples);
+        if next.send(Encoded { start_s, end_s, sound_s, features }).is_err() {
             break;
         }
     }

@@ -6,7 +6,7 @@ use crate::error::{Error, exit, exit_code_of_all};
 use crate::models::Store;
 use crate::output::{Destination, Footer, Header, Progress, Segment, closing_line, complain, remove_unfinished};
 use crate::pipeline::{self, Ending, Passage, Settings};
-use crate::whisper::decoding::{DecodingOptions, FallbackOptions, OptionsError};
+use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords, OptionsError};
 use crate::whisper::tokenizer::{Language, SpecialTokens, Task};
 use crate::whisper::{Compute, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -80,6 +80,7 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
         Some(text) => whisper.tokenizer().encode_prompt(text)?,
         None => Vec::new(),
     };
+    let hotwords = Hotwords::shared(whisper.tokenizer(), &args.decoding.hotwords)?;
     let decoding = DecodingOptions {
         task: args.task.into(),
         language: args.language,
@@ -90,6 +91,7 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
         length_penalty: args.decoding.length_penalty,
         suppress_tokens: args.decoding.suppress_tokens.clone(),
         without_timestamps: !args.wants_timestamps(),
+        hotwords,
         ..DecodingOptions::default()
     };
     refuse_what_the_model_cannot(&decoding, whisper.tokenizer().special())?;

@@ -20,6 +20,9 @@ HEARKEN = HERE.parents[1] / "target" / "release" / "hearken"
 def main():
     arguments = parse()
     clips = manifest.choose(manifest.read(arguments.manifest), arguments)
+    hotwords = read_lines(arguments.hotwords) if arguments.hotwords else []
+    if hotwords and not arguments.count_only:
+        arguments.options = [*arguments.options, "--hotwords", ",".join(hotwords)]
     own = transcribe(arguments, clips)
     others = [read_run(path) for path in arguments.compare]
     if arguments.openai and not arguments.reference_only:
@@ -27,6 +30,8 @@ def main():
     for other in others or [None]:
         print(report.markdown(own, clips, other))
         print("\n".join(report.worst(own, clips, arguments.show, other)))
+    if hotwords:
+        print(report.hotwords(own, clips, hotwords))
     if arguments.json:
         result = {**own, "figures": report.figures(own, clips)}
         partial = arguments.json.with_name(arguments.json.name + ".part")
@@ -65,6 +70,13 @@ def read_run(path):
     return {"system": column, "language": "given", "options": [], "audio_s": 0, "seconds": 0, "clips": texts}
 
 
+def read_lines(path):
+    try:
+        return [line for line in path.read_text().splitlines() if line.strip()]
+    except OSError as error:
+        raise manifest.Bad(f"{path}: {error.strerror}") from error
+
+
 def check(arguments, own, clips):
     """Ends with exit code 1 where a limit is exceeded: for gates."""
     errors = report.total(clips, report.scored(own, clips))
@@ -91,6 +103,9 @@ def parse():
     parser.add_argument("--openai", metavar="MODEL", help="run openai-whisper beside it: a size, or a .pt file")
     parser.add_argument("--reference-only", action="store_true", help="run openai-whisper alone")
     parser.add_argument("--cache", type=Path, default=Path("target/accuracy"), help="folder for openai-whisper's texts")
+    hotwords = "count how many of these words and phrases, one a line, are found"
+    parser.add_argument("--hotwords", type=Path, metavar="LIST", help=hotwords + "; give them to Hearken")
+    parser.add_argument("--count-only", action="store_true", help="do not give the hotwords to Hearken")
     parser.add_argument("--show", type=int, default=0, metavar="N", help="show the N worst clips")
     filters = parser.add_argument_group("filters")
     for name, what in [("sets", "corpora"), ("languages", "codes"), ("categories", "categories"), ("ids", "clips")]:

@@ -140,5 +140,31 @@ def worst(run, clips, count, other=None):
             yield f"  other:     {' '.join(beside[clip.id].words)}"
 
 
+def hotwords(run, clips, phrases):
+    """How many of the phrases that were said are in the text, and how many are that were not said."""
+    said = found = invented = from_silence = 0
+    for clip in clips:
+        text = run["clips"].get(clip.id, {}).get("text", "")
+        for phrase in phrases:
+            in_reference = occurrences(words(phrase, clip.language), words(clip.reference, clip.language))
+            in_text = occurrences(words(phrase, clip.language), words(text, clip.language))
+            said += in_reference
+            found += min(in_reference, in_text)
+            if clip.language == NO_SPEECH:
+                from_silence += in_text
+            else:
+                invented += max(0, in_text - in_reference)
+    recall = 100 * found / max(1, said)
+    return (
+        f"hotwords: {found} of {said} found ({recall:.1f} %), {invented} written where something else was said, "
+        f"{from_silence} where nobody spoke"
+    )
+
+
+def occurrences(phrase, text):
+    """How often a list of words is in another."""
+    return sum(text[i : i + len(phrase)] == phrase for i in range(len(text) - len(phrase) + 1)) if phrase else 0
+
+
 def row(cells):
     return "| " + " | ".join(str(cell) for cell in cells) + " |"

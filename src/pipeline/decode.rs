@@ -110,9 +110,11 @@ impl<'a> Stage<'a> {
     }
 
     fn take(&mut self, turns: &Turns, window: Encoded) -> Result<(), DecodingError<DecodeError>> {
-        let Encoded { start_s, end_s, features } = window;
+        let Encoded { start_s, end_s, sound_s, features } = window;
         let window_s = features.n_ctx as f64 * SAMPLES_PER_POSITION as f64 / f64::from(SAMPLE_RATE);
         self.options.max_timestamp = Some(window_s as f32);
+        self.options.audio_s = Some((end_s - start_s) as f32);
+        self.options.sound_s = Some(sound_s);
         self.options.prompt = self.history.prompt().to_vec();
         let (level, n_text_ctx) = (self.whisper.cpu().level, self.whisper.file().dims().n_text_ctx);
         let fallback = &self.settings.fallback;

@@ -13,6 +13,7 @@ fn result(compression_ratio: f32, avg_logprob: f32, no_speech_prob: f32) -> Deco
         no_speech_prob,
         temperature: 0.0,
         compression_ratio,
+        is_non_speech: false,
     }
 }
 
@@ -73,14 +74,31 @@ fn every_temperature_is_tried_until_one_is_accepted() -> Result<(), DecodingErro
     let tokenizer = alphabet(20, 3);
     let mut model = torn(&tokenizer);
     let fallback = FallbackOptions { compression_ratio_threshold: None, ..FallbackOptions::default() };
-    let result = decode_with_fallback(&mut model, &tokenizer, &options(), &fallback, NEVER)?;
+    decode_with_fallback(&mut model, &tokenizer, &options(), &fallback, NEVER)?;
     assert_eq!(model.prefills.len(), 6);
-    assert_eq!(result.temperature, 1.0);
 
     let lenient = FallbackOptions { logprob_threshold: Some(-9.0), ..fallback };
     let mut model = torn(&tokenizer);
     let result = decode_with_fallback(&mut model, &tokenizer, &options(), &lenient, NEVER)?;
     assert_eq!((model.prefills.len(), result.temperature), (1, 0.0));
+    Ok(())
+}
+
+#[test]
+fn where_none_is_accepted_the_likeliest_is_kept() -> Result<(), DecodingError<Misuse>> {
+    let tokenizer = alphabet(27, 3);
+    let (n_vocab, eot) = (tokenizer.n_vocab(), tokenizer.special().eot);
+    // The alphabet, by a model that would hardly be surprised by anything else.
+    let script = |tokens: &[u32]| {
+        let mut row = vec![0.0; n_vocab];
+        row[tokens.len().min(eot as usize)] = 1.5;
+        logits::mask(&mut row, eot + 1..n_vocab as u32);
+        row
+    };
+    let mut model = Scripted::new(n_vocab, 64, script);
+    let fallback = FallbackOptions { logprob_threshold: Some(-0.1), ..FallbackOptions::default() };
+    let result = decode_with_fallback(&mut model, &tokenizer, &options(), &fallback, NEVER)?;
+    assert_eq!((model.prefills.len(), result.temperature), (6, 0.0));
     Ok(())
 }
 
@@ -115,7 +133,7 @@ fn a_language_is_detected_once_and_reported_to_the_end() -> Result<(), DecodingE
     let result = decode_with_fallback(&mut model, &tokenizer, &options, &FallbackOptions::default(), NEVER)?;
     assert_eq!(model.prefills.iter().filter(|tokens| tokens.len() == 1).count(), 1);
     assert!(model.prefills.len() > 2);
-    assert!(result.temperature > 0.0 && result.language_probs.is_some());
+    assert!(result.language_probs.is_some());
     Ok(())
 }
 
