@@ -10,10 +10,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-/// Word errors over the clips in which somebody speaks, of 258 words.
-const MOST_ERRORS: usize = 10;
+/// Word errors over the clips in which somebody speaks, of some 280 words; 4 when this was written.
+const MOST_ERRORS: usize = 6;
 /// Most errors of a single clip.
 const MOST_ERRORS_OF_ONE: usize = 3;
+/// Most errors where the clips are joined: words at the seams are harder.
+const MOST_ERRORS_JOINED: usize = 8;
 
 struct Clip {
     file: String,
@@ -69,7 +71,10 @@ fn no_more_words_are_wrong_than_before() {
             let Clip { file, reference, .. } = clip;
             println!("{file}: {wrong} of {}: {}", reference.len(), heard.join(" "));
             assert!(wrong <= MOST_ERRORS_OF_ONE, "{file}: {wrong} errors\n{reference:?}\n{heard:?}");
-            assert_eq!(heard.last(), reference.last(), "the last word of {file}");
+            // "rainbow" for "rainbows" is an error, but not a word that was lost.
+            let last = |words: &[String]| words.last().cloned().unwrap_or_default();
+            let lost = strsim::levenshtein(&last(&heard), &last(reference)) > 2;
+            assert!(!lost, "the last word of {file}: {heard:?}");
             errors += wrong;
         }
     }
@@ -100,5 +105,5 @@ fn nothing_is_lost_or_doubled_where_windows_are_cut() {
     std::fs::write(&path, common::wav16(&samples)).expect("a scratch file");
     let heard = transcribe(&[&path], &["--language", "en"]).remove(0);
     let wrong = strsim::generic_levenshtein(&reference, &heard);
-    assert!(wrong <= MOST_ERRORS, "{wrong} errors\n{}\n{}", reference.join(" "), heard.join(" "));
+    assert!(wrong <= MOST_ERRORS_JOINED, "{wrong} errors\n{}\n{}", reference.join(" "), heard.join(" "));
 }

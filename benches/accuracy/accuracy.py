@@ -21,8 +21,6 @@ def main():
     arguments = parse()
     clips = manifest.choose(manifest.read(arguments.manifest), arguments)
     hotwords = read_lines(arguments.hotwords) if arguments.hotwords else []
-    if hotwords and not arguments.count_only:
-        arguments.options = [*arguments.options, "--hotwords", ",".join(hotwords)]
     own = transcribe(arguments, clips)
     others = [read_run(path) for path in arguments.compare]
     if arguments.openai and not arguments.reference_only:
@@ -46,7 +44,11 @@ def transcribe(arguments, clips):
     if arguments.saved:
         return read_run(arguments.saved)
     file_format = "json" if arguments.timestamps or arguments.language != "given" else "txt"
-    return programs.hearken(arguments.hearken, clips, arguments.language, file_format, arguments.options)
+    options = list(arguments.options)
+    if arguments.hotwords and not arguments.count_only:
+        options += ["--hotwords", ",".join(read_lines(arguments.hotwords))]
+    run = programs.hearken(arguments.hearken, clips, arguments.language, file_format, options)
+    return {**run, "options": arguments.options}
 
 
 def reference(arguments, clips):

@@ -7,6 +7,8 @@ from score import Errors, score, words
 
 # Clips shorter than this do not count where a language is detected, in seconds.
 DETECTION_SECONDS = 3.0
+# Words of a text that are shown.
+SHOWN = 100
 
 
 def scored(run, clips):
@@ -134,10 +136,14 @@ def worst(run, clips, count, other=None):
         yield f"\n{clip.id} ({clip.seconds:g} s, {clip.language}): {surplus(clip):+d}"
         if run["clips"][clip.id]["language"]:
             yield f"  language:  {run['clips'][clip.id]['language']}"
-        yield f"  reference: {' '.join(scores[clip.id].reference)}"
-        yield f"  text:      {' '.join(scores[clip.id].words)}"
+        yield f"  reference: {shortened(scores[clip.id].reference)}"
+        yield f"  text:      {shortened(scores[clip.id].words)}"
         if other:
-            yield f"  other:     {' '.join(beside[clip.id].words)}"
+            yield f"  other:     {shortened(beside[clip.id].words)}"
+
+
+def shortened(text):
+    return " ".join(text[:SHOWN]) + (" …" if len(text) > SHOWN else "")
 
 
 def hotwords(run, clips, phrases):

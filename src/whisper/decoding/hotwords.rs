@@ -7,9 +7,11 @@ use crate::whisper::tokenizer::{Tokenizer, TokenizerError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What the first token of a word gains, in logits. A token gets ahead by it only where the audio leaves the decoder
-/// in doubt; more of it makes words appear that were not said.
-const BEGIN_BONUS: f32 = 1.5;
+/// What the first token of a word gains, in logits, for each e-fold of its rank among the vocabulary's merges above
+/// that of the bytes. Merges are ranked by frequency, and a token that is frequent begins many words that are not meant.
+const BEGIN_BONUS: f32 = 0.6;
+/// Tokens of single bytes, which come first in the vocabulary.
+const BYTES: f32 = 256.0;
 /// What each further token of a word gains. The word has been begun, so it is likely to be meant.
 const CONTINUE_BONUS: f32 = 4.0;
 
@@ -77,7 +79,8 @@ impl Hotwords {
 
     /// Raises the logits `[n_vocab]` of the tokens that begin a word or go on with one that `sampled` ends in.
     pub(super) fn apply(&self, row: &mut [f32], sampled: &[u32]) {
-        let mut raised: BTreeMap<u32, f32> = self.children(&[]).map(|token| (token, BEGIN_BONUS)).collect();
+        let begin = |token| (token, begin_bonus(token));
+        let mut raised: BTreeMap<u32, f32> = self.children(&[]).map(begin).collect();
         let longest = self.depth.saturating_sub(1).min(sampled.len());
         for begun in (1..=longest).filter_map(|len| sampled.get(sampled.len() - len..)) {
             raised.extend(self.children(begun).map(|token| (token, CONTINUE_BONUS)));
@@ -95,6 +98,10 @@ impl Hotwords {
         let node = tokens.iter().try_fold(root, |node, token| Some(self.nodes.get(*node?.get(token)?)));
         node.flatten().into_iter().flat_map(|node| node.keys().copied())
     }
+}
+
+fn begin_bonus(token: u32) -> f32 {
+    BEGIN_BONUS * (token as f32 / BYTES).max(1.0).ln()
 }
 
 fn capitalised(word: &str) -> String {
@@ -120,13 +127,21 @@ mod tests {
 
     #[test]
     fn words_are_followed_from_their_first_token() {
-        let (begin, next) = (BEGIN_BONUS, CONTINUE_BONUS);
+        let next = CONTINUE_BONUS;
         let tree = tree(&[&[1, 2, 3], &[1, 4], &[5]]);
-        assert_eq!(raised(&tree, &[]), [0.0, begin, 0.0, 0.0, 0.0, begin]);
-        assert_eq!(raised(&tree, &[0, 1]), [0.0, begin, next, 0.0, next, begin]);
-        assert_eq!(raised(&tree, &[1, 2]), [0.0, begin, 0.0, next, 0.0, begin]);
+        assert_eq!(raised(&tree, &[0, 1]), [0.0, 0.0, next, 0.0, next, 0.0]);
+        assert_eq!(raised(&tree, &[1, 2]), [0.0, 0.0, 0.0, next, 0.0, 0.0]);
         assert_eq!(raised(&tree, &[1, 2, 3]), raised(&tree, &[]), "the word is over");
         assert_eq!(raised(&tree, &[1, 0, 2]), raised(&tree, &[]), "another word was meant");
+    }
+
+    #[test]
+    fn rare_first_tokens_gain_more_than_frequent_ones() {
+        let mut row = vec![0.0; 50_000];
+        tree(&[&[100, 1], &[1000, 1], &[40_000, 1]]).apply(&mut row, &[7]);
+        let gains = [row[100], row[1000], row[40_000]];
+        assert!(gains[0] == 0.0 && gains[1] > 0.0 && gains[1] < gains[2] && gains[2] < CONTINUE_BONUS, "{gains:?}");
+        assert_eq!(row.iter().filter(|gain| **gain != 0.0).count(), 2);
     }
 
     #[test]
@@ -147,7 +162,7 @@ mod tests {
     fn forbidden_tokens_stay_forbidden() {
         let mut row = [f32::NEG_INFINITY; 2];
         tree(&[&[1]]).apply(&mut row, &[]);
-        assert_eq!(row, [f32::NEG_INFINITY; 2]);
+        assert_eq!(row, [f32::NEG_INFINITY; 2], "not even NaN");
     }
 
     #[test]

@@ -31,7 +31,7 @@ fn heading(tokenizer: &Tokenizer, rest: fn(u32) -> Option<u32>) -> Scripted<impl
 fn text_that_ends_before_the_speech_is_continued() -> Result<(), DecodingError<Misuse>> {
     let tokenizer = alphabet(20, 3);
     let alphabet = |last| (last < 9).then_some(last + 1);
-    let text = |sound_s| {
+    let text = |sound_s| -> Result<_, DecodingError<Misuse>> {
         let mut model = heading(&tokenizer, alphabet);
         let fallback = FallbackOptions::default();
         let result = decode_with_fallback(&mut model, &tokenizer, &options(sound_s), &fallback, NEVER)?;
