@@ -3,7 +3,7 @@
 //! One pass takes rows of any number of sequences: a prompt is several rows of one, beams are one row of each, and
 //! windows may be mixed, so that the weights are read once for all of them.
 
-use super::encoder::{AudioFeatures, epilogues};
+use super::encoder::{AudioFeatures, epilogues, sized};
 use super::kv_cache::WindowCache;
 use super::weights::{Compute, LayerSpec, layer_norm};
 use super::{Dims, Inference};
@@ -331,14 +331,6 @@ impl Decoder {
             }
         });
     }
-}
-
-/// The first `len` values of a buffer that grows when needed.
-fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
-    }
-    &mut buffer[..len]
 }
 
 /// The decoder over one window, as the decoding rules use it.
