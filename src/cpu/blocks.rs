@@ -76,6 +76,11 @@ impl BlocksF32 {
         Self { data, rows, k, block }
     }
 
+    /// Values of a row.
+    pub fn width(&self) -> usize {
+        self.k
+    }
+
     /// Rows of block b, those beyond the last included, and its values.
     #[inline(always)]
     pub fn block(&self, b: usize) -> (usize, &[f32]) {
@@ -137,6 +142,11 @@ impl BlocksI8 {
             }
         });
         Self { data, scales, rows, quads, block }
+    }
+
+    /// Values of a row, rounded up to a multiple of 16.
+    pub fn width(&self) -> usize {
+        4 * self.quads
     }
 
     /// Scales of the rows of block b, those beyond the last included, and its bytes.

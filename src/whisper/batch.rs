@@ -12,6 +12,8 @@ use super::kv_cache::WindowCache;
 pub struct Batch<'a, T> {
     decoder: &'a Decoder,
     slots: Vec<Slot<'a, T>>,
+    /// Of windows that are done: memory for the next ones.
+    used: Vec<WindowCache>,
     work: Workspace,
 }
 
@@ -27,7 +29,7 @@ struct Slot<'a, T> {
 impl<'a, T: Send> Batch<'a, T> {
     /// No windows.
     pub fn new(decoder: &'a Decoder) -> Self {
-        Self { decoder, slots: Vec::new(), work: Workspace::default() }
+        Self { decoder, slots: Vec::new(), used: Vec::new(), work: Workspace::default() }
     }
 
     /// Windows in flight.
@@ -50,7 +52,7 @@ impl<'a, T: Send> Batch<'a, T> {
         features: &AudioFeatures,
         (decoding, request): (Decoding<'a>, Request),
     ) -> Result<(), DecodeError> {
-        let cache = self.decoder.listen(features)?;
+        let cache = self.decoder.listen(features, self.used.pop(), &mut self.work)?;
         self.slots.push(Slot { tag, cache, decoding, request, progress: None });
         Ok(())
     }
@@ -89,6 +91,7 @@ impl<'a, T: Send> Batch<'a, T> {
             match slot.progress.take().transpose()? {
                 Some(Progress::Done(result)) => {
                     done.push((slot.tag, *result));
+                    self.used.push(slot.cache);
                     continue;
                 }
                 Some(Progress::Wants(request)) => slot.request = request,
