@@ -36,6 +36,8 @@ pub struct Settings {
     pub initial_prompt: Vec<u32>,
     /// Whether a window's prompt is the text before it.
     pub condition_on_previous_text: bool,
+    /// Whether to find the times of words.
+    pub word_timestamps: bool,
 }
 
 /// What a window says.

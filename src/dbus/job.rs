@@ -113,6 +113,7 @@ fn run(
         fallback: FallbackOptions::default(),
         initial_prompt: whisper.tokenizer().encode_prompt(&wanted.settings.prompt)?,
         condition_on_previous_text: false,
+        word_timestamps: false,
     };
     let mut result = JobResult::default();
     let ending = pipeline::transcribe(&whisper, Box::new(source), &settings, stop, |passage| {

@@ -24,6 +24,16 @@ struct Slot<'a, T> {
     progress: Option<Result<Progress, DecodingError<DecodeError>>>,
 }
 
+/// A window that is done.
+pub struct Decoded<T> {
+    /// The caller's tag.
+    pub tag: T,
+    /// What it says.
+    pub result: DecodingResult,
+    /// Its audio as the decoder keeps it.
+    pub window: WindowCache,
+}
+
 impl<'a, T: Send> Batch<'a, T> {
     /// No windows.
     pub fn new(decoder: &'a Decoder) -> Self {
@@ -59,7 +69,7 @@ impl<'a, T: Send> Batch<'a, T> {
     ///
     /// # Errors
     /// Where the decoder fails or its logits are no probabilities.
-    pub fn step(&mut self) -> Result<Vec<(T, DecodingResult)>, DecodingError<DecodeError>> {
+    pub fn step(&mut self) -> Result<Vec<Decoded<T>>, DecodingError<DecodeError>> {
         let (mut rows, mut wanted) = (Vec::new(), Vec::new());
         for (window, slot) in self.slots.iter_mut().enumerate() {
             ask(window, &slot.request, &mut slot.cache, &mut rows, &mut wanted);
@@ -83,12 +93,12 @@ impl<'a, T: Send> Batch<'a, T> {
     }
 
     /// Takes the next requests, and the windows that are done.
-    fn collect(&mut self) -> Result<Vec<(T, DecodingResult)>, DecodingError<DecodeError>> {
+    fn collect(&mut self) -> Result<Vec<Decoded<T>>, DecodingError<DecodeError>> {
         let mut done = Vec::new();
         for mut slot in std::mem::take(&mut self.slots) {
             match slot.progress.take().transpose()? {
                 Some(Progress::Done(result)) => {
-                    done.push((slot.tag, *result));
+                    done.push(Decoded { tag: slot.tag, result: *result, window: slot.cache });
                     continue;
                 }
                 Some(Progress::Wants(request)) => slot.request = request,

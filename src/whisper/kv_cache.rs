@@ -43,6 +43,11 @@ impl WindowCache {
         self.tokens.begin();
     }
 
+    /// Encoder positions of the window, without the silent tail.
+    pub(super) fn n_ctx(&self) -> usize {
+        self.n - self.bias.len()
+    }
+
     /// Bytes of the audio's keys and values.
     pub fn bytes(&self) -> usize {
         self.audio.len()
