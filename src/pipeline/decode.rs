@@ -3,7 +3,7 @@
 use super::turns::Turns;
 use super::{Encoded, Passage, Settings};
 use crate::audio::SAMPLE_RATE;
-use crate::whisper::alignment::{Aligner, Said, give_words};
+use crate::whisper::alignment::{Aligner, Pauses, Said, give_words};
 use crate::whisper::decoding::{
     Decoding, DecodingError, DecodingOptions, DecodingResult, PromptHistory, Segment, segments_from_tokens,
 };
@@ -73,6 +73,7 @@ struct Pending {
     /// Where it begins and ends, in seconds of the stream.
     start_s: f64,
     end_s: f64,
+    pauses: Pauses,
     /// What it says, once that is known; segments in seconds from the start of the window.
     said: Option<(DecodingResult, Vec<Segment>)>,
 }
@@ -121,7 +122,7 @@ impl<'a> Stage<'a> {
     }
 
     fn take(&mut self, turns: &Turns, window: Encoded) -> Result<(), DecodingError<DecodeError>> {
-        let Encoded { start_s, end_s, features } = window;
+        let Encoded { start_s, end_s, pauses, features } = window;
         let window_s = features.n_ctx as f64 * SAMPLES_PER_POSITION as f64 / f64::from(SAMPLE_RATE);
         self.options.max_timestamp = Some(window_s as f32);
         self.options.prompt = self.history.prompt().to_vec();
@@ -131,7 +132,7 @@ impl<'a> Stage<'a> {
         let number = self.published + self.windows.len();
         let _turn = turns.decoder();
         self.batch.admit(number, &features, decoding).map_err(DecodingError::Inference)?;
-        self.windows.push_back(Pending { start_s, end_s, said: None });
+        self.windows.push_back(Pending { start_s, end_s, pauses, said: None });
         Ok(())
     }
 
@@ -152,6 +153,7 @@ impl<'a> Stage<'a> {
                     language: result.language,
                     task: self.options.task,
                     seconds: utterance_s,
+                    pauses: &window.pauses,
                 };
                 give_words(&mut segments, self.aligner.align(&mut audio, &said)?, tokenizer.special().eot);
             }

@@ -26,7 +26,8 @@ impl Matrix {
         let mut heads = 0.0;
         for weights in attention.heads() {
             statistics(weights, rows, &mut mean, &mut scale);
-            for (from, to) in weights.chunks_exact(cols.max(1)).skip(keep.start).zip(fit.chunks_exact_mut(cols.max(1))) {
+            for (from, to) in weights.chunks_exact(cols.max(1)).skip(keep.start).zip(fit.chunks_exact_mut(cols.max(1)))
+            {
                 for (x, ((w, m), s)) in row.iter_mut().zip(from.iter().zip(&mean).zip(&scale)) {
                     *x = (w - m) * s;
                 }
@@ -81,9 +82,8 @@ fn median_filter(x: &[f32], out: &mut [f32]) {
 
 /// The median of seven, by exchanges without branches (after N. Devillard, "Fast median search", 1998).
 fn median(mut p: [f32; MEDIAN]) -> f32 {
-    const EXCHANGES: [(usize, usize); 13] = [
-        (0, 5), (0, 3), (1, 6), (2, 4), (0, 1), (3, 5), (2, 6), (2, 3), (3, 6), (4, 5), (1, 4), (1, 3), (3, 4),
-    ];
+    const EXCHANGES: [(usize, usize); 13] =
+        [(0, 5), (0, 3), (1, 6), (2, 4), (0, 1), (3, 5), (2, 6), (2, 3), (3, 6), (4, 5), (1, 4), (1, 3), (3, 4)];
     for (i, j) in EXCHANGES {
         let (low, high) = if p[i] < p[j] { (p[i], p[j]) } else { (p[j], p[i]) };
         (p[i], p[j]) = (low, high);

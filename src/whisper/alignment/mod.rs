@@ -6,13 +6,16 @@
 
 mod dtw;
 mod matrix;
+mod pauses;
 mod words;
 
+pub use pauses::Pauses;
+
+use super::CrossAttention;
 use super::decoder::{DecodeError, Decoder, Row, Workspace};
 use super::decoding::Segment;
 use super::kv_cache::WindowCache;
 use super::tokenizer::{Language, Task, Tokenizer};
-use super::CrossAttention;
 use crate::cpu::{Level, greatest, sum_exp};
 use matrix::Matrix;
 use words::{Piece, merge_punctuation, split};
@@ -50,6 +53,8 @@ pub struct Said<'a> {
     pub task: Task,
     /// Length of the audio.
     pub seconds: f64,
+    /// Where nobody speaks in it.
+    pub pauses: &'a Pauses,
 }
 
 /// Finds the times of words.
@@ -64,7 +69,8 @@ impl<'a> Aligner<'a> {
     /// layers, as OpenAI does.
     pub fn new(decoder: &'a Decoder, tokenizer: &'a Tokenizer, heads: Vec<[usize; 2]>) -> Self {
         let dims = decoder.dims();
-        let later = || (dims.n_text_layer / 2..dims.n_text_layer).flat_map(|l| (0..dims.n_text_head).map(move |h| [l, h]));
+        let later =
+            || (dims.n_text_layer / 2..dims.n_text_layer).flat_map(|l| (0..dims.n_text_head).map(move |h| [l, h]));
         let heads = if heads.is_empty() { later().collect() } else { heads };
         Self { decoder, tokenizer, heads }
     }
@@ -90,21 +96,23 @@ impl<'a> Aligner<'a> {
         let mut attention = CrossAttention::new(self.decoder.dims(), &self.heads, positions);
         let mut work = Workspace::default();
         window.begin();
-        let logits =
-            self.decoder.forward_watched(&mut [window], &rows, &wanted, Some(&mut attention), &mut work)?;
+        let logits = self.decoder.forward_watched(&mut [window], &rows, &wanted, Some(&mut attention), &mut work)?;
         let level = self.decoder.cpu().level;
         let logits = logits.chunks_exact(self.decoder.dims().n_vocab);
         let of_text = |(row, token): (&[f32], &u32)| probability(level, &row[..special.eot as usize], *token as usize);
         let probabilities: Vec<f32> = logits.zip(&tokens).map(of_text).collect();
         let matrix = Matrix::new(&attention, first..rows.len() - 1);
         let begins = dtw::begins(&matrix.fit, matrix.cols);
-        let attended: Vec<usize> = matrix.rows().map(|row| greatest(level, row).map_or(0, |(place, _)| place)).collect();
+        let attended: Vec<usize> =
+            matrix.rows().map(|row| greatest(level, row).map_or(0, |(place, _)| place)).collect();
         let tokens_of = Tokens {
             begins: &begins[before.len()..],
             attended: &attended[before.len()..],
             probabilities: &probabilities,
         };
-        Ok(tokens_of.words(&split(self.tokenizer, &tokens, said.language)))
+        let mut words = tokens_of.words(&split(self.tokenizer, &tokens, said.language));
+        said.pauses.part(&mut words);
+        Ok(words)
     }
 }
 
@@ -166,7 +174,8 @@ impl Tokens<'_> {
                 && let Some(word) = &mut words[owner]
             {
                 // Whoever speaks takes no time for punctuation.
-                word.text = if i < owner { mark.text + &word.text } else { std::mem::take(&mut word.text) + &mark.text };
+                word.text =
+                    if i < owner { mark.text + &word.text } else { std::mem::take(&mut word.text) + &mark.text };
                 word.tokens += mark.tokens;
             }
         }

@@ -132,9 +132,10 @@ mod tests {
 
     #[test]
     fn punctuation_belongs_to_the_word_beside_it() {
-        assert_eq!(merged(&[" Well", ",", " (", "so", ")", ".", " \"", "Yes", "!", "\""]), [
-            " Well,", " (so).", " \"Yes!\""
-        ]);
+        assert_eq!(
+            merged(&[" Well", ",", " (", "so", ")", ".", " \"", "Yes", "!", "\""]),
+            [" Well,", " (so).", " \"Yes!\""]
+        );
         assert_eq!(merged(&[" a", " -", " b"]), [" a", " - b"]);
         assert_eq!(merged(&["."]), ["."]);
         assert_eq!(merged(&[]), [""; 0]);
