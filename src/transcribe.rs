@@ -4,13 +4,14 @@ use crate::audio::{FileSource, SAMPLE_RATE};
 use crate::cli::{Compute as ComputeArg, DecodingArgs, EngineArgs, TranscribeArgs};
 use crate::error::{Error, exit, exit_code_of_all};
 use crate::models::Store;
-use crate::output::{Destination, Footer, Header, Progress, Segment, Word, closing_line, complain};
+use crate::output::{Destination, Footer, Header, Progress, Segment, Word, closing_line, complain, remove_unfinished};
 use crate::pipeline::{self, Ending, Passage, Settings};
 use crate::whisper::alignment::TimedWord;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, OptionsError};
 use crate::whisper::tokenizer::{Language, SpecialTokens, Task};
 use crate::whisper::{Compute, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -105,7 +106,7 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
     Ok(Settings { n_ctx, decoding, fallback, initial_prompt, condition_on_previous_text, word_timestamps })
 }
 
-/// Checks task and languages against the model, before any recording is opened.
+/// Checks task, languages and tokens against the model, before any recording is opened.
 fn refuse_what_the_model_cannot(options: &DecodingOptions, special: &SpecialTokens) -> Result<(), OptionsError> {
     let english_only = !special.is_multilingual;
     if english_only && options.task == Task::Translate {
@@ -117,20 +118,29 @@ fn refuse_what_the_model_cannot(options: &DecodingOptions, special: &SpecialToke
     };
     // One of the languages to choose from is enough.
     let unserved = |languages: &[Language]| languages.first().copied().filter(|_| !languages.iter().any(serves));
+    let unknown = options.suppress_tokens.tokens.iter().find(|token| **token >= special.n_vocab);
+    if let Some(&token) = unknown {
+        return Err(OptionsError::UnknownToken { token, n_vocab: special.n_vocab });
+    }
     match unserved(options.language.as_slice()).or_else(|| unserved(&options.allowed_languages)) {
         Some(language) => Err(OptionsError::Language(language)),
         None => Ok(()),
     }
 }
 
-/// A flag that SIGINT and SIGTERM set; a second one ends the program at once.
+/// A flag that SIGINT and SIGTERM set; a second one ends the program at once, with no half-written file left.
 fn stop_on_signals() -> Result<Arc<AtomicBool>, Error> {
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        let code = i32::from(exit::INTERRUPTED);
-        signal_hook::flag::register_conditional_shutdown(signal, code, stop.clone()).map_err(Error::Signals)?;
-        signal_hook::flag::register(signal, stop.clone()).map_err(Error::Signals)?;
-    }
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(Error::Signals)?;
+    let flag = stop.clone();
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            if flag.swap(true, Ordering::Relaxed) {
+                remove_unfinished();
+                std::process::exit(i32::from(exit::INTERRUPTED));
+            }
+        }
+    });
     Ok(stop)
 }
 
@@ -146,6 +156,9 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn run(&self) -> Result<u8, Error> {
+        if self.args.file.len() > 1 && self.args.output_dir.is_none() {
+            self.note(&format!("hearken: {}:", self.path.display()));
+        }
         let begun = Instant::now();
         let source = FileSource::open_until(self.path, self.stop.clone())?;
         let progress = Progress::new(crate::audio::AudioSource::duration(&source), self.args.quiet);
@@ -256,6 +269,19 @@ mod tests {
         assert_eq!(check(multilingual, Task::Translate, Some("de"), &[]), Ok(()));
         assert_eq!(check(multilingual, Task::Transcribe, Some("yue"), &[]), Err(exit::USAGE));
         assert_eq!(check(multilingual, Task::Transcribe, None, &["yue", "zh"]), Ok(()));
+    }
+
+    #[test]
+    fn tokens_that_the_model_does_not_have_are_refused() {
+        let special = SpecialTokens::for_n_vocab(51865).expect("a vocabulary");
+        let check = |list: &str| {
+            let suppress_tokens = list.parse().expect("a list");
+            let options = DecodingOptions { suppress_tokens, ..DecodingOptions::default() };
+            refuse_what_the_model_cannot(&options, &special).map_err(|e| e.to_string())
+        };
+        assert_eq!(check("-1,51864"), Ok(()));
+        let refusal = "the model has no token 51865, its last is 51864: leave it out of suppress_tokens";
+        assert_eq!(check("7,51865"), Err(refusal.to_owned()));
     }
 
     #[test]

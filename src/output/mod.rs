@@ -12,7 +12,7 @@ mod plain;
 mod progress;
 mod transcript;
 
-pub use destination::{Destination, Output, print};
+pub use destination::{Destination, Output, print, remove_unfinished};
 pub use error::OutputError;
 pub use format::{Format, TranscriptWriter};
 pub use progress::{Progress, closing_line};

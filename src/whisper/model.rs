@@ -36,7 +36,9 @@ pub enum LoadError {
     #[error(transparent)]
     Level(#[from] LevelError),
     /// The vocabulary is damaged.
-    #[error("the vocabulary of the model is damaged: {0}; fetch or import the model again")]
+    #[error(
+        "the vocabulary of the model is damaged: {0}; get the model again with `hearken models fetch NAME` or `hearken models import PATH`"
+    )]
     Tokenizer(#[from] TokenizerError),
 }
 
