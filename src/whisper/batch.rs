@@ -12,7 +12,7 @@ use super::kv_cache::WindowCache;
 pub struct Batch<'a, T> {
     decoder: &'a Decoder,
     slots: Vec<Slot<'a, T>>,
-    /// Of windows that are done: memory for the next ones.
+    /// Of windows that are done.
     used: Vec<WindowCache>,
     work: Workspace,
 }
@@ -24,6 +24,16 @@ struct Slot<'a, T> {
     decoding: Decoding<'a>,
     request: Request,
     progress: Option<Result<Progress, DecodingError<DecodeError>>>,
+}
+
+/// A window that is done.
+pub struct Decoded<T> {
+    /// The caller's tag.
+    pub tag: T,
+    /// What it says.
+    pub result: DecodingResult,
+    /// Its audio as the decoder keeps it.
+    pub window: WindowCache,
 }
 
 impl<'a, T: Send> Batch<'a, T> {
@@ -40,6 +50,11 @@ impl<'a, T: Send> Batch<'a, T> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
+    }
+
+    /// Gives back the memory of a window that is done, for the next ones.
+    pub fn reuse(&mut self, window: WindowCache) {
+        self.used.push(window);
     }
 
     /// Takes in a window and the first request of its decoding.
@@ -61,7 +76,7 @@ impl<'a, T: Send> Batch<'a, T> {
     ///
     /// # Errors
     /// Where the decoder fails or its logits are no probabilities.
-    pub fn step(&mut self) -> Result<Vec<(T, DecodingResult)>, DecodingError<DecodeError>> {
+    pub fn step(&mut self) -> Result<Vec<Decoded<T>>, DecodingError<DecodeError>> {
         let (mut rows, mut wanted) = (Vec::new(), Vec::new());
         for (window, slot) in self.slots.iter_mut().enumerate() {
             ask(window, &slot.request, &mut slot.cache, &mut rows, &mut wanted);
@@ -85,13 +100,12 @@ impl<'a, T: Send> Batch<'a, T> {
     }
 
     /// Takes the next requests, and the windows that are done.
-    fn collect(&mut self) -> Result<Vec<(T, DecodingResult)>, DecodingError<DecodeError>> {
+    fn collect(&mut self) -> Result<Vec<Decoded<T>>, DecodingError<DecodeError>> {
         let mut done = Vec::new();
         for mut slot in std::mem::take(&mut self.slots) {
             match slot.progress.take().transpose()? {
                 Some(Progress::Done(result)) => {
-                    done.push((slot.tag, *result));
-                    self.used.push(slot.cache);
+                    done.push(Decoded { tag: slot.tag, result: *result, window: slot.cache });
                     continue;
                 }
                 Some(Progress::Wants(request)) => slot.request = request,

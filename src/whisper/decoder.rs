@@ -3,6 +3,7 @@
 //! One pass takes rows of any number of sequences: a prompt is several rows of one, beams are one row of each, and
 //! windows may be mixed, so that the weights are read once for all of them.
 
+use super::cross_attention::CrossAttention;
 use super::encoder::{AudioFeatures, epilogues, sized};
 use super::kv_cache::WindowCache;
 use super::weights::{Compute, LayerSpec, layer_norm};
@@ -210,6 +211,21 @@ impl Decoder {
         wanted: &[usize],
         work: &'w mut Workspace,
     ) -> Result<&'w mut [f32], DecodeError> {
+        self.forward_watched(windows, rows, wanted, None, work)
+    }
+
+    /// As [`Decoder::forward`]; `watched` holds afterwards what its heads attended to in each row.
+    ///
+    /// # Errors
+    /// As [`Decoder::forward`].
+    pub fn forward_watched<'w>(
+        &self,
+        windows: &mut [&mut WindowCache],
+        rows: &[Row],
+        wanted: &[usize],
+        mut watched: Option<&mut CrossAttention>,
+        work: &'w mut Workspace,
+    ) -> Result<&'w mut [f32], DecodeError> {
         let width = self.weights.dims.n_text_state;
         let positions = self.positions(windows, rows)?;
         if rows.is_empty() {
@@ -227,6 +243,9 @@ impl Decoder {
         let hidden = sized(hidden, rows.len() * 4 * width);
         let (store, gelu, add) = epilogues();
         let cpu = &*self.cpu;
+        if let Some(watched) = &mut watched {
+            watched.begin(rows.len());
+        }
         for (i, block) in self.weights.blocks.iter().enumerate() {
             let from = MatRef::dense(x, width);
             block.qkv.apply(cpu, from, Some(&block.attn_ln), MatMut::dense(qkv, 3 * width), store);
@@ -238,6 +257,10 @@ impl Decoder {
 
             let from = MatRef::dense(x, width);
             block.cross_query.apply(cpu, from, Some(&block.cross_ln), MatMut::dense(query, width), store);
+            if let Some(watched) = &mut watched {
+                let panels = |row: usize| windows[rows[row].window].panels(i);
+                watched.keep(cpu, i, MatRef::dense(query, width), panels);
+            }
             self.attend_audio(windows, rows, i, (query, &mut *heads));
             block.cross_out.apply(cpu, MatRef::dense(heads, width), None, MatMut::dense(x, width), add);
 
@@ -356,6 +379,11 @@ impl<'a> Window<'a> {
     pub fn new(decoder: &'a Decoder, features: &AudioFeatures) -> Result<Self, DecodeError> {
         let mut work = Workspace::default();
         Ok(Self { decoder, cache: decoder.listen(features, None, &mut work)?, work })
+    }
+
+    /// The window's audio, and the sequences over it.
+    pub fn cache(&mut self) -> &mut WindowCache {
+        &mut self.cache
     }
 
     fn forward(&mut self, rows: &[Row], wanted: &[usize]) -> Result<Vec<f32>, DecodeError> {

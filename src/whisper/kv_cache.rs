@@ -55,6 +55,11 @@ impl WindowCache {
         self.tokens.begin();
     }
 
+    /// Encoder positions of the window, without the silent tail.
+    pub(super) fn n_ctx(&self) -> usize {
+        self.n - self.bias.len()
+    }
+
     /// Bytes of the audio's keys and values.
     pub fn bytes(&self) -> usize {
         self.n_layers * self.per_layer * size_of::<u16>()
