@@ -20,6 +20,24 @@ def kind(tile):
     return ("shim", "memory")[tile.row] if tile.row < 2 else "core"
 
 
+def configuration(program):
+    """What goes into the xclbin: everything but the transfers. The same for all shapes, or one xclbin does not serve them."""
+    def walk(pattern):
+        return pattern and (pattern.offset, pattern.sizes, pattern.strides)
+
+    fifos = sorted(
+        (fifo.name, fifo.type.length, fifo.type.dtype.name, walk(fifo.to_stream),
+         [(end.producer, end.depth, end.tile.key, walk(end.walk)) for end in (fifo.producer, *fifo.consumers)])
+        for fifo in program.fifos()
+    )
+    cores = []
+    for worker in program.workers:
+        inside = zip(worker.core_fn.__code__.co_freevars, worker.core_fn.__closure__ or ())
+        cores.append((worker.tile.key, worker.stack_size, [(name, cell.cell_contents) for name, cell in inside],
+                      [argument.type.length for argument in worker.fn_args if hasattr(argument, "data")]))
+    return repr((fifos, cores))
+
+
 def check(program):
     """Returns (findings, figures): what the hardware has no room for, and the most that any tile uses."""
     findings = []
