@@ -79,11 +79,10 @@ examine() {
 validate() { timeout 300 xrt-smi validate; }
 plugin() {
     if [ -z "$shim" ]; then
-        for candidate in target/release/libhearken_xrt.so target/release/build/xrt-sys-*/out/libhearken_xrt.so \
-            "$(dirname "$hearken")/../lib/hearken/libhearken_xrt.so" /usr/local/lib/hearken/libhearken_xrt.so; do
+        for candidate in target/release/libhearken_xrt.so /usr/local/lib/hearken/libhearken_xrt.so; do
             [ ! -e "$candidate" ] || { echo "$candidate" && return 0; }
         done
-        echo "there is no libhearken_xrt.so: install libxrt-dev 2.17 or newer, then cargo build --release -p xrt-sys --features build-shim"
+        echo "there is no libhearken_xrt.so: install XRT 2.17 or newer with its headers (libxrt-dev), then run make shim"
         return 1
     fi
     echo "$shim"
