@@ -1,4 +1,4 @@
-"""Tests hardware.py on the device of host/device.cpp: `test_hardware.py LIBRARY`. Each check passes there, and fails when a
+"""Tests hardware/check on the device of host/device.cpp: `hardware/test.py LIBRARY`. Each check passes there, and fails when a
 result is wrong."""
 
 import importlib.machinery
@@ -13,8 +13,9 @@ import tempfile
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
+KERNELS = HERE.parent
 LIBRARY = sys.argv.pop(1)
-loader = importlib.machinery.SourceFileLoader("build", str(HERE / "build"))
+loader = importlib.machinery.SourceFileLoader("build", str(KERNELS / "build"))
 build = importlib.util.module_from_spec(importlib.util.spec_from_loader("build", loader))
 loader.exec_module(build)
 OPERATORS = {"bias-add": 1, "gemm-bf16": 2, "gemm-i8": 3, "bias-gelu": 4, "layer-norm": 5, "attention": 6}
@@ -42,7 +43,7 @@ def overlays(directory, names):
 
 def run(directory, check, library=LIBRARY, device="right"):
     done = subprocess.run(
-        [sys.executable, "-B", str(HERE / "hardware.py"), library, str(directory), check],
+        [sys.executable, "-B", str(HERE / "check"), library, str(directory), check],
         capture_output=True, text=True, env=os.environ | {"HEARKEN_TEST_DEVICE": device},
     )
     return done.returncode, done.stdout + done.stderr
@@ -77,7 +78,7 @@ class Hardware(unittest.TestCase):
     def test_the_first_hour_ends_with_a_report_where_everything_is_missing(self):
         report = self.path / "report.txt"
         done = subprocess.run(
-            ["sh", str(HERE / "first-hour.sh"), str(self.path / "none"), str(report)], capture_output=True, text=True,
+            ["sh", str(KERNELS / "first-hour.sh"), str(self.path / "none"), str(report)], capture_output=True, text=True,
             env=os.environ | {"HEARKEN_NPU_SHIM": "/nowhere/libhearken_xrt.so", "HEARKEN": "/nowhere/hearken"},
         )
         said = report.read_text()
