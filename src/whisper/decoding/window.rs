@@ -168,6 +168,7 @@ impl<'t> Decoding<'t> {
                 self.rejected = Some(result);
                 return Progress::Wants(self.search());
             }
+            result.is_rejected = true;
         }
         result.language_probs = self.language_probs.take();
         Progress::Done(Box::new(result))
@@ -190,6 +191,7 @@ impl<'t> Decoding<'t> {
             temperature: attempt.temperature,
             compression_ratio: compression_ratio(&text),
             is_non_speech: attempt.sound_s.is_some_and(is_non_speech),
+            is_rejected: false,
             text,
         };
         (result, repetition.is_some())

@@ -14,6 +14,7 @@ fn result(compression_ratio: f32, avg_logprob: f32, no_speech_prob: f32) -> Deco
         temperature: 0.0,
         compression_ratio,
         is_non_speech: false,
+        is_rejected: false,
     }
 }
 
@@ -98,7 +99,7 @@ fn where_none_is_accepted_the_likeliest_is_kept() -> Result<(), DecodingError<Mi
     let mut model = Scripted::new(n_vocab, 64, script);
     let fallback = FallbackOptions { logprob_threshold: Some(-0.1), ..FallbackOptions::default() };
     let result = decode_with_fallback(&mut model, &tokenizer, &options(), &fallback, NEVER)?;
-    assert_eq!((model.prefills.len(), result.temperature), (6, 0.0));
+    assert_eq!((model.prefills.len(), result.temperature, result.is_rejected), (6, 0.0, true));
     Ok(())
 }
 
