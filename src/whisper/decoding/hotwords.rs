@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 /// What the first token of a word gains, in logits, for each e-fold of its rank among the vocabulary's merges above
 /// that of the bytes. Merges are ranked by frequency, and a token that is frequent begins many words that are not meant.
-const BEGIN_BONUS: f32 = 0.6;
+const BEGIN_BONUS: f32 = 0.8;
 /// Tokens of single bytes, which come first in the vocabulary.
 const BYTES: f32 = 256.0;
 /// What each further token of a word gains. The word has been begun, so it is likely to be meant.
-const CONTINUE_BONUS: f32 = 4.0;
+const CONTINUE_BONUS: f32 = 5.0;
 
 /// Words to expect.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
