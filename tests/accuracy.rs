@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-/// Word errors over the clips in which somebody speaks, of some 280 words; 4 when this was written.
+/// Word errors over the clips in which somebody speaks, of some 280 words; 5 when this was written.
 const MOST_ERRORS: usize = 6;
 /// Most errors of a single clip.
 const MOST_ERRORS_OF_ONE: usize = 3;
