@@ -239,6 +239,9 @@ pub struct BenchLiveArgs {
     /// Seconds between two guesses; 0.2 to 5
     #[arg(long, value_name = "SECONDS", default_value_t = 0.5)]
     pub step: f64,
+    /// Play the recordings over and over for so many minutes of audio, and tell what is in memory meanwhile
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub minutes: Option<u32>,
     /// Model and machine.
     #[command(flatten)]
     pub engine: EngineArgs,
