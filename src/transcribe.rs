@@ -4,8 +4,9 @@ use crate::audio::{FileSource, SAMPLE_RATE};
 use crate::cli::{Compute as ComputeArg, DecodingArgs, EngineArgs, TranscribeArgs};
 use crate::error::{Error, exit, exit_code_of_all};
 use crate::models::Store;
-use crate::output::{Destination, Footer, Header, Progress, Segment, closing_line, complain, remove_unfinished};
+use crate::output::{Destination, Footer, Header, Progress, Segment, Word, closing_line, complain, remove_unfinished};
 use crate::pipeline::{self, Ending, Passage, Settings};
+use crate::whisper::alignment::TimedWord;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, OptionsError};
 use crate::whisper::tokenizer::{Language, SpecialTokens, Task};
 use crate::whisper::{Compute, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
@@ -101,7 +102,8 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
     };
     let condition_on_previous_text = args.decoding.condition_on_previous_text;
     let n_ctx = window_positions(args.engine.window).min(whisper.file().dims().n_audio_ctx);
-    Ok(Settings { n_ctx, decoding, fallback, initial_prompt, condition_on_previous_text })
+    let word_timestamps = args.decoding.word_timestamps;
+    Ok(Settings { n_ctx, decoding, fallback, initial_prompt, condition_on_previous_text, word_timestamps })
 }
 
 /// Checks task, languages and tokens against the model, before any recording is opened.
@@ -165,7 +167,7 @@ impl Job<'_> {
         let mut n_segments = 0;
         let ending = pipeline::transcribe(self.whisper, Box::new(source), self.settings, self.stop, |passage| {
             progress.advance_to(passage.end_s);
-            for segment in to_segments(&passage, n_segments) {
+            for segment in self.to_segments(&passage, n_segments) {
                 language = Some(passage.language);
                 n_segments += 1;
                 progress.suspend(|| output.segment(&segment))?;
@@ -214,21 +216,29 @@ impl Job<'_> {
             complain(line);
         }
     }
-}
 
-/// The segments of a passage as they are written.
-fn to_segments(passage: &Passage, first_id: usize) -> impl Iterator<Item = Segment> {
-    passage.segments.iter().enumerate().map(move |(i, segment)| Segment {
-        id: first_id + i,
-        start_s: segment.start,
-        end_s: segment.end,
-        text: segment.text.clone(),
-        tokens: segment.tokens.clone(),
-        temperature: passage.temperature,
-        avg_logprob: passage.avg_logprob,
-        compression_ratio: passage.compression_ratio,
-        no_speech_prob: passage.no_speech_prob,
-    })
+    /// The segments of a passage as they are written.
+    fn to_segments<'p>(&self, passage: &'p Passage, first_id: usize) -> impl Iterator<Item = Segment> + use<'p> {
+        let with_words = self.settings.word_timestamps;
+        let to_word = |word: &TimedWord| Word {
+            word: word.text.clone(),
+            start_s: word.start,
+            end_s: word.end,
+            probability: word.probability,
+        };
+        passage.segments.iter().enumerate().map(move |(i, segment)| Segment {
+            id: first_id + i,
+            start_s: segment.start,
+            end_s: segment.end,
+            text: segment.text.clone(),
+            tokens: segment.tokens.clone(),
+            temperature: passage.temperature,
+            avg_logprob: passage.avg_logprob,
+            compression_ratio: passage.compression_ratio,
+            no_speech_prob: passage.no_speech_prob,
+            words: with_words.then(|| segment.words.iter().map(to_word).collect()),
+        })
+    }
 }
 
 #[cfg(test)]
