@@ -13,6 +13,7 @@ shim=${HEARKEN_NPU_SHIM:-}
 mkdir -p "$(dirname "$report")" || exit 2
 : >"$report.new" || exit 2
 passed=0 failed=0 skipped=0 broken=""
+PATH=$PATH:/opt/xilinx/xrt/bin  # where AMD's own packages of XRT put its tools
 
 say() { printf '%s\n' "$*" | tee -a "$report.new"; }
 detail() { sed 's/^/    /' | tee -a "$report.new"; }
@@ -44,7 +45,7 @@ after() {
     if [ -n "$missing" ]; then skip "$1" "$missing did not pass"; else name=$1 && shift 2 && check "$name" "$@"; fi
 }
 have() { command -v "$1" >/dev/null || { echo "$1 is not installed: $2" && return 1; }; }
-on_npu() { timeout 900 python3 kernels/hardware.py "$shim" "$overlays" "$1"; }
+on_npu() { timeout 900 python3 kernels/hardware/check "$shim" "$overlays" "$1"; }
 
 # ---- the machine ----
 system() {
@@ -108,7 +109,7 @@ PYTHON
 }
 kill_and_reopen() {
     log=$(mktemp)
-    python3 kernels/hardware.py "$shim" "$overlays" endless >"$log" 2>&1 &
+    python3 kernels/hardware/check "$shim" "$overlays" endless >"$log" 2>&1 &
     endless=$!
     turns=0
     while ! grep -q running "$log" && [ "$turns" -lt 300 ]; do sleep 0.1 && turns=$((turns + 1)); done

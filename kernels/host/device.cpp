@@ -1,4 +1,4 @@
-// A device behind Hearken's C ABI to NPUs (xrt-sys/include/hearken_xrt.h), for the test of hardware.py alone: it computes with
+// A device behind Hearken's C ABI to NPUs (xrt-sys/include/hearken_xrt.h), for the test of hardware/check alone: it computes with
 // the tile programs on the host. Its "instruction stream" is five words: 0x54534554, operator, and the shape (three words).
 // Host and device have copies of their own, moved by sync only. Runs with HEARKEN_TEST_DEVICE=wrong give a wrong element.
 #include <cstdint>
