@@ -119,6 +119,7 @@ impl<const DOTPROD: bool> Simd for Neon<DOTPROD> {
     const NP: usize = 1;
     const UNSIGNED: bool = false;
     const BF16: bool = false;
+    const WIDE: bool = false;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {
@@ -244,6 +245,24 @@ impl<const DOTPROD: bool> Simd for Neon<DOTPROD> {
             let low = vreinterpretq_f32_u32(vshlq_n_u32::<16>(b[I]));
             let high = vreinterpretq_f32_u32(vandq_u32(b[I], vdupq_n_u32(0xffff_0000)));
             vfmaq_n_f32(vfmaq_n_f32(acc[I], low, a_low), high, a_high)
+        })
+    }
+    #[inline(always)]
+    fn widen(self, from: &[i8; 4 * LANES]) -> [Self::Pairs; 2] {
+        let q = self.load_quads(from);
+        let even = quarters!(I => {
+            let up = vshlq_n_s16::<8>(vreinterpretq_s16_s8(q[I]));
+            vreinterpretq_u32_s16(vshrq_n_s16::<8>(up))
+        });
+        let odd = quarters!(I => vreinterpretq_u32_s16(vshrq_n_s16::<8>(vreinterpretq_s16_s8(q[I]))));
+        [even, odd]
+    }
+    #[inline(always)]
+    fn dot2_i16(self, acc: Self::I, a: u32, b: Self::Pairs) -> Self::I {
+        quarters!(I => {
+            let (a, b) = (vreinterpretq_s16_u32(vdupq_n_u32(a)), vreinterpretq_s16_u32(b[I]));
+            let (low, high) = (vmull_s16(vget_low_s16(a), vget_low_s16(b)), vmull_high_s16(a, b));
+            vaddq_s32(acc[I], vpaddq_s32(low, high))
         })
     }
     #[inline(always)]

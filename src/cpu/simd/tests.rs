@@ -186,6 +186,39 @@ fn whole_number_products_are_exact_for_all_bytes() {
     }
 }
 
+/// The same product of unsigned numbers widened to 16 bits.
+struct Widened<'a>([u8; 4], &'a [i8; 4 * LANES], &'a [i32; LANES]);
+
+impl Kernel for Widened<'_> {
+    type Out = [f32; LANES];
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> Self::Out {
+        let a = u32::from_le_bytes(self.0);
+        let [even, odd] = s.widen(self.1);
+        let sum = s.dot2_i16(s.load_i32(self.2), a & 0x00ff_00ff, even);
+        let sum = s.dot2_i16(sum, a >> 8 & 0x00ff_00ff, odd);
+        let mut lanes = [0.0; LANES];
+        s.store(s.to_f32(sum), &mut lanes);
+        lanes
+    }
+}
+
+#[test]
+fn widened_products_are_exact_for_all_bytes() {
+    for level in Level::available() {
+        for a in 0..=u8::MAX {
+            let b: [i8; 4 * LANES] = std::array::from_fn(|i| (i as i32 * 4 + i32::from(a) % 4 - 127) as i8);
+            let row = [a, 255, 0, a ^ 1];
+            let init: [i32; LANES] = std::array::from_fn(|i| i as i32 * 1000 - 7000);
+            let want: [f32; LANES] = std::array::from_fn(|i| {
+                let products = (0..4).map(|j| i32::from(row[j]) * i32::from(b[4 * i + j]));
+                (init[i] + products.sum::<i32>()) as f32
+            });
+            assert_eq!(level.dispatch(Widened(row, &b, &init)), want, "{} {row:?}", level.name());
+        }
+    }
+}
+
 struct Bf16Pairs<'a>(&'a [f32; LANES], &'a [f32; LANES]);
 
 impl Kernel for Bf16Pairs<'_> {
