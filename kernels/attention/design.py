@@ -87,18 +87,16 @@ def design(m, heads):
         dealt = q.cons().split(
             parts,
             tile=Tile(c, 1),
-            depths=[1] * ARRAY_ROWS,
             obj_types=[queries] * ARRAY_ROWS,
             names=[f"q_{c}_{r}" for r in each],
             to_stream=[tiled(QUERIES, STRIP)] * ARRAY_ROWS,
         )
         past = kv.cons().forward(
-            tile=Tile(c, 1), obj_type=keys, depth=RING, name=f"kv_{c}_tiles", to_stream=tiled(KEYS, BLOCK)
+            tile=Tile(c, 1), obj_type=keys, depth=2, name=f"kv_{c}_tiles", to_stream=tiled(KEYS, BLOCK)
         )
         joined = out.prod().join(
             parts,
             tile=Tile(c, 1),
-            depths=[1] * ARRAY_ROWS,
             obj_types=[queries] * ARRAY_ROWS,
             names=[f"out_{c}_{r}" for r in each],
             from_stream=[untiled] * ARRAY_ROWS,
@@ -110,7 +108,8 @@ def design(m, heads):
                 Buffer(state_type, name=f"state_{c}_{r}"),
                 Buffer(sum_type, name=f"sum_{c}_{r}"),
             ]
-            arguments = [dealt[r].cons(), past.cons(), joined[r].prod(), *buffers, take, begin, block, end]
+            ends = [dealt[r].cons(depth=1), past.cons(depth=RING), joined[r].prod(depth=1)]
+            arguments = [*ends, *buffers, take, begin, block, end]
             workers.append(Worker(core, arguments, tile=Tile(c, 2 + r), stack_size=STACK))
         q_in.append(q.prod(tile=Tile(c, 0)))
         kv_in.append(kv.prod(tile=Tile(c, 0)))

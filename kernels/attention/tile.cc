@@ -50,7 +50,8 @@ __aie_inline Weights narrow(const Scores &s) {
 /// The scores of one strip against one block of keys, in units of log2. `transposed`: [8 blocks of dimensions][8][8 keys].
 __aie_inline Scores scores(const bfloat16 *restrict q, const bfloat16 *restrict transposed) {
     Product s;
-    for (unsigned d = 0; d < kBlocks; ++d)
+    s.mul(aie::load_v<Product::size_A>(q), aie::load_v<Product::size_B>(transposed));
+    for (unsigned d = 1; d < kBlocks; ++d)
         s.mac(aie::load_v<Product::size_A>(q + d * Product::size_A),
               aie::load_v<Product::size_B>(transposed + d * Product::size_B));
     return times(s.template to_vector<float>(), constant(kScale));

@@ -1,6 +1,6 @@
 """What bias_gelu's data movement has to do: each element meets the bias of its own column, and lands where it came from."""
 
-SHAPES = [(256, 2048), (512, 2048), (512, 512), (1024, 512), (32, 256)]
+SHAPES = [(256, 2048), (512, 512), (32, 256)]
 
 
 def cases(design):

@@ -19,6 +19,7 @@ M_TILE, K_TILE, N_TILE, K_SLICE, BAND, BLOCK = 64, 512, 64, 128, 32, 8
 OUT = 512  # elements of C that leave a tile at a time
 GROUP, GROUP_BYTES = 8, 9  # bfp16ebs8: values that share an exponent, and their bytes
 STACK = 0xD00
+SHAPES_ARE_COMPILED = True  # here, not in the operator
 
 
 def design(m, k, n, group_type):

@@ -1,7 +1,7 @@
 """What layer_norm's data movement has to do: whole rows in order, with gamma and beta of each column."""
 
 WIDTH = 512
-SHAPES = [256, 512, 1024, 32, 96]
+SHAPES = [256, 512, 96]
 
 
 def cases(design):

@@ -4,9 +4,10 @@ The numbers are XDNA2's as mlir-aie's target model has them (lib/Dialect/AIE/IR/
 AIE-ML architecture manual (AM020) describes them.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 CORE_MEMORY, MEMORY_TILE = 64 * 1024, 512 * 1024  # bytes
+BANKS = 4  # of a core's memory; a buffer that lies in two slows down every access
 CHANNELS = {"shim": 2, "memory": 6, "core": 2}  # in each direction
 DESCRIPTORS = {"shim": 16, "memory": 48, "core": 16}
 LOOPS = {"shim": 4, "memory": 4, "core": 3}  # nested loops of one descriptor; the shim's fourth is its iteration
@@ -20,18 +21,38 @@ def kind(tile):
     return ("shim", "memory")[tile.row] if tile.row < 2 else "core"
 
 
+def configuration(program):
+    """What goes into the xclbin: everything but the transfers. The same for all shapes, or one xclbin does not serve them."""
+    def walk(pattern):
+        return pattern and (pattern.offset, pattern.sizes, pattern.strides)
+
+    fifos = sorted(
+        (fifo.name, fifo.type.length, fifo.type.dtype.name, walk(fifo.to_stream),
+         [(end.producer, end.depth, end.tile.key, walk(end.walk)) for end in (fifo.producer, *fifo.consumers)])
+        for fifo in program.fifos()
+    )
+    cores = []
+    for worker in program.workers:
+        inside = zip(worker.core_fn.__code__.co_freevars, worker.core_fn.__closure__ or ())
+        cores.append((worker.tile.key, worker.stack_size, [(name, cell.cell_contents) for name, cell in inside],
+                      [argument.type.length for argument in worker.fn_args if hasattr(argument, "data")]))
+    return repr((fifos, cores))
+
+
 def check(program):
     """Returns (findings, figures): what the hardware has no room for, and the most that any tile uses."""
     findings = []
-    core_bytes, memory_bytes = Counter(), Counter()
+    core_bytes, memory_bytes, buffers = Counter(), Counter(), defaultdict(list)
     inward, outward, descriptors = Counter(), Counter(), Counter()
     links = set()
 
     for worker in program.workers:
         core_bytes[worker.tile.key] += worker.stack_size
+        buffers[worker.tile.key].append(worker.stack_size)
         for argument in worker.fn_args:
             if hasattr(argument, "data"):
                 core_bytes[worker.tile.key] += argument.type.bytes
+                buffers[worker.tile.key].append(argument.type.bytes)
 
     for fifo in program.fifos():
         for end in (fifo.producer, *fifo.consumers):
@@ -41,6 +62,7 @@ def check(program):
             (outward if end.producer else inward)[tile, where] += 1
             if where == "core":
                 core_bytes[tile] += end.depth * fifo.type.bytes
+                buffers[tile] += [fifo.type.bytes] * end.depth
                 descriptors[tile, where] += end.depth
             elif where == "memory":
                 links.add(end.link)
@@ -54,6 +76,9 @@ def check(program):
                 findings += pattern(f"{fifo.name}, transfer", tap, tensor.type.dtype, "shim")
             descriptors[shim.tile.key, "shim"] += len(fifo.transfers)
 
+    for tile, sizes in sorted(buffers.items()):
+        if core_bytes[tile] <= CORE_MEMORY and not in_banks(sizes):
+            findings.append(f"tile {tile}: its buffers do not fit into {BANKS} banks of {CORE_MEMORY // BANKS} bytes: {sizes}")
     for link in links:
         memory_bytes[link.tile.key] += link.whole.depth * link.whole.fifo.type.bytes
 
@@ -73,6 +98,17 @@ def check(program):
         for where in CHANNELS:
             figures[where + " " + name] = max((n for (_, w), n in used.items() if w == where), default=0)
     return findings, figures
+
+
+def in_banks(sizes):
+    """Whether buffers of these sizes, in bytes, can lie so that none is in two banks; the largest are placed first."""
+    free = [CORE_MEMORY // BANKS] * BANKS
+    for size in sorted(sizes, reverse=True):
+        bank = next((i for i, room in enumerate(free) if room >= size), None)
+        if bank is None:
+            return False
+        free[bank] -= size
+    return True
 
 
 def pattern(name, walk, dtype, where):
