@@ -37,7 +37,7 @@ Environment:
   HEARKEN_MODELS_DIR   where models are kept, instead of hearken/models in the user's data directory
   HEARKEN_OFFLINE=1    never use the network
   HEARKEN_CPU          instruction set, instead of the fastest there is: avx512bf16, avx512, avxvnni,
-                       avx2 or scalar
+                       avx2, neondotprod, neon or scalar
 
 Exit codes:
     0  success; a recording in which nobody speaks gives an empty transcript
