@@ -7,7 +7,7 @@ HEARKEN := target/release/hearken
 # Rust is often installed for one user and not on the PATH of a script.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
-.PHONY: build demo test model install deb third-party prerequisites
+.PHONY: build demo test test-aarch64 model install deb third-party prerequisites
 .NOTPARALLEL:
 
 build: prerequisites
@@ -24,6 +24,11 @@ test:
 	cargo build --release --locked
 	@$(MAKE) --no-print-directory model
 	cargo test --release --locked
+	@packaging/test-aarch64
+
+# The kernels on another processor, emulated; part of make test.
+test-aarch64:
+	@packaging/test-aarch64
 
 prerequisites:
 	@packaging/prerequisites

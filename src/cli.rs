@@ -37,7 +37,7 @@ Environment:
   HEARKEN_MODELS_DIR   where models are kept, instead of hearken/models in the user's data directory
   HEARKEN_OFFLINE=1    never use the network
   HEARKEN_CPU          instruction set, instead of the fastest there is: avx512bf16, avx512, avxvnni,
-                       avx2 or scalar
+                       avx2, neondotprod, neon or scalar
 
 Exit codes:
     0  success; a recording in which nobody speaks gives an empty transcript
@@ -209,6 +209,8 @@ pub enum BenchCommand {
     Encoder(BenchEncoderArgs),
     /// Time the decoder's steps and prompts, against the time that reading its weights takes
     Decoder(BenchDecoderArgs),
+    /// Transcribe a recording and time the whole, the loading of the model apart
+    File(BenchFileArgs),
     /// Transcribe recordings as if they were spoken into the microphone, and time what a listener would see
     Live(BenchLiveArgs),
 }
@@ -227,6 +229,26 @@ pub struct BenchDecoderArgs {
     pub json: bool,
 }
 
+/// Arguments of `bench file`.
+#[derive(Debug, Args)]
+pub struct BenchFileArgs {
+    /// Recording
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Language spoken [default: detected]
+    #[arg(long, value_name = "LANGUAGE")]
+    pub language: Option<Language>,
+    /// How often to load the model and transcribe the recording
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub iterations: u32,
+    /// Model and machine.
+    #[command(flatten)]
+    pub engine: EngineArgs,
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Arguments of `bench live`.
 #[derive(Debug, Args)]
 pub struct BenchLiveArgs {
@@ -239,6 +261,9 @@ pub struct BenchLiveArgs {
     /// Seconds between two guesses; 0.2 to 5
     #[arg(long, value_name = "SECONDS", default_value_t = 0.5)]
     pub step: f64,
+    /// Play the recordings over and over for so many minutes of audio, and tell what is in memory meanwhile
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub minutes: Option<u32>,
     /// Model and machine.
     #[command(flatten)]
     pub engine: EngineArgs,
@@ -253,6 +278,9 @@ pub struct BenchEncoderArgs {
     /// How often to run the encoder
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub iterations: u32,
+    /// Take a window of the length that an utterance of so many seconds needs, not a full one
+    #[arg(long, value_name = "SECONDS", value_parser = values::utterance)]
+    pub utterance: Option<f64>,
     /// Take random weights of the model's shape in place of its own
     #[arg(long)]
     pub random_weights: bool,
