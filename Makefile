@@ -23,6 +23,7 @@ test:
 	cargo build --release --locked
 	@$(MAKE) --no-print-directory model
 	cargo test --release --locked
+	xrt-sys/check-shim
 
 prerequisites:
 	@packaging/prerequisites

@@ -303,7 +303,7 @@ impl Kernel for ProductI8<'_> {
 }
 
 #[inline(always)]
-fn bias_of<S: Simd>(s: S, bias: &[f32], col: usize) -> S::F {
+pub(super) fn bias_of<S: Simd>(s: S, bias: &[f32], col: usize) -> S::F {
     match bias.get(col..) {
         Some(bias) if !bias.is_empty() => load_part(s, bias, 0.0),
         _ => s.splat(0.0),
@@ -312,7 +312,7 @@ fn bias_of<S: Simd>(s: S, bias: &[f32], col: usize) -> S::F {
 
 /// Stores a vector of a tile at the front of `out`, which may end within it.
 #[inline(always)]
-fn finish<S: Simd>(s: S, mut y: S::F, out: &mut [f32], epilogue: Epilogue) {
+pub(super) fn finish<S: Simd>(s: S, mut y: S::F, out: &mut [f32], epilogue: Epilogue) {
     let end = LANES.min(out.len());
     let out = &mut out[..end];
     if epilogue.gelu {
