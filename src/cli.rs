@@ -87,6 +87,8 @@ pub enum Command {
     Listen(ListenArgs),
     /// Record until stopped (Ctrl-C or hearken stop), then print what was said
     Record(RecordArgs),
+    /// Print what was said in the last seconds, where the configuration has audio.pre_capture
+    Last(LastArgs),
     /// Open the microphone of the newest session
     Start,
     /// Close it and transcribe what was said
@@ -128,18 +130,40 @@ pub struct SessionArgs {
     /// Input device by its id or a part of its description; hearken devices lists them
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
+    /// What is written.
+    #[command(flatten)]
+    pub text: TextArgs,
+    /// Broadcast the text to every program on the bus, too
+    #[arg(long)]
+    pub captions: bool,
+}
+
+/// What the daemon is to write; what is not given is as its configuration has it.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TextArgs {
     /// Language spoken, as code or English name
     #[arg(long, value_name = "LANGUAGE")]
     pub language: Option<Language>,
     /// Write what is said, or translate it into English
     #[arg(long, value_enum)]
     pub task: Option<Task>,
-    /// Names and words to expect
+    /// Text that the speech continues
     #[arg(long, value_name = "TEXT")]
     pub prompt: Option<String>,
-    /// Broadcast the text to every program on the bus, too
-    #[arg(long)]
-    pub captions: bool,
+    /// Names and terms to expect, separated by commas
+    #[arg(long, value_name = "WORDS", value_delimiter = ',')]
+    pub hotwords: Vec<String>,
+}
+
+/// Arguments of `last`.
+#[derive(Debug, Args)]
+pub struct LastArgs {
+    /// How far back
+    #[arg(value_name = "SECONDS", default_value_t = 30.0, value_parser = values::seconds)]
+    pub seconds: f64,
+    /// What is written.
+    #[command(flatten)]
+    pub text: TextArgs,
 }
 
 /// Arguments of `listen`.

@@ -44,11 +44,13 @@ pub struct ModelConfig {
 }
 
 /// Where sound comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AudioConfig {
     /// Id or a part of the description; empty is the default device.
     pub device: String,
+    /// Seconds of sound that are kept for text after the fact, up to 300; 0 is none.
+    pub pre_capture: f64,
 }
 
 /// What is written.
@@ -61,6 +63,8 @@ pub struct TextConfig {
     pub languages: Vec<String>,
     /// `transcribe` or `translate`.
     pub task: String,
+    /// Names and terms to expect.
+    pub hotwords: Vec<String>,
 }
 
 /// Text while one speaks.
@@ -93,7 +97,8 @@ impl Default for ModelConfig {
 
 impl Default for TextConfig {
     fn default() -> Self {
-        Self { language: String::new(), languages: Vec::new(), task: "transcribe".to_owned() }
+        let task = "transcribe".to_owned();
+        Self { language: String::new(), languages: Vec::new(), task, hotwords: Vec::new() }
     }
 }
 
@@ -195,6 +200,7 @@ impl Config {
         self.language()?;
         self.languages()?;
         self.task()?;
+        within("audio.pre_capture", self.audio.pre_capture, 0.0, 300.0)?;
         within("live.step", self.live.step, 0.2, 5.0)?;
         within("endpoint.pause", self.endpoint.pause, 0.55, 10.0)?;
         within("endpoint.longest", self.endpoint.longest, 4.0, 10.24)?;
@@ -332,6 +338,7 @@ mod tests {
         assert!(complaint("[text]\nlanguage = \"Klingon\"").starts_with("text.language is 'Klingon': "));
         assert!(complaint("[text]\ntask = \"sing\"").contains("transcribe or translate"));
         assert!(complaint("[endpoint]\npause = 0.1").contains("from 0.55 to 10"));
+        assert!(complaint("[audio]\npre_capture = 1e9").contains("from 0 to 300"));
         assert!(complaint("[live]\nstep = \"fast\"").starts_with("config.toml: "));
         assert!(complaint("[live").starts_with("config.toml: "));
         assert!(complaint("live = 3").starts_with("config.toml: "));

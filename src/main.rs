@@ -54,6 +54,7 @@ fn run(cli: Cli) -> Result<u8, Error> {
         }
         Some(Command::Listen(args)) => client::listen(&args),
         Some(Command::Record(args)) => client::record(&args),
+        Some(Command::Last(args)) => client::last(&args),
         Some(Command::Start) => client::control(Control::Start),
         Some(Command::Stop) => client::control(Control::Stop),
         Some(Command::Toggle) => client::control(Control::Toggle),

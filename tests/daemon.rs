@@ -196,6 +196,8 @@ call(ROOT, "Manager", "TranscribeFile", s("(ha{sv})", (0, {"step": s("s", "x")})
 open(os.path.join(os.environ["XDG_CONFIG_HOME"], "hearken/config.toml"), "w").write("[audoi]\n")
 call(ROOT, "Manager", "Reload")
 call(ROOT, "Manager", "Nonsense")
+call(ROOT, "Manager", "TranscribeLast", s("(da{sv})", (0, {})))
+call(ROOT, "Manager", "TranscribeLast", s("(da{sv})", (9, {})))
 for method in "Start", "Stop", "Cancel", "Toggle":
     call(ROOT + "/Session/99", "Session", method)
 path, = call(ROOT, "Manager", "CreateSession", v())
@@ -222,6 +224,7 @@ fn wrong_calls_are_answered_with_named_errors() {
         CreateSession org.freedesktop.DBus.Error.InvalidArgs\nListDevices org.freedesktop.DBus.Error.UnknownObject\n\
         ListModels org.freedesktop.DBus.Error.UnknownInterface\nTranscribeFile Error.InvalidOption\n\
         Reload Error.InvalidConfig\nNonsense org.freedesktop.DBus.Error.UnknownMethod\n\
+        TranscribeLast Error.InvalidOption\nTranscribeLast Error.NotEnabled\n\
         Start org.freedesktop.DBus.Error.UnknownObject\nStop org.freedesktop.DBus.Error.UnknownObject\n\
         Cancel org.freedesktop.DBus.Error.UnknownObject\nToggle org.freedesktop.DBus.Error.UnknownObject\n\
         CreateSession ok\nStart ok\nStop ok\nStart Error.Busy\n\
@@ -253,14 +256,26 @@ bus = Gio.bus_get_sync(Gio.BusType.SESSION)
 loop = GLib.MainLoop()
 def finished(bus, sender, path, interface, name, args):
     status, text, details = args
-    print(status, details["language"], details["segments"][0][2] in text, text)
+    print(status, *((details["language"], details["segments"][0][2] in text, text) if text else ()))
     loop.quit()
 bus.signal_subscribe("org.hearken.Hearken1", "org.hearken.Hearken1.Job", "Finished", None, None, 0, finished)
-fds = Gio.UnixFDList.new_from_array([os.open(sys.argv[1], 0)])
-bus.call_with_unix_fd_list_sync("org.hearken.Hearken1", "/org/hearken/Hearken1", "org.hearken.Hearken1.Manager",
+reader, writer = os.pipe()
+fds = Gio.UnixFDList.new_from_array([os.open(sys.argv[1], 0) if len(sys.argv) > 1 else reader])
+job, _ = bus.call_with_unix_fd_list_sync("org.hearken.Hearken1", "/org/hearken/Hearken1", "org.hearken.Hearken1.Manager",
     "TranscribeFile", GLib.Variant("(ha{sv})", (0, {})), None, 0, -1, fds)
+if len(sys.argv) == 1:
+    def cancel():
+        bus.call_sync("org.hearken.Hearken1", *job.unpack(), "org.hearken.Hearken1.Job", "Cancel", None, None, 0, -1, None)
+    GLib.timeout_add(300, cancel)
 loop.run()
 "#;
+
+#[test]
+fn a_job_whose_pipe_stays_open_can_be_cancelled() {
+    let desktop = Desktop::new();
+    let job = desktop.output_of(desktop.command(PYTHON).args(["-c", FILE_JOB]));
+    assert_eq!(String::from_utf8_lossy(&job.stdout).trim(), "2", "{}", String::from_utf8_lossy(&job.stderr));
+}
 
 #[test]
 fn a_file_over_the_bus_has_the_text_of_the_command() {
@@ -276,15 +291,13 @@ fn a_file_over_the_bus_has_the_text_of_the_command() {
 fn the_daemon_waits_for_its_model_and_heeds_signals() {
     let installed = common::model("base");
     let mut desktop = Desktop::without_daemon();
-    let config = desktop.dir.path().join("config/hearken/config.toml");
-    std::fs::create_dir_all(config.parent().expect("a directory")).expect("a directory");
-    std::fs::write(&config, "[endpoint]\npuase = 1\n").expect("a file");
+    desktop.configure("[endpoint]\npuase = 1\n");
     let refused = desktop.output_of(desktop.hearken().arg("daemon"));
     assert_eq!(refused.status.code(), Some(10));
     let reason = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(reason.contains("unknown key 'endpoint.puase': did you mean 'pause'?"), "{reason}");
 
-    std::fs::write(&config, "").expect("a file");
+    desktop.configure("");
     desktop.start_daemon();
     let status =
         desktop.wait_for("the missing model", |d| Some(d.status()).filter(|status| status["state"] == "missing"));
@@ -294,7 +307,7 @@ fn the_daemon_waits_for_its_model_and_heeds_signals() {
     std::os::unix::fs::symlink(installed.path(), desktop.dir.path().join("models/base.safetensors")).expect("a link");
     desktop.wait_for("the model", |desktop| (desktop.status()["state"] == "ready").then_some(()));
 
-    std::fs::write(&config, "[model]\nname = \"nothing\"\n").expect("a file");
+    desktop.configure("[model]\nname = \"nothing\"\n");
     signal(desktop.daemon(), "HUP");
     desktop.wait_for("the new configuration", |desktop| (desktop.status()["model"] == "nothing").then_some(()));
     signal(desktop.daemon(), "TERM");

@@ -35,6 +35,10 @@ pub(super) fn threads(text: &str) -> Result<usize, String> {
     within(text, THREADS, "threads")
 }
 
+pub(super) fn seconds(text: &str) -> Result<f64, String> {
+    within(text, f64::MIN_POSITIVE..=f64::MAX, "").map_err(|_| "give a number of seconds above 0".to_owned())
+}
+
 pub(super) fn temperature(text: &str) -> Result<f32, String> {
     within(text, 0.0..=1.0, "")
 }

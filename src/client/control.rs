@@ -88,6 +88,7 @@ async fn gather(connection: &Connection) -> Result<Value, ClientError> {
         "trouble": manager.trouble().await?,
         "model": manager.model().await?,
         "backend": manager.backend().await?,
+        "pre_capture": manager.pre_capture().await?,
         "sessions": listed,
     }))
 }
@@ -132,6 +133,9 @@ fn describe(status: &Value) -> String {
         text(status, "backend"),
         trouble(status)
     );
+    if let Some(seconds) = status.get("pre_capture").and_then(Value::as_f64).filter(|s| *s > 0.0) {
+        lines += &format!("the microphone is open: the last {seconds} s are kept\n");
+    }
     for session in status.get("sessions").and_then(Value::as_array).into_iter().flatten() {
         let figure = |name: &str| session.pointer(&format!("/figures/{name}")).and_then(Value::as_f64).unwrap_or(0.0);
         lines += &format!(

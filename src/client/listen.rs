@@ -26,7 +26,8 @@ pub fn listen(args: &ListenArgs) -> Result<u8, Error> {
         if !args.standby {
             session.proxy.start().await.map_err(ClientError::from)?;
         }
-        let mut view = View { json: args.json, redraws: !args.json && std::io::stdout().is_terminal() };
+        let mut view =
+            View { json: args.json, redraws: !args.json && std::io::stdout().is_terminal(), device: String::new() };
         let mut ending = false;
         loop {
             let told = session.next().await;
@@ -87,10 +88,18 @@ pub fn record(args: &RecordArgs) -> Result<u8, Error> {
 struct View {
     json: bool,
     redraws: bool,
+    /// The device that was shown.
+    device: String,
 }
 
 impl View {
     fn show(&mut self, told: &Told) -> Result<(), Error> {
+        if let Told::Device { id } = told {
+            if self.device == *id {
+                return Ok(());
+            }
+            self.device.clone_from(id);
+        }
         if self.json {
             if matches!(told, Told::Interrupted | Told::Gone) {
                 return Ok(());
@@ -107,6 +116,7 @@ impl View {
             Told::Final { text, .. } if !text.is_empty() => print(&format!("{clear}{text}\n"))?,
             Told::Final { .. } => print(clear)?,
             Told::Trouble { reason } if !reason.is_empty() => complain(&format!("hearken: {reason}")),
+            Told::Device { id } => complain(&format!("hearken: the microphone is {id}")),
             Told::State { state: LISTENING } => complain("hearken: listening; Ctrl-C ends it"),
             _ => {}
         }

@@ -4,12 +4,14 @@
 
 mod control;
 mod devices;
+mod last;
 mod listen;
 mod proxies;
 mod session;
 
 pub use control::{Control, control, status};
 pub use devices::devices;
+pub use last::last;
 pub use listen::{listen, record};
 
 use crate::dbus::NAME;
@@ -31,6 +33,9 @@ pub enum ClientError {
     /// The daemon refuses.
     #[error("the daemon refuses: {0}")]
     Refused(String),
+    /// A job has failed.
+    #[error("it cannot be transcribed: {0}")]
+    Failed(String),
     /// There is nothing to control.
     #[error("there is no session; begin one with `hearken listen` or `hearken record`")]
     NoSession,

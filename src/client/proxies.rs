@@ -11,6 +11,11 @@ use zbus::{OwnedObjectPath, OwnedVariant, Variant, proxy};
 pub trait Manager {
     fn create_session(&self, options: HashMap<&str, Variant<'_>>) -> zbus::Result<OwnedObjectPath>;
 
+    fn transcribe_last(&self, seconds: f64, options: HashMap<&str, Variant<'_>>) -> zbus::Result<OwnedObjectPath>;
+
+    #[zbus(property)]
+    fn pre_capture(&self) -> zbus::Result<f64>;
+
     #[zbus(property)]
     fn version(&self) -> zbus::Result<String>;
 

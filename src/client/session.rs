@@ -2,7 +2,7 @@
 
 use super::proxies::{ManagerProxy, SessionProxy};
 use super::{ClientError, connect};
-use crate::cli::{SessionArgs, Task};
+use crate::cli::{SessionArgs, Task, TextArgs};
 use crate::dbus::NAME;
 use futures::{Stream, StreamExt, future, stream};
 use serde::Serialize;
@@ -24,6 +24,8 @@ pub enum Told {
     Final { utterance: u64, revision: u64, start: f64, end: f64, language: String, text: String },
     /// Its state.
     State { state: u32 },
+    /// The device that it records from, where that has changed.
+    Device { id: String },
     /// Why there is no sound or text; empty where all is well again.
     Trouble { reason: String },
     /// The user wants to end.
@@ -59,22 +61,31 @@ impl OwnSession {
 }
 
 fn options(args: &SessionArgs, partials: bool) -> HashMap<&'static str, Variant<'static>> {
-    let mut options = HashMap::new();
-    let mut put = |name, value: Option<String>| {
-        if let Some(value) = value {
-            options.insert(name, Variant::from(value));
-        }
-    };
-    put("device", args.device.clone());
-    put("language", args.language.map(|language| language.code().to_owned()));
-    put("task", args.task.map(|task: Task| task.name().to_owned()));
-    put("prompt", args.prompt.clone());
+    let mut options = text_options(&args.text);
+    if let Some(device) = &args.device {
+        options.insert("device", Variant::from(device.clone()));
+    }
     if args.captions {
         options.insert("captions", Variant::from(true));
     }
     if !partials {
         options.insert("partials", Variant::from(false));
     }
+    options
+}
+
+/// The options of sessions and jobs alike.
+pub(super) fn text_options(args: &TextArgs) -> HashMap<&'static str, Variant<'static>> {
+    let mut options = HashMap::new();
+    let mut put = |name, value: Option<Variant<'static>>| {
+        if let Some(value) = value {
+            options.insert(name, value);
+        }
+    };
+    put("language", args.language.map(|language| language.code().into()));
+    put("task", args.task.map(|task: Task| task.name().into()));
+    put("prompt", args.prompt.clone().map(Variant::from));
+    put("hotwords", (!args.hotwords.is_empty()).then(|| args.hotwords.clone().into()));
     options
 }
 
@@ -110,8 +121,10 @@ fn parse(message: &Message) -> Option<Vec<Told>> {
             let (_, changed, _): (String, Details, Vec<String>) = body.deserialize().ok()?;
             let trouble = changed.get("Trouble").and_then(|value| <&str>::try_from(value).ok());
             let state = changed.get("State").and_then(|value| u32::try_from(value).ok());
+            let device = changed.get("Device").and_then(|value| <&str>::try_from(value).ok());
             let trouble = trouble.map(|reason| Told::Trouble { reason: reason.to_owned() });
-            Some(trouble.into_iter().chain(state.map(|state| Told::State { state })).collect())
+            let device = device.map(|id| Told::Device { id: id.to_owned() });
+            Some(device.into_iter().chain(trouble).chain(state.map(|state| Told::State { state })).collect())
         }
         _ => None,
     }
@@ -124,7 +137,7 @@ fn common(details: &HashMap<String, OwnedVariant>) -> (f64, f64, String) {
 }
 
 /// SIGINT and SIGTERM.
-fn interruptions() -> impl Stream<Item = Told> {
+pub(super) fn interruptions() -> impl Stream<Item = Told> {
     let (sender, receiver) = futures::channel::mpsc::channel(4);
     if let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) {
         std::thread::spawn(move || {

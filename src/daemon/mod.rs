@@ -3,10 +3,12 @@
 mod engine;
 mod figures;
 mod log;
+mod pre_capture;
 mod session;
 
 pub use engine::{Engine, EngineState};
 pub use figures::{Figures, Snapshot};
+pub use pre_capture::PreCapture;
 pub use session::{Notice, Session, SessionError, SessionSettings, SessionState};
 
 use crate::config::Config;

@@ -35,7 +35,7 @@ pub enum SessionState {
     Starting = 2,
     /// It listens.
     Listening = 3,
-    /// The device is lost and tried again.
+    /// There is no sound: the device is lost and tried again, or suspended and waited for.
     DeviceLost = 4,
     /// The microphone is closed; what was said is still being transcribed.
     Finishing = 5,
@@ -59,6 +59,8 @@ pub struct SessionSettings {
     pub decoding: DecodingOptions,
     /// Text that precedes what is said: names and words to expect.
     pub prompt: String,
+    /// Names and terms to expect.
+    pub hotwords: Vec<String>,
     /// Cutting and guessing.
     pub live: LiveOptions,
     /// Time from the start without a word after which it stops by itself.
@@ -86,9 +88,16 @@ impl SessionSettings {
                 ..DecodingOptions::default()
             },
             prompt: String::new(),
+            hotwords: config.text.hotwords.clone(),
             live: LiveOptions { segmenter, step_s: config.live.partials.then_some(config.live.step) },
             nothing_said: Some(config.endpoint.nothing_said).filter(|s| *s > 0.0).map(Duration::from_secs_f64),
         })
+    }
+
+    /// The text before the speech: the names and terms to expect, then the prompt.
+    pub fn prompt_text(&self) -> String {
+        let words = (!self.hotwords.is_empty()).then(|| self.hotwords.join(", "));
+        words.into_iter().chain([self.prompt.clone()]).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(". ")
     }
 }
 
@@ -277,6 +286,10 @@ impl Session {
                     inner.state = SessionState::Listening;
                 }
             }
+            CaptureEvent::Moved(device) => {
+                info!(device, "the sound server has moved the recording");
+                inner.device = device;
+            }
             CaptureEvent::Lost(reason) => {
                 warn!(reason, "no sound");
                 inner.trouble = reason;
@@ -358,8 +371,8 @@ impl Session {
     /// A live engine, once the model is there; `None` where the wait was cancelled.
     fn live(&self, cancelled: &dyn Fn() -> bool) -> Option<Live> {
         let whisper = self.engine.wait(cancelled)?;
-        let SessionSettings { prompt, decoding, live, .. } = &self.settings;
-        let prompt = whisper.tokenizer().encode_prompt(prompt).unwrap_or_default();
+        let SessionSettings { decoding, live, .. } = &self.settings;
+        let prompt = whisper.tokenizer().encode_prompt(&self.settings.prompt_text()).unwrap_or_default();
         let decoding = DecodingOptions { prompt, ..decoding.clone() };
         let recognizer = WhisperRecognizer::new(whisper, N_CTX, decoding);
         Some(Live::new(Box::new(recognizer), Box::new(LocalAgreement::default()), *live))

@@ -21,6 +21,8 @@ pub enum BusError {
     Model(String),
     /// There is no sound.
     Audio(String),
+    /// It has to be turned on in the configuration first.
+    NotEnabled(String),
     /// Only the owner of the session or job may do this.
     NotOwner(String),
     /// The session is still busy with what was said before.

@@ -2,7 +2,7 @@
 
 use super::BusError;
 use crate::config::{Config, ConfigError};
-use crate::daemon::{Engine, Notice, Session};
+use crate::daemon::{Engine, Notice, PreCapture, Session};
 use crate::stream::Event;
 use futures::channel::mpsc::Sender;
 use std::collections::BTreeMap;
@@ -32,6 +32,8 @@ pub enum Message {
     JobEnded(u64, JobResult),
     /// The engine's state has changed.
     EngineChanged,
+    /// More or less of what is said is kept.
+    PreCaptureChanged,
     /// The configuration is to be read again.
     Reload,
     /// The service manager wants a sign of life.
@@ -77,6 +79,7 @@ pub struct Hub {
     config_path: PathBuf,
     config: Mutex<Config>,
     engine: Arc<Engine>,
+    pre_capture: PreCapture,
     outbox: Sender<Message>,
     sessions: Mutex<BTreeMap<u64, OwnedSession>>,
     jobs: Mutex<BTreeMap<u64, OwnedJob>>,
@@ -88,10 +91,13 @@ impl Hub {
     pub fn new(config_path: PathBuf, config: Config, outbox: Sender<Message>) -> Arc<Self> {
         let tell = outbox.clone();
         let engine = Engine::start(&config, move || post_soon(&tell, Message::EngineChanged));
+        let pre_capture = PreCapture::default();
+        pre_capture.configure(&config.audio);
         Arc::new(Self {
             config_path,
             config: Mutex::new(config),
             engine,
+            pre_capture,
             outbox,
             sessions: Mutex::default(),
             jobs: Mutex::default(),
@@ -102,6 +108,11 @@ impl Hub {
     /// The engine that all sessions share.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
+    }
+
+    /// What was said lately.
+    pub(super) fn pre_capture(&self) -> &PreCapture {
+        &self.pre_capture
     }
 
     /// The configuration now.
@@ -117,6 +128,8 @@ impl Hub {
         let config = Config::read(&self.config_path)?;
         *lock(&self.config) = config.clone();
         self.engine.reload(&config);
+        self.pre_capture.configure(&config.audio);
+        post_soon(&self.outbox, Message::PreCaptureChanged);
         info!("the configuration has been read again");
         Ok(())
     }
@@ -185,6 +198,7 @@ impl Hub {
 
     /// Ends all sessions and jobs.
     pub(super) fn close(&self) {
+        self.pre_capture.close();
         lock(&self.sessions).values().for_each(|owned| owned.session.close());
         lock(&self.jobs).values().for_each(|job| job.stop.store(true, Ordering::Relaxed));
     }

@@ -3,7 +3,7 @@
 use super::BusError;
 use super::hub::{Hub, JobResult, Message, OwnedJob, sender};
 use super::options::Wanted;
-use crate::audio::{AudioSource, FileSource};
+use crate::audio::{AudioError, AudioSource, AudioWarning, Block, FileSource, SAMPLE_RATE};
 use crate::pipeline::{self, Settings};
 use crate::whisper::decoding::FallbackOptions;
 use std::collections::HashMap;
@@ -19,6 +19,49 @@ use zbus::{Variant, interface};
 const N_CTX: usize = 512;
 /// Progress is told in steps of this size.
 const STEP: f64 = 0.01;
+
+/// What a job transcribes.
+pub(super) enum Recording {
+    /// What a file descriptor is open on.
+    File(OwnedFd),
+    /// Samples, 16 kHz, mono.
+    Samples(Vec<f32>),
+}
+
+impl Recording {
+    /// The sound; that of a pipe ends when `stop` is set.
+    fn open(self, stop: Arc<AtomicBool>) -> Result<Box<dyn AudioSource>, AudioError> {
+        match self {
+            Self::File(file) => {
+                // The kernel's name of an open file.
+                let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+                Ok(Box::new(FileSource::open_until(&path, stop)?))
+            }
+            Self::Samples(samples) => Ok(Box::new(Excerpt { samples, is_read: false })),
+        }
+    }
+}
+
+/// Samples as a source.
+struct Excerpt {
+    samples: Vec<f32>,
+    is_read: bool,
+}
+
+impl AudioSource for Excerpt {
+    fn duration(&self) -> Option<f64> {
+        Some(self.samples.len() as f64 / f64::from(SAMPLE_RATE))
+    }
+
+    fn next_block(&mut self) -> Result<Option<Block<'_>>, AudioError> {
+        let is_over = std::mem::replace(&mut self.is_read, true) || self.samples.is_empty();
+        Ok((!is_over).then_some(Block { samples: &self.samples, rate: SAMPLE_RATE, channels: 1 }))
+    }
+
+    fn warnings(&self) -> Vec<AudioWarning> {
+        Vec::new()
+    }
+}
 
 /// A job's object.
 pub(super) struct JobObject {
@@ -74,17 +117,17 @@ impl JobObject {
     ) -> zbus::Result<()>;
 }
 
-/// Transcribes the recording behind `file` on a thread of its own, and posts how that goes.
+/// Transcribes a recording on a thread of its own, and posts how that goes.
 pub(super) fn start(
     hub: Arc<Hub>,
     number: u64,
-    file: OwnedFd,
+    recording: Recording,
     wanted: Wanted,
     stop: Arc<AtomicBool>,
     progress: Arc<Progress>,
 ) {
     std::thread::spawn(move || {
-        let result = run(&hub, number, &file, &wanted, &stop, &progress);
+        let result = run(&hub, number, recording, &wanted, &stop, &progress);
         let cancelled = stop.load(Ordering::Relaxed);
         let result = result.map(|result| JobResult { status: if cancelled { 2 } else { 1 }, ..result });
         let result = result.unwrap_or_else(|error| match cancelled {
@@ -98,24 +141,23 @@ pub(super) fn start(
 fn run(
     hub: &Hub,
     number: u64,
-    file: &OwnedFd,
+    recording: Recording,
     wanted: &Wanted,
-    stop: &AtomicBool,
+    stop: &Arc<AtomicBool>,
     progress: &Progress,
 ) -> Result<JobResult, Box<dyn std::error::Error>> {
     let whisper = hub.engine().wait(&|| stop.load(Ordering::Relaxed)).ok_or("cancelled")?;
-    // The kernel's name of an open file; it stays open as long as this function runs.
-    let source = FileSource::open(&PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd())))?;
+    let source = recording.open(stop.clone())?;
     let duration = source.duration();
     let settings = Settings {
         n_ctx: N_CTX,
         decoding: wanted.settings.decoding.clone(),
         fallback: FallbackOptions::default(),
-        initial_prompt: whisper.tokenizer().encode_prompt(&wanted.settings.prompt)?,
+        initial_prompt: whisper.tokenizer().encode_prompt(&wanted.settings.prompt_text())?,
         condition_on_previous_text: false,
     };
     let mut result = JobResult::default();
-    let ending = pipeline::transcribe(&whisper, Box::new(source), &settings, stop, |passage| {
+    let ending = pipeline::transcribe(&whisper, source, &settings, stop, |passage| {
         if duration.is_some_and(|length| length > 0.0 && progress.set(passage.end_s / length)) {
             hub.post(Message::JobProgress(number));
         }

@@ -2,7 +2,7 @@
 
 use super::error::unblock;
 use super::hub::{Hub, OwnedJob, sender};
-use super::job::{self, JobObject};
+use super::job::{self, JobObject, Recording};
 use super::options::{self, Options};
 use super::session::SessionObject;
 use super::{BusError, job_path, session_path};
@@ -18,7 +18,8 @@ use zbus::object_server::ObjectServer;
 use zbus::{OwnedFd, OwnedObjectPath, OwnedVariant, interface};
 
 /// What the daemon can do, for clients that talk to several versions of it.
-const CAPABILITIES: [&str; 5] = ["partials", "captions", "file-jobs", "language-detection", "translate"];
+const CAPABILITIES: [&str; 7] =
+    ["partials", "captions", "file-jobs", "language-detection", "translate", "hotwords", "pre-capture"];
 
 /// Extensible details.
 type Details = HashMap<String, OwnedVariant>;
@@ -31,9 +32,9 @@ pub(super) struct Manager {
 #[interface(name = "org.hearken.Hearken1.Manager")]
 impl Manager {
     /// Creates a session for the caller. options, laid over the configuration: device (s), language (s), languages
-    /// (as): what detection chooses from; task (s): transcribe or translate; prompt (s): names and words to expect;
-    /// partials (b); step, pause, longest, nothing_said (d): seconds; captions (b): broadcast the text, too. Unknown
-    /// options and wrong values give Error.InvalidOption.
+    /// (as): what detection chooses from; task (s): transcribe or translate; prompt (s): text that the speech continues;
+    /// hotwords (as): names and terms to expect; partials (b); step, pause, longest, nothing_said (d): seconds;
+    /// captions (b): broadcast the text, too. Unknown options and wrong values give Error.InvalidOption.
     #[zbus(out_args("session"))]
     async fn create_session(
         &self,
@@ -84,7 +85,7 @@ impl Manager {
     }
 
     /// Transcribes the recording that a file descriptor is open on, in any format that `hearken --file` takes. options:
-    /// language, languages, task, prompt as for CreateSession. The job tells the text to the caller alone.
+    /// language, languages, task, prompt, hotwords as for CreateSession. The job tells the text to the caller alone.
     #[zbus(out_args("job"))]
     async fn transcribe_file(
         &self,
@@ -93,15 +94,25 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(object_server)] server: &ObjectServer,
     ) -> Result<OwnedObjectPath, BusError> {
-        let (owner, wanted) = (sender(&header)?, options::read(self.hub.config(), options)?);
-        let number = self.hub.number();
-        let job = OwnedJob { owner, stop: Arc::new(AtomicBool::new(false)) };
-        self.hub.add_job(number, job.clone());
-        let progress = Arc::default();
-        let path = job_path(number);
-        server.at(path.as_str(), JobObject { job: job.clone(), progress: Arc::clone(&progress) }).await?;
-        job::start(self.hub.clone(), number, file.into(), wanted, job.stop, progress);
-        OwnedObjectPath::try_from(path).map_err(BusError::from)
+        self.start_job(Recording::File(file.into()), options, &header, server).await
+    }
+
+    /// Transcribes the last seconds that were said, or as many as are kept, where the configuration has pre_capture.
+    /// options as for TranscribeFile. Error.NotEnabled where it is off.
+    #[zbus(out_args("job"))]
+    async fn transcribe_last(
+        &self,
+        seconds: f64,
+        options: Options,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(object_server)] server: &ObjectServer,
+    ) -> Result<OwnedObjectPath, BusError> {
+        if seconds.is_nan() || seconds <= 0.0 {
+            return Err(BusError::InvalidOption(format!("{seconds} seconds cannot be transcribed: give more than 0")));
+        }
+        let off = "pre-capture is off, so nothing was kept; set audio.pre_capture in the configuration";
+        let samples = self.hub.pre_capture().last(seconds).ok_or_else(|| BusError::NotEnabled(off.to_owned()))?;
+        self.start_job(Recording::Samples(samples), options, &header, server).await
     }
 
     /// Reads the configuration again; sessions that exist keep what they began with. Error.InvalidConfig tells what is
@@ -120,6 +131,12 @@ impl Manager {
     #[zbus(property(emits_changed_signal = "const"))]
     fn capabilities(&self) -> Vec<&'static str> {
         CAPABILITIES.to_vec()
+    }
+
+    /// Seconds of what is said that are kept for TranscribeLast; 0 is none, and no open microphone.
+    #[zbus(property)]
+    fn pre_capture(&self) -> f64 {
+        self.hub.config().audio.pre_capture
     }
 
     /// Whether it can transcribe: 0 unknown, 1 loading the model, 2 ready, 3 the model is missing and looked for until
@@ -153,5 +170,26 @@ impl Manager {
     #[zbus(property(emits_changed_signal = "const"))]
     fn backend(&self) -> &'static str {
         "cpu"
+    }
+}
+
+impl Manager {
+    /// Starts a job of the caller's.
+    async fn start_job(
+        &self,
+        recording: Recording,
+        options: Options,
+        header: &Header<'_>,
+        server: &ObjectServer,
+    ) -> Result<OwnedObjectPath, BusError> {
+        let (owner, wanted) = (sender(header)?, options::read(self.hub.config(), options)?);
+        let number = self.hub.number();
+        let job = OwnedJob { owner, stop: Arc::new(AtomicBool::new(false)) };
+        self.hub.add_job(number, job.clone());
+        let progress = Arc::default();
+        let path = job_path(number);
+        server.at(path.as_str(), JobObject { job: job.clone(), progress: Arc::clone(&progress) }).await?;
+        job::start(self.hub.clone(), number, recording, wanted, job.stop, progress);
+        OwnedObjectPath::try_from(path).map_err(BusError::from)
     }
 }

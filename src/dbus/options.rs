@@ -10,12 +10,13 @@ use zbus::{OwnedVariant, Variant};
 pub(super) type Options = HashMap<String, OwnedVariant>;
 
 /// Names of the options.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "device",
     "language",
     "languages",
     "task",
     "prompt",
+    "hotwords",
     "partials",
     "step",
     "pause",
@@ -41,6 +42,7 @@ pub(super) fn read(mut config: Config, options: Options) -> Result<Wanted, BusEr
             "language" => config.text.language = text(value).ok_or_else(wrong)?,
             "languages" => config.text.languages = Vec::try_from(value).map_err(|_| wrong())?,
             "task" => config.text.task = text(value).ok_or_else(wrong)?,
+            "hotwords" => config.text.hotwords = Vec::try_from(value).map_err(|_| wrong())?,
             "prompt" => prompt = text(value).ok_or_else(wrong)?,
             "partials" => config.live.partials = bool::try_from(value).map_err(|_| wrong())?,
             "step" => config.live.step = number(value).ok_or_else(wrong)?,
@@ -91,6 +93,7 @@ mod tests {
             ("pause", Variant::from(2u32)),
             ("partials", Variant::from(false)),
             ("captions", Variant::from(true)),
+            ("hotwords", Variant::from(vec!["Hearken", "Zürich"])),
         ];
         let wanted = read(Config::default(), options(&given)).expect("valid");
         assert!(wanted.captions);
@@ -98,6 +101,7 @@ mod tests {
         assert_eq!(wanted.settings.decoding.language.map(|language| language.code()), Some("de"));
         assert_eq!(wanted.settings.live.segmenter.end_pause, 32_000);
         assert_eq!(wanted.settings.live.step_s, None);
+        assert_eq!(wanted.settings.hotwords, ["Hearken", "Zürich"]);
     }
 
     #[test]
@@ -108,6 +112,7 @@ mod tests {
         };
         assert_eq!(complaint("langauge", Variant::from("de")), "unknown option 'langauge': did you mean 'language'?");
         assert_eq!(complaint("step", Variant::from("x")), "option 'step' has a value of the wrong type");
+        assert!(complaint("hotwords", Variant::from("Hearken")).contains("wrong type"));
         assert!(complaint("step", Variant::from(99.0)).contains("from 0.2 to 5"));
         assert!(complaint("task", Variant::from("sing")).contains("translate"));
     }

@@ -112,6 +112,10 @@ impl Bus {
             Message::JobProgress(number) => self.job_progress(number).await,
             Message::JobEnded(number, result) => self.job_ended(number, result).await,
             Message::EngineChanged => self.engine_changed().await,
+            Message::PreCaptureChanged => {
+                let object = self.connection.object_server().interface::<_, Manager>(PATH).await?;
+                object.get().await.pre_capture_changed(object.signal_emitter()).await
+            }
             Message::Reload => {
                 if let Err(error) = self.hub.reload() {
                     warn!("{error}; the old configuration goes on");

@@ -51,13 +51,14 @@ impl SessionObject {
         super::error::unblock(move || hub.post(Message::CloseSession(number))).await
     }
 
-    /// 0 unknown, 1 idle, 2 starting, 3 listening, 4 device lost and tried again, 5 finishing.
+    /// 0 unknown, 1 idle, 2 starting, 3 listening, 4 no sound: the device is lost and tried again, or suspended; 5
+    /// finishing.
     #[zbus(property)]
     fn state(&self) -> u32 {
         self.session.state() as u32
     }
 
-    /// Id of the device that is or was open.
+    /// Id of the device that is or was open; it changes when the sound server moves the recording.
     #[zbus(property)]
     fn device(&self) -> String {
         self.session.device()

@@ -35,11 +35,16 @@ impl Drop for Running {
 impl Desktop {
     /// A session with everything in it and the real model.
     pub fn new() -> Self {
+        let mut desktop = Self::with_model();
+        desktop.start_daemon();
+        desktop
+    }
+
+    /// A session with the real model, whose daemon is not started yet.
+    pub fn with_model() -> Self {
         let model = model("base");
         let mut desktop = Self::without_daemon();
         desktop.models = model.path().parent().expect("a directory").to_owned();
-        drop(model);
-        desktop.start_daemon();
         desktop
     }
 
@@ -100,6 +105,18 @@ impl Desktop {
         sound.stdout(Stdio::null()).stderr(Stdio::null());
         self.sound = Some(Running(sound.spawn().expect("pulseaudio is installed")));
         self.wait_for("the sound server", |desktop| desktop.output("pactl", &["info"]).status.success().then_some(()));
+    }
+
+    /// Writes the daemon's configuration.
+    pub fn configure(&self, config: &str) {
+        let file = self.dir.path().join("config/hearken/config.toml");
+        std::fs::create_dir_all(file.parent().expect("a directory")).expect("a directory");
+        std::fs::write(&file, config).expect("a file");
+    }
+
+    /// The sound server.
+    pub fn sound(&self) -> &Child {
+        &self.sound.as_ref().expect("it was started").0
     }
 
     /// Kills the sound server.

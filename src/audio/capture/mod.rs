@@ -1,12 +1,15 @@
 //! The microphone: a device in, an [`AudioSource`] out that lasts as long as it is wanted.
 //!
 //! Sound comes from PulseAudio or PipeWire, or where there is neither from ALSA. When the device or the sound server
-//! goes away the source waits and opens it again, with growing pauses; what happens is told to whoever asked. The
-//! device is open exactly as long as the [`Microphone`] is.
+//! goes away the source waits and opens it again, with growing pauses; a device that falls silent altogether, as one
+//! that is suspended does, is waited for. What happens is told to whoever asked. The device is open exactly as long as
+//! the [`Microphone`] is.
 
 mod alsa;
 mod device;
 mod error;
+mod moves;
+mod patience;
 mod pulse;
 mod ring;
 
@@ -76,7 +79,9 @@ impl Stopper {
 pub enum CaptureEvent {
     /// It is open: its id.
     Opened(String),
-    /// It is not, for this reason, and will be tried again.
+    /// The sound server has moved the recording to another device: its id.
+    Moved(String),
+    /// It gives no sound, for this reason, and will be tried again or waited for.
     Lost(String),
 }
 
@@ -89,6 +94,8 @@ pub struct Microphone {
     recording: Option<Recording>,
     block: Vec<f32>,
     retry: Duration,
+    /// Whether the open device has been reported to give no sound.
+    is_stalled: bool,
     stopped_at: Option<Instant>,
 }
 
@@ -102,7 +109,7 @@ impl Microphone {
     ) -> Self {
         let tell = Box::new(tell);
         let (recording, block, stopped_at) = (None, Vec::new(), None);
-        Self { wanted, stopper, tally, tell, recording, block, retry: RETRY.0, stopped_at }
+        Self { wanted, stopper, tally, tell, recording, block, retry: RETRY.0, is_stalled: false, stopped_at }
     }
 
     /// Waits for the next samples into `block`; false at the end.
@@ -118,18 +125,29 @@ impl Microphone {
                 heard_at = Instant::now();
                 continue;
             };
+            if let Some(device) = recording.moved() {
+                (self.tell)(CaptureEvent::Moved(device.to_owned()));
+            }
             recording.drain().read(&mut self.block);
             if !self.block.is_empty() {
                 self.retry = RETRY.0;
+                if std::mem::take(&mut self.is_stalled) {
+                    (self.tell)(CaptureEvent::Opened(recording.device().to_owned()));
+                }
                 return true;
             }
             if recording.drain().is_abandoned() || (heard_at.elapsed() > STALL && !recording.is_alive()) {
                 self.recording = None;
+                self.is_stalled = false;
                 (self.tell)(CaptureEvent::Lost("the device or the sound server is gone".to_owned()));
                 continue;
             }
             if heard_at.elapsed() > STALL {
                 heard_at = Instant::now();
+                if !std::mem::replace(&mut self.is_stalled, true) {
+                    let reason = format!("{} gives no sound; it may be suspended", recording.device());
+                    (self.tell)(CaptureEvent::Lost(reason));
+                }
             }
             std::thread::park_timeout(POLL);
         }
@@ -207,6 +225,15 @@ impl Recording {
         match self {
             Self::Pulse(recording) => recording.is_alive(),
             Self::Alsa(recording) => recording.is_alive(),
+        }
+    }
+
+    /// The device that the recording has been moved to since the last call.
+    fn moved(&mut self) -> Option<&str> {
+        match self {
+            Self::Pulse(recording) => recording.moved(),
+            // ALSA streams stay where they are.
+            Self::Alsa(_) => None,
         }
     }
 

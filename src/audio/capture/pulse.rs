@@ -3,25 +3,26 @@
 //! The `pulseaudio` crate is used directly where cpal's host of that name would do the same with less: that one does
 //! not delete its recording stream when it is dropped, so that the microphone would stay open.
 //!
-//! The connection is one for the process and kept: it costs nothing while nothing is recorded.
+//! The connection is one for the process and kept: it costs nothing while nothing is recorded. A server that hangs is
+//! waited for with one thread, however often it is tried again.
 
 use super::device::{Device, find};
+use super::moves::{self, Moves};
+use super::patience::{AtMostOne, within};
 use super::ring::{Drain, Feed, Tally, ring};
 use super::{CaptureError, RING_SECONDS};
-use futures::executor::block_on;
 use pulseaudio::protocol::stream::{BufferAttr, StreamFlags};
 use pulseaudio::protocol::{
     ChannelMap, ChannelPosition, Prop, Props, RecordStreamParams, SampleFormat, SampleSpec, SourceInfo,
 };
 use pulseaudio::{Client, ClientError, RecordStream};
 use std::ffi::{CStr, CString};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// How long the server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// Sound that the server gathers before it sends it, in milliseconds: a part of the lag of every word, but also the
 /// number of wake-ups of an idle microphone.
 const FRAGMENT_MS: u32 = 60;
@@ -29,7 +30,21 @@ const FRAGMENT_MS: u32 = 60;
 /// Length of PulseAudio's cookie (`PA_NATIVE_COOKIE_LENGTH`). A server takes any from its own user, but of this length.
 const COOKIE_LEN: usize = 256;
 
-static CONNECTION: Mutex<Option<Client>> = Mutex::new(None);
+static CONNECTION: Mutex<Option<Connection>> = Mutex::new(None);
+static DIALLING: AtMostOne<Result<Connection, ClientError>> = AtMostOne::new();
+
+/// A connection to the server.
+struct Connection {
+    client: Client,
+    socket: UnixStream,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // Ends the library's thread, which would wait for a hung server for ever.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+}
 
 /// A recording stream.
 pub(super) struct Recording {
@@ -39,13 +54,14 @@ pub(super) struct Recording {
     pub rate: u32,
     /// The device's id.
     pub device: String,
+    moves: Option<Moves>,
 }
 
 /// The server's input devices, microphones first.
 pub(super) fn devices() -> Result<Vec<Device>, CaptureError> {
     let client = connect()?;
-    let default = ask(&client, "tell its default device", |client| block_on(client.server_info()))?.default_source_name;
-    let sources = ask(&client, "list its devices", |client| block_on(client.list_sources()))?;
+    let default = ask("tell its default device", client.server_info())?.default_source_name;
+    let sources = ask("list its devices", client.list_sources())?;
     let mut devices: Vec<_> = sources.iter().map(|source| describe(source, default.as_deref())).collect();
     devices.sort_by_key(|device| device.is_monitor);
     Ok(devices)
@@ -61,69 +77,77 @@ pub(super) fn open(wanted: Option<&str>, tally: Arc<Tally>) -> Result<Recording,
         None => devices.iter().find(|device| device.is_default).or(devices.first()).ok_or(CaptureError::NoDevice)?,
     };
     let (feed, drain) = ring(device.rate as usize * RING_SECONDS, tally);
-    let params = params(device.rate, wanted.map(|_| device.id.as_str()));
-    let stream = ask(&client, "record", move |client| block_on(client.create_record_stream(params, sink(feed))))?;
-    Ok(Recording { stream, drain, rate: device.rate, device: device.id.clone() })
+    let tag = tag();
+    let params = params(device.rate, wanted.map(|_| device.id.as_str()), &tag);
+    let stream = ask("record", client.create_record_stream(params, sink(feed)))?;
+    let moves = socket().and_then(|socket| Ok(Moves::watch(socket, cookie(), tag)?)).ok();
+    Ok(Recording { stream, drain, rate: device.rate, device: device.id.clone(), moves })
 }
 
 impl Recording {
     /// Whether the server still knows the stream: it does not tell when it ends one.
     pub fn is_alive(&self) -> bool {
-        let stream = self.stream.clone();
-        within(move || block_on(stream.timing_info())).is_ok_and(|answer| answer.is_ok())
+        within(self.stream.timing_info()).is_ok_and(|answer| answer.is_ok())
+    }
+
+    /// The device that the server has moved the stream to since the last call.
+    pub fn moved(&mut self) -> Option<&str> {
+        self.device = self.moves.as_ref()?.latest()?;
+        Some(&self.device)
     }
 }
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        let stream = self.stream.clone();
         // A server that does not answer has closed the stream or is about to be gone.
-        let _ = within(move || block_on(stream.delete()));
+        let _ = within(self.stream.clone().delete());
     }
 }
 
 fn connect() -> Result<Client, CaptureError> {
     let mut connection = CONNECTION.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(client) = &*connection {
-        let probe = client.clone();
-        if matches!(within(move || block_on(probe.server_info())), Ok(Ok(_))) {
-            return Ok(client.clone());
-        }
+    if let Some(Connection { client, .. }) = &*connection
+        && matches!(within(client.server_info()), Ok(Ok(_)))
+    {
+        return Ok(client.clone());
     }
     *connection = None;
-    let client = within(dial)?.map_err(|e| CaptureError::NoServer { reason: cause(&e) })?;
-    Ok(connection.insert(client).clone())
+    let new = DIALLING.run(dial)?.map_err(|e| CaptureError::NoServer { reason: cause(&e) })?;
+    Ok(connection.insert(new).client.clone())
+}
+
+fn dial() -> Result<Connection, ClientError> {
+    let socket = socket()?;
+    let client = Client::new_unix(c"Hearken", socket.try_clone()?, Some(cookie()))?;
+    Ok(Connection { client, socket })
 }
 
 /// Connects to the server on this machine: where PulseAudio's own clients look for it.
-fn dial() -> Result<Client, ClientError> {
+fn socket() -> Result<UnixStream, ClientError> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let named = variable("PULSE_SERVER").and_then(|server| Some(PathBuf::from(server.strip_prefix("unix:")?)));
     let beside = || Some(PathBuf::from(variable("PULSE_RUNTIME_PATH")?).join("native"));
     let ordinary = || Some(PathBuf::from(variable("XDG_RUNTIME_DIR")?).join("pulse/native"));
     let path = named.or_else(beside).or_else(ordinary).ok_or(ClientError::ServerUnavailable)?;
+    Ok(UnixStream::connect(path)?)
+}
+
+/// What the server knows its user by.
+fn cookie() -> Vec<u8> {
     let cookie = pulseaudio::cookie_path_from_env().and_then(|path| std::fs::read(path).ok());
-    let cookie = cookie.unwrap_or_else(|| vec![0; COOKIE_LEN]);
-    Client::new_unix(c"Hearken", UnixStream::connect(path)?, Some(cookie))
+    cookie.unwrap_or_else(|| vec![0; COOKIE_LEN])
 }
 
-fn ask<T: Send + 'static>(
-    client: &Client,
-    what: &'static str,
-    request: impl FnOnce(Client) -> Result<T, ClientError> + Send + 'static,
-) -> Result<T, CaptureError> {
-    let client = client.clone();
-    within(move || request(client))?.map_err(|e| CaptureError::Refused { what, reason: cause(&e) })
+/// Waits for an answer of the server.
+fn ask<T>(what: &'static str, answer: impl Future<Output = Result<T, ClientError>>) -> Result<T, CaptureError> {
+    within(answer)?.map_err(|e| CaptureError::Refused { what, reason: cause(&e) })
 }
 
-/// Runs what may wait for the server for ever, but waits only [`PATIENCE`] itself.
-fn within<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, CaptureError> {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        // Where nobody waits any more there is nobody to tell.
-        let _ = sender.send(work());
-    });
-    receiver.recv_timeout(PATIENCE).map_err(|_| CaptureError::Silent)
+/// A value of the property [`moves::TAG`] that no other stream of this server has.
+fn tag() -> Vec<u8> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{count}\0", std::process::id()).into_bytes()
 }
 
 /// The crate's own messages leave out the cause.
@@ -136,10 +160,11 @@ fn cause(error: &ClientError) -> String {
 }
 
 /// Mono at the device's rate: the server knows the meaning of channels, our resampler is the better one.
-fn params(rate: u32, device: Option<&str>) -> RecordStreamParams {
+fn params(rate: u32, device: Option<&str>, tag: &[u8]) -> RecordStreamParams {
     let mut props = Props::new();
     props.set(Prop::MediaName, c"Dictation");
     props.set(Prop::ApplicationId, c"org.hearken.Hearken");
+    props.set_bytes(moves::TAG, tag);
     let fragment_size = rate * FRAGMENT_MS / 1000 * size_of::<f32>() as u32;
     RecordStreamParams {
         sample_spec: SampleSpec { format: SampleFormat::Float32Le, channels: 1, sample_rate: rate },

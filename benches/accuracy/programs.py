@@ -1,0 +1,131 @@
+"""Runs what transcribes: Hearken, and openai-whisper where it is installed. Each gives the clips' texts as a run:
+
+    {"system": name, "options": [...], "audio_s", "seconds", "clips": {id: {"text", "language"}}}
+
+where "seconds" is the time that transcribing took and "language" is None unless the program told it.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from manifest import NO_SPEECH, Bad
+
+# Hearken's last line on standard error for each recording.
+CLOSING_LINE = re.compile(r"([0-9.]+) s of audio in ([0-9.]+) s")
+
+# For detection among three: the language itself and two that are mistaken for it most easily.
+NEIGHBOURS = {
+    "cs": "cs,ru,en",
+    "de": "de,nl,en",
+    "en": "en,de,fr",
+    "es": "es,pt,it",
+    "fr": "fr,it,en",
+    "it": "it,es,fr",
+    "ja": "ja,ko,zh",
+    "ko": "ko,ja,zh",
+    "nl": "nl,de,en",
+    "pt": "pt,es,it",
+    "ru": "ru,cs,en",
+    "zh": "zh,ja,ko",
+}
+
+
+def language_options(clip, mode):
+    """Options by which Hearken learns the language of a clip."""
+    if mode == "given":
+        return ("--language", "en" if clip.language == NO_SPEECH else clip.language)
+    if mode == "three" and clip.language in NEIGHBOURS:
+        return ("--languages", NEIGHBOURS[clip.language])
+    return ()
+
+
+def hearken(program, clips, mode, file_format, options):
+    """Transcribes all clips, those with the same options in one process."""
+    groups = defaultdict(list)
+    for clip in clips:
+        groups[language_options(clip, mode)].append(clip)
+    run = {"system": "hearken", "language": mode, "options": options, "audio_s": 0.0, "seconds": 0.0, "clips": {}}
+    for language, members in groups.items():
+        with tempfile.TemporaryDirectory(prefix="hearken-accuracy-") as folder:
+            transcribe(program, members, [*language, "--format", file_format, *options], Path(folder), run)
+    return run
+
+
+def transcribe(program, clips, options, folder, run):
+    """One process over `clips`; adds what it wrote to `run`."""
+    inputs, texts = folder / "in", folder / "out"
+    inputs.mkdir()
+    # Numbers for names: clips of different sets may share theirs.
+    links = [inputs / f"{i:05}{clip.path.suffix}" for i, clip in enumerate(clips)]
+    for link, clip in zip(links, clips):
+        if not clip.path.is_file():
+            raise Bad(f"{clip.path} is missing: the manifest names it")
+        link.symlink_to(clip.path.resolve())
+    command = [program, "--output-dir", texts, *options, "--file", *links]
+    done = subprocess.run([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise Bad(f"{program} failed (exit code {done.returncode}): {done.stderr.strip().splitlines()[-1:]}")
+    for match in CLOSING_LINE.finditer(done.stderr):
+        run["audio_s"] += float(match.group(1))
+        run["seconds"] += float(match.group(2))
+    for link, clip in zip(links, clips):
+        run["clips"][clip.id] = read_transcript(texts, link.stem)
+
+
+def read_transcript(folder, stem):
+    as_json, as_text = folder / f"{stem}.json", folder / f"{stem}.txt"
+    if as_json.is_file():
+        transcript = json.loads(as_json.read_text())
+        return {"text": " ".join(transcript["text"].split()), "language": transcript["language"]}
+    return {"text": " ".join(as_text.read_text().split()), "language": None}
+
+
+def openai_whisper(model, clips, mode, partial):
+    """openai-whisper's `transcribe` with its own defaults, in fp32. What is done is kept in the file `partial`, so that
+    a run that was interrupted goes on where it stopped."""
+    try:
+        import whisper
+    except ImportError as error:
+        raise Bad(f"openai-whisper cannot be used ({error}): pip install openai-whisper") from error
+    if mode == "three":
+        raise Bad("openai-whisper cannot choose among some languages: use --language given or detected")
+    kept = read_partial(partial)
+    network = whisper.load_model(model)
+    with open(partial, "a", encoding="utf-8") as log:
+        for clip in clips:
+            if clip.id in kept:
+                continue
+            begun = time.monotonic()
+            language = language_options(clip, mode)[1] if mode == "given" else None
+            result = network.transcribe(str(clip.path), language=language, fp16=False, verbose=None)
+            record = {
+                "text": " ".join(result["text"].split()),
+                "language": result["language"],
+                "seconds": time.monotonic() - begun,
+            }
+            kept[clip.id] = record
+            print(json.dumps({"id": clip.id, **record}, ensure_ascii=False), file=log, flush=True)
+            print(f"openai-whisper: {clip.id}: {record['seconds']:.1f} s", file=sys.stderr)
+    own = {clip.id: kept[clip.id] for clip in clips}
+    return {
+        "system": "openai-whisper",
+        "language": mode,
+        "options": [Path(model).name],
+        "audio_s": sum(clip.seconds for clip in clips),
+        "seconds": sum(one["seconds"] for one in own.values()),
+        "clips": own,
+    }
+
+
+def read_partial(partial):
+    if not partial.exists():
+        return {}
+    with open(partial, encoding="utf-8") as file:
+        records = [json.loads(line) for line in file if line.endswith("\n")]
+    return {record.pop("id"): record for record in records}

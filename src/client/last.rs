@@ -1,0 +1,57 @@
+//! `hearken last`: what was said before somebody asked.
+
+use super::proxies::ManagerProxy;
+use super::session::{interruptions, text_options};
+use super::{ClientError, connect};
+use crate::cli::LastArgs;
+use crate::dbus::{NAME, PATH};
+use crate::error::{Error, exit};
+use crate::output::{complain, print};
+use futures::future::{Either, select};
+use futures::{StreamExt, pin_mut};
+use std::collections::HashMap;
+use zbus::message::Type;
+use zbus::{MatchRule, Message, MessageStream, OwnedVariant};
+
+/// How a job has ended: its status, 1 done, 2 cancelled, 3 failed; its text, and why it failed.
+type Ended = (u32, String, String);
+
+/// Prints what was said in the last seconds. Returns the exit code.
+///
+/// # Errors
+/// When the daemon cannot be reached or keeps nothing, the transcription fails, or standard output cannot be written.
+pub fn last(args: &LastArgs) -> Result<u8, Error> {
+    zbus::block_on(async {
+        let connection = connect().await?;
+        let rule = MatchRule::builder().msg_type(Type::Signal).sender(NAME).path_namespace(PATH).member("Finished");
+        let rule = rule.build().map_err(ClientError::from)?;
+        let signals = MessageStream::for_match_rule(rule, &connection, None).await.map_err(ClientError::from)?;
+        let manager = ManagerProxy::new(&connection).await.map_err(ClientError::from)?;
+        // Its result comes to this connection alone, and after the call's answer.
+        manager.transcribe_last(args.seconds, text_options(&args.text)).await.map_err(ClientError::from)?;
+        let ended = signals.filter_map(|message| std::future::ready(message.ok().and_then(|m| ended(&m))));
+        let interrupted = interruptions();
+        pin_mut!(ended, interrupted);
+        match select(ended.next(), interrupted.next()).await {
+            // The daemon drops the jobs of a client that leaves.
+            Either::Right(_) => Ok(exit::INTERRUPTED),
+            Either::Left((None, _)) => Err(ClientError::Gone.into()),
+            Either::Left((Some((1, text, _)), _)) if text.is_empty() => {
+                complain("hearken: nobody has spoken");
+                Ok(exit::SUCCESS)
+            }
+            Either::Left((Some((1, text, _)), _)) => {
+                print(&format!("{text}\n"))?;
+                Ok(exit::SUCCESS)
+            }
+            Either::Left((Some((_, _, reason)), _)) => Err(ClientError::Failed(reason).into()),
+        }
+    })
+}
+
+fn ended(message: &Message) -> Option<Ended> {
+    let (status, text, mut details): (u32, String, HashMap<String, OwnedVariant>) =
+        message.body().deserialize().ok()?;
+    let error = details.remove("error").and_then(|error| String::try_from(error).ok());
+    Some((status, text, error.unwrap_or_default()))
+}

@@ -1,0 +1,141 @@
+//! What was just said, for text after the fact: the latest seconds of the microphone, where the user turned that on.
+//!
+//! The sound is in memory only, in a ring that is as long as configured; nothing of it is looked at before somebody
+//! asks. The microphone is open as long as this is on.
+
+use crate::audio::capture::{CaptureEvent, Microphone, Stopper};
+use crate::audio::{Mono16k, SAMPLE_RATE};
+use crate::config::AudioConfig;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tracing::{error, info, warn};
+
+/// The ring, where there is one.
+#[derive(Default)]
+pub struct PreCapture(Mutex<Option<Open>>);
+
+struct Open {
+    config: AudioConfig,
+    ring: Arc<Mutex<Ring>>,
+    stopper: Stopper,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.stopper.cancel();
+    }
+}
+
+impl PreCapture {
+    /// Opens the microphone, closes it or takes another, as the configuration says.
+    pub fn configure(&self, config: &AudioConfig) {
+        let mut open = lock(&self.0);
+        if open.as_ref().is_some_and(|open| open.config == *config) {
+            return;
+        }
+        *open = (config.pre_capture > 0.0).then(|| Open::start(config.clone()));
+    }
+
+    /// Closes the microphone and forgets what was said.
+    pub fn close(&self) {
+        *lock(&self.0) = None;
+    }
+
+    /// The last `seconds`, or as much as there is (16 kHz, mono); `None` where pre-capture is off.
+    pub fn last(&self, seconds: f64) -> Option<Vec<f32>> {
+        let ring = lock(&self.0).as_ref()?.ring.clone();
+        let samples = lock(&ring).last((seconds * f64::from(SAMPLE_RATE)) as usize);
+        Some(samples)
+    }
+}
+
+impl Open {
+    fn start(config: AudioConfig) -> Self {
+        let stopper = Stopper::default();
+        let ring = Arc::new(Mutex::new(Ring::new((config.pre_capture * f64::from(SAMPLE_RATE)) as usize)));
+        let device = Some(config.device.clone()).filter(|name| !name.is_empty());
+        let microphone = Microphone::new(device, stopper.clone(), Arc::default(), report);
+        let into = ring.clone();
+        std::thread::spawn(move || {
+            let mut stream = Mono16k::new(Box::new(microphone));
+            loop {
+                match stream.next_block() {
+                    Ok(Some(block)) => lock(&into).push(block),
+                    Ok(None) => break,
+                    Err(error) => {
+                        error!("pre-capture has ended: {error}");
+                        break;
+                    }
+                }
+            }
+        });
+        Self { config, ring, stopper }
+    }
+}
+
+fn report(event: CaptureEvent) {
+    match event {
+        CaptureEvent::Opened(device) => info!(device, "pre-capture: the microphone is open"),
+        CaptureEvent::Moved(device) => info!(device, "pre-capture: the sound server has moved the recording"),
+        CaptureEvent::Lost(reason) => warn!(reason, "pre-capture: no sound"),
+    }
+}
+
+/// The latest samples.
+struct Ring {
+    samples: VecDeque<f32>,
+    len: usize,
+}
+
+impl Ring {
+    fn new(len: usize) -> Self {
+        Self { samples: VecDeque::with_capacity(len), len }
+    }
+
+    fn push(&mut self, block: &[f32]) {
+        let block = block.get(block.len().saturating_sub(self.len)..).unwrap_or_default();
+        let excess = (self.samples.len() + block.len()).saturating_sub(self.len);
+        self.samples.drain(..excess);
+        self.samples.extend(block);
+    }
+
+    fn last(&self, n: usize) -> Vec<f32> {
+        self.samples.range(self.samples.len().saturating_sub(n)..).copied().collect()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn it_is_off_unless_turned_on() {
+        let pre_capture = PreCapture::default();
+        pre_capture.configure(&AudioConfig::default());
+        assert_eq!(pre_capture.last(1.0), None);
+    }
+
+    proptest! {
+        #[test]
+        fn the_ring_holds_the_latest_samples_and_no_more(
+            len in 1usize..50,
+            blocks in prop::collection::vec(0usize..80, 0..12),
+            n in 0usize..100,
+        ) {
+            let (mut ring, mut all) = (Ring::new(len), Vec::new());
+            let capacity = ring.samples.capacity();
+            for size in blocks {
+                let block: Vec<f32> = (0..size).map(|i| (all.len() + i) as f32).collect();
+                ring.push(&block);
+                all.extend(block);
+            }
+            prop_assert_eq!(&ring.last(n), &all[all.len() - n.min(len).min(all.len())..]);
+            prop_assert_eq!(ring.samples.capacity(), capacity, "it never grows");
+        }
+    }
+}
