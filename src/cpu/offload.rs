@@ -62,14 +62,7 @@ impl Kernel for ToBf16<'_> {
 ///
 /// # Panics
 /// Where `to` or `scales` have another size.
-pub fn to_i8(
-    cpu: &Cpu,
-    x: MatRef<'_>,
-    norm: Option<&LayerNorm>,
-    to: &mut [u8],
-    stride: usize,
-    scales: &mut [f32],
-) {
+pub fn to_i8(cpu: &Cpu, x: MatRef<'_>, norm: Option<&LayerNorm>, to: &mut [u8], stride: usize, scales: &mut [f32]) {
     assert!(stride.is_multiple_of(LANES) && stride >= x.cols, "i8 rows of another shape");
     assert!(to.len() == x.rows * stride && scales.len() == x.rows, "i8 rows of another shape");
     let input = Input { rows: x, norm };
@@ -213,8 +206,12 @@ mod tests {
             let mut to = vec![7; rows * stride];
             to_bf16(&cpu, MatRef::dense(&x, cols), None, &mut to, stride);
             for (i, got) in to.iter().enumerate() {
-                let want = if i % stride < cols { bf16::from_f32(x[i / stride * cols + i % stride]) } else { bf16::ZERO };
-                assert!(*got == want.to_bits() || want.is_nan() && bf16::from_bits(*got).is_nan(), "{i}: {got:x} {want}");
+                let want =
+                    if i % stride < cols { bf16::from_f32(x[i / stride * cols + i % stride]) } else { bf16::ZERO };
+                assert!(
+                    *got == want.to_bits() || want.is_nan() && bf16::from_bits(*got).is_nan(),
+                    "{i}: {got:x} {want}"
+                );
             }
         }
     }
@@ -228,7 +225,8 @@ mod tests {
             let layer = Linear::i8(pack_i8(&whole, &scales, n, k), b.clone(), n);
             let stride = k.next_multiple_of(16) + 16;
             for cpu in cpus() {
-                for (norm, gelu, accumulate) in [(None, false, false), (Some(&norm), true, false), (None, false, true)] {
+                for (norm, gelu, accumulate) in [(None, false, false), (Some(&norm), true, false), (None, false, true)]
+                {
                     let epilogue = Epilogue { gelu, accumulate };
                     let mut want = noise(m * n, 6);
                     let mut got = want.clone();

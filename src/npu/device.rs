@@ -6,11 +6,10 @@
 
 use bytemuck::Pod;
 use std::ffi::{CString, c_int};
-use std::marker::PhantomData;
 use std::path::Path;
 use std::ptr::null_mut;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tracing::warn;
 use xrt_sys::{Api, COMPLETED, FROM_DEVICE, MISUSE, OK, TIMED_OUT, TO_DEVICE};
 
@@ -185,7 +184,8 @@ impl Kernel {
     /// # Errors
     /// Where the device refuses.
     pub fn open(device: &Arc<Device>, xclbin: &Path, prefix: &str) -> Result<Self, DeviceError> {
-        let text = |text: &str| CString::new(text).map_err(|_| DeviceError::Overlay(format!("a 0 in the name {text:?}")));
+        let text =
+            |text: &str| CString::new(text).map_err(|_| DeviceError::Overlay(format!("a 0 in the name {text:?}")));
         let (path, prefix) = (text(&xclbin.to_string_lossy())?, text(prefix)?);
         let api = device.api;
         let mut raw = null_mut();
@@ -200,25 +200,25 @@ impl Kernel {
         Ok(Self(Arc::new(RawKernel { raw: Handle(raw), context })))
     }
 
-    /// A buffer of `len` values for the kernel's argument `index`, in memory of this kind ([`xrt_sys::CACHEABLE`] or
+    /// A buffer of `len` bytes for the kernel's argument `index`, in memory of this kind ([`xrt_sys::CACHEABLE`] or
     /// [`xrt_sys::HOST_ONLY`]). It is freed after the context is closed.
     ///
     /// # Errors
     /// Where there is no memory.
-    pub fn buffer<T: Pod>(&self, len: usize, kind: u32, index: u32) -> Result<Buffer<T>, DeviceError> {
+    pub fn buffer(&self, len: usize, kind: u32, index: u32) -> Result<Buffer, DeviceError> {
         let (api, context) = (self.0.api(), &self.0.context);
         let device = context.raw.xclbin.device.clone();
         let (mut group, mut raw, mut pointer) = (0, null_mut(), null_mut());
         call!(api, kernel_group(self.0.raw.0, index, &mut group))?;
-        call!(api, buffer_new(device.raw.0, len * size_of::<T>(), kind, group, &mut raw))?;
+        call!(api, buffer_new(device.raw.0, len, kind, group, &mut raw))?;
         let raw = Arc::new(RawBuffer { raw: Handle(raw), device });
         call!(api, buffer_map(raw.raw.0, &mut pointer))?;
-        if pointer.is_null() || pointer.addr() % align_of::<T>() != 0 {
+        if pointer.is_null() || !pointer.addr().is_multiple_of(ALIGNMENT) {
             let reason = "the buffer's memory is not aligned".to_owned();
             return Err(DeviceError::Failed { call: "buffer_map", reason });
         }
         context.buffers.lock().unwrap_or_else(PoisonError::into_inner).push(raw.clone());
-        Ok(Buffer { raw, data: Handle(pointer.cast()), len, of: PhantomData })
+        Ok(Buffer { raw, data: Handle(pointer.cast()), len })
     }
 
     /// A run of the kernel.
@@ -254,38 +254,41 @@ impl RawBuffer {
     }
 }
 
-/// A buffer of values that host and device see apart: writing ends and reading begins with a sync.
-pub struct Buffer<T> {
+/// What buffers are aligned to at least, in bytes: a cache line. XRT gives whole pages.
+const ALIGNMENT: usize = 64;
+
+/// A buffer that host and device see apart: writing ends and reading begins with a sync.
+pub struct Buffer {
     raw: Arc<RawBuffer>,
-    data: Handle<T>,
+    data: Handle<u8>,
     len: usize,
-    of: PhantomData<T>,
 }
 
-impl<T: Pod> Buffer<T> {
-    /// Has `write` fill the first `len` values, and makes them visible to the device. Returns the time that this took.
+impl Buffer {
+    /// Has `write` fill the first `len` bytes, and makes them visible to the device. Returns the time that the latter
+    /// took.
     ///
     /// # Errors
     /// Where the device refuses.
     ///
     /// # Panics
     /// Where the buffer is shorter.
-    pub fn write(&mut self, len: usize, write: impl FnOnce(&mut [T])) -> Result<Duration, DeviceError> {
+    pub fn write(&mut self, len: usize, write: impl FnOnce(&mut [u8])) -> Result<Duration, DeviceError> {
         assert!(len <= self.len, "a write beyond a device buffer");
-        // SAFETY: the memory holds `self.len` aligned values of a type for which all bits are valid, lives as long as
-        // the buffer, and is reached through this owner alone.
+        // SAFETY: the memory holds `self.len` bytes, lives as long as the buffer, and is reached through this owner
+        // alone.
         write(unsafe { std::slice::from_raw_parts_mut(self.data.0, len) });
         self.sync(len, TO_DEVICE)
     }
 
-    /// Fetches what the device has written to the first `len` values, and the time that this took.
+    /// Fetches the first `len` bytes as the device has written them, and the time that this took.
     ///
     /// # Errors
     /// Where the device refuses.
     ///
     /// # Panics
     /// Where the buffer is shorter.
-    pub fn read(&mut self, len: usize) -> Result<(&[T], Duration), DeviceError> {
+    pub fn read(&mut self, len: usize) -> Result<(&[u8], Duration), DeviceError> {
         assert!(len <= self.len, "a read beyond a device buffer");
         let time = self.sync(len, FROM_DEVICE)?;
         // SAFETY: as in `write`.
@@ -293,8 +296,8 @@ impl<T: Pod> Buffer<T> {
     }
 
     fn sync(&self, len: usize, direction: u32) -> Result<Duration, DeviceError> {
-        let begun = std::time::Instant::now();
-        call!(self.raw.api(), buffer_sync(self.raw.raw.0, direction, len * size_of::<T>(), 0))?;
+        let begun = Instant::now();
+        call!(self.raw.api(), buffer_sync(self.raw.raw.0, direction, len, 0))?;
         Ok(begun.elapsed())
     }
 }
@@ -322,7 +325,7 @@ impl Run {
     ///
     /// # Errors
     /// Where the device refuses.
-    pub fn set_buffer<T>(&mut self, index: u32, buffer: &Buffer<T>) -> Result<(), DeviceError> {
+    pub fn set_buffer(&mut self, index: u32, buffer: &Buffer) -> Result<(), DeviceError> {
         call!(self.api(), run_set_buffer(self.raw.0, index, buffer.raw.raw.0))
     }
 

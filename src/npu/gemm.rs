@@ -39,6 +39,16 @@ pub struct Times {
     pub runs: usize,
 }
 
+impl std::ops::AddAssign for Times {
+    fn add_assign(&mut self, other: Self) {
+        let Self { submit, wait, sync, runs } = other;
+        self.submit += submit;
+        self.wait += wait;
+        self.sync += sync;
+        self.runs += runs;
+    }
+}
+
 /// Products on a device.
 pub struct Gemm {
     // Dropped in this order: the list lets go of the runs.
@@ -55,14 +65,14 @@ pub struct Gemm {
 /// A set of activations with the run that takes them.
 struct Lane {
     run: Run,
-    a: Buffer<u8>,
-    c: Buffer<u8>,
+    a: Buffer,
+    c: Buffer,
     /// Scale of each row of `a`, for whole numbers.
     scales: Vec<f32>,
 }
 
 struct Resident {
-    b: Buffer<u8>,
+    b: Buffer,
     k: usize,
     n: usize,
     scales: Vec<f32>,
@@ -71,7 +81,7 @@ struct Resident {
 
 struct Loaded {
     stream: Stream,
-    instructions: Buffer<u8>,
+    instructions: Buffer,
 }
 
 /// Rows of a product that one run takes.
@@ -148,35 +158,55 @@ impl Gemm {
     ) -> Result<(), DeviceError> {
         let Resident { k, n, .. } = self.weights[layer];
         let parts = divide(&self.streams.iter().map(|s| &s.stream).collect::<Vec<_>>(), (k, n), input.0.rows)?;
-        let pairs = if self.list.is_some() { 2 } else { 1 };
-        // What is under way is as many parts behind as there are sets of buffers.
-        let mut under_way: Option<&[Part]> = None;
-        for (i, group) in parts.chunks(pairs).enumerate() {
-            for (j, part) in group.iter().enumerate() {
-                self.prepare(cpu, (i + j) % 2, layer, input, *part)?;
+        match self.list {
+            Some(_) => self.in_lists(cpu, layer, input, &mut out, epilogue, &parts),
+            None => self.one_by_one(cpu, layer, input, &mut out, epilogue, &parts),
+        }
+    }
+
+    /// Two parts at a time, in both sets of buffers at once: nothing overlaps, but there are fewer submissions.
+    fn in_lists(
+        &mut self,
+        cpu: &Cpu,
+        layer: usize,
+        input: (MatRef<'_>, Option<&LayerNorm>),
+        out: &mut MatMut<'_>,
+        epilogue: Epilogue,
+        parts: &[Part],
+    ) -> Result<(), DeviceError> {
+        for pair in parts.chunks(2) {
+            for (lane, part) in pair.iter().enumerate() {
+                self.prepare(cpu, lane, layer, input, *part)?;
             }
-            match under_way.take() {
-                // With lists both sets are in use at once: nothing overlaps.
-                _ if self.list.is_some() => {
-                    self.execute_list(group.len())?;
-                    for (j, part) in group.iter().enumerate() {
-                        self.finish(cpu, (i + j) % 2, layer, &mut out, *part, epilogue)?;
-                    }
-                }
-                before => {
-                    self.start(i % 2)?;
-                    if let Some(before) = before {
-                        self.wait((i + 1) % 2)?;
-                        self.finish(cpu, (i + 1) % 2, layer, &mut out, before[0], epilogue)?;
-                    }
-                    under_way = Some(group);
-                }
+            self.execute_list(pair.len())?;
+            for (lane, part) in pair.iter().enumerate() {
+                self.finish(cpu, lane, layer, out, *part, epilogue)?;
             }
         }
-        if let Some(last) = under_way {
-            let lane = (parts.len() + 1) % 2;
-            self.wait(lane)?;
-            self.finish(cpu, lane, layer, &mut out, last[0], epilogue)?;
+        Ok(())
+    }
+
+    /// The rows of a part are prepared, and the results of the one before it taken, while the array computes.
+    fn one_by_one(
+        &mut self,
+        cpu: &Cpu,
+        layer: usize,
+        input: (MatRef<'_>, Option<&LayerNorm>),
+        out: &mut MatMut<'_>,
+        epilogue: Epilogue,
+        parts: &[Part],
+    ) -> Result<(), DeviceError> {
+        for (i, part) in parts.iter().enumerate() {
+            self.prepare(cpu, i % 2, layer, input, *part)?;
+            self.start(i % 2)?;
+            if let Some(before) = i.checked_sub(1) {
+                self.wait(before % 2)?;
+                self.finish(cpu, before % 2, layer, out, parts[before], epilogue)?;
+            }
+        }
+        if let Some(last) = parts.len().checked_sub(1) {
+            self.wait(last % 2)?;
+            self.finish(cpu, last % 2, layer, out, parts[last], epilogue)?;
         }
         Ok(())
     }
@@ -274,7 +304,7 @@ impl Layers for Gemm {
         out: MatMut<'_>,
         epilogue: Epilogue,
     ) -> Result<(), EncodeError> {
-        Ok(self.product(cpu, layer.index(), (x, norm), out, epilogue)?)
+        self.product(cpu, layer.index(), (x, norm), out, epilogue).map_err(|e| EncodeError::Device(Box::new(e)))
     }
 }
 
@@ -286,8 +316,7 @@ fn divide(streams: &[&Stream], (k, n): (usize, usize), rows: usize) -> Result<Ve
     heights.sort_unstable();
     let lowest = heights.first().copied();
     let none = || DeviceError::Overlay(format!("the overlay has no stream for k {k}, n {n}"));
-    let (height, stream) =
-        heights.iter().copied().rfind(|(m, _)| 2 * m <= rows).or(lowest).ok_or_else(none)?;
+    let (height, stream) = heights.iter().copied().rfind(|(m, _)| 2 * m <= rows).or(lowest).ok_or_else(none)?;
     let part = |first: usize| {
         let rows = height.min(rows - first);
         // The rest in the lowest run that holds it.

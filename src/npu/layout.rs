@@ -109,7 +109,11 @@ mod tests {
         for wrong in [transposed, rows, columns] {
             assert_ne!(hash(&pack_bfp16(&wrong, k, SHAPE, &BFP16)), GOLDEN_BFP16);
         }
-        for wrong in [Layout { k_slice: 64, ..BFP16 }, Layout { n_tile: 128, ..BFP16 }, Layout { k_tile: 1024, k_slice: 256, ..BFP16 }] {
+        for wrong in [
+            Layout { k_slice: 64, ..BFP16 },
+            Layout { n_tile: 128, ..BFP16 },
+            Layout { k_tile: 1024, k_slice: 256, ..BFP16 },
+        ] {
             let packed = pack_bfp16(&right, k, SHAPE, &wrong);
             assert_eq!(packed.len(), n * k / BLOCK * BLOCK_BYTES);
             assert_ne!(hash(&packed), GOLDEN_BFP16, "{wrong:?}");
@@ -128,7 +132,8 @@ mod tests {
         let slices = tiles * (k_tile / k_slice) + k % k_tile / k_slice;
         let rows_of_blocks = slices * (n_tile / n_block) + n % n_tile / n_block;
         let blocks = rows_of_blocks * (k_slice / k_block) + k % k_slice / k_block;
-        let within = if inner == Inner::K { n % n_block * k_block + k % k_block } else { k % k_block * n_block + n % n_block };
+        let within =
+            if inner == Inner::K { n % n_block * k_block + k % k_block } else { k % k_block * n_block + n % n_block };
         blocks * k_block * n_block + within
     }
 

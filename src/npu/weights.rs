@@ -22,7 +22,9 @@ pub struct PackedLayer {
 
 /// A product that the overlays have no instruction stream for.
 #[derive(Debug, thiserror::Error)]
-#[error("the overlay {overlay} has no stream for {name}: k {k}, n {n}; build the overlays for this model (kernels/build)")]
+#[error(
+    "the overlay {overlay} has no stream for {name}: k {k}, n {n}; build the overlays for this model (kernels/build)"
+)]
 pub struct NoStream {
     overlay: String,
     name: String,
@@ -53,8 +55,7 @@ fn pack_layer(file: &ModelFile, overlay: &Overlay, spec: &LayerSpec) -> Result<P
     let (weights, k) = spec.weights(file)?;
     let n = weights.len() / k;
     let padded = overlay.streams.iter().filter(|s| s.n == n && s.k >= k).map(|s| s.k).min();
-    let padded_k =
-        padded.ok_or_else(|| NoStream { overlay: overlay.name.clone(), name: spec.name.clone(), k, n })?;
+    let padded_k = padded.ok_or_else(|| NoStream { overlay: overlay.name.clone(), name: spec.name.clone(), k, n })?;
     let layout = &overlay.b.layout;
     let (data, scales) = match overlay.b.dtype {
         Type::I8 => {

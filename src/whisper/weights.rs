@@ -117,7 +117,10 @@ impl LayerSpec {
     }
 
     /// Bias `[n]`; zeros for the parts that have none (keys, the logits).
-    fn bias(&self, file: &ModelFile) -> Result<Vec<f32>, ModelError> {
+    ///
+    /// # Errors
+    /// Where a tensor is missing or damaged.
+    pub fn bias(&self, file: &ModelFile) -> Result<Vec<f32>, ModelError> {
         let mut stacked = Vec::new();
         for part in &self.parts {
             let name = format!("{part}.bias");

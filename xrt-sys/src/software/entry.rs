@@ -229,7 +229,8 @@ extern "C" fn buffer_new(
         if bytes == 0 || !matches!(kind, CACHEABLE | HOST_ONLY) || group != wanted {
             return Err(misuse(format!("no buffer of {bytes} bytes of kind {kind} in group {group}")));
         }
-        let (host, device_copy) = (HostCopy::new(bytes, HOST_RUBBISH), Mutex::new(vec![DEVICE_RUBBISH; bytes]));
+        let host = HostCopy::new(bytes, HOST_RUBBISH).ok_or_else(|| failed(format!("no {bytes} bytes of memory")))?;
+        let device_copy = Mutex::new(vec![DEVICE_RUBBISH; bytes]);
         let (users, writers) = (AtomicUsize::new(0), AtomicUsize::new(0));
         give(Buffer { device, kind, group, host, device_copy, users, writers }, out)
     })

@@ -6,8 +6,10 @@
 use super::array::{Array, Signal};
 use super::machine::{Machine, Refusal, lock, misuse};
 use crate::manifest::{Overlay, Role};
+use std::alloc::{Layout, alloc, dealloc};
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -111,8 +113,13 @@ objects! {
     List, "list", self => &self.context.xclbin.device;
 }
 
-/// Memory that the host reads and writes through a raw pointer.
-pub struct HostCopy(*mut [u8]);
+/// Memory that the host reads and writes through a raw pointer, in whole pages as XRT's is.
+pub struct HostCopy {
+    data: NonNull<u8>,
+    bytes: usize,
+}
+
+const PAGE: usize = 4096;
 
 // SAFETY: the memory is reached through `pointer` by the interface's caller, who may not use a handle from two threads
 // at once, and by `hx_buffer_sync`, which is such a call.
@@ -121,24 +128,31 @@ unsafe impl Send for HostCopy {}
 unsafe impl Sync for HostCopy {}
 
 impl HostCopy {
-    /// Memory filled with `fill`.
-    pub fn new(bytes: usize, fill: u8) -> Self {
-        Self(Box::into_raw(vec![fill; bytes].into_boxed_slice()))
+    /// Memory filled with `fill`, where there is so much.
+    pub fn new(bytes: usize, fill: u8) -> Option<Self> {
+        let layout = Layout::from_size_align(bytes, PAGE).ok().filter(|layout| layout.size() > 0)?;
+        // SAFETY: the size is not 0.
+        let data = NonNull::new(unsafe { alloc(layout) })?;
+        // SAFETY: so many bytes were allocated.
+        unsafe { data.write_bytes(fill, bytes) };
+        Some(Self { data, bytes })
     }
 
     pub fn pointer(&self) -> *mut u8 {
-        self.0.cast()
+        self.data.as_ptr()
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.bytes
     }
 }
 
 impl Drop for HostCopy {
     fn drop(&mut self) {
-        // SAFETY: it came from a box, and handles that lead to it are released.
-        drop(unsafe { Box::from_raw(self.0) });
+        if let Ok(layout) = Layout::from_size_align(self.bytes, PAGE) {
+            // SAFETY: it was allocated with this layout, and handles that lead to it are released.
+            unsafe { dealloc(self.data.as_ptr(), layout) };
+        }
     }
 }
 
