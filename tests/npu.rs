@@ -9,7 +9,7 @@ use common::desktop::{Desktop, words};
 use common::{data, jfk, model, n_threads};
 use hearken::mel::LogMel;
 use hearken::npu::{DeviceKind, Format, Npu, NpuOptions};
-use hearken::whisper::{Compute, Encoder, Whisper};
+use hearken::whisper::{Compute, Whisper};
 use serde_json::Value;
 use std::process::{Command, Output, Stdio};
 

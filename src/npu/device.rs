@@ -95,8 +95,28 @@ releases! {
     RawContext, context_close;
     RawKernel, kernel_close;
     RawBuffer, buffer_free;
-    Run, run_free;
-    List, list_free;
+}
+
+/// Time for what is under way when its owner is dropped because something else has failed: far more than a run takes.
+const LAST_WAIT: Duration = Duration::from_millis(100);
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if self.is_under_way {
+            // Whatever comes of it, it is released next; what hangs is taken off the array with the context.
+            let _ = self.wait(LAST_WAIT);
+        }
+        released(call!(self.api(), run_free(self.raw.0)));
+    }
+}
+
+impl Drop for List {
+    fn drop(&mut self) {
+        if self.is_under_way {
+            let _ = self.wait(LAST_WAIT);
+        }
+        released(call!(self.api(), list_free(self.raw.0)));
+    }
 }
 
 /// An open device.
@@ -228,7 +248,7 @@ impl Kernel {
     pub fn run(&self) -> Result<Run, DeviceError> {
         let mut raw = null_mut();
         call!(self.0.api(), run_new(self.0.raw.0, &mut raw))?;
-        Ok(Run { raw: Handle(raw), kernel: self.clone() })
+        Ok(Run { raw: Handle(raw), kernel: self.clone(), is_under_way: false })
     }
 
     /// A list of runs in the kernel's context.
@@ -238,7 +258,7 @@ impl Kernel {
     pub fn list(&self) -> Result<List, DeviceError> {
         let mut raw = null_mut();
         call!(self.0.api(), list_new(self.0.context.raw.raw.0, &mut raw))?;
-        Ok(List { raw: Handle(raw), kernel: self.clone() })
+        Ok(List { raw: Handle(raw), kernel: self.clone(), is_under_way: false })
     }
 }
 
@@ -306,6 +326,7 @@ impl Buffer {
 pub struct Run {
     raw: Handle<xrt_sys::Run>,
     kernel: Kernel,
+    is_under_way: bool,
 }
 
 impl Run {
@@ -334,7 +355,9 @@ impl Run {
     /// # Errors
     /// Where the device refuses.
     pub fn start(&mut self) -> Result<(), DeviceError> {
-        call!(self.api(), run_start(self.raw.0))
+        call!(self.api(), run_start(self.raw.0))?;
+        self.is_under_way = true;
+        Ok(())
     }
 
     /// Waits until it is done.
@@ -344,6 +367,7 @@ impl Run {
     pub fn wait(&mut self, time: Duration) -> Result<(), DeviceError> {
         let mut state = 0;
         call!(self.api(), run_wait(self.raw.0, milliseconds(time), &mut state))?;
+        self.is_under_way = state == TIMED_OUT;
         ended(state, time)
     }
 }
@@ -352,6 +376,7 @@ impl Run {
 pub struct List {
     raw: Handle<xrt_sys::List>,
     kernel: Kernel,
+    is_under_way: bool,
 }
 
 impl List {
@@ -372,10 +397,16 @@ impl List {
             call!(self.api(), list_add(self.raw.0, run.raw.0))?;
         }
         call!(self.api(), list_execute(self.raw.0))?;
+        self.is_under_way = true;
+        self.wait(time)?;
+        call!(self.api(), list_reset(self.raw.0))
+    }
+
+    fn wait(&mut self, time: Duration) -> Result<(), DeviceError> {
         let mut state = 0;
         call!(self.api(), list_wait(self.raw.0, milliseconds(time), &mut state))?;
-        ended(state, time)?;
-        call!(self.api(), list_reset(self.raw.0))
+        self.is_under_way = state == TIMED_OUT;
+        ended(state, time)
     }
 }
 

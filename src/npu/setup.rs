@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
+use tracing::info;
 use xrt_sys::manifest::{Manifest, ManifestError, Overlay, Target, Type};
 use xrt_sys::software::{self, Fault, Machine};
 use xrt_sys::{Api, ApiError};
@@ -198,6 +199,7 @@ impl Source {
     /// Where there is none, or it refuses.
     pub fn open(&self, options: &NpuOptions) -> Result<Gemm, DeviceError> {
         let device = Device::open(self.api, self.index)?;
+        info!("the NPU is {}", device.name()?);
         let NpuOptions { timeout, submission, .. } = *options;
         Gemm::open(&device, self.directory.path(), &self.overlay, &self.weights, timeout, submission)
     }

@@ -282,15 +282,16 @@ extern "C" fn run_new(kernel: *mut api::Kernel, out: *mut *mut api::Run) -> c_in
 
 extern "C" fn run_free(run: *mut api::Run) -> c_int {
     on::<Run>(run.addr(), Call::RunFree, |object, _| {
-        releasable(&lock(&object.progress))?;
+        releasable(object.device(), &lock(&object.progress))?;
         drop(object);
         release::<Run>(run.addr())
     })
 }
 
-/// Whether a run or list may be released: it is done, or somebody has waited in vain.
-fn releasable(progress: &Progress) -> Result<(), Refusal> {
-    match progress.is_under_way() && !progress.is_given_up {
+/// Whether a run or list may be released: it is done, or somebody has waited in vain, or the device is gone.
+fn releasable(device: &Device, progress: &Progress) -> Result<(), Refusal> {
+    let is_gone = device.generation != device.machine.generation();
+    match progress.is_under_way() && !progress.is_given_up && !is_gone {
         true => Err(misuse("it is under way and nobody has waited for it")),
         false => Ok(()),
     }
@@ -412,7 +413,7 @@ extern "C" fn list_new(context: *mut api::Context, out: *mut *mut api::List) -> 
 
 extern "C" fn list_free(list: *mut api::List) -> c_int {
     on::<List>(list.addr(), Call::ListFree, |object, _| {
-        releasable(&lock(&object.progress))?;
+        releasable(object.device(), &lock(&object.progress))?;
         unlist(&object);
         drop(object);
         release::<List>(list.addr())
