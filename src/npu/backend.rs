@@ -70,7 +70,7 @@ impl Npu {
     /// # Errors
     /// Where something is missing that trying again would not mend. A device that cannot be opened is none of these.
     pub fn new(
-        file: &ModelFile,
+        file: &Arc<ModelFile>,
         options: NpuOptions,
         tell: impl Fn(&BackendState) + Send + Sync + 'static,
     ) -> Result<Arc<Self>, SetupError> {

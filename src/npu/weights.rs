@@ -2,8 +2,9 @@
 //! device has to be opened again.
 
 use super::layout::{pack_bfp16, pack_i8};
-use crate::models::{ModelError, ModelFile, quantize_rows};
-use crate::whisper::{Layer, LayerSpec};
+use crate::models::{ModelError, ModelFile};
+use crate::whisper::Layer;
+use std::sync::Arc;
 use xrt_sys::manifest::{Overlay, Type};
 
 /// A linear layer's weights.
@@ -47,22 +48,44 @@ pub enum PackError {
 ///
 /// # Errors
 /// Where a tensor is damaged, or a layer's shape is none of the overlay's.
-pub fn pack(file: &ModelFile, overlay: &Overlay) -> Result<Vec<PackedLayer>, PackError> {
-    Layer::all(file.dims()).map(|layer| pack_layer(file, overlay, &layer.spec())).collect()
+pub fn pack(file: &Arc<ModelFile>, overlay: &Overlay) -> Result<Vec<PackedLayer>, PackError> {
+    Layer::all(file.dims()).map(|layer| pack_layer(file, overlay, layer)).collect()
 }
 
-fn pack_layer(file: &ModelFile, overlay: &Overlay, spec: &LayerSpec) -> Result<PackedLayer, PackError> {
-    let (weights, k) = spec.weights(file)?;
-    let n = weights.len() / k;
+fn pack_layer(file: &Arc<ModelFile>, overlay: &Overlay, layer: Layer) -> Result<PackedLayer, PackError> {
+    let (n, k) = layer.shape(file.dims());
+    let spec = layer.spec();
     let padded = overlay.streams.iter().filter(|s| s.n == n && s.k >= k).map(|s| s.k).min();
-    let padded_k = padded.ok_or_else(|| NoStream { overlay: overlay.name.clone(), name: spec.name.clone(), k, n })?;
-    let layout = &overlay.b.layout;
-    let (data, scales) = match overlay.b.dtype {
+    let no_stream = || NoStream { overlay: overlay.name.clone(), name: spec.name.clone(), k, n };
+    let padded = (padded.ok_or_else(no_stream)?, n);
+    let bias = spec.bias(file)?;
+    Ok(match overlay.b.dtype {
+        // The very numbers that the CPU multiplies.
         Type::I8 => {
-            let (whole, scales) = quantize_rows(&weights, n, k);
-            (pack_i8(&whole, k, (padded_k, n), layout), scales)
+            let packed = spec.packed_i8(file, n)?;
+            PackedLayer::i8(overlay, &packed.rows(n, k), packed.scales, k, padded, bias)
         }
-        _ => (pack_bfp16(&weights, k, (padded_k, n), layout), Vec::new()),
-    };
-    Ok(PackedLayer { data, k: padded_k, n, scales, bias: spec.bias(file)? })
+        _ => PackedLayer::bfp16(overlay, &spec.weights(file)?.0, k, padded, bias),
+    })
+}
+
+impl PackedLayer {
+    /// A layer of 8-bit weights `[n][k]` with a scale for each output.
+    pub fn i8(
+        overlay: &Overlay,
+        weights: &[i8],
+        scales: Vec<f32>,
+        k: usize,
+        padded: (usize, usize),
+        bias: Vec<f32>,
+    ) -> Self {
+        let data = pack_i8(weights, k, padded, &overlay.b.layout);
+        Self { data, k: padded.0, n: padded.1, scales, bias }
+    }
+
+    /// A layer of weights `[n][k]`, rounded to bfp16.
+    pub fn bfp16(overlay: &Overlay, weights: &[f32], k: usize, padded: (usize, usize), bias: Vec<f32>) -> Self {
+        let data = pack_bfp16(weights, k, padded, &overlay.b.layout);
+        Self { data, k: padded.0, n: padded.1, scales: Vec::new(), bias }
+    }
 }

@@ -60,7 +60,7 @@ impl Whisper {
     }
 
     /// The file it came from.
-    pub fn file(&self) -> &ModelFile {
+    pub fn file(&self) -> &Arc<ModelFile> {
         &self.file
     }
 
