@@ -2,12 +2,10 @@
 
 mod decoder;
 mod encoder;
-mod gemm;
 mod live;
 
 pub use decoder::decoder;
 pub use encoder::encoder;
-pub use gemm::gemm;
 pub use live::live;
 
 use crate::mel::{LogMel, Mel};

@@ -214,8 +214,6 @@ pub enum BenchCommand {
     Encoder(BenchEncoderArgs),
     /// Time the decoder's steps and prompts, against the time that reading its weights takes
     Decoder(BenchDecoderArgs),
-    /// Multiply with every instruction stream of an NPU's overlay: right or wrong, and how fast
-    Gemm(BenchGemmArgs),
     /// Transcribe recordings as if they were spoken into the microphone, and time what a listener would see
     Live(BenchLiveArgs),
 }
@@ -228,26 +226,6 @@ pub struct BenchDecoderArgs {
     pub engine: EngineArgs,
     /// How often to run each kind of pass
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
-    pub iterations: u32,
-    /// Print the figures as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `bench gemm`.
-#[derive(Debug, Args)]
-pub struct BenchGemmArgs {
-    /// An NPU, or the software device
-    #[arg(long, value_enum, default_value_t = Device::Npu)]
-    pub device: Device,
-    /// int8 for the overlay of 8-bit products, else that of bf16
-    #[arg(long, value_enum, value_name = "TYPE", default_value_t = Compute::Auto)]
-    pub compute: Compute,
-    /// Name of a model, for the shapes of the software device
-    #[arg(long, value_name = "NAME", default_value = "base")]
-    pub model: String,
-    /// How often to repeat each product
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub iterations: u32,
     /// Print the figures as JSON
     #[arg(long)]

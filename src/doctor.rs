@@ -9,7 +9,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use crate::models::{ModelError, Store, is_offline};
+use crate::config::{Config, ConfigError};
+use crate::cpu::Level;
+use crate::models::{Manifest, ModelError, Store, is_offline};
 use crate::npu::{self, Finding};
 
 /// Free memory in KiB below which models larger than base are likely to be driven to swap.
@@ -41,8 +43,11 @@ pub struct Check {
 
 /// Looks at everything.
 pub fn run() -> Vec<Check> {
-    let mut checks = vec![cpu(), cores(), memory(&fs::read_to_string("/proc/meminfo").unwrap_or_default())];
-    checks.extend(storage(Store::locate()));
+    let mut checks = vec![cpu(), kernels(), cores(), memory(&fs::read_to_string("/proc/meminfo").unwrap_or_default())];
+    let config = Config::path().and_then(|path| Config::read(&path));
+    checks
+        .extend(storage(Store::locate(), &config.as_ref().map_or_else(|_| Config::default(), Clone::clone).model.name));
+    checks.push(configuration(config));
     checks.push(fetching());
     checks.extend(npu());
     checks
@@ -116,6 +121,30 @@ fn features() -> Vec<(&'static str, bool)> {
     Vec::new()
 }
 
+/// The instruction set that is used.
+fn kernels() -> Check {
+    match Level::detect() {
+        Ok(level) => ok("instruction set", format!("{}; HEARKEN_CPU can name another", level.name())),
+        Err(error) => Check {
+            status: Status::Missing,
+            remedy: Some("unset HEARKEN_CPU".to_owned()),
+            ..ok("instruction set", error.to_string())
+        },
+    }
+}
+
+/// The daemon's configuration.
+fn configuration(config: Result<Config, ConfigError>) -> Check {
+    match config {
+        Ok(config) => ok("configuration", format!("model {}", config.model.name)),
+        Err(error) => Check {
+            status: Status::Warn,
+            remedy: Some("mend it: the daemon does not start with it".to_owned()),
+            ..ok("configuration", error.to_string())
+        },
+    }
+}
+
 fn cores() -> Check {
     match thread::available_parallelism() {
         Ok(cores) => ok("CPU threads", format!("{cores} usable by this process")),
@@ -145,14 +174,14 @@ fn memory(meminfo: &str) -> Check {
     }
 }
 
-/// The models and the place where they are kept.
-fn storage(store: Result<Store, ModelError>) -> Vec<Check> {
+/// The models, of which `wanted` is the one in the configuration, and the place where they are kept.
+fn storage(store: Result<Store, ModelError>, wanted: &str) -> Vec<Check> {
     match store {
         // A directory that cannot be read holds no models that can be used.
         Ok(store) => {
             let names = store.installed().unwrap_or_default().into_iter();
             let opened = names.map(|name| (name.clone(), store.open(&name).map(drop)));
-            vec![models(store.dir(), opened.collect()), writable(store.dir())]
+            vec![models(store.dir(), opened.collect(), wanted), writable(store.dir())]
         }
         Err(error) => vec![Check {
             status: Status::Missing,
@@ -162,8 +191,9 @@ fn storage(store: Result<Store, ModelError>) -> Vec<Check> {
     }
 }
 
-/// The models that can be used, and why others cannot.
-fn models(directory: &Path, installed: Vec<(String, Result<(), ModelError>)>) -> Check {
+/// The models that can be used, and why others cannot; without `wanted` nothing works that does not name another.
+fn models(directory: &Path, installed: Vec<(String, Result<(), ModelError>)>, wanted: &str) -> Check {
+    let wanted = Manifest::builtin().find(wanted).map_or_else(|| wanted.to_owned(), |model| model.name.clone());
     let (mut usable, mut broken) = (Vec::new(), Vec::new());
     for (name, opened) in installed {
         match opened {
@@ -171,18 +201,23 @@ fn models(directory: &Path, installed: Vec<(String, Result<(), ModelError>)>) ->
             Err(error) => broken.push(error.to_string()),
         }
     }
-    let status = match (usable.as_slice(), broken.as_slice()) {
-        ([], _) => Status::Missing,
-        (_, []) => Status::Ok,
+    let has_wanted = usable.contains(&wanted);
+    let status = match (has_wanted, broken.as_slice()) {
+        (false, _) => Status::Missing,
+        (true, []) => Status::Ok,
         _ => Status::Warn,
     };
     let names = if usable.is_empty() { "none".to_owned() } else { usable.join(", ") };
     let remedy = match status {
         Status::Ok => None,
-        _ if broken.is_empty() => Some("hearken models fetch base".to_owned()),
+        _ if broken.is_empty() && usable.is_empty() => Some(format!("hearken models fetch {wanted}")),
+        Status::Missing if broken.is_empty() => {
+            Some(format!("hearken models fetch {wanted}, or name another: --model, model.name in config.toml"))
+        }
         _ => Some(broken.join("; ")),
     };
-    Check { status, remedy, ..ok("models", format!("{names} in {}", directory.display())) }
+    let lack = if has_wanted || usable.is_empty() { String::new() } else { format!(", but not {wanted},") };
+    Check { status, remedy, ..ok("models", format!("{names}{lack} in {}", directory.display())) }
 }
 
 /// Whether a file can be made in the directory, or, while it is not there, in the nearest one above it that is.
@@ -241,25 +276,38 @@ mod tests {
     #[test]
     fn a_machine_without_models_says_how_to_get_one() {
         let directory = tempfile::tempdir().expect("a directory");
-        let checks = storage(Ok(Store::at(directory.path().join("hearken/models"))));
+        let checks = storage(Ok(Store::at(directory.path().join("hearken/models"))), "base");
         assert!(!all_there(&checks));
         let report = report(&checks);
         assert!(report.contains("missing  models"), "{report}");
         assert!(report.contains("-> hearken models fetch base"), "{report}");
         assert!(report.contains("can be written"), "{report}");
-        assert!(!all_there(&storage(Err(ModelError::NoDirectory))));
+        assert!(!all_there(&storage(Err(ModelError::NoDirectory), "base")));
     }
 
     #[test]
     fn models_that_can_be_used_are_named_and_others_explained() {
         let installed = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), Ok(()))).collect::<Vec<_>>();
-        let check = models(Path::new("/models"), installed(&["base", "tiny.en"]));
+        let check = models(Path::new("/models"), installed(&["base", "tiny.en"]), "base");
         assert_eq!((check.status, check.detail.as_str(), check.remedy), (Status::Ok, "base, tiny.en in /models", None));
         let mut mixed = installed(&["base"]);
         mixed.push(("small".to_owned(), Err(ModelError::NoDirectory)));
-        let check = models(Path::new("/models"), mixed);
+        let check = models(Path::new("/models"), mixed, "base");
         assert_eq!((check.status, check.detail.as_str()), (Status::Warn, "base in /models"));
         assert_eq!(check.remedy, Some(ModelError::NoDirectory.to_string()));
+    }
+
+    #[test]
+    fn another_model_than_the_configured_one_is_not_enough() {
+        let check = models(Path::new("/models"), vec![("tiny".to_owned(), Ok(()))], "small");
+        assert_eq!((check.status, check.detail.as_str()), (Status::Missing, "tiny, but not small, in /models"));
+        assert!(check.remedy.is_some_and(|remedy| remedy.starts_with("hearken models fetch small, or name another")));
+    }
+
+    #[test]
+    fn a_configuration_that_makes_no_sense_is_told() {
+        let check = configuration(Err(ConfigError::NoDirectory));
+        assert_eq!((check.status, check.detail), (Status::Warn, ConfigError::NoDirectory.to_string()));
     }
 
     #[test]
@@ -268,7 +316,7 @@ mod tests {
         for file in ["base.safetensors", "small.safetensors.part"] {
             fs::write(directory.path().join(file), "").expect("a file");
         }
-        let checks = storage(Ok(Store::at(directory.path())));
+        let checks = storage(Ok(Store::at(directory.path())), "base");
         assert!(!all_there(&checks));
         let report = report(&checks);
         assert!(report.contains("none in ") && report.contains("base.safetensors is damaged"), "{report}");

@@ -8,7 +8,6 @@ use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::dbus::ServeError;
 use crate::models::ModelError;
-use crate::npu::CheckError;
 use crate::output::OutputError;
 use crate::pipeline::PipelineError;
 use crate::whisper::decoding::OptionsError;
@@ -70,9 +69,6 @@ pub enum Error {
     /// The decoder failed outside of a transcription.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// An NPU's products cannot be checked.
-    #[error(transparent)]
-    Npu(#[from] CheckError),
     /// A stage of a transcription failed.
     #[error("transcription failed: {0}")]
     Pipeline(Box<dyn std::error::Error + Send + Sync>),
@@ -108,7 +104,7 @@ impl Error {
             Self::Serve(_) => exit::DAEMON,
             Self::Client(error) => error.exit_code(),
             Self::Prompt(_) | Self::Encode(_) | Self::Decode(_) => exit::UNEXPECTED,
-            Self::Pipeline(_) | Self::Signals(_) | Self::Npu(_) => exit::UNEXPECTED,
+            Self::Pipeline(_) | Self::Signals(_) => exit::UNEXPECTED,
         }
     }
 }

@@ -62,7 +62,6 @@ fn run(cli: Cli) -> Result<u8, Error> {
         Some(Command::Devices { json }) => client::devices(json),
         Some(Command::Bench(BenchCommand::Encoder(args))) => bench::encoder(&args),
         Some(Command::Bench(BenchCommand::Decoder(args))) => bench::decoder(&args),
-        Some(Command::Bench(BenchCommand::Gemm(args))) => bench::gemm(&args),
         Some(Command::Bench(BenchCommand::Live(args))) => bench::live(&args),
         None => transcribe::run(&cli.transcribe),
     }

@@ -13,6 +13,7 @@ mod turns;
 use crate::audio::{AudioError, AudioSource, AudioWarning, Mono16k, SAMPLE_RATE};
 use crate::mel::LogMel;
 use crate::stream::{Segmenter, SegmenterOptions, Utterance};
+use crate::whisper::alignment::Pauses;
 use crate::whisper::decoding::{DecodingError, DecodingOptions, FallbackOptions, Segment};
 use crate::whisper::tokenizer::Language;
 use crate::whisper::{AudioFeatures, DecodeError, EncodeError, SAMPLES_PER_POSITION, Whisper};
@@ -36,6 +37,8 @@ pub struct Settings {
     pub initial_prompt: Vec<u32>,
     /// Whether a window's prompt is the text before it.
     pub condition_on_previous_text: bool,
+    /// Whether to find the times of words.
+    pub word_timestamps: bool,
 }
 
 /// What a window says.
@@ -96,6 +99,7 @@ impl<E> PipelineError<E> {
 struct Encoded {
     start_s: f64,
     end_s: f64,
+    pauses: Pauses,
     features: AudioFeatures,
 }
 
@@ -177,7 +181,8 @@ fn encode(
         drop(turn);
         let seconds = |at: u64| at as f64 / f64::from(SAMPLE_RATE);
         let (start_s, end_s) = (seconds(start), seconds(start + samples.len() as u64));
-        if next.send(Encoded { start_s, end_s, features }).is_err() {
+        let pauses = Pauses::of(&samples);
+        if next.send(Encoded { start_s, end_s, pauses, features }).is_err() {
             break;
         }
     }

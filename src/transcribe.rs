@@ -5,12 +5,14 @@ use crate::cli::{Compute as ComputeArg, DecodingArgs, EngineArgs, TranscribeArgs
 use crate::error::{Error, exit, exit_code_of_all};
 use crate::models::Store;
 use crate::npu::{BackendState, DeviceKind, Format as NpuFormat, Npu, NpuOptions};
-use crate::output::{Destination, Footer, Header, Progress, Segment, closing_line, complain};
+use crate::output::{Destination, Footer, Header, Progress, Segment, Word, closing_line, complain, remove_unfinished};
 use crate::pipeline::{self, Ending, Passage, Settings};
+use crate::whisper::alignment::TimedWord;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, OptionsError};
 use crate::whisper::tokenizer::{Language, SpecialTokens, Task};
 use crate::whisper::{Compute, LoadError, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -121,10 +123,11 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
     };
     let condition_on_previous_text = args.decoding.condition_on_previous_text;
     let n_ctx = window_positions(args.engine.window).min(whisper.file().dims().n_audio_ctx);
-    Ok(Settings { n_ctx, decoding, fallback, initial_prompt, condition_on_previous_text })
+    let word_timestamps = args.decoding.word_timestamps;
+    Ok(Settings { n_ctx, decoding, fallback, initial_prompt, condition_on_previous_text, word_timestamps })
 }
 
-/// Checks task and languages against the model, before any recording is opened.
+/// Checks task, languages and tokens against the model, before any recording is opened.
 fn refuse_what_the_model_cannot(options: &DecodingOptions, special: &SpecialTokens) -> Result<(), OptionsError> {
     let english_only = !special.is_multilingual;
     if english_only && options.task == Task::Translate {
@@ -136,20 +139,29 @@ fn refuse_what_the_model_cannot(options: &DecodingOptions, special: &SpecialToke
     };
     // One of the languages to choose from is enough.
     let unserved = |languages: &[Language]| languages.first().copied().filter(|_| !languages.iter().any(serves));
+    let unknown = options.suppress_tokens.tokens.iter().find(|token| **token >= special.n_vocab);
+    if let Some(&token) = unknown {
+        return Err(OptionsError::UnknownToken { token, n_vocab: special.n_vocab });
+    }
     match unserved(options.language.as_slice()).or_else(|| unserved(&options.allowed_languages)) {
         Some(language) => Err(OptionsError::Language(language)),
         None => Ok(()),
     }
 }
 
-/// A flag that SIGINT and SIGTERM set; a second one ends the program at once.
+/// A flag that SIGINT and SIGTERM set; a second one ends the program at once, with no half-written file left.
 fn stop_on_signals() -> Result<Arc<AtomicBool>, Error> {
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        let code = i32::from(exit::INTERRUPTED);
-        signal_hook::flag::register_conditional_shutdown(signal, code, stop.clone()).map_err(Error::Signals)?;
-        signal_hook::flag::register(signal, stop.clone()).map_err(Error::Signals)?;
-    }
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(Error::Signals)?;
+    let flag = stop.clone();
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            if flag.swap(true, Ordering::Relaxed) {
+                remove_unfinished();
+                std::process::exit(i32::from(exit::INTERRUPTED));
+            }
+        }
+    });
     Ok(stop)
 }
 
@@ -165,6 +177,9 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn run(&self) -> Result<u8, Error> {
+        if self.args.file.len() > 1 && self.args.output_dir.is_none() {
+            self.note(&format!("hearken: {}:", self.path.display()));
+        }
         let begun = Instant::now();
         let source = FileSource::open_until(self.path, self.stop.clone())?;
         let progress = Progress::new(crate::audio::AudioSource::duration(&source), self.args.quiet);
@@ -173,7 +188,7 @@ impl Job<'_> {
         let mut n_segments = 0;
         let ending = pipeline::transcribe(self.whisper, Box::new(source), self.settings, self.stop, |passage| {
             progress.advance_to(passage.end_s);
-            for segment in to_segments(&passage, n_segments) {
+            for segment in self.to_segments(&passage, n_segments) {
                 language = Some(passage.language);
                 n_segments += 1;
                 progress.suspend(|| output.segment(&segment))?;
@@ -222,21 +237,29 @@ impl Job<'_> {
             complain(line);
         }
     }
-}
 
-/// The segments of a passage as they are written.
-fn to_segments(passage: &Passage, first_id: usize) -> impl Iterator<Item = Segment> {
-    passage.segments.iter().enumerate().map(move |(i, segment)| Segment {
-        id: first_id + i,
-        start_s: segment.start,
-        end_s: segment.end,
-        text: segment.text.clone(),
-        tokens: segment.tokens.clone(),
-        temperature: passage.temperature,
-        avg_logprob: passage.avg_logprob,
-        compression_ratio: passage.compression_ratio,
-        no_speech_prob: passage.no_speech_prob,
-    })
+    /// The segments of a passage as they are written.
+    fn to_segments<'p>(&self, passage: &'p Passage, first_id: usize) -> impl Iterator<Item = Segment> + use<'p> {
+        let with_words = self.settings.word_timestamps;
+        let to_word = |word: &TimedWord| Word {
+            word: word.text.clone(),
+            start_s: word.start,
+            end_s: word.end,
+            probability: word.probability,
+        };
+        passage.segments.iter().enumerate().map(move |(i, segment)| Segment {
+            id: first_id + i,
+            start_s: segment.start,
+            end_s: segment.end,
+            text: segment.text.clone(),
+            tokens: segment.tokens.clone(),
+            temperature: passage.temperature,
+            avg_logprob: passage.avg_logprob,
+            compression_ratio: passage.compression_ratio,
+            no_speech_prob: passage.no_speech_prob,
+            words: with_words.then(|| segment.words.iter().map(to_word).collect()),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -267,6 +290,19 @@ mod tests {
         assert_eq!(check(multilingual, Task::Translate, Some("de"), &[]), Ok(()));
         assert_eq!(check(multilingual, Task::Transcribe, Some("yue"), &[]), Err(exit::USAGE));
         assert_eq!(check(multilingual, Task::Transcribe, None, &["yue", "zh"]), Ok(()));
+    }
+
+    #[test]
+    fn tokens_that_the_model_does_not_have_are_refused() {
+        let special = SpecialTokens::for_n_vocab(51865).expect("a vocabulary");
+        let check = |list: &str| {
+            let suppress_tokens = list.parse().expect("a list");
+            let options = DecodingOptions { suppress_tokens, ..DecodingOptions::default() };
+            refuse_what_the_model_cannot(&options, &special).map_err(|e| e.to_string())
+        };
+        assert_eq!(check("-1,51864"), Ok(()));
+        let refusal = "the model has no token 51865, its last is 51864: leave it out of suppress_tokens";
+        assert_eq!(check("7,51865"), Err(refusal.to_owned()));
     }
 
     #[test]

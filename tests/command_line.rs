@@ -71,6 +71,19 @@ fn doctor_says_what_is_missing() {
 }
 
 #[test]
+fn a_model_that_does_not_stand_the_check_is_explained_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("mine.safetensors"), "no tensors").expect("a file");
+    let verify = ["models", "verify", "mine"];
+    let output = hearken(&verify).env("HEARKEN_MODELS_DIR", directory.path()).output().expect("it runs");
+    assert_eq!(code_of(&output), Some(exit::MODEL));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "mine: not usable\n");
+    let explained = stderr_of(&output);
+    assert_eq!(explained.matches("mine.safetensors is damaged").count(), 1, "{explained}");
+    assert!(explained.contains("hearken models import PATH --name NAME"), "{explained}");
+}
+
+#[test]
 fn a_full_disk_is_a_failure_with_its_own_code() {
     let full = File::options().write(true).open("/dev/full").expect("Linux has /dev/full");
     let output = hearken(&["completions", "bash"]).stdout(full).stderr(Stdio::piped()).output().expect("it runs");

@@ -26,6 +26,7 @@ fn segment() -> Segment {
         avg_logprob: -0.5,
         compression_ratio: 0.5,
         no_speech_prob: 0.0,
+        words: None,
     }
 }
 

@@ -16,6 +16,7 @@ fn segment(id: usize, start_s: f64, end_s: f64, text: &str) -> Segment {
         avg_logprob: -0.25,
         compression_ratio: 1.5,
         no_speech_prob: 0.0625,
+        words: None,
     }
 }
 

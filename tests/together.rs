@@ -53,8 +53,8 @@ impl Model {
                 let decoding = Decoding::new::<DecodeError>(level, tokenizer, 448, options, fallback);
                 batch.admit(i, features, decoding.expect("sound options")).expect("features of the model");
             }
-            for (i, result) in batch.step().expect("a pass") {
-                results[i] = Some(result);
+            for done in batch.step().expect("a pass") {
+                results[done.tag] = Some(done.result);
             }
             if batch.is_empty() && pass > 3 * WINDOWS.len() {
                 break;

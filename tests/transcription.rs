@@ -118,6 +118,38 @@ fn an_interrupt_ends_the_wait_for_standard_input() {
 }
 
 #[test]
+fn a_second_interrupt_ends_at_once_and_leaves_no_file() {
+    let dir = tempfile::tempdir().expect("a scratch directory");
+    let out = dir.path().to_str().expect("UTF-8");
+    let flac = std::fs::read(data("jfk.flac")).expect("the sample");
+    let mut child = hearken(&["--file", "-", "--output-dir", out]).stdin(Stdio::piped()).spawn().expect("it runs");
+    let mut pipe = child.stdin.take().expect("piped");
+    pipe.write_all(&flac[..50_000]).expect("it reads");
+    let files = || std::fs::read_dir(dir.path()).expect("a directory").count();
+    while files() == 0 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // Both arrive before it can do anything about the first.
+    let kill = format!("kill -STOP {0} && kill -INT {0} && kill -TERM {0} && kill -CONT {0}", child.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().is_ok_and(|status| status.success()));
+    assert_eq!(child.wait().expect("it ends").code(), Some(i32::from(exit::INTERRUPTED)));
+    assert_eq!(files(), 0);
+}
+
+#[test]
+fn several_files_on_standard_output_are_told_apart_on_standard_error() {
+    let dir = tempfile::tempdir().expect("a scratch directory");
+    let files = ["a.wav", "b.wav"].map(|name| wav(dir.path(), name, &[0.0; 8000]).display().to_string());
+    let arguments = ["--file", &files[0], &files[1]];
+    let output = run(&arguments);
+    let heard = text(&output.stderr);
+    let at = |line: &str| heard.find(line).unwrap_or_else(|| panic!("{line} is not in {heard}"));
+    assert!(at(&format!("hearken: {}:\n", files[0])) < at(&format!("hearken: {}:\n", files[1])));
+    assert_eq!(text(&run(&[&arguments[..], &["--quiet"]].concat()).stderr), "");
+    assert!(!text(&run(&arguments[..2]).stderr).contains("a.wav:\n"), "a single one needs no heading");
+}
+
+#[test]
 fn no_word_is_lost_or_doubled_where_long_audio_is_cut() {
     let dir = tempfile::tempdir().expect("a scratch directory");
     let speech = jfk();

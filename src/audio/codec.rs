@@ -1,7 +1,8 @@
 //! The audio track of a container and its decoder: symphonia's, or for Opus [`OpusTrack`].
 
 use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_AC3, CODEC_ID_DCA, CODEC_ID_EAC3, CODEC_ID_OPUS, CODEC_ID_SPEEX, CODEC_ID_WMA,
+    CODEC_ID_AC3, CODEC_ID_AC4, CODEC_ID_DCA, CODEC_ID_EAC3, CODEC_ID_MONKEYS_AUDIO, CODEC_ID_MP1, CODEC_ID_MP2,
+    CODEC_ID_MUSEPACK, CODEC_ID_OPUS, CODEC_ID_SPEEX, CODEC_ID_TTA, CODEC_ID_WAVPACK, CODEC_ID_WMA,
 };
 use symphonia::core::codecs::audio::{
     AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions, CODEC_ID_NULL_AUDIO,
@@ -100,6 +101,13 @@ fn audio_params(track: &Track) -> Option<&AudioCodecParameters> {
 fn codec_name(id: AudioCodecId) -> String {
     match id {
         CODEC_ID_NULL_AUDIO => "unknown".into(),
+        CODEC_ID_MP1 => "MPEG audio layer 1 (mp1)".into(),
+        CODEC_ID_MP2 => "MPEG audio layer 2 (mp2)".into(),
+        CODEC_ID_AC4 => "AC-4".into(),
+        CODEC_ID_MUSEPACK => "Musepack".into(),
+        CODEC_ID_WAVPACK => "WavPack".into(),
+        CODEC_ID_MONKEYS_AUDIO => "Monkey's Audio".into(),
+        CODEC_ID_TTA => "True Audio".into(),
         CODEC_ID_AC3 => "AC-3".into(),
         CODEC_ID_EAC3 => "E-AC-3".into(),
         CODEC_ID_DCA => "DTS".into(),
@@ -113,4 +121,15 @@ fn codec_name(id: AudioCodecId) -> String {
 fn valid_frames(packet: &Packet, time_base: Option<TimeBase>) -> Option<usize> {
     let in_frames = time_base.is_some_and(|tb| tb.numer.get() == 1 && tb.denom.get() == OPUS_RATE);
     (in_frames && !packet.dur.is_zero()).then(|| packet.dur.get() as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codecs_without_a_decoder_are_named() {
+        assert_eq!(codec_name(CODEC_ID_MP2), "MPEG audio layer 2 (mp2)");
+        assert_eq!(codec_name(CODEC_ID_NULL_AUDIO), "unknown");
+    }
 }

@@ -91,6 +91,9 @@ pub struct DecodingArgs {
     /// Let the model find times within an utterance; formats that show times do so anyway
     #[arg(long)]
     pub timestamps: bool,
+    /// Find when each word was said and how sure it is: words in json, closer times of segments elsewhere
+    #[arg(long)]
+    pub word_timestamps: bool,
 }
 
 /// What to do with the speech.

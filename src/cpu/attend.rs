@@ -157,7 +157,7 @@ const SUMS: usize = 4;
 
 /// Scores of R queries against the keys of a panel.
 #[inline(always)]
-fn score<S: Simd, const R: usize>(s: S, keys: &[[u16; LANES]], q: &[[f32; HEAD]; R]) -> [S::F; R] {
+pub(super) fn score<S: Simd, const R: usize>(s: S, keys: &[[u16; LANES]], q: &[[f32; HEAD]; R]) -> [S::F; R] {
     let mut acc = [[s.splat(0.0); SUMS]; R];
     for d in (0..HEAD).step_by(SUMS) {
         for j in 0..SUMS {

@@ -9,6 +9,7 @@
 
 mod attend;
 mod attention;
+mod attention_weights;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -33,9 +34,10 @@ mod simd;
 
 pub use attend::{AttendPanels, AttendTokens, Panels, pack_panels, panels_len, to_f16};
 pub use attention::{Attention, KeysValues};
+pub use attention_weights::AttentionWeights;
 pub use bandwidth::read_all;
 pub use level::{Level, LevelError};
-pub use linear::{Epilogue, LayerNorm, Linear, PackedI8, pack_i8};
+pub use linear::{Epilogue, LayerNorm, Linear, Packed, PackedI8, pack_i8};
 pub use math::{gelu, layer_norm, softmax};
 pub use matrix::{MatMut, MatRef};
 pub use offload::{Product, finish_product, to_bf16, to_i8};

@@ -155,6 +155,7 @@ fn run(
         fallback: FallbackOptions::default(),
         initial_prompt: whisper.tokenizer().encode_prompt(&wanted.settings.prompt_text())?,
         condition_on_previous_text: false,
+        word_timestamps: false,
     };
     let mut result = JobResult::default();
     let ending = pipeline::transcribe(&whisper, source, &settings, stop, |passage| {

@@ -15,6 +15,7 @@ use super::manifest::Manifest;
 use super::progress::Done;
 use super::store::Store;
 use super::table::{Align, human_bytes, write_table};
+use crate::output::complain;
 
 /// Steps of a progress bar that shows a share.
 const STEPS: u64 = 1000;
@@ -188,7 +189,7 @@ fn default_name(source: &Path) -> String {
     name.unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Checks one model or all; reports each, and fails with the first error.
+/// Checks one model or all; reports each, tells what is wrong as errors are told, and fails with the last of them.
 fn verify(store: &Store, name: Option<String>, out: &mut Vec<u8>) -> Result<(), ModelError> {
     let names = match name {
         Some(name) => vec![name],
@@ -202,8 +203,10 @@ fn verify(store: &Store, name: Option<String>, out: &mut Vec<u8>) -> Result<(), 
         match store.open(&name).and_then(|model| model.verify()) {
             Ok(()) => line(out, &format!("{name}: intact")),
             Err(error) => {
-                line(out, &format!("{name}: {error}"));
-                result = result.and(Err(error));
+                line(out, &format!("{name}: not usable"));
+                if let Err(earlier) = std::mem::replace(&mut result, Err(error)) {
+                    complain(&format!("hearken: {earlier}"));
+                }
             }
         }
     }

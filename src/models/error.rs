@@ -39,7 +39,7 @@ pub enum ModelError {
     /// The name cannot be a file name.
     #[error(
         "\"{name}\" cannot name a model: only letters, digits, '.', '-' and '_' may be in it, and a letter or digit \
-         begins it; choose another with --name"
+         begins it; give such a name (`hearken models list` shows those that there are)"
     )]
     BadName {
         /// The name given.
@@ -54,7 +54,10 @@ pub enum ModelError {
         path: PathBuf,
     },
     /// A file that is not what it should be.
-    #[error("{path} is damaged or not a Whisper model: {defect}; fetch or import the model again")]
+    #[error(
+        "{path} is damaged or not a Whisper model: {defect}; get it again with \
+             `hearken models fetch NAME` or `hearken models import PATH --name NAME`"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -91,7 +94,7 @@ pub enum ModelError {
     )]
     NoDirectory,
     /// The engine could not compute its own form of the weights.
-    #[error("cannot prepare model {name}: {source}; import it again")]
+    #[error("cannot prepare model {name}: {source}; import it again with `hearken models import PATH --name {name}`")]
     Prepare {
         /// The model.
         name: String,

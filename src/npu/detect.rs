@@ -151,7 +151,7 @@ fn shim(path: &Path) -> Finding {
         return missing(
             name,
             format!("{} is not there", path.display()),
-            "make npu && sudo make install (docs/npu.md)",
+            "make shim && sudo make install, in the source of Hearken (docs/npu.md)",
         );
     }
     match Api::load(path) {

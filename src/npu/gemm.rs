@@ -148,22 +148,6 @@ impl Gemm {
         std::mem::take(&mut self.times)
     }
 
-    /// Multiplies with a layer's weights in a run of this stream.
-    ///
-    /// # Errors
-    /// Where the device fails.
-    pub fn run_stream(
-        &mut self,
-        cpu: &Cpu,
-        stream: usize,
-        layer: usize,
-        x: MatRef<'_>,
-        mut out: MatMut<'_>,
-    ) -> Result<(), DeviceError> {
-        let part = Part { first: 0, rows: x.rows, stream };
-        self.one_by_one(cpu, layer, (x, None), &mut out, Epilogue::default(), &[part])
-    }
-
     fn product(
         &mut self,
         cpu: &Cpu,

@@ -9,7 +9,6 @@
 //! the device is closed, and tried again after a pause that grows.
 
 mod backend;
-mod check;
 mod detect;
 mod device;
 mod gemm;
@@ -18,7 +17,6 @@ mod setup;
 mod weights;
 
 pub use backend::{BackendState, Npu, NpuEncoder};
-pub use check::{CheckError, MOST_ERROR, StreamCheck, check_streams};
 pub use detect::{Finding, examine};
 pub use device::DeviceError;
 pub use gemm::{Submission, Times};

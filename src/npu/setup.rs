@@ -193,28 +193,15 @@ impl Source {
         Ok(Self { api, index, machine, directory, overlay, weights })
     }
 
-    /// What is to be opened.
-    pub fn overlay(&self) -> &Overlay {
-        &self.overlay
-    }
-
     /// Opens the device.
     ///
     /// # Errors
     /// Where there is none, or it refuses.
     pub fn open(&self, options: &NpuOptions) -> Result<Gemm, DeviceError> {
-        self.open_with(options, &self.weights)
-    }
-
-    /// The same with these weights in place of the model's.
-    ///
-    /// # Errors
-    /// Where there is none, or it refuses.
-    pub fn open_with(&self, options: &NpuOptions, weights: &[PackedLayer]) -> Result<Gemm, DeviceError> {
         let device = Device::open(self.api, self.index)?;
         info!("the NPU is {}", device.name()?);
         let NpuOptions { timeout, submission, .. } = *options;
-        Gemm::open(&device, self.directory.path(), &self.overlay, weights, timeout, submission)
+        Gemm::open(&device, self.directory.path(), &self.overlay, &self.weights, timeout, submission)
     }
 }
 

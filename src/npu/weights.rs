@@ -58,34 +58,14 @@ fn pack_layer(file: &Arc<ModelFile>, overlay: &Overlay, layer: Layer) -> Result<
     let padded = overlay.streams.iter().filter(|s| s.n == n && s.k >= k).map(|s| s.k).min();
     let no_stream = || NoStream { overlay: overlay.name.clone(), name: spec.name.clone(), k, n };
     let padded = (padded.ok_or_else(no_stream)?, n);
-    let bias = spec.bias(file)?;
-    Ok(match overlay.b.dtype {
+    let layout = &overlay.b.layout;
+    let (data, scales) = match overlay.b.dtype {
         // The very numbers that the CPU multiplies.
         Type::I8 => {
             let packed = spec.packed_i8(file, n)?;
-            PackedLayer::i8(overlay, &packed.rows(n, k), packed.scales, k, padded, bias)
+            (pack_i8(&packed.rows(n, k), k, padded, layout), packed.scales)
         }
-        _ => PackedLayer::bfp16(overlay, &spec.weights(file)?.0, k, padded, bias),
-    })
-}
-
-impl PackedLayer {
-    /// A layer of 8-bit weights `[n][k]` with a scale for each output.
-    pub fn i8(
-        overlay: &Overlay,
-        weights: &[i8],
-        scales: Vec<f32>,
-        k: usize,
-        padded: (usize, usize),
-        bias: Vec<f32>,
-    ) -> Self {
-        let data = pack_i8(weights, k, padded, &overlay.b.layout);
-        Self { data, k: padded.0, n: padded.1, scales, bias }
-    }
-
-    /// A layer of weights `[n][k]`, rounded to bfp16.
-    pub fn bfp16(overlay: &Overlay, weights: &[f32], k: usize, padded: (usize, usize), bias: Vec<f32>) -> Self {
-        let data = pack_bfp16(weights, k, padded, &overlay.b.layout);
-        Self { data, k: padded.0, n: padded.1, scales: Vec::new(), bias }
-    }
+        _ => (pack_bfp16(&spec.weights(file)?.0, k, padded, layout), Vec::new()),
+    };
+    Ok(PackedLayer { data, k: padded.0, n, scales, bias: spec.bias(file)? })
 }

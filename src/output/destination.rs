@@ -3,12 +3,13 @@
 //! In: the inputs' names and the formats, once, then each transcript as it grows. Out: text that is on standard
 //! output as soon as it is known, or files that carry their name only once they are complete.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fs::Permissions;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use tempfile::NamedTempFile;
 
@@ -18,6 +19,17 @@ use super::transcript::{Footer, Header, Segment};
 
 /// Mode of a finished transcript before the user's umask: that of any new file, not a temporary file's 0600.
 const FILE_MODE: u32 = 0o666;
+
+/// Paths of the temporary files that there are.
+static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Removes the temporary files of all transcripts that are being written: for a program that ends without dropping them.
+pub fn remove_unfinished() {
+    for path in &*UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner) {
+        // One that has just got its name, or lies where nothing can be removed any more, is no concern of ours.
+        let _ = std::fs::remove_file(path);
+    }
+}
 
 /// Where the transcripts of a run go, checked before any work is done.
 #[derive(Debug)]
@@ -106,7 +118,23 @@ impl Output {
 
 enum Sink {
     StandardOutput,
-    File { temporary: NamedTempFile, target: PathBuf },
+    File { temporary: NamedTempFile, target: PathBuf, _unfinished: Unfinished },
+}
+
+/// An entry of [`UNFINISHED`], as long as it lives.
+struct Unfinished(PathBuf);
+
+impl Unfinished {
+    fn new(path: &Path) -> Self {
+        UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
+        Self(path.to_owned())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+    }
 }
 
 impl Sink {
@@ -117,7 +145,10 @@ impl Sink {
             .permissions(Permissions::from_mode(FILE_MODE))
             .tempfile_in(directory);
         match temporary {
-            Ok(temporary) => Ok(Self::File { temporary, target }),
+            Ok(temporary) => {
+                let _unfinished = Unfinished::new(temporary.path());
+                Ok(Self::File { temporary, target, _unfinished })
+            }
             Err(source) => Err(OutputError::Directory { path: directory.to_owned(), source }),
         }
     }
@@ -125,7 +156,7 @@ impl Sink {
     fn append(&mut self, text: &str) -> Result<(), OutputError> {
         match self {
             Self::StandardOutput => print(text),
-            Self::File { temporary, target } => {
+            Self::File { temporary, target, .. } => {
                 let written = temporary.write_all(text.as_bytes());
                 written.map_err(|source| OutputError::Write { path: target.clone(), source })
             }
@@ -135,7 +166,7 @@ impl Sink {
     fn close(self) -> Result<Option<PathBuf>, OutputError> {
         match self {
             Self::StandardOutput => Ok(None),
-            Self::File { temporary, target } => match temporary.persist(&target) {
+            Self::File { temporary, target, .. } => match temporary.persist(&target) {
                 Ok(_) => Ok(Some(target)),
                 Err(error) => Err(OutputError::Write { path: target, source: error.error }),
             },

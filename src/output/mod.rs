@@ -12,11 +12,11 @@ mod plain;
 mod progress;
 mod transcript;
 
-pub use destination::{Destination, Output, print};
+pub use destination::{Destination, Output, print, remove_unfinished};
 pub use error::OutputError;
 pub use format::{Format, TranscriptWriter};
 pub use progress::{Progress, closing_line};
-pub use transcript::{Footer, Header, Segment, Transcript};
+pub use transcript::{Footer, Header, Segment, Transcript, Word};
 
 use std::io::Write;
 

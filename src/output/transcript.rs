@@ -38,6 +38,24 @@ pub struct Segment {
     pub compression_ratio: f32,
     /// Probability of `<|nospeech|>`, 0 to 1.
     pub no_speech_prob: f32,
+    /// The words of the text, where their times were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub words: Option<Vec<Word>>,
+}
+
+/// A word and when it was said; fields as in openai-whisper's `transcribe` result.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Word {
+    /// As written, with the space before it and the punctuation around it.
+    pub word: String,
+    /// Begin, in seconds from the start of the recording.
+    #[serde(rename = "start", serialize_with = "rounded_to_ms")]
+    pub start_s: f64,
+    /// End, in seconds from the start of the recording.
+    #[serde(rename = "end", serialize_with = "rounded_to_ms")]
+    pub end_s: f64,
+    /// How sure the model is of it, 0 to 1: mean probability of its tokens.
+    pub probability: f32,
 }
 
 /// What is known of a recording only at its end.

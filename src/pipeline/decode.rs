@@ -3,10 +3,11 @@
 use super::turns::Turns;
 use super::{Encoded, Passage, Settings};
 use crate::audio::SAMPLE_RATE;
+use crate::whisper::alignment::{Aligner, Pauses, Said, give_words};
 use crate::whisper::decoding::{
-    Decoding, DecodingError, DecodingOptions, DecodingResult, PromptHistory, segments_from_tokens,
+    Decoding, DecodingError, DecodingOptions, DecodingResult, PromptHistory, Segment, segments_from_tokens,
 };
-use crate::whisper::{Batch, DecodeError, SAMPLES_PER_POSITION, Whisper};
+use crate::whisper::{Batch, DecodeError, Decoded, SAMPLES_PER_POSITION, Whisper};
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,11 +39,10 @@ pub fn decode(
         }
         if !stage.batch.is_empty() {
             let turn = turns.decoder();
-            let done = stage.batch.step()?;
-            drop(turn);
-            for (number, result) in done {
-                stage.finish(number, result);
+            for done in stage.batch.step()? {
+                stage.finish(done).map_err(DecodingError::Inference)?;
             }
+            drop(turn);
         }
         while let Some(passage) = stage.passage() {
             if next.send(passage).is_err() {
@@ -62,9 +62,20 @@ struct Stage<'a> {
     history: PromptHistory,
     /// Windows by their number.
     batch: Batch<'a, usize>,
-    /// Windows whose text was not published, in order, with their times in seconds.
-    windows: VecDeque<(f64, f64, Option<DecodingResult>)>,
+    aligner: Aligner<'a>,
+    /// Windows whose text was not published, in order.
+    windows: VecDeque<Pending>,
     published: usize,
+}
+
+/// A window whose text was not published.
+struct Pending {
+    /// Where it begins and ends, in seconds of the stream.
+    start_s: f64,
+    end_s: f64,
+    pauses: Pauses,
+    /// What it says, once that is known; segments in seconds from the start of the window.
+    said: Option<(DecodingResult, Vec<Segment>)>,
 }
 
 impl<'a> Stage<'a> {
@@ -77,6 +88,7 @@ impl<'a> Stage<'a> {
             options: settings.decoding.clone(),
             history: PromptHistory::new(initial_prompt.clone(), *condition_on_previous_text, n_text_ctx),
             batch: Batch::new(whisper.decoder()),
+            aligner: whisper.aligner(),
             windows: VecDeque::new(),
             published: 0,
         }
@@ -110,7 +122,7 @@ impl<'a> Stage<'a> {
     }
 
     fn take(&mut self, turns: &Turns, window: Encoded) -> Result<(), DecodingError<DecodeError>> {
-        let Encoded { start_s, end_s, features } = window;
+        let Encoded { start_s, end_s, pauses, features } = window;
         let window_s = features.n_ctx as f64 * SAMPLES_PER_POSITION as f64 / f64::from(SAMPLE_RATE);
         self.options.max_timestamp = Some(window_s as f32);
         self.options.prompt = self.history.prompt().to_vec();
@@ -120,33 +132,55 @@ impl<'a> Stage<'a> {
         let number = self.published + self.windows.len();
         let _turn = turns.decoder();
         self.batch.admit(number, &features, decoding).map_err(DecodingError::Inference)?;
-        self.windows.push_back((start_s, end_s, None));
+        self.windows.push_back(Pending { start_s, end_s, pauses, said: None });
         Ok(())
     }
 
-    /// Notes a window's result.
-    fn finish(&mut self, number: usize, result: DecodingResult) {
-        if let Some((_, _, slot)) = self.windows.get_mut(number - self.published) {
-            *slot = Some(result);
+    /// Notes what a window says.
+    fn finish(&mut self, done: Decoded<usize>) -> Result<(), DecodeError> {
+        let Decoded { tag: number, result, window: mut audio } = done;
+        let Some(window) = self.windows.get_mut(number - self.published) else {
+            return Ok(());
+        };
+        let mut segments = Vec::new();
+        if !self.settings.fallback.is_silence(&result) {
+            let (tokenizer, utterance_s) = (self.whisper.tokenizer(), window.end_s - window.start_s);
+            segments = segments_from_tokens(&result.tokens, utterance_s, tokenizer).into_segments();
+            if self.settings.word_timestamps {
+                let said = Said {
+                    before: &[],
+                    tokens: &segments.iter().flat_map(|segment| segment.tokens.clone()).collect::<Vec<_>>(),
+                    language: result.language,
+                    task: self.options.task,
+                    seconds: utterance_s,
+                    pauses: &window.pauses,
+                };
+                give_words(&mut segments, self.aligner.align(&mut audio, &said)?, tokenizer.special().eot);
+            }
         }
+        window.said = Some((result, segments));
+        self.batch.reuse(audio);
+        Ok(())
     }
 
     /// What the first window that was not published says, once it is known.
     fn passage(&mut self) -> Option<Passage> {
-        let (start_s, end_s, result) = self.windows.front_mut()?;
-        let (start_s, end_s, result) = (*start_s, *end_s, result.take()?);
+        let window = self.windows.front_mut()?;
+        let (start_s, end_s, (result, mut segments)) = (window.start_s, window.end_s, window.said.take()?);
         self.windows.pop_front();
         self.published += 1;
-        let mut segments = Vec::new();
         if !self.settings.fallback.is_silence(&result) {
             self.options.language = Some(result.language);
-            let utterance_s = end_s - start_s;
-            segments = segments_from_tokens(&result.tokens, utterance_s, self.whisper.tokenizer()).into_segments();
             self.history.record(&segments, result.temperature);
-            for segment in &mut segments {
-                // The tail may draw a time out of the window's audio.
-                segment.start = start_s + segment.start.min(utterance_s);
-                segment.end = start_s + segment.end.min(utterance_s);
+        }
+        for segment in &mut segments {
+            // The tail may draw a time out of the window's audio.
+            let on_stream = |seconds: &mut f64| *seconds = start_s + seconds.min(end_s - start_s);
+            on_stream(&mut segment.start);
+            on_stream(&mut segment.end);
+            for word in &mut segment.words {
+                on_stream(&mut word.start);
+                on_stream(&mut word.end);
             }
         }
         Some(Passage {

@@ -12,6 +12,8 @@ use super::kv_cache::WindowCache;
 pub struct Batch<'a, T> {
     decoder: &'a Decoder,
     slots: Vec<Slot<'a, T>>,
+    /// Of windows that are done.
+    used: Vec<WindowCache>,
     work: Workspace,
 }
 
@@ -24,10 +26,20 @@ struct Slot<'a, T> {
     progress: Option<Result<Progress, DecodingError<DecodeError>>>,
 }
 
+/// A window that is done.
+pub struct Decoded<T> {
+    /// The caller's tag.
+    pub tag: T,
+    /// What it says.
+    pub result: DecodingResult,
+    /// Its audio as the decoder keeps it.
+    pub window: WindowCache,
+}
+
 impl<'a, T: Send> Batch<'a, T> {
     /// No windows.
     pub fn new(decoder: &'a Decoder) -> Self {
-        Self { decoder, slots: Vec::new(), work: Workspace::default() }
+        Self { decoder, slots: Vec::new(), used: Vec::new(), work: Workspace::default() }
     }
 
     /// Windows in flight.
@@ -40,6 +52,11 @@ impl<'a, T: Send> Batch<'a, T> {
         self.slots.is_empty()
     }
 
+    /// Gives back the memory of a window that is done, for the next ones.
+    pub fn reuse(&mut self, window: WindowCache) {
+        self.used.push(window);
+    }
+
     /// Takes in a window and the first request of its decoding.
     ///
     /// # Errors
@@ -50,7 +67,7 @@ impl<'a, T: Send> Batch<'a, T> {
         features: &AudioFeatures,
         (decoding, request): (Decoding<'a>, Request),
     ) -> Result<(), DecodeError> {
-        let cache = self.decoder.listen(features)?;
+        let cache = self.decoder.listen(features, self.used.pop(), &mut self.work)?;
         self.slots.push(Slot { tag, cache, decoding, request, progress: None });
         Ok(())
     }
@@ -59,7 +76,7 @@ impl<'a, T: Send> Batch<'a, T> {
     ///
     /// # Errors
     /// Where the decoder fails or its logits are no probabilities.
-    pub fn step(&mut self) -> Result<Vec<(T, DecodingResult)>, DecodingError<DecodeError>> {
+    pub fn step(&mut self) -> Result<Vec<Decoded<T>>, DecodingError<DecodeError>> {
         let (mut rows, mut wanted) = (Vec::new(), Vec::new());
         for (window, slot) in self.slots.iter_mut().enumerate() {
             ask(window, &slot.request, &mut slot.cache, &mut rows, &mut wanted);
@@ -83,12 +100,12 @@ impl<'a, T: Send> Batch<'a, T> {
     }
 
     /// Takes the next requests, and the windows that are done.
-    fn collect(&mut self) -> Result<Vec<(T, DecodingResult)>, DecodingError<DecodeError>> {
+    fn collect(&mut self) -> Result<Vec<Decoded<T>>, DecodingError<DecodeError>> {
         let mut done = Vec::new();
         for mut slot in std::mem::take(&mut self.slots) {
             match slot.progress.take().transpose()? {
                 Some(Progress::Done(result)) => {
-                    done.push((slot.tag, *result));
+                    done.push(Decoded { tag: slot.tag, result: *result, window: slot.cache });
                     continue;
                 }
                 Some(Progress::Wants(request)) => slot.request = request,

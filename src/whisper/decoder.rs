@@ -3,7 +3,8 @@
 //! One pass takes rows of any number of sequences: a prompt is several rows of one, beams are one row of each, and
 //! windows may be mixed, so that the weights are read once for all of them.
 
-use super::encoder::{AudioFeatures, epilogues};
+use super::cross_attention::CrossAttention;
+use super::encoder::{AudioFeatures, epilogues, sized};
 use super::kv_cache::WindowCache;
 use super::weights::{Compute, LayerSpec, layer_norm};
 use super::{Dims, Inference};
@@ -60,6 +61,7 @@ pub struct Row {
 /// Working memory of a pass; kept from one to the next.
 #[derive(Default)]
 pub struct Workspace {
+    keys_values: Vec<f32>,
     x: Vec<f32>,
     qkv: Vec<f32>,
     query: Vec<f32>,
@@ -166,24 +168,31 @@ impl Decoder {
         self.weights.blocks.iter().map(of_block).sum::<usize>() + self.weights.logits.bytes()
     }
 
-    /// Computes cross-attention's keys and values of a window, once for all sequences over it.
+    /// Computes cross-attention's keys and values of a window, once for all sequences over it. `used`, that of a
+    /// window that is done, gives its memory.
     ///
     /// # Errors
     /// Where the features are not this model's, or there is no memory.
-    pub fn listen(&self, features: &AudioFeatures) -> Result<WindowCache, DecodeError> {
+    pub fn listen(
+        &self,
+        features: &AudioFeatures,
+        used: Option<WindowCache>,
+        work: &mut Workspace,
+    ) -> Result<WindowCache, DecodeError> {
         let width = self.weights.dims.n_text_state;
         let n = features.n_ctx + features.bias.len();
         if features.states.len() != n * width {
             return Err(DecodeError::Features(features.states.len() / n.max(1), width));
         }
-        let n_layers = self.weights.blocks.len();
-        let mut cache = WindowCache::new(features.n_ctx, features.bias.clone(), n_layers, width)?;
-        let mut rows = vec![0.0; n * 2 * width];
-        for (i, block) in self.weights.blocks.iter().enumerate() {
-            let states = MatRef::dense(&features.states, width);
-            let out = MatMut::dense(&mut rows, 2 * width);
-            block.cross_kv.apply(&self.cpu, states, None, out, Epilogue::default());
-            pack_panels(&self.cpu, MatRef::dense(&rows, 2 * width), cache.panels_mut(i));
+        let blocks = &self.weights.blocks;
+        let mut cache = WindowCache::new(features.n_ctx, features.bias.clone(), (blocks.len(), width), used)?;
+        let keys_values = sized(&mut work.keys_values, n * 2 * width);
+        let states = MatRef::dense(&features.states, width);
+        let states = blocks.first().map(|block| block.cross_kv.pack(&self.cpu, states, None));
+        for (i, (block, states)) in blocks.iter().zip(states.iter().cycle()).enumerate() {
+            let out = MatMut::dense(keys_values, 2 * width);
+            block.cross_kv.apply_packed(&self.cpu, states, out, Epilogue::default());
+            pack_panels(&self.cpu, MatRef::dense(keys_values, 2 * width), cache.panels_mut(i));
         }
         Ok(cache)
     }
@@ -202,6 +211,21 @@ impl Decoder {
         wanted: &[usize],
         work: &'w mut Workspace,
     ) -> Result<&'w mut [f32], DecodeError> {
+        self.forward_watched(windows, rows, wanted, None, work)
+    }
+
+    /// As [`Decoder::forward`]; `watched` holds afterwards what its heads attended to in each row.
+    ///
+    /// # Errors
+    /// As [`Decoder::forward`].
+    pub fn forward_watched<'w>(
+        &self,
+        windows: &mut [&mut WindowCache],
+        rows: &[Row],
+        wanted: &[usize],
+        mut watched: Option<&mut CrossAttention>,
+        work: &'w mut Workspace,
+    ) -> Result<&'w mut [f32], DecodeError> {
         let width = self.weights.dims.n_text_state;
         let positions = self.positions(windows, rows)?;
         if rows.is_empty() {
@@ -211,7 +235,7 @@ impl Decoder {
         self.embed(rows, &positions, &mut work.x)?;
         let extend = |row: &Row| windows[row.window].tokens.extend(row.sequence);
         let places: Vec<_> = rows.iter().map(extend).collect();
-        let Workspace { x, qkv, query, heads, hidden, logits } = work;
+        let Workspace { x, qkv, query, heads, hidden, logits, .. } = work;
         let x = &mut x[..];
         let qkv = sized(qkv, rows.len() * 3 * width);
         let query = sized(query, rows.len() * width);
@@ -219,6 +243,9 @@ impl Decoder {
         let hidden = sized(hidden, rows.len() * 4 * width);
         let (store, gelu, add) = epilogues();
         let cpu = &*self.cpu;
+        if let Some(watched) = &mut watched {
+            watched.begin(rows.len());
+        }
         for (i, block) in self.weights.blocks.iter().enumerate() {
             let from = MatRef::dense(x, width);
             block.qkv.apply(cpu, from, Some(&block.attn_ln), MatMut::dense(qkv, 3 * width), store);
@@ -230,6 +257,10 @@ impl Decoder {
 
             let from = MatRef::dense(x, width);
             block.cross_query.apply(cpu, from, Some(&block.cross_ln), MatMut::dense(query, width), store);
+            if let Some(watched) = &mut watched {
+                let panels = |row: usize| windows[rows[row].window].panels(i);
+                watched.keep(cpu, i, MatRef::dense(query, width), panels);
+            }
             self.attend_audio(windows, rows, i, (query, &mut *heads));
             block.cross_out.apply(cpu, MatRef::dense(heads, width), None, MatMut::dense(x, width), add);
 
@@ -333,14 +364,6 @@ impl Decoder {
     }
 }
 
-/// The first `len` values of a buffer that grows when needed.
-fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
-    }
-    &mut buffer[..len]
-}
-
 /// The decoder over one window, as the decoding rules use it.
 pub struct Window<'a> {
     decoder: &'a Decoder,
@@ -354,7 +377,13 @@ impl<'a> Window<'a> {
     /// # Errors
     /// Where the features are not this model's.
     pub fn new(decoder: &'a Decoder, features: &AudioFeatures) -> Result<Self, DecodeError> {
-        Ok(Self { decoder, cache: decoder.listen(features)?, work: Workspace::default() })
+        let mut work = Workspace::default();
+        Ok(Self { decoder, cache: decoder.listen(features, None, &mut work)?, work })
+    }
+
+    /// The window's audio, and the sequences over it.
+    pub fn cache(&mut self) -> &mut WindowCache {
+        &mut self.cache
     }
 
     fn forward(&mut self, rows: &[Row], wanted: &[usize]) -> Result<Vec<f32>, DecodeError> {

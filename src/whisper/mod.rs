@@ -1,6 +1,8 @@
 //! The Whisper model: dimensions, tokenizer, encoder, decoder and OpenAI's decoding rules.
 
+pub mod alignment;
 mod batch;
+mod cross_attention;
 mod decoder;
 pub mod decoding;
 mod dims;
@@ -14,7 +16,8 @@ mod tail;
 pub mod tokenizer;
 mod weights;
 
-pub use batch::Batch;
+pub use batch::{Batch, Decoded};
+pub use cross_attention::CrossAttention;
 pub use decoder::{DecodeError, Decoder, DecoderWeights, Row, Window, Workspace};
 pub use dims::Dims;
 pub use encoder::{AudioFeatures, CpuEncoder, EncodeError, Encoder, EncoderWeights, Layer, Layers, Stage};

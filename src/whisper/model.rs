@@ -1,5 +1,6 @@
 //! A Whisper model ready to run: weights, tails and vocabulary of one model file.
 
+use super::alignment::Aligner;
 use super::decoder::{Decoder, DecoderWeights};
 use super::encoder::{CpuEncoder, Encoder, EncoderWeights};
 use super::tail::Tails;
@@ -37,7 +38,9 @@ pub enum LoadError {
     #[error(transparent)]
     Level(#[from] LevelError),
     /// The vocabulary is damaged.
-    #[error("the vocabulary of the model is damaged: {0}; fetch or import the model again")]
+    #[error(
+        "the vocabulary of the model is damaged: {0}; get the model again with `hearken models fetch NAME` or `hearken models import PATH`"
+    )]
     Tokenizer(#[from] TokenizerError),
     /// What an NPU needs is not there.
     #[error("the NPU cannot be used: {0}")]
@@ -91,6 +94,11 @@ impl Whisper {
     /// The decoder.
     pub fn decoder(&self) -> &Decoder {
         &self.decoder
+    }
+
+    /// What finds the times of words.
+    pub fn aligner(&self) -> Aligner<'_> {
+        Aligner::new(&self.decoder, &self.tokenizer, self.file.alignment_heads())
     }
 
     /// The vocabulary.

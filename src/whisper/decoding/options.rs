@@ -104,6 +104,14 @@ pub enum OptionsError {
     /// English-only models have no language tokens to detect a language by.
     #[error("an English-only model cannot detect languages: choose a multilingual model")]
     Detect,
+    /// A token id beyond the vocabulary.
+    #[error("the model has no token {token}, its last is {}: leave it out of suppress_tokens", .n_vocab - 1)]
+    UnknownToken {
+        /// The id.
+        token: u32,
+        /// Tokens in the vocabulary.
+        n_vocab: u32,
+    },
     /// Not a list of token ids.
     #[error("'{0}' is not a token id: give a comma-separated list of ids, with -1 for all non-speech tokens")]
     TokenId(String),

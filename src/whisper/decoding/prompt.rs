@@ -91,7 +91,7 @@ mod tests {
     use crate::whisper::tokenizer::TokenizerError;
 
     fn segment(tokens: Vec<u32>) -> Segment {
-        Segment { start: 0.0, end: 1.0, text: "x".to_owned(), tokens }
+        Segment { start: 0.0, end: 1.0, text: "x".to_owned(), tokens, words: Vec::new() }
     }
 
     fn initial(options: &DecodingOptions) -> Result<Vec<u32>, TokenizerError> {

@@ -1,5 +1,6 @@
 //! Tokens of a window to timed segments, as openai-whisper's `transcribe.py` cuts them.
 
+use crate::whisper::alignment::TimedWord;
 use crate::whisper::tokenizer::Tokenizer;
 
 /// A piece of the transcript between two timestamps.
@@ -13,6 +14,8 @@ pub struct Segment {
     pub text: String,
     /// Tokens, timestamps included.
     pub tokens: Vec<u32>,
+    /// Its words with their times, where these were asked for.
+    pub words: Vec<TimedWord>,
 }
 
 /// The segments of a window.
@@ -88,7 +91,7 @@ impl Cutter<'_> {
         let within = |seconds: f64| seconds.clamp(0.0, self.window_seconds.max(0.0));
         let start = within(start.or_else(|| time(tokens.first())).unwrap_or(0.0));
         let end = within(end.or_else(|| time(tokens.last())).unwrap_or(self.window_seconds)).max(start);
-        Segment { start, end, text: self.tokenizer.decode(tokens), tokens: tokens.to_vec() }
+        Segment { start, end, text: self.tokenizer.decode(tokens), tokens: tokens.to_vec(), words: Vec::new() }
     }
 }
 

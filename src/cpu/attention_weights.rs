@@ -1,0 +1,91 @@
+//! Attention weights by themselves, for whoever wants to know what a head looks at: the fused attention of
+//! [`AttendPanels`](super::AttendPanels) does not keep them.
+
+use super::Level;
+use super::attend::{Panels, score};
+use super::attention::HEAD;
+use super::math::{softmax_row, store_part};
+use super::simd::{Kernel, LANES, Simd};
+
+/// One head's attention weights of one query over the first keys of a window: `softmax(q · k / 8)`.
+pub struct AttentionWeights<'a> {
+    /// The head's query, `[64]`.
+    pub query: &'a [f32],
+    /// Keys and values.
+    pub panels: Panels<'a>,
+    /// The head's first column.
+    pub col: usize,
+    /// The weights of as many first keys as it is long; they add up to 1.
+    pub out: &'a mut [f32],
+}
+
+impl AttentionWeights<'_> {
+    /// Computes them.
+    pub fn run(self, level: Level) {
+        level.dispatch(self);
+    }
+}
+
+impl Kernel for AttentionWeights<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let n = self.panels.n.next_multiple_of(LANES);
+        let head = &self.panels.data[self.col * (n + self.panels.n)..][..n * HEAD];
+        let (keys, _) = head.as_chunks::<LANES>();
+        let mut q = [[0.0; HEAD]; 1];
+        for d in 0..HEAD {
+            // 1/√64.
+            q[0][d] = self.query[d] * 0.125;
+        }
+        let n_out = self.out.len();
+        for first in (0..n_out).step_by(LANES) {
+            let scores = score::<S, 1>(s, &keys[first / LANES * HEAD..][..HEAD], &q);
+            store_part(s, scores[0], &mut self.out[first..n_out.min(first + LANES)]);
+        }
+        softmax_row(s, self.out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::attend::{pack_panels, panels_len};
+    use super::super::definition::{attention, noise};
+    use super::*;
+    use crate::cpu::{Cpu, MatRef, Pool};
+    use half::f16;
+
+    #[test]
+    fn weights_are_their_definition() {
+        let width = 2 * HEAD;
+        let half = |x: f32| f16::from_f32(x).to_f64();
+        for (n, n_out) in [(1, 1), (16, 16), (33, 20), (100, 99), (544, 512)] {
+            let (rows, query) = (noise(n * 2 * width, 6), noise(HEAD, 5));
+            let view = MatRef::dense(&rows, 2 * width);
+            for level in Level::available() {
+                let cpu = Cpu { level, pool: Pool::new(1) };
+                let mut data = vec![0; panels_len(n, width)];
+                pack_panels(&cpu, view, &mut data);
+                for col in [0, HEAD] {
+                    let mut out = vec![f32::NAN; n_out];
+                    let panels = Panels { data: &data, n };
+                    AttentionWeights { query: &query, panels, col, out: &mut out }.run(level);
+                    // Attention whose values are unit vectors is its weights.
+                    let keys: Vec<_> = (0..n_out).map(|i| &view.row(i)[col..][..HEAD]).collect();
+                    for i in 0..n_out.min(HEAD) {
+                        let unit = |at: usize| {
+                            let mut value = vec![0.0; HEAD];
+                            value[0] = f32::from(u8::from(at == i));
+                            value
+                        };
+                        let values: Vec<_> = (0..n_out).map(unit).collect();
+                        let values: Vec<_> = values.iter().map(Vec::as_slice).collect();
+                        let want = attention(&query, &keys, &values, &[], half)[0];
+                        assert!((f64::from(out[i]) - want).abs() < 1e-4, "{} n={n} {i}", level.name());
+                    }
+                    assert!((out.iter().sum::<f32>() - 1.0).abs() < 1e-4);
+                }
+            }
+        }
+    }
+}
