@@ -222,7 +222,9 @@ mod tests {
             let (x, w, b) = (noise(m * k, 1), noise(n * k, 2), noise(n, 3));
             let norm = LayerNorm { weight: noise(k, 4), bias: noise(k, 5) };
             let (whole, scales) = quantize_rows(&w, n, k);
-            let layer = Linear::i8(pack_i8(&whole, &scales, n, k), b.clone(), n);
+            let packed = pack_i8(&whole, &scales, n, k);
+            assert_eq!(packed.rows(n, k), whole);
+            let layer = Linear::i8(packed, b.clone(), n);
             let stride = k.next_multiple_of(16) + 16;
             for cpu in cpus() {
                 for (norm, gelu, accumulate) in [(None, false, false), (Some(&norm), true, false), (None, false, true)]
