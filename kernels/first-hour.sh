@@ -13,6 +13,7 @@ shim=${HEARKEN_NPU_SHIM:-}
 mkdir -p "$(dirname "$report")" || exit 2
 : >"$report.new" || exit 2
 passed=0 failed=0 skipped=0 broken=""
+PATH=$PATH:/opt/xilinx/xrt/bin  # where AMD's own packages of XRT put its tools
 
 say() { printf '%s\n' "$*" | tee -a "$report.new"; }
 detail() { sed 's/^/    /' | tee -a "$report.new"; }

@@ -214,6 +214,8 @@ pub enum BenchCommand {
     Encoder(BenchEncoderArgs),
     /// Time the decoder's steps and prompts, against the time that reading its weights takes
     Decoder(BenchDecoderArgs),
+    /// Transcribe a recording and time the whole, the loading of the model apart
+    File(BenchFileArgs),
     /// Transcribe recordings as if they were spoken into the microphone, and time what a listener would see
     Live(BenchLiveArgs),
 }
@@ -227,6 +229,26 @@ pub struct BenchDecoderArgs {
     /// How often to run each kind of pass
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub iterations: u32,
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `bench file`.
+#[derive(Debug, Args)]
+pub struct BenchFileArgs {
+    /// Recording
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Language spoken [default: detected]
+    #[arg(long, value_name = "LANGUAGE")]
+    pub language: Option<Language>,
+    /// How often to load the model and transcribe the recording
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub iterations: u32,
+    /// Model and machine.
+    #[command(flatten)]
+    pub engine: EngineArgs,
     /// Print the figures as JSON
     #[arg(long)]
     pub json: bool,
@@ -261,6 +283,9 @@ pub struct BenchEncoderArgs {
     /// Submit an NPU's runs as lists, in place of one by one
     #[arg(long)]
     pub run_list: bool,
+    /// Take a window of the length that an utterance of so many seconds needs, not a full one
+    #[arg(long, value_name = "SECONDS", value_parser = values::utterance)]
+    pub utterance: Option<f64>,
     /// Take random weights of the model's shape in place of its own
     #[arg(long)]
     pub random_weights: bool,

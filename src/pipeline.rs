@@ -21,6 +21,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::{AtomicBool, Ordering};
 use turns::Turns;
 
+pub use decode::IN_FLIGHT;
+
 /// Utterances or features that wait between two stages: enough that no stage waits for another's start.
 const QUEUE: usize = 2;
 
@@ -44,6 +46,8 @@ pub struct Settings {
 /// What a window says.
 #[derive(Debug, Clone)]
 pub struct Passage {
+    /// Start of the window's audio in seconds from the start of the stream.
+    pub start_s: f64,
     /// End of the window's audio in seconds from the start of the stream.
     pub end_s: f64,
     /// Language spoken.

@@ -33,22 +33,22 @@ alignas(64) const int32 kColumn[Product::size_C] = {0, 1, 2, 3, 4, 5, 6, 7, 0, 1
                                                     0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7};
 
 /// One value for each of the 4 queries, over the 8 columns.
-__aie_inline Scores by_query(const float *p) {
+inline __aie_inline Scores by_query(const float *p) {
     Scores v;
     for (unsigned r = 0; r < kStrip; ++r) v.template insert<kBlock>(r, aie::broadcast<float, kBlock>(p[r]));
     return v;
 }
 
-__aie_inline Scores widen(const Weights &w) {
+inline __aie_inline Scores widen(const Weights &w) {
     return aie::accum<accfloat, Product::size_C>(w).template to_vector<float>();
 }
 
-__aie_inline Weights narrow(const Scores &s) {
+inline __aie_inline Weights narrow(const Scores &s) {
     return aie::accum<accfloat, Product::size_C>(s).template to_vector<bfloat16>();
 }
 
 /// The scores of one strip against one block of keys, in units of log2. `transposed`: [8 blocks of dimensions][8][8 keys].
-__aie_inline Scores scores(const bfloat16 *restrict q, const bfloat16 *restrict transposed) {
+inline __aie_inline Scores scores(const bfloat16 *restrict q, const bfloat16 *restrict transposed) {
     Product s;
     s.mul(aie::load_v<Product::size_A>(q), aie::load_v<Product::size_B>(transposed));
     for (unsigned d = 1; d < kBlocks; ++d)

@@ -25,7 +25,7 @@ constexpr float kMinusHalfLog2E = -0.72134752f;
 constexpr float kMills[9] = {4.99904369e-01f,  -3.96455462e-01f, 2.38218367e-01f,  -1.09576978e-01f, 3.68283325e-02f,
                              -8.51358889e-03f, 1.26054690e-03f,  -1.06637050e-04f, 3.89938926e-06f};
 
-__aie_inline floats gelu(const floats &x) {
+inline __aie_inline floats gelu(const floats &x) {
     const floats zero = constant(0.0f);
     const floats a = aie::min(aie::max(x, aie::sub(zero, x)), constant(kLimit));
     floats r = constant(kMills[8]);
@@ -34,7 +34,8 @@ __aie_inline floats gelu(const floats &x) {
     return aie::sub(aie::max(x, zero), times(times(a, r), e));
 }
 
-template <bool kGelu> __aie_inline void rows(const bfloat16 *restrict x, const float *restrict bias, bfloat16 *restrict y) {
+template <bool kGelu>
+inline __aie_inline void rows(const bfloat16 *restrict x, const float *restrict bias, bfloat16 *restrict y) {
     event0();
     aie::set_rounding(aie::rounding_mode::conv_even);
     for (unsigned column = 0; column < COLUMNS; column += kLanes) {

@@ -1,6 +1,7 @@
 """Tests hardware/check on the device of host/device.cpp: `hardware/test.py LIBRARY`. Each check passes there, and fails when a
 result is wrong."""
 
+import hashlib
 import importlib.machinery
 import importlib.util
 import json
@@ -15,6 +16,8 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 KERNELS = HERE.parent
 LIBRARY = sys.argv.pop(1)
+sys.path[:0] = [str(HERE), str(KERNELS / "gemm"), str(KERNELS / "movement")]
+import number_formats  # noqa: E402
 loader = importlib.machinery.SourceFileLoader("build", str(KERNELS / "build"))
 build = importlib.util.module_from_spec(importlib.util.spec_from_loader("build", loader))
 loader.exec_module(build)
@@ -47,6 +50,41 @@ def run(directory, check, library=LIBRARY, device="right"):
         capture_output=True, text=True, env=os.environ | {"HEARKEN_TEST_DEVICE": device},
     )
     return done.returncode, done.stdout + done.stderr
+
+
+class Packing(unittest.TestCase):
+    """The same weights as in src/npu/layout.rs, which has the same hashes; and the same order as kernels/movement checks."""
+
+    LAYOUT = build.BLOCKS | {"inner": "k"}
+    SHAPE = (1024, 128)
+
+    @staticmethod
+    def weight(k, n):
+        return ((n * 1031 + k * 7919) % 4001 - 2000) / 1024 * (0.25, 0.5, 1.0, 2.0, 4.0)[(3 * n + k // 8) % 5]
+
+    @staticmethod
+    def whole(k, n):
+        return (n * 1031 + k * 7919) % 255 - 127
+
+    def test_bytes_are_those_of_the_encoder(self):
+        packed = number_formats.packed(self.weight, *self.SHAPE, self.LAYOUT)
+        self.assertEqual(
+            hashlib.sha256(packed).hexdigest(), "59a76d7c5d50a62344afa5b1e862036366342e62e8ecdef3078e91a2885950df"
+        )
+        packed = number_formats.packed(self.whole, *self.SHAPE, self.LAYOUT | {"k_slice": 64, "inner": "n"})
+        self.assertEqual(
+            hashlib.sha256(packed).hexdigest(), "b9dd409fd2c218b0fca0047452450404341b459151d52f3c22ade510da0b5e76"
+        )
+
+    def test_order_is_that_of_the_movement_check(self):
+        import movement_bf16
+        import movement_i8
+
+        groups = (number_formats.bfp16_group([self.weight(k + i, n) for i in range(8)])
+                  for _, k, n in movement_bf16.packed(*self.SHAPE))
+        self.assertEqual(number_formats.packed(self.weight, *self.SHAPE, self.LAYOUT), b"".join(groups))
+        values = bytes(self.whole(k, n) & 0xFF for _, k, n in movement_i8.packed(*self.SHAPE))
+        self.assertEqual(number_formats.packed(self.whole, *self.SHAPE, self.LAYOUT | {"inner": "n"}), values)
 
 
 class Hardware(unittest.TestCase):

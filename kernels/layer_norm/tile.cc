@@ -21,12 +21,12 @@ namespace {
 static_assert(WIDTH % kLanes == 0, "a row is a whole number of vectors");
 constexpr float kEpsilon = 1e-5f;
 
-__aie_inline float inverse_square_root(float v) {
+inline __aie_inline float inverse_square_root(float v) {
     const float r = aie::invsqrt(v);
     return r * (1.5f - 0.5f * v * r * r);
 }
 
-__aie_inline void row(const float *restrict x, const float *restrict gamma, const float *restrict beta,
+inline __aie_inline void row(const float *restrict x, const float *restrict gamma, const float *restrict beta,
                       bfloat16 *restrict y) {
     constexpr float kScale = 1.0f / WIDTH;
     floats sum = constant(0);

@@ -2,6 +2,7 @@
 //! make its multiplications at best, and how far it is from the reference path.
 
 use super::{Spread, cosine, json, milliseconds, window};
+use crate::audio::SAMPLE_RATE;
 use crate::cli::BenchEncoderArgs;
 use crate::cpu::{Operands, peak_macs};
 use crate::error::{Error, exit};
@@ -9,7 +10,7 @@ use crate::models::{ModelFile, Store, write_random};
 use crate::npu::{DeviceKind, Format, Npu, NpuOptions, Submission, Times};
 use crate::output::{self, OutputError};
 use crate::transcribe::{compute, npu_format, window_positions};
-use crate::whisper::{Compute, Dims, EncodeError, LoadError, SAMPLES_PER_POSITION, Whisper};
+use crate::whisper::{Compute, Dims, EncodeError, LoadError, SAMPLES_PER_POSITION, Tails, Whisper};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::fmt::Write;
@@ -105,7 +106,11 @@ pub fn encoder(args: &BenchEncoderArgs) -> Result<u8, Error> {
 
 fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Error> {
     let threads = args.engine.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let n_ctx = window_positions(args.engine.window).min(file.dims().n_audio_ctx);
+    let longest = window_positions(args.engine.window).min(file.dims().n_audio_ctx);
+    let n_ctx = match args.utterance {
+        Some(seconds) => Tails::load(&file)?.window((seconds * f64::from(SAMPLE_RATE)) as usize, longest),
+        None => longest,
+    };
     let mel = window(n_ctx, file.dims().n_mels);
     let reference = Whisper::load(file.clone(), Compute::F32, threads)?.encoder().encode(&mel)?;
     let compute = compute(args.engine.compute);
@@ -146,7 +151,7 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     let (peak_linear, peak_attention) = (Spread::of(peaks_linear).median, Spread::of(peaks_attention).median);
     let macs = macs(whisper.file().dims(), n_ctx, reference.bias.len());
     let roofline_ms = 1e3 * (macs.0 / peak_linear + macs.1 / peak_attention);
-    let window_s = (n_ctx * SAMPLES_PER_POSITION) as f64 / f64::from(crate::audio::SAMPLE_RATE);
+    let window_s = (n_ctx * SAMPLES_PER_POSITION) as f64 / f64::from(SAMPLE_RATE);
     Ok(Report {
         model: args.engine.model.clone(),
         weights: if args.random_weights { "random" } else { "real" },
@@ -210,7 +215,7 @@ fn split(spent: Times, iterations: usize, average_ms: f64) -> Split {
 }
 
 /// Multiplications of the linear layers, convolutions among them, and of attention.
-fn macs(dims: &Dims, n_ctx: usize, n_tail: usize) -> (f64, f64) {
+pub(super) fn macs(dims: &Dims, n_ctx: usize, n_tail: usize) -> (f64, f64) {
     let (n, width, layers) = (n_ctx as f64, dims.n_audio_state as f64, dims.n_audio_layer as f64);
     let convolutions = 2.0 * n * 3.0 * dims.n_mels as f64 * width + n * 3.0 * width * width;
     // Query, key, value and output: 4 squares; the two of the MLP: 8.

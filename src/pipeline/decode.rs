@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Windows in flight: more of them gain little, since products of so many rows wait for arithmetic rather than for
 /// the weights, and each keeps 7 MB (base) of keys and values.
-const IN_FLIGHT: usize = 8;
+pub const IN_FLIGHT: usize = 8;
 
 /// Windows whose text waits for that of an earlier one.
 const WAITING: usize = 32;
@@ -184,6 +184,7 @@ impl<'a> Stage<'a> {
             }
         }
         Some(Passage {
+            start_s,
             end_s,
             language: result.language,
             segments,

@@ -14,9 +14,6 @@ use std::sync::Arc;
 /// Samples of an encoder position at 16 kHz: 20 ms.
 pub const SAMPLES_PER_POSITION: usize = 320;
 
-/// Silence that an utterance keeps behind it within its window, in positions: 0.3 s.
-const MARGIN: usize = 15;
-
 /// A model in memory.
 pub struct Whisper {
     file: Arc<ModelFile>,
@@ -106,11 +103,8 @@ impl Whisper {
         &self.tokenizer
     }
 
-    /// Positions of the window for an utterance of `n_samples` at 16 kHz, at most `longest`: the shortest that has a
-    /// silent tail and holds the utterance with 0.3 s behind it; `longest` where there is none.
+    /// Positions of the window for an utterance: see [`Tails::window`].
     pub fn window(&self, n_samples: usize, longest: usize) -> usize {
-        let needed = n_samples.div_ceil(SAMPLES_PER_POSITION) + MARGIN;
-        let has_tail = longest < self.file.dims().n_audio_ctx;
-        self.tails.fit(needed).filter(|n| has_tail && *n <= longest).unwrap_or(longest)
+        self.tails.window(n_samples, longest)
     }
 }

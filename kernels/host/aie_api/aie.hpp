@@ -23,7 +23,7 @@
 #include <type_traits>
 
 #define restrict __restrict
-#define __aie_inline inline
+#define __aie_inline __attribute__((always_inline))
 
 using int8 = std::int8_t;
 using int16 = std::int16_t;
