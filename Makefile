@@ -7,7 +7,7 @@ HEARKEN := target/release/hearken
 # Rust is often installed for one user and not on the PATH of a script.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
-.PHONY: build demo test model install deb shim third-party prerequisites
+.PHONY: build demo test test-aarch64 model install deb shim third-party prerequisites
 .NOTPARALLEL:
 
 build: prerequisites
@@ -25,6 +25,11 @@ test:
 	@$(MAKE) --no-print-directory model
 	cargo test --release --locked
 	xrt-sys/check-shim
+	@packaging/test-aarch64
+
+# The kernels on another processor, emulated; part of make test.
+test-aarch64:
+	@packaging/test-aarch64
 
 prerequisites:
 	@packaging/prerequisites

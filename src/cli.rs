@@ -38,7 +38,7 @@ Environment:
   HEARKEN_MODELS_DIR   where models are kept, instead of hearken/models in the user's data directory
   HEARKEN_OFFLINE=1    never use the network
   HEARKEN_CPU          instruction set, instead of the fastest there is: avx512bf16, avx512, avxvnni,
-                       avx2 or scalar
+                       avx2, neondotprod, neon or scalar
   HEARKEN_NPU_SHIM     libhearken_xrt.so, instead of the one in lib/hearken beside the program's directory
   HEARKEN_NPU_OVERLAYS directory of the NPU's overlays, instead of lib/hearken/npu
   HEARKEN_NPU_SOFTWARE_FAULTS
@@ -266,6 +266,9 @@ pub struct BenchLiveArgs {
     /// Seconds between two guesses; 0.2 to 5
     #[arg(long, value_name = "SECONDS", default_value_t = 0.5)]
     pub step: f64,
+    /// Play the recordings over and over for so many minutes of audio, and tell what is in memory meanwhile
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub minutes: Option<u32>,
     /// Model and machine.
     #[command(flatten)]
     pub engine: EngineArgs,

@@ -90,15 +90,21 @@ fn cpu() -> Check {
         true => format!("{model}; no vector extensions"),
         false => format!("{model}; {}", found.join(" ")),
     };
-    match found.contains(&"avx2") && found.contains(&"fma") {
+    match NEEDED.iter().all(|name| found.contains(name)) {
         true => ok("CPU", detail),
         false => Check {
             status: Status::Warn,
-            remedy: Some("without AVX2 and FMA transcription is slow; take a small model such as tiny".to_owned()),
+            remedy: Some(format!(
+                "without {} transcription is slow; take a small model such as tiny",
+                NEEDED.join(" and ")
+            )),
             ..ok("CPU", detail)
         },
     }
 }
+
+/// The instruction sets that kernels need to be better than plain code.
+const NEEDED: &[&str] = if cfg!(target_arch = "aarch64") { &["neon"] } else { &["avx2", "fma"] };
 
 /// The instruction sets for which there are kernels, and whether this CPU has them.
 #[cfg(target_arch = "x86_64")]
@@ -116,7 +122,14 @@ fn features() -> Vec<(&'static str, bool)> {
     ]
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+/// The instruction sets for which there are kernels, and whether this CPU has them.
+#[cfg(target_arch = "aarch64")]
+fn features() -> Vec<(&'static str, bool)> {
+    use std::arch::is_aarch64_feature_detected;
+    vec![("neon", is_aarch64_feature_detected!("neon")), ("dotprod", is_aarch64_feature_detected!("dotprod"))]
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn features() -> Vec<(&'static str, bool)> {
     Vec::new()
 }

@@ -40,6 +40,8 @@ def transcribe(arguments, clips):
         return reference(arguments, clips)
     if arguments.saved:
         return read_run(arguments.saved)
+    if arguments.live:
+        return programs.hearken(arguments.hearken, clips, arguments.language, "live", arguments.options)
     file_format = "json" if arguments.timestamps or arguments.language != "given" else "txt"
     return programs.hearken(arguments.hearken, clips, arguments.language, file_format, arguments.options)
 
@@ -84,6 +86,7 @@ def parse():
     languages = ["given", "detected", "three"]
     parser.add_argument("--language", choices=languages, default="given", help="three: detected among three")
     parser.add_argument("--timestamps", action="store_true", help="decode with timestamps, as formats with times do")
+    parser.add_argument("--live", action="store_true", help="speak the clips into `hearken bench live`")
     parser.add_argument("--json", type=Path, metavar="OUT", help="file for texts and figures")
     parser.add_argument("--saved", type=Path, metavar="RUN", help="score a run that --json wrote instead of running")
     compare = "show beside it: a run that --json wrote, or FILE.tsv:COLUMN"

@@ -23,6 +23,8 @@ mod level;
 mod linear;
 mod math;
 mod matrix;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod offload;
 mod pages;
 mod peak;
