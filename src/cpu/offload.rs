@@ -167,9 +167,7 @@ impl Kernel for Finish<'_> {
                     Product::I32(c, row_scales, scales) => {
                         let c = &c[at + col..][..n];
                         let mut x = [0; LANES];
-                        for i in 0..n {
-                            x[i] = c[i];
-                        }
+                        x[..n].copy_from_slice(c);
                         let scale = s.mul(s.splat(row_scales[self.row + r]), load_part(s, &scales[col..], 0.0));
                         s.mul_add(s.to_f32(s.load_i32(&x)), scale, bias)
                     }
