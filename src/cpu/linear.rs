@@ -221,13 +221,11 @@ trait Columns {
     fn columns<S: Simd, const NP: usize>(&mut self, s: S, col: usize);
 }
 
-/// All columns of a product of `rows` rows, in pairs of panels where the instruction set takes pairs. Few rows wait
-/// for the weights, which are read fastest from end to end.
+/// A product's columns from `col` on, in pairs of panels where the instruction set takes pairs and `pairs` are wanted.
 #[inline(always)]
-fn all_columns<S: Simd>(s: S, rows: usize, cols: usize, mut product: impl Columns) {
-    let mut col = 0;
+fn all_columns<S: Simd>(s: S, pairs: bool, mut col: usize, cols: usize, mut product: impl Columns) {
     while col < cols {
-        if S::NP == 2 && rows > FEW && col + LANES < cols {
+        if S::NP == 2 && pairs && col + LANES < cols {
             product.columns::<S, 2>(s, col);
             col += 2 * LANES;
         } else {
@@ -280,8 +278,36 @@ impl Columns for ProductF32<'_> {
 impl Kernel for ProductF32<'_> {
     type Out = ();
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        all_columns(s, self.out.rows, self.out.cols, self);
+    fn run<S: Simd>(mut self, s: S) {
+        let (mut col, cols) = (0, self.out.cols);
+        if self.a.rows == 1 {
+            while col + CHAINS * LANES <= cols {
+                self.row(s, col);
+                col += CHAINS * LANES;
+            }
+        }
+        all_columns(s, true, col, cols, self);
+    }
+}
+
+/// Panels that a single row multiplies at a time: each of its sums is one chain of additions, and several of them
+/// hide each other's latency.
+const CHAINS: usize = 4;
+
+impl ProductF32<'_> {
+    /// The panels from `col` on, of a single row.
+    #[inline(always)]
+    fn row<S: Simd>(&mut self, s: S, col: usize) {
+        let mut b = [self.panels; CHAINS];
+        for p in 0..CHAINS {
+            b[p] = &self.panels[((self.col + col) / LANES + p) * self.k..][..self.k];
+        }
+        let acc = tile_f32::<S, 1, CHAINS>(s, self.a.block(0).1, b);
+        for p in 0..CHAINS {
+            let at = col + p * LANES;
+            let y = s.add(acc[0][p], bias_of(s, self.bias, self.col + at));
+            finish(s, y, &mut self.out.row(0)[at..], self.epilogue);
+        }
     }
 }
 
@@ -349,7 +375,9 @@ impl Kernel for ProductI8<'_> {
             self.wide(s);
             return;
         }
-        all_columns(s, self.out.rows, self.out.cols, self);
+        // Few rows wait for the weights, which are read fastest from end to end.
+        let cols = self.out.cols;
+        all_columns(s, self.out.rows > FEW, 0, cols, self);
     }
 }
 
