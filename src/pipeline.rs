@@ -10,7 +10,7 @@
 mod decode;
 mod turns;
 
-use crate::audio::{AudioError, AudioSource, AudioWarning, Mono16k, SAMPLE_RATE};
+use crate::audio::{AudioError, AudioSource, AudioWarning, Mono16k, SAMPLE_RATE, sound_seconds};
 use crate::mel::LogMel;
 use crate::stream::{Segmenter, SegmenterOptions, Utterance};
 use crate::whisper::alignment::Pauses;
@@ -103,6 +103,7 @@ impl<E> PipelineError<E> {
 struct Encoded {
     start_s: f64,
     end_s: f64,
+    sound_s: f32,
     pauses: Pauses,
     features: AudioFeatures,
 }
@@ -185,8 +186,8 @@ fn encode(
         drop(turn);
         let seconds = |at: u64| at as f64 / f64::from(SAMPLE_RATE);
         let (start_s, end_s) = (seconds(start), seconds(start + samples.len() as u64));
-        let pauses = Pauses::of(&samples);
-        if next.send(Encoded { start_s, end_s, pauses, features }).is_err() {
+        let (sound_s, pauses) = (sound_seconds(&samples), Pauses::of(&samples));
+        if next.send(Encoded { start_s, end_s, sound_s, pauses, features }).is_err() {
             break;
         }
     }

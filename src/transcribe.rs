@@ -8,7 +8,7 @@ use crate::npu::{BackendState, DeviceKind, Format as NpuFormat, Npu, NpuOptions}
 use crate::output::{Destination, Footer, Header, Progress, Segment, Word, closing_line, complain, remove_unfinished};
 use crate::pipeline::{self, Ending, Passage, Settings};
 use crate::whisper::alignment::TimedWord;
-use crate::whisper::decoding::{DecodingOptions, FallbackOptions, OptionsError};
+use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords, OptionsError};
 use crate::whisper::tokenizer::{Language, SpecialTokens, Task};
 use crate::whisper::{Compute, LoadError, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -102,6 +102,7 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
         Some(text) => whisper.tokenizer().encode_prompt(text)?,
         None => Vec::new(),
     };
+    let hotwords = Hotwords::shared(whisper.tokenizer(), &args.decoding.hotwords)?;
     let decoding = DecodingOptions {
         task: args.task.into(),
         language: args.language,
@@ -112,6 +113,7 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
         length_penalty: args.decoding.length_penalty,
         suppress_tokens: args.decoding.suppress_tokens.clone(),
         without_timestamps: !args.wants_timestamps(),
+        hotwords,
         ..DecodingOptions::default()
     };
     refuse_what_the_model_cannot(&decoding, whisper.tokenizer().special())?;

@@ -12,7 +12,7 @@ use crate::audio::capture::{CaptureEvent, Microphone, Stopper, Tally};
 use crate::audio::{Mono16k, SAMPLE_RATE};
 use crate::config::{Config, ConfigError};
 use crate::stream::{Event, Live, LiveOptions, LocalAgreement, SegmenterOptions, WhisperRecognizer};
-use crate::whisper::decoding::DecodingOptions;
+use crate::whisper::decoding::{DecodingOptions, Hotwords};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -373,7 +373,8 @@ impl Session {
         let whisper = self.engine.wait(cancelled)?;
         let SessionSettings { decoding, live, .. } = &self.settings;
         let prompt = whisper.tokenizer().encode_prompt(&self.settings.prompt_text()).unwrap_or_default();
-        let decoding = DecodingOptions { prompt, ..decoding.clone() };
+        let hotwords = Hotwords::shared(whisper.tokenizer(), &self.settings.hotwords).unwrap_or_default();
+        let decoding = DecodingOptions { prompt, hotwords, ..decoding.clone() };
         let recognizer = WhisperRecognizer::new(whisper, N_CTX, decoding);
         Some(Live::new(Box::new(recognizer), Box::new(LocalAgreement::default()), *live))
     }

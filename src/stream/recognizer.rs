@@ -1,5 +1,6 @@
 //! What turns the samples of an utterance into text: [`WhisperRecognizer`], and in tests something faster.
 
+use crate::audio::{SAMPLE_RATE, sound_seconds};
 use crate::mel::LogMel;
 use crate::whisper::decoding::{DecodingError, DecodingOptions, FallbackOptions, decode_with_fallback};
 use crate::whisper::tokenizer::{Language, TokenizerError};
@@ -86,14 +87,15 @@ impl WhisperRecognizer {
 
     /// Options for one request.
     fn options(&self, request: &Request<'_>) -> Result<DecodingOptions, RecognizeError> {
-        let seconds = request.samples.len() / crate::audio::SAMPLE_RATE as usize + 1;
+        let seconds = request.samples.len() as f32 / SAMPLE_RATE as f32;
         let sample_len = match request.effort {
-            Effort::Draft => Some(seconds * TOKENS_PER_SECOND),
+            Effort::Draft => Some((seconds as usize + 1) * TOKENS_PER_SECOND),
             Effort::Full => self.decoding.sample_len,
         };
+        let (audio_s, sound_s) = (Some(seconds), Some(sound_seconds(request.samples)));
         let prefix = self.whisper.tokenizer().encode_prompt(request.prefix)?;
         let language = self.decoding.language.or(request.language);
-        Ok(DecodingOptions { sample_len, prefix, language, ..self.decoding.clone() })
+        Ok(DecodingOptions { sample_len, prefix, language, audio_s, sound_s, ..self.decoding.clone() })
     }
 }
 
