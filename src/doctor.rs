@@ -5,20 +5,17 @@
 use std::env;
 use std::fmt::{self, Display};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
 use crate::config::{Config, ConfigError};
 use crate::cpu::Level;
 use crate::models::{Manifest, ModelError, Store, is_offline};
+use crate::npu::{self, Finding};
 
 /// Free memory in KiB below which models larger than base are likely to be driven to swap.
 const LITTLE_MEMORY_KIB: u64 = 1024 * 1024;
-
-/// Where the Linux kernel shows the first neural accelerator.
-const ACCEL_DEVICE: &str = "/dev/accel/accel0";
-const ACCEL_DRIVER: &str = "/sys/class/accel/accel0/device/driver";
 
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +48,8 @@ pub fn run() -> Vec<Check> {
     checks
         .extend(storage(Store::locate(), &config.as_ref().map_or_else(|_| Config::default(), Clone::clone).model.name));
     checks.push(configuration(config));
-    checks.extend([fetching(), npu()]);
+    checks.push(fetching());
+    checks.extend(npu());
     checks
 }
 
@@ -272,15 +270,11 @@ fn fetching() -> Check {
     }
 }
 
-fn npu() -> Check {
-    let driver = fs::read_link(ACCEL_DRIVER).ok();
-    let driver = driver.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy());
-    let found = match (PathBuf::from(ACCEL_DEVICE).exists(), driver) {
-        (true, Some(driver)) => format!("{ACCEL_DEVICE}, driver {driver}"),
-        (true, None) => format!("{ACCEL_DEVICE}, driver unknown"),
-        (false, _) => "none".to_owned(),
-    };
-    ok("NPU", format!("{found}; not used by this version"))
+/// What an NPU needs; nothing of it is needed for transcription.
+fn npu() -> impl Iterator<Item = Check> {
+    let status = |remedy: &Option<String>| if remedy.is_some() { Status::Warn } else { Status::Ok };
+    let findings = npu::examine(Path::new("/")).into_iter();
+    findings.map(move |Finding { name, detail, remedy }| Check { name, status: status(&remedy), detail, remedy })
 }
 
 /// The value of `name` in text made of lines `name : value`, as the files of `/proc` are.

@@ -16,7 +16,7 @@ use crate::stream::{Segmenter, SegmenterOptions, Utterance};
 use crate::whisper::alignment::Pauses;
 use crate::whisper::decoding::{DecodingError, DecodingOptions, FallbackOptions, Segment};
 use crate::whisper::tokenizer::Language;
-use crate::whisper::{AudioFeatures, DecodeError, EncodeError, Encoder, SAMPLES_PER_POSITION, Whisper};
+use crate::whisper::{AudioFeatures, DecodeError, EncodeError, SAMPLES_PER_POSITION, Whisper};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::{AtomicBool, Ordering};
 use turns::Turns;

@@ -72,6 +72,14 @@ pub fn pack_i8(weights: &[i8], scales: &[f32], n: usize, k: usize) -> PackedI8 {
     PackedI8 { panels: panels.into(), scales, offsets, k: padded_k }
 }
 
+impl PackedI8 {
+    /// The weights as they were before packing, `[n][k]`, row-major.
+    pub fn rows(&self, n: usize, k: usize) -> Vec<i8> {
+        let place = |row: usize, i: usize| row / LANES * LANES * self.k + (i / 4 * LANES + row % LANES) * 4 + i % 4;
+        (0..n * k).map(|at| self.panels[place(at / k, at % k)] as i8).collect()
+    }
+}
+
 /// Rows as a product reads them; what several layers read is packed once.
 pub struct Packed(Blocks);
 
@@ -374,7 +382,7 @@ impl Kernel for ProductI8<'_> {
 }
 
 #[inline(always)]
-fn bias_of<S: Simd>(s: S, bias: &[f32], col: usize) -> S::F {
+pub(super) fn bias_of<S: Simd>(s: S, bias: &[f32], col: usize) -> S::F {
     match bias.get(col..) {
         Some(bias) if !bias.is_empty() => load_part(s, bias, 0.0),
         _ => s.splat(0.0),
@@ -383,7 +391,7 @@ fn bias_of<S: Simd>(s: S, bias: &[f32], col: usize) -> S::F {
 
 /// Stores a vector of a tile at the front of `out`, which may end within it.
 #[inline(always)]
-fn finish<S: Simd>(s: S, mut y: S::F, out: &mut [f32], epilogue: Epilogue) {
+pub(super) fn finish<S: Simd>(s: S, mut y: S::F, out: &mut [f32], epilogue: Epilogue) {
     let end = LANES.min(out.len());
     let out = &mut out[..end];
     if epilogue.gelu {

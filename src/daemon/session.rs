@@ -93,12 +93,6 @@ impl SessionSettings {
             nothing_said: Some(config.endpoint.nothing_said).filter(|s| *s > 0.0).map(Duration::from_secs_f64),
         })
     }
-
-    /// The text before the speech: the names and terms to expect, then the prompt.
-    pub fn prompt_text(&self) -> String {
-        let words = (!self.hotwords.is_empty()).then(|| self.hotwords.join(", "));
-        words.into_iter().chain([self.prompt.clone()]).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(". ")
-    }
 }
 
 /// Why a session does not do as it is told.
@@ -372,7 +366,7 @@ impl Session {
     fn live(&self, cancelled: &dyn Fn() -> bool) -> Option<Live> {
         let whisper = self.engine.wait(cancelled)?;
         let SessionSettings { decoding, live, .. } = &self.settings;
-        let prompt = whisper.tokenizer().encode_prompt(&self.settings.prompt_text()).unwrap_or_default();
+        let prompt = whisper.tokenizer().encode_prompt(&self.settings.prompt).unwrap_or_default();
         let hotwords = Hotwords::shared(whisper.tokenizer(), &self.settings.hotwords).unwrap_or_default();
         let decoding = DecodingOptions { prompt, hotwords, ..decoding.clone() };
         let recognizer = WhisperRecognizer::new(whisper, N_CTX, decoding);

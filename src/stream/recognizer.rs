@@ -81,7 +81,7 @@ impl WhisperRecognizer {
     /// transcribes.
     pub fn new(whisper: Arc<Whisper>, n_ctx: usize, decoding: DecodingOptions) -> Self {
         let decoding = DecodingOptions { without_timestamps: true, ..decoding };
-        let (encoder, log_mel) = (Box::new(whisper.encoder()), LogMel::new(whisper.file().dims().n_mels));
+        let (encoder, log_mel) = (whisper.encoder(), LogMel::new(whisper.file().dims().n_mels));
         Self { whisper, encoder, log_mel, n_ctx, decoding, fallback: FallbackOptions::default() }
     }
 

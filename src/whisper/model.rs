@@ -2,12 +2,13 @@
 
 use super::alignment::Aligner;
 use super::decoder::{Decoder, DecoderWeights};
-use super::encoder::{CpuEncoder, EncoderWeights};
+use super::encoder::{CpuEncoder, Encoder, EncoderWeights};
 use super::tail::Tails;
 use super::tokenizer::{Tokenizer, TokenizerError};
 use super::weights::Compute;
 use crate::cpu::{Cpu, LevelError};
 use crate::models::{ModelError, ModelFile};
+use crate::npu::{Npu, NpuEncoder, SetupError};
 use std::sync::Arc;
 
 /// Samples of an encoder position at 16 kHz: 20 ms.
@@ -20,6 +21,7 @@ pub struct Whisper {
     encoder: Arc<EncoderWeights>,
     decoder: Decoder,
     tails: Tails,
+    npu: Option<Arc<Npu>>,
     tokenizer: Tokenizer,
 }
 
@@ -37,6 +39,9 @@ pub enum LoadError {
         "the vocabulary of the model is damaged: {0}; get the model again with `hearken models fetch NAME` or `hearken models import PATH`"
     )]
     Tokenizer(#[from] TokenizerError),
+    /// What an NPU needs is not there.
+    #[error("the NPU cannot be used: {0}")]
+    Npu(#[from] SetupError),
 }
 
 impl Whisper {
@@ -51,11 +56,11 @@ impl Whisper {
         let tails = Tails::load(&file)?;
         let tokenizer =
             Tokenizer::new(&file.shared("vocab.bytes")?, &file.u32("vocab.offsets")?, &file.suppress_tokens()?)?;
-        Ok(Self { file, cpu, encoder, decoder, tails, tokenizer })
+        Ok(Self { file, cpu, encoder, decoder, tails, npu: None, tokenizer })
     }
 
     /// The file it came from.
-    pub fn file(&self) -> &ModelFile {
+    pub fn file(&self) -> &Arc<ModelFile> {
         &self.file
     }
 
@@ -64,9 +69,23 @@ impl Whisper {
         &self.cpu
     }
 
+    /// The same model with encoders on an NPU that holds its weights.
+    pub fn with_npu(self, npu: Arc<Npu>) -> Self {
+        Self { npu: Some(npu), ..self }
+    }
+
+    /// The NPU, where there is one.
+    pub fn npu(&self) -> Option<&Arc<Npu>> {
+        self.npu.as_ref()
+    }
+
     /// A new encoder over the model's weights.
-    pub fn encoder(&self) -> CpuEncoder {
-        CpuEncoder::new(self.cpu.clone(), self.encoder.clone(), self.tails.clone())
+    pub fn encoder(&self) -> Box<dyn Encoder> {
+        let cpu = CpuEncoder::new(self.cpu.clone(), self.encoder.clone(), self.tails.clone());
+        match &self.npu {
+            Some(npu) => Box::new(NpuEncoder::new(npu.clone(), cpu)),
+            None => Box::new(cpu),
+        }
     }
 
     /// The decoder.
