@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::models::cli::ModelsCommand;
+use crate::stream::Policy;
 use crate::whisper::tokenizer::Language;
 
 pub use transcribe::{DecodingArgs, Task, TranscribeArgs};
@@ -239,6 +240,9 @@ pub struct BenchLiveArgs {
     /// Seconds between two guesses; 0.2 to 5
     #[arg(long, value_name = "SECONDS", default_value_t = 0.5)]
     pub step: f64,
+    /// What decides which words are committed
+    #[arg(long, value_enum, default_value_t)]
+    pub policy: Policy,
     /// Model and machine.
     #[command(flatten)]
     pub engine: EngineArgs,
