@@ -20,6 +20,7 @@ test:
 	@packaging/prerequisites --checks
 	cargo fmt --check
 	cargo clippy --release --locked --all-targets -- -D warnings
+	kernels/test
 	cargo build --release --locked
 	@$(MAKE) --no-print-directory model
 	cargo test --release --locked

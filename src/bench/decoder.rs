@@ -96,9 +96,9 @@ impl Bench<'_> {
     /// Times a kind of pass and the reading of as many bytes, in turns, so that what else the machine does falls on
     /// both.
     fn run(&self, (name, windows, tokens): (&'static str, usize, usize)) -> Result<Pass, DecodeError> {
-        let mut caches =
-            (0..windows).map(|_| self.decoder.listen(&self.features)).collect::<Result<Vec<WindowCache>, _>>()?;
         let mut work = Workspace::default();
+        let listen = |_| self.decoder.listen(&self.features, None, &mut work);
+        let mut caches = (0..windows).map(listen).collect::<Result<Vec<WindowCache>, _>>()?;
         let n_vocab = self.decoder.dims().n_vocab;
         let token = |i: usize| BEFORE[i % BEFORE.len()].min(n_vocab as u32 - 1);
         let read = self.decoder.step_bytes() + caches.iter().map(WindowCache::bytes).sum::<usize>();

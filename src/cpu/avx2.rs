@@ -132,6 +132,7 @@ macro_rules! simd256 {
             const NP: usize = 1;
             const UNSIGNED: bool = $unsigned;
             const BF16: bool = false;
+            const WIDE: bool = !$unsigned;
 
             #[inline(always)]
             fn splat(self, x: f32) -> Self::F {
@@ -254,6 +255,25 @@ macro_rules! simd256 {
             #[inline(always)]
             fn dot4(self, acc: Self::I, a: [u8; 4], b: Self::Quads) -> Self::I {
                 [self.dot4_half(acc[0], a, b[0]), self.dot4_half(acc[1], a, b[1])]
+            }
+            #[inline(always)]
+            fn widen(self, from: &[i8; 4 * LANES]) -> [Self::Pairs; 2] {
+                unsafe {
+                    let q = self.load_quads(from);
+                    let even = [_mm256_slli_epi16::<8>(q[0]), _mm256_slli_epi16::<8>(q[1])];
+                    [
+                        [_mm256_srai_epi16::<8>(even[0]), _mm256_srai_epi16::<8>(even[1])],
+                        [_mm256_srai_epi16::<8>(q[0]), _mm256_srai_epi16::<8>(q[1])],
+                    ]
+                }
+            }
+            #[inline(always)]
+            fn dot2_i16(self, acc: Self::I, a: u32, b: Self::Pairs) -> Self::I {
+                unsafe {
+                    let a = _mm256_set1_epi32(a as i32);
+                    let (low, high) = (_mm256_madd_epi16(a, b[0]), _mm256_madd_epi16(a, b[1]));
+                    [_mm256_add_epi32(acc[0], low), _mm256_add_epi32(acc[1], high)]
+                }
             }
             #[inline(always)]
             fn pairs(self, low: Self::F, high: Self::F) -> Self::Pairs {

@@ -115,6 +115,7 @@ macro_rules! simd512 {
             const NP: usize = 2;
             const UNSIGNED: bool = true;
             const BF16: bool = $bf16;
+            const WIDE: bool = false;
 
             #[inline(always)]
             fn splat(self, x: f32) -> __m512 {
@@ -214,6 +215,17 @@ macro_rules! simd512 {
             #[inline(always)]
             fn dot4(self, acc: __m512i, a: [u8; 4], b: __m512i) -> __m512i {
                 unsafe { _mm512_dpbusd_epi32(acc, _mm512_set1_epi32(i32::from_ne_bytes(a)), b) }
+            }
+            #[inline(always)]
+            fn widen(self, from: &[i8; 4 * LANES]) -> [__m512i; 2] {
+                unsafe {
+                    let q = self.load_quads(from);
+                    [_mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(q)), _mm512_srai_epi16::<8>(q)]
+                }
+            }
+            #[inline(always)]
+            fn dot2_i16(self, acc: __m512i, a: u32, b: __m512i) -> __m512i {
+                unsafe { _mm512_add_epi32(acc, _mm512_madd_epi16(_mm512_set1_epi32(a as i32), b)) }
             }
             #[inline(always)]
             fn pairs(self, low: __m512, high: __m512) -> __m512i {

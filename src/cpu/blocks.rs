@@ -1,6 +1,7 @@
 //! Activations as the tile kernels read them: blocks of a few rows, the values of a column of the block adjacent.
 //!
-//! The last block may hold rows of zeros, so that its height is one that there is a tile for ([`tile_rows`]).
+//! The last block may hold rows that stand for none, so that its height is one that there is a tile for
+//! ([`tile_rows`]); what they hold is used for nothing.
 //!
 //! Packing is where a row passes through the cache anyway, so layer norm and quantisation happen here.
 
@@ -10,9 +11,25 @@ use super::math::{layer_norm_row, load_part};
 use super::matrix::MatRef;
 use super::product::{padded_rows, tile_rows};
 use super::simd::{Kernel, LANES, Simd};
+use std::cell::RefCell;
 
 /// Blocks that one task packs.
 const BLOCKS: usize = 4;
+
+thread_local! {
+    // What the last product of this thread has left: fresh memory is cleared by the system, page by page, which
+    // took a twelfth of the encoder's time.
+    static LEFT_F32: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    static LEFT_I8: RefCell<Vec<[u8; 4]>> = const { RefCell::new(Vec::new()) };
+}
+
+/// `len` elements or more; what they hold is what was there.
+fn reuse<T: Copy + Default>(mut buffer: Vec<T>, len: usize) -> Vec<T> {
+    if buffer.len() < len {
+        buffer.resize(len, T::default());
+    }
+    buffer
+}
 
 /// What goes into a product: rows, normalised first where a layer norm is given.
 #[derive(Clone, Copy)]
@@ -51,18 +68,30 @@ impl BlocksF32 {
     /// Packs rows of `k` values.
     pub fn pack(cpu: &Cpu, input: Input<'_>) -> Self {
         let (rows, k, block) = (input.rows.rows, input.rows.cols, cpu.level.block_rows());
-        let mut data = vec![0.0; padded_rows(rows, block) * k];
-        cpu.pool.pieces(&mut data, block * k, |b, to| {
+        let len = padded_rows(rows, block) * k;
+        let mut data = reuse(LEFT_F32.take(), len);
+        cpu.pool.pieces(&mut data[..len], block * k, |b, to| {
             cpu.level.dispatch(PackF32 { input, first: b * block, to });
         });
         Self { data, rows, k, block }
     }
 
-    /// Rows of block b, those of zeros included, and its values.
+    /// Values of a row.
+    pub fn width(&self) -> usize {
+        self.k
+    }
+
+    /// Rows of block b, those beyond the last included, and its values.
     #[inline(always)]
     pub fn block(&self, b: usize) -> (usize, &[f32]) {
         let rows = tile_rows(self.block.min(self.rows - b * self.block));
         (rows, &self.data[b * self.block * self.k..][..rows * self.k])
+    }
+}
+
+impl Drop for BlocksF32 {
+    fn drop(&mut self) {
+        LEFT_F32.set(std::mem::take(&mut self.data));
     }
 }
 
@@ -103,9 +132,10 @@ impl BlocksI8 {
     pub fn pack(cpu: &Cpu, input: Input<'_>) -> Self {
         let (rows, block) = (input.rows.rows, cpu.level.block_rows());
         let quads = input.rows.cols.next_multiple_of(LANES) / 4;
-        let mut data = vec![[0; 4]; padded_rows(rows, block) * quads];
+        let len = padded_rows(rows, block) * quads;
+        let mut data = reuse(LEFT_I8.take(), len);
         let mut scales = vec![0.0; padded_rows(rows, block)];
-        let mut blocks: Vec<_> = data.chunks_mut(block * quads).zip(scales.chunks_mut(block)).collect();
+        let mut blocks: Vec<_> = data[..len].chunks_mut(block * quads).zip(scales.chunks_mut(block)).collect();
         cpu.pool.pieces(&mut blocks, BLOCKS, |part, blocks| {
             for (b, (to, scales)) in blocks.iter_mut().enumerate() {
                 cpu.level.dispatch(PackI8 { input, first: (part * BLOCKS + b) * block, to, scales });
@@ -114,11 +144,22 @@ impl BlocksI8 {
         Self { data, scales, rows, quads, block }
     }
 
-    /// Scales of the rows of block b, those of zeros included, and its bytes.
+    /// Values of a row, rounded up to a multiple of 16.
+    pub fn width(&self) -> usize {
+        4 * self.quads
+    }
+
+    /// Scales of the rows of block b, those beyond the last included, and its bytes.
     #[inline(always)]
     pub fn block(&self, b: usize) -> (&[f32], &[[u8; 4]]) {
         let rows = tile_rows(self.block.min(self.rows - b * self.block));
         (&self.scales[b * self.block..][..rows], &self.data[b * self.block * self.quads..][..rows * self.quads])
+    }
+}
+
+impl Drop for BlocksI8 {
+    fn drop(&mut self) {
+        LEFT_I8.set(std::mem::take(&mut self.data));
     }
 }
 

@@ -72,6 +72,14 @@ pub fn pack_i8(weights: &[i8], scales: &[f32], n: usize, k: usize) -> PackedI8 {
     PackedI8 { panels: panels.into(), scales, offsets, k: padded_k }
 }
 
+/// Rows as a product reads them; what several layers read is packed once.
+pub struct Packed(Blocks);
+
+enum Blocks {
+    F32(BlocksF32),
+    I8(BlocksI8),
+}
+
 impl Linear {
     /// A layer of `f32` weights `[n][k]`, row-major, with a bias `[n]` (empty: none).
     pub fn f32(weights: &[f32], bias: Vec<f32>, n: usize, k: usize) -> Self {
@@ -129,26 +137,50 @@ impl Linear {
     /// # Panics
     /// Where `x` or `out` have another shape than the layer.
     pub fn apply(&self, cpu: &Cpu, x: MatRef<'_>, norm: Option<&LayerNorm>, out: MatMut<'_>, epilogue: Epilogue) {
-        assert!(out.rows == x.rows && out.cols == self.n, "a linear layer's output has another shape");
+        self.apply_packed(cpu, &self.pack(cpu, x, norm), out, epilogue);
+    }
+
+    /// Packs norm(x) for this layer and others of the same width and number format.
+    ///
+    /// # Panics
+    /// Where `x` has another width than the layer.
+    pub fn pack(&self, cpu: &Cpu, x: MatRef<'_>, norm: Option<&LayerNorm>) -> Packed {
         let input = Input { rows: x, norm };
-        let bias = &self.bias;
-        match &self.weights {
-            Weights::F32 { panels, k } => {
+        Packed(match &self.weights {
+            Weights::F32 { k, .. } => {
                 assert_eq!(x.cols, *k, "a linear layer's input has another width");
+                Blocks::F32(BlocksF32::pack(cpu, input))
+            }
+            Weights::I8(w) => {
+                assert_eq!(x.cols.next_multiple_of(LANES), w.k, "a linear layer's input has another width");
+                Blocks::I8(BlocksI8::pack(cpu, input))
+            }
+        })
+    }
+
+    /// As [`Self::apply`], with rows that [`Self::pack`] has packed.
+    ///
+    /// # Panics
+    /// Where the rows were packed for another layer, or `out` has another shape.
+    pub fn apply_packed(&self, cpu: &Cpu, x: &Packed, out: MatMut<'_>, epilogue: Epilogue) {
+        assert!(out.cols == self.n, "a linear layer's output has another shape");
+        let bias = &self.bias;
+        match (&self.weights, &x.0) {
+            (Weights::F32 { panels, k }, Blocks::F32(a)) => {
+                assert!(out.rows == a.rows && a.width() == *k, "a linear layer's input has another shape");
                 let division = divide(cpu, out.rows, self.n, 4 * k);
-                let a = &BlocksF32::pack(cpu, input);
                 cpu.pool.tiles(out, division, |out, row, col| {
                     cpu.level.dispatch(ProductF32 { a, panels, k: *k, bias, out, row, col, epilogue });
                 });
             }
-            Weights::I8(w) => {
-                assert_eq!(x.cols.next_multiple_of(LANES), w.k, "a linear layer's input has another width");
+            (Weights::I8(w), Blocks::I8(a)) => {
+                assert!(out.rows == a.rows && a.width() == w.k, "a linear layer's input has another shape");
                 let division = divide(cpu, out.rows, self.n, w.k);
-                let a = &BlocksI8::pack(cpu, input);
                 cpu.pool.tiles(out, division, |out, row, col| {
                     cpu.level.dispatch(ProductI8 { a, w, bias, out, row, col, epilogue });
                 });
             }
+            _ => unreachable!("rows packed in another number format"),
         }
     }
 }
@@ -158,6 +190,9 @@ const ROW_BYTES: usize = 256 * 1024;
 
 /// Bytes of weights that a thread takes at a time for few rows.
 const WEIGHT_BYTES: usize = 1 << 20;
+
+/// Rows up to which a product waits for the weights rather than for the arithmetic.
+const FEW: usize = 8;
 
 /// Size of the tiles that threads take: whole blocks of rows that stay in the second-level cache, and columns
 /// enough to be worth the fork; few rows are divided by columns alone. A row is `row_bytes` long when packed.
@@ -178,14 +213,18 @@ trait Columns {
     fn columns<S: Simd, const NP: usize>(&mut self, s: S, col: usize);
 }
 
-/// All columns of a product, in pairs of panels where the instruction set takes pairs.
+/// All columns of a product of `rows` rows, in pairs of panels where the instruction set takes pairs. Few rows wait
+/// for the weights, which are read fastest from end to end.
 #[inline(always)]
-fn all_columns<S: Simd>(s: S, cols: usize, mut product: impl Columns) {
-    for col in (0..cols).step_by(S::NP * LANES) {
-        if S::NP == 2 && col + LANES < cols {
+fn all_columns<S: Simd>(s: S, rows: usize, cols: usize, mut product: impl Columns) {
+    let mut col = 0;
+    while col < cols {
+        if S::NP == 2 && rows > FEW && col + LANES < cols {
             product.columns::<S, 2>(s, col);
+            col += 2 * LANES;
         } else {
             product.columns::<S, 1>(s, col);
+            col += LANES;
         }
     }
 }
@@ -234,7 +273,7 @@ impl Kernel for ProductF32<'_> {
     type Out = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        all_columns(s, self.out.cols, self);
+        all_columns(s, self.out.rows, self.out.cols, self);
     }
 }
 
@@ -297,8 +336,12 @@ impl Columns for ProductI8<'_> {
 impl Kernel for ProductI8<'_> {
     type Out = ();
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        all_columns(s, self.out.cols, self);
+    fn run<S: Simd>(mut self, s: S) {
+        if S::WIDE && self.out.rows > FEW {
+            self.wide(s);
+            return;
+        }
+        all_columns(s, self.out.rows, self.out.cols, self);
     }
 }
 
@@ -326,3 +369,4 @@ fn finish<S: Simd>(s: S, mut y: S::F, out: &mut [f32], epilogue: Epilogue) {
 
 #[cfg(test)]
 mod tests;
+mod wide;

@@ -36,7 +36,7 @@ pub use attention::{Attention, KeysValues};
 pub use attention_weights::AttentionWeights;
 pub use bandwidth::read_all;
 pub use level::{Level, LevelError};
-pub use linear::{Epilogue, LayerNorm, Linear, PackedI8, pack_i8};
+pub use linear::{Epilogue, LayerNorm, Linear, Packed, PackedI8, pack_i8};
 pub use math::{gelu, layer_norm, softmax};
 pub use matrix::{MatMut, MatRef};
 pub use pages::LargePages;

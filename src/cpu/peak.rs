@@ -41,12 +41,17 @@ impl Kernel for TileI8 {
         with_rows!(S::MR, S, M => {
             let weights = black_box([1; 4 * LANES]);
             let quads = s.load_quads(&weights);
+            let [even, odd] = s.widen(&weights);
             let mut acc = [[s.splat_i32(0); 2]; M];
             for step in 0..STEPS {
-                let a = (step as u32).to_ne_bytes();
+                let a = step as u32;
                 for r in 0..M {
                     for p in 0..S::NP {
-                        acc[r][p] = s.dot4(acc[r][p], a, quads);
+                        if S::WIDE {
+                            acc[r][p] = s.dot2_i16(s.dot2_i16(acc[r][p], a, even), a, odd);
+                        } else {
+                            acc[r][p] = s.dot4(acc[r][p], a.to_ne_bytes(), quads);
+                        }
                     }
                 }
             }

@@ -23,7 +23,7 @@ pub(super) fn padded_rows(rows: usize, block: usize) -> usize {
 /// Runs `$body` with the constant `$M` equal to `$m`, a number of rows from [`tile_rows`].
 macro_rules! with_rows {
     ($m:expr, $S:ty, $M:ident => $body:expr) => {
-        super::product::with_rows!(@arms $m, $S, $M => $body; 1 2 4 8 12)
+        $crate::cpu::product::with_rows!(@arms $m, $S, $M => $body; 1 2 4 8 12)
     };
     (@arms $m:expr, $S:ty, $M:ident => $body:expr; $($n:literal)*) => {
         match $m {

@@ -22,6 +22,7 @@ impl Simd for Scalar {
     const NP: usize = 1;
     const UNSIGNED: bool = false;
     const BF16: bool = false;
+    const WIDE: bool = false;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {
@@ -116,6 +117,17 @@ impl Simd for Scalar {
     #[inline(always)]
     fn dot4(self, acc: Self::I, a: [u8; 4], b: Self::Quads) -> Self::I {
         std::array::from_fn(|i| (0..4).fold(acc[i], |s, j| s + (i32::from(a[j]) - 128) * i32::from(b[4 * i + j])))
+    }
+    #[inline(always)]
+    fn widen(self, from: &[i8; 4 * LANES]) -> [Self::Pairs; 2] {
+        let word = |x: i8| u32::from(i16::from(x) as u16);
+        let pair = |i: usize, j: usize| word(from[4 * i + j]) | word(from[4 * i + j + 2]) << 16;
+        [std::array::from_fn(|i| pair(i, 0)), std::array::from_fn(|i| pair(i, 1))]
+    }
+    #[inline(always)]
+    fn dot2_i16(self, acc: Self::I, a: u32, b: Self::Pairs) -> Self::I {
+        let (low, high) = (|x: u32| i32::from(x as i16), |x: u32| i32::from((x >> 16) as i16));
+        std::array::from_fn(|i| acc[i] + low(a) * low(b[i]) + high(a) * high(b[i]))
     }
     #[inline(always)]
     fn pairs(self, low: Self::F, high: Self::F) -> Self::Pairs {

@@ -18,7 +18,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
     type I: Copy;
     /// 16 groups of 4 `i8`, the weights of a step of a whole-number product.
     type Quads: Copy;
-    /// 16 pairs of bf16.
+    /// 16 pairs of 16-bit numbers, bf16 or whole.
     type Pairs: Copy;
 
     /// Rows of a register tile in matrix products: as many as the register file takes.
@@ -29,6 +29,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     const UNSIGNED: bool;
     /// Whether [`Self::dot2`] is an instruction.
     const BF16: bool;
+    /// Whether 8-bit products of many rows are fastest with [`Self::dot2_i16`].
+    const WIDE: bool;
 
     /// All lanes `x`.
     fn splat(self, x: f32) -> Self::F;
@@ -78,6 +80,11 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// Lane i: acc + Σ over 4 of x\[j\] × b\[4i + j\], exact, where `b` is −127 … 127 and x is `a` (1 … 255) where
     /// [`Self::UNSIGNED`], else a − 128.
     fn dot4(self, acc: Self::I, a: [u8; 4], b: Self::Quads) -> Self::I;
+    /// The first and third, and the second and fourth number of each group of 4, as pairs of 16-bit numbers.
+    fn widen(self, from: &[i8; 4 * LANES]) -> [Self::Pairs; 2];
+    /// Lane i: acc + the products of the halves of `a` and of `b[i]`, whole numbers of 16 bits; exact for those that
+    /// come of 8 bits.
+    fn dot2_i16(self, acc: Self::I, a: u32, b: Self::Pairs) -> Self::I;
     /// Lane i: `low[i]` and `high[i]`, rounded to bf16 (halves to even), the one in the lower half.
     fn pairs(self, low: Self::F, high: Self::F) -> Self::Pairs;
     /// Reads 16 pairs.

@@ -159,6 +159,7 @@ impl<'a> Stage<'a> {
             }
         }
         window.said = Some((result, segments));
+        self.batch.reuse(audio);
         Ok(())
     }
 

@@ -12,6 +12,8 @@ use super::kv_cache::WindowCache;
 pub struct Batch<'a, T> {
     decoder: &'a Decoder,
     slots: Vec<Slot<'a, T>>,
+    /// Of windows that are done.
+    used: Vec<WindowCache>,
     work: Workspace,
 }
 
@@ -37,7 +39,7 @@ pub struct Decoded<T> {
 impl<'a, T: Send> Batch<'a, T> {
     /// No windows.
     pub fn new(decoder: &'a Decoder) -> Self {
-        Self { decoder, slots: Vec::new(), work: Workspace::default() }
+        Self { decoder, slots: Vec::new(), used: Vec::new(), work: Workspace::default() }
     }
 
     /// Windows in flight.
@@ -50,6 +52,11 @@ impl<'a, T: Send> Batch<'a, T> {
         self.slots.is_empty()
     }
 
+    /// Gives back the memory of a window that is done, for the next ones.
+    pub fn reuse(&mut self, window: WindowCache) {
+        self.used.push(window);
+    }
+
     /// Takes in a window and the first request of its decoding.
     ///
     /// # Errors
@@ -60,7 +67,7 @@ impl<'a, T: Send> Batch<'a, T> {
         features: &AudioFeatures,
         (decoding, request): (Decoding<'a>, Request),
     ) -> Result<(), DecodeError> {
-        let cache = self.decoder.listen(features)?;
+        let cache = self.decoder.listen(features, self.used.pop(), &mut self.work)?;
         self.slots.push(Slot { tag, cache, decoding, request, progress: None });
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! windows may be mixed, so that the weights are read once for all of them.
 
 use super::cross_attention::CrossAttention;
-use super::encoder::{AudioFeatures, epilogues};
+use super::encoder::{AudioFeatures, epilogues, sized};
 use super::kv_cache::WindowCache;
 use super::weights::{Compute, LayerSpec, layer_norm};
 use super::{Dims, Inference};
@@ -61,6 +61,7 @@ pub struct Row {
 /// Working memory of a pass; kept from one to the next.
 #[derive(Default)]
 pub struct Workspace {
+    keys_values: Vec<f32>,
     x: Vec<f32>,
     qkv: Vec<f32>,
     query: Vec<f32>,
@@ -167,24 +168,31 @@ impl Decoder {
         self.weights.blocks.iter().map(of_block).sum::<usize>() + self.weights.logits.bytes()
     }
 
-    /// Computes cross-attention's keys and values of a window, once for all sequences over it.
+    /// Computes cross-attention's keys and values of a window, once for all sequences over it. `used`, that of a
+    /// window that is done, gives its memory.
     ///
     /// # Errors
     /// Where the features are not this model's, or there is no memory.
-    pub fn listen(&self, features: &AudioFeatures) -> Result<WindowCache, DecodeError> {
+    pub fn listen(
+        &self,
+        features: &AudioFeatures,
+        used: Option<WindowCache>,
+        work: &mut Workspace,
+    ) -> Result<WindowCache, DecodeError> {
         let width = self.weights.dims.n_text_state;
         let n = features.n_ctx + features.bias.len();
         if features.states.len() != n * width {
             return Err(DecodeError::Features(features.states.len() / n.max(1), width));
         }
-        let n_layers = self.weights.blocks.len();
-        let mut cache = WindowCache::new(features.n_ctx, features.bias.clone(), n_layers, width)?;
-        let mut rows = vec![0.0; n * 2 * width];
-        for (i, block) in self.weights.blocks.iter().enumerate() {
-            let states = MatRef::dense(&features.states, width);
-            let out = MatMut::dense(&mut rows, 2 * width);
-            block.cross_kv.apply(&self.cpu, states, None, out, Epilogue::default());
-            pack_panels(&self.cpu, MatRef::dense(&rows, 2 * width), cache.panels_mut(i));
+        let blocks = &self.weights.blocks;
+        let mut cache = WindowCache::new(features.n_ctx, features.bias.clone(), (blocks.len(), width), used)?;
+        let keys_values = sized(&mut work.keys_values, n * 2 * width);
+        let states = MatRef::dense(&features.states, width);
+        let states = blocks.first().map(|block| block.cross_kv.pack(&self.cpu, states, None));
+        for (i, (block, states)) in blocks.iter().zip(states.iter().cycle()).enumerate() {
+            let out = MatMut::dense(keys_values, 2 * width);
+            block.cross_kv.apply_packed(&self.cpu, states, out, Epilogue::default());
+            pack_panels(&self.cpu, MatRef::dense(keys_values, 2 * width), cache.panels_mut(i));
         }
         Ok(cache)
     }
@@ -227,7 +235,7 @@ impl Decoder {
         self.embed(rows, &positions, &mut work.x)?;
         let extend = |row: &Row| windows[row.window].tokens.extend(row.sequence);
         let places: Vec<_> = rows.iter().map(extend).collect();
-        let Workspace { x, qkv, query, heads, hidden, logits } = work;
+        let Workspace { x, qkv, query, heads, hidden, logits, .. } = work;
         let x = &mut x[..];
         let qkv = sized(qkv, rows.len() * 3 * width);
         let query = sized(query, rows.len() * width);
@@ -356,14 +364,6 @@ impl Decoder {
     }
 }
 
-/// The first `len` values of a buffer that grows when needed.
-fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
-    }
-    &mut buffer[..len]
-}
-
 /// The decoder over one window, as the decoding rules use it.
 pub struct Window<'a> {
     decoder: &'a Decoder,
@@ -377,7 +377,8 @@ impl<'a> Window<'a> {
     /// # Errors
     /// Where the features are not this model's.
     pub fn new(decoder: &'a Decoder, features: &AudioFeatures) -> Result<Self, DecodeError> {
-        Ok(Self { decoder, cache: decoder.listen(features)?, work: Workspace::default() })
+        let mut work = Workspace::default();
+        Ok(Self { decoder, cache: decoder.listen(features, None, &mut work)?, work })
     }
 
     /// The window's audio, and the sequences over it.

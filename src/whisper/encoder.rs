@@ -56,6 +56,18 @@ pub struct CpuEncoder {
     weights: Arc<EncoderWeights>,
     tails: Tails,
     attention: Attention,
+    work: Workspace,
+}
+
+/// Working memory, kept from one window to the next: fresh memory would be cleared by the system each time.
+#[derive(Default)]
+struct Workspace {
+    padded: Vec<f32>,
+    first: Vec<f32>,
+    x: Vec<f32>,
+    qkv: Vec<f32>,
+    heads: Vec<f32>,
+    hidden: Vec<f32>,
 }
 
 /// Weights of the encoder; shared by encoders.
@@ -114,13 +126,49 @@ impl EncoderWeights {
             compute,
         })
     }
+
+    /// The two convolutions and the positional embedding, to `x`, `[n_ctx][n_audio_state]`.
+    ///
+    /// With frames along the rows and a row of zeros at both ends, the input of a convolution's output is a run of
+    /// three rows: the convolution is a product over overlapping rows.
+    fn stem(&self, cpu: &Cpu, mel: &Mel, (padded, first): (&mut Vec<f32>, &mut Vec<f32>), x: &mut [f32]) {
+        let Dims { n_mels, n_audio_state: width, .. } = self.dims;
+        let (n_frames, n_ctx) = (mel.n_frames, mel.n_frames / 2);
+        let padded = sized(padded, (n_frames + 2) * n_mels);
+        padded[..n_mels].fill(0.0);
+        padded[n_mels..][..n_frames * n_mels].copy_from_slice(&mel.data);
+        padded[(n_frames + 1) * n_mels..].fill(0.0);
+        let first = sized(first, (n_frames + 2) * width);
+        first[..width].fill(0.0);
+        first[(n_frames + 1) * width..].fill(0.0);
+        let rows = MatRef::new(padded, n_frames, 3 * n_mels, n_mels);
+        let out = MatMut::dense(&mut first[width..][..n_frames * width], width);
+        let gelu = Epilogue { gelu: true, accumulate: false };
+        self.conv[0].apply(cpu, rows, None, out, gelu);
+        x.copy_from_slice(&self.positions[..n_ctx * width]);
+        let rows = MatRef::new(first, n_ctx, 3 * width, 2 * width);
+        let gelu_add = Epilogue { gelu: true, accumulate: true };
+        self.conv[1].apply(cpu, rows, None, MatMut::dense(x, width), gelu_add);
+    }
+
+    /// The last layer norm, and the tail's states behind the window's.
+    fn finish(&self, cpu: &Cpu, x: &[f32], tail: &Tail) -> AudioFeatures {
+        let width = self.dims.n_audio_state;
+        let LayerNorm { weight, bias } = &self.ln_post;
+        let mut states = vec![0.0; x.len() + tail.states.len()];
+        for (x, out) in x.chunks_exact(width).zip(states.chunks_exact_mut(width)) {
+            crate::cpu::layer_norm(cpu.level, x, weight, bias, out);
+        }
+        states[x.len()..].copy_from_slice(&tail.states);
+        AudioFeatures { states, n_ctx: x.len() / width, bias: tail.bias.clone() }
+    }
 }
 
 impl CpuEncoder {
     /// An encoder over these weights.
     pub fn new(cpu: Arc<Cpu>, weights: Arc<EncoderWeights>, tails: Tails) -> Self {
         let attention = Attention::new(weights.compute == Compute::Int8);
-        Self { cpu, weights, tails, attention }
+        Self { cpu, weights, tails, attention, work: Workspace::default() }
     }
 
     /// As [`Encoder::encode`]; `look` is shown each stage.
@@ -143,59 +191,29 @@ impl CpuEncoder {
         }
         let n_ctx = mel.n_frames / 2;
         let tail = self.tails.of(n_ctx);
-        let mut x = self.stem(mel);
-        look(Stage::Stem(&x));
-        let mut qkv = vec![0.0; n_ctx * 3 * width];
-        let mut heads = vec![0.0; n_ctx * width];
-        let mut hidden = vec![0.0; n_ctx * 4 * width];
+        let Workspace { padded, first, x, qkv, heads, hidden } = &mut self.work;
+        let x = sized(x, n_ctx * width);
+        self.weights.stem(&self.cpu, mel, (padded, first), x);
+        look(Stage::Stem(x));
+        let qkv = sized(qkv, n_ctx * 3 * width);
+        let heads = sized(heads, n_ctx * width);
+        let hidden = sized(hidden, n_ctx * 4 * width);
         let (store, gelu, add) = epilogues();
         let cpu = &*self.cpu;
         for (i, block) in self.weights.blocks.iter().enumerate() {
-            let rows = MatRef::dense(&x, width);
-            block.qkv.apply(cpu, rows, Some(&block.attn_ln), MatMut::dense(&mut qkv, 3 * width), store);
-            look(Stage::Qkv(i, &qkv));
-            let view = MatRef::dense(&qkv, 3 * width);
-            self.attention.apply(cpu, view, &tail.layers[i], MatMut::dense(&mut heads, width));
-            block.out.apply(cpu, MatRef::dense(&heads, width), None, MatMut::dense(&mut x, width), add);
-            let rows = MatRef::dense(&x, width);
-            block.mlp[0].apply(cpu, rows, Some(&block.mlp_ln), MatMut::dense(&mut hidden, 4 * width), gelu);
-            let rows = MatRef::dense(&hidden, 4 * width);
-            block.mlp[1].apply(cpu, rows, None, MatMut::dense(&mut x, width), add);
-            look(Stage::Block(i, &x));
+            let rows = MatRef::dense(x, width);
+            block.qkv.apply(cpu, rows, Some(&block.attn_ln), MatMut::dense(qkv, 3 * width), store);
+            look(Stage::Qkv(i, qkv));
+            let view = MatRef::dense(qkv, 3 * width);
+            self.attention.apply(cpu, view, &tail.layers[i], MatMut::dense(heads, width));
+            block.out.apply(cpu, MatRef::dense(heads, width), None, MatMut::dense(x, width), add);
+            let rows = MatRef::dense(x, width);
+            block.mlp[0].apply(cpu, rows, Some(&block.mlp_ln), MatMut::dense(hidden, 4 * width), gelu);
+            let rows = MatRef::dense(hidden, 4 * width);
+            block.mlp[1].apply(cpu, rows, None, MatMut::dense(x, width), add);
+            look(Stage::Block(i, x));
         }
-        Ok(self.finish(&x, n_ctx, &tail))
-    }
-
-    /// The two convolutions and the positional embedding, `[n_ctx][n_audio_state]`.
-    ///
-    /// With frames along the rows and a row of zeros at both ends, the input of a convolution's output is a run of
-    /// three rows: the convolution is a product over overlapping rows.
-    fn stem(&self, mel: &Mel) -> Vec<f32> {
-        let Dims { n_mels, n_audio_state: width, .. } = self.weights.dims;
-        let (n_frames, n_ctx) = (mel.n_frames, mel.n_frames / 2);
-        let mut padded = vec![0.0; (n_frames + 2) * n_mels];
-        padded[n_mels..][..n_frames * n_mels].copy_from_slice(&mel.data);
-        let mut first = vec![0.0; (n_frames + 2) * width];
-        let rows = MatRef::new(&padded, n_frames, 3 * n_mels, n_mels);
-        let out = MatMut::dense(&mut first[width..][..n_frames * width], width);
-        let gelu = Epilogue { gelu: true, accumulate: false };
-        self.weights.conv[0].apply(&self.cpu, rows, None, out, gelu);
-        let mut x = self.weights.positions[..n_ctx * width].to_vec();
-        let rows = MatRef::new(&first, n_ctx, 3 * width, 2 * width);
-        let gelu_add = Epilogue { gelu: true, accumulate: true };
-        self.weights.conv[1].apply(&self.cpu, rows, None, MatMut::dense(&mut x, width), gelu_add);
-        x
-    }
-
-    fn finish(&self, x: &[f32], n_ctx: usize, tail: &Tail) -> AudioFeatures {
-        let width = self.weights.dims.n_audio_state;
-        let LayerNorm { weight, bias } = &self.weights.ln_post;
-        let mut states = vec![0.0; n_ctx * width + tail.states.len()];
-        for (x, out) in x.chunks_exact(width).zip(states.chunks_exact_mut(width)) {
-            crate::cpu::layer_norm(self.cpu.level, x, weight, bias, out);
-        }
-        states[n_ctx * width..].copy_from_slice(&tail.states);
-        AudioFeatures { states, n_ctx, bias: tail.bias.clone() }
+        Ok(self.weights.finish(&self.cpu, x, &tail))
     }
 }
 
@@ -203,6 +221,14 @@ impl Encoder for CpuEncoder {
     fn encode(&mut self, mel: &Mel) -> Result<AudioFeatures, EncodeError> {
         self.encode_observed(mel, &mut |_| ())
     }
+}
+
+/// The first `len` values of a buffer that grows when needed; they are what they were.
+pub(super) fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+    &mut buffer[..len]
 }
 
 /// Store, store after GELU, add to what is there.

@@ -13,6 +13,8 @@ pub struct WindowCache {
     n: usize,
     /// Values of a block.
     per_layer: usize,
+    /// Blocks.
+    n_layers: usize,
     /// What is added to the scores of the last positions, the silent tail's.
     pub(super) bias: Vec<f32>,
     /// The sequences.
@@ -20,12 +22,22 @@ pub struct WindowCache {
 }
 
 impl WindowCache {
-    /// Room for a window of `bias.len()` more positions than `n_ctx`, for `n_layers` blocks of width `n_state`.
-    pub(super) fn new(n_ctx: usize, bias: Vec<f32>, n_layers: usize, n_state: usize) -> io::Result<Self> {
+    /// Room for a window of `bias.len()` more positions than `n_ctx`, for blocks of (number, width); in the memory of
+    /// `used` if that is enough.
+    pub(super) fn new(
+        n_ctx: usize,
+        bias: Vec<f32>,
+        (n_layers, n_state): (usize, usize),
+        used: Option<Self>,
+    ) -> io::Result<Self> {
         let n = n_ctx + bias.len();
         let per_layer = panels_len(n, n_state);
-        let audio = LargePages::new(n_layers * per_layer * size_of::<u16>())?;
-        Ok(Self { audio, n, per_layer, bias, tokens: TokenCache::new(n_layers, 2 * n_state) })
+        let len = n_layers * per_layer * size_of::<u16>();
+        let (audio, tokens) = match used {
+            Some(used) if used.audio.len() >= len => (used.audio, used.tokens),
+            _ => (LargePages::new(len)?, TokenCache::new(n_layers, 2 * n_state)),
+        };
+        Ok(Self { audio, n, per_layer, n_layers, bias, tokens })
     }
 
     /// Keys and values of the audio for a block.
@@ -50,7 +62,7 @@ impl WindowCache {
 
     /// Bytes of the audio's keys and values.
     pub fn bytes(&self) -> usize {
-        self.audio.len()
+        self.n_layers * self.per_layer * size_of::<u16>()
     }
 }
 
