@@ -7,7 +7,7 @@ HEARKEN := target/release/hearken
 # Rust is often installed for one user and not on the PATH of a script.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
-.PHONY: build demo test model install deb third-party prerequisites
+.PHONY: build demo test test-aarch64 model install deb shim third-party prerequisites
 .NOTPARALLEL:
 
 build: prerequisites
@@ -24,6 +24,12 @@ test:
 	cargo build --release --locked
 	@$(MAKE) --no-print-directory model
 	cargo test --release --locked
+	xrt-sys/check-shim
+	@packaging/test-aarch64
+
+# The kernels on another processor, emulated; part of make test.
+test-aarch64:
+	@packaging/test-aarch64
 
 prerequisites:
 	@packaging/prerequisites
@@ -46,11 +52,19 @@ install:
 	$(HEARKEN) completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_hearken
 	install -m644 README.md NOTICE LICENSE-MIT LICENSE-APACHE docs/third-party.md docs/transcript.schema.json \
 		packaging/config.toml $(DESTDIR)$(PREFIX)/share/doc/hearken
+	if [ -e target/release/libhearken_xrt.so ]; then \
+		install -Dm755 -t $(DESTDIR)$(PREFIX)/lib/hearken target/release/libhearken_xrt.so; fi
+	if [ -e target/npu/manifest.json ]; then install -Dm644 -t $(DESTDIR)$(PREFIX)/lib/hearken/npu target/npu/*; fi
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/dbus-1/interfaces packaging/dbus/*.xml
 	install -d $(DESTDIR)$(PREFIX)/share/dbus-1/services $(DESTDIR)$(PREFIX)/lib/systemd/user
 	sed 's|@PREFIX@|$(PREFIX)|' packaging/hearken.service.in > $(DESTDIR)$(PREFIX)/lib/systemd/user/hearken.service
 	sed 's|@PREFIX@|$(PREFIX)|' packaging/org.hearken.Hearken1.service.in \
 		> $(DESTDIR)$(PREFIX)/share/dbus-1/services/org.hearken.Hearken1.service
+
+# The shim over XRT, for a machine with an NPU and XRT 2.17 or newer with its headers; make install takes it, too.
+shim:
+	cargo build --release --locked --package xrt-sys --features build-shim
+	cp "$$(ls -t target/release/build/xrt-sys-*/out/libhearken_xrt.so | head -n 1)" target/release/
 
 # A Debian package of what `make` has built: target/hearken_VERSION_ARCH.deb
 deb:

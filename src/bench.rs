@@ -2,10 +2,12 @@
 
 mod decoder;
 mod encoder;
+mod file;
 mod live;
 
 pub use decoder::decoder;
 pub use encoder::encoder;
+pub use file::file;
 pub use live::live;
 
 use crate::mel::{LogMel, Mel};

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::models::cli::ModelsCommand;
+use crate::npu::DeviceKind;
 use crate::stream::Policy;
 use crate::whisper::tokenizer::Language;
 
@@ -38,7 +39,11 @@ Environment:
   HEARKEN_MODELS_DIR   where models are kept, instead of hearken/models in the user's data directory
   HEARKEN_OFFLINE=1    never use the network
   HEARKEN_CPU          instruction set, instead of the fastest there is: avx512bf16, avx512, avxvnni,
-                       avx2 or scalar
+                       avx2, neondotprod, neon or scalar
+  HEARKEN_NPU_SHIM     libhearken_xrt.so, instead of the one in lib/hearken beside the program's directory
+  HEARKEN_NPU_OVERLAYS directory of the NPU's overlays, instead of lib/hearken/npu
+  HEARKEN_NPU_SOFTWARE_FAULTS
+                       what goes wrong on the software device: CALL:NTH:EFFECT,... e.g. run_start:100:vanish
 
 Exit codes:
     0  success; a recording in which nobody speaks gives an empty transcript
@@ -210,6 +215,8 @@ pub enum BenchCommand {
     Encoder(BenchEncoderArgs),
     /// Time the decoder's steps and prompts, against the time that reading its weights takes
     Decoder(BenchDecoderArgs),
+    /// Transcribe a recording and time the whole, the loading of the model apart
+    File(BenchFileArgs),
     /// Transcribe recordings as if they were spoken into the microphone, and time what a listener would see
     Live(BenchLiveArgs),
 }
@@ -223,6 +230,26 @@ pub struct BenchDecoderArgs {
     /// How often to run each kind of pass
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub iterations: u32,
+    /// Print the figures as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `bench file`.
+#[derive(Debug, Args)]
+pub struct BenchFileArgs {
+    /// Recording
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Language spoken [default: detected]
+    #[arg(long, value_name = "LANGUAGE")]
+    pub language: Option<Language>,
+    /// How often to load the model and transcribe the recording
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub iterations: u32,
+    /// Model and machine.
+    #[command(flatten)]
+    pub engine: EngineArgs,
     /// Print the figures as JSON
     #[arg(long)]
     pub json: bool,
@@ -243,6 +270,9 @@ pub struct BenchLiveArgs {
     /// What decides which words are committed
     #[arg(long, value_enum, default_value_t)]
     pub policy: Policy,
+    /// Play the recordings over and over for so many minutes of audio, and tell what is in memory meanwhile
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub minutes: Option<u32>,
     /// Model and machine.
     #[command(flatten)]
     pub engine: EngineArgs,
@@ -257,6 +287,12 @@ pub struct BenchEncoderArgs {
     /// How often to run the encoder
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub iterations: u32,
+    /// Submit an NPU's runs as lists, in place of one by one
+    #[arg(long)]
+    pub run_list: bool,
+    /// Take a window of the length that an utterance of so many seconds needs, not a full one
+    #[arg(long, value_name = "SECONDS", value_parser = values::utterance)]
+    pub utterance: Option<f64>,
     /// Take random weights of the model's shape in place of its own
     #[arg(long)]
     pub random_weights: bool,
@@ -275,12 +311,37 @@ pub struct EngineArgs {
     /// Arithmetic of the matrix products: int8 is faster, f32 exact; auto takes what suits the CPU
     #[arg(long, value_enum, value_name = "TYPE", default_value_t = Compute::Auto)]
     pub compute: Compute,
+    /// What encodes: the CPU, an AMD NPU (with compute int8 in 8 bits, else in bf16), or the software device, an NPU's
+    /// interface without an NPU, for tests
+    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    pub device: Device,
     /// Audio that the encoder sees at once: 5.12 to 10.24 seconds in steps of 1.28 (rounded down), or 30 as OpenAI's
     #[arg(long, value_name = "SECONDS", default_value = DEFAULT_WINDOW, value_parser = values::window)]
     pub window: f64,
     /// CPU threads [default: one for each core]
     #[arg(long, value_name = "N", value_parser = values::threads)]
     pub threads: Option<usize>,
+}
+
+/// What encodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Device {
+    /// The CPU
+    Cpu,
+    /// An AMD XDNA2 NPU; what it lacks is told by hearken doctor
+    Npu,
+    /// An NPU's interface without an NPU, slow, for tests
+    NpuSoftware,
+}
+
+impl From<Device> for DeviceKind {
+    fn from(device: Device) -> Self {
+        match device {
+            Device::Cpu => Self::Cpu,
+            Device::Npu => Self::Npu,
+            Device::NpuSoftware => Self::NpuSoftware,
+        }
+    }
 }
 
 /// Arithmetic of the matrix products.

@@ -4,6 +4,7 @@
 //! slip does not go unnoticed.
 
 use crate::cli::Compute;
+use crate::npu::DeviceKind;
 use crate::whisper::tokenizer::{Language, Task};
 use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,8 @@ pub struct ModelConfig {
     pub compute: String,
     /// CPU threads; 0 is one for each core.
     pub threads: usize,
+    /// `cpu`, `npu` or `npu-software`.
+    pub device: String,
 }
 
 /// Where sound comes from.
@@ -91,7 +94,7 @@ pub struct EndpointConfig {
 
 impl Default for ModelConfig {
     fn default() -> Self {
-        Self { name: "base".to_owned(), compute: "auto".to_owned(), threads: 0 }
+        Self { name: "base".to_owned(), compute: "auto".to_owned(), threads: 0, device: "cpu".to_owned() }
     }
 }
 
@@ -197,6 +200,7 @@ impl Config {
     /// The first that makes no sense.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.compute()?;
+        self.device()?;
         self.language()?;
         self.languages()?;
         self.task()?;
@@ -218,6 +222,16 @@ impl Config {
             "f32" => Ok(Compute::F32),
             other => Err(value("model.compute", other, "auto, int8 or f32")),
         }
+    }
+
+    /// What encodes.
+    ///
+    /// # Errors
+    /// When it is none that there is.
+    pub fn device(&self) -> Result<DeviceKind, ConfigError> {
+        let known = [DeviceKind::Cpu, DeviceKind::Npu, DeviceKind::NpuSoftware];
+        let found = known.into_iter().find(|kind| kind.name() == self.model.device);
+        found.ok_or_else(|| value("model.device", &self.model.device, "cpu, npu or npu-software"))
     }
 
     /// Language spoken, if it is not to be detected.

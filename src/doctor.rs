@@ -5,20 +5,17 @@
 use std::env;
 use std::fmt::{self, Display};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
 use crate::config::{Config, ConfigError};
 use crate::cpu::Level;
 use crate::models::{Manifest, ModelError, Store, is_offline};
+use crate::npu::{self, Finding};
 
 /// Free memory in KiB below which models larger than base are likely to be driven to swap.
 const LITTLE_MEMORY_KIB: u64 = 1024 * 1024;
-
-/// Where the Linux kernel shows the first neural accelerator.
-const ACCEL_DEVICE: &str = "/dev/accel/accel0";
-const ACCEL_DRIVER: &str = "/sys/class/accel/accel0/device/driver";
 
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +48,8 @@ pub fn run() -> Vec<Check> {
     checks
         .extend(storage(Store::locate(), &config.as_ref().map_or_else(|_| Config::default(), Clone::clone).model.name));
     checks.push(configuration(config));
-    checks.extend([fetching(), npu()]);
+    checks.push(fetching());
+    checks.extend(npu());
     checks
 }
 
@@ -92,15 +90,21 @@ fn cpu() -> Check {
         true => format!("{model}; no vector extensions"),
         false => format!("{model}; {}", found.join(" ")),
     };
-    match found.contains(&"avx2") && found.contains(&"fma") {
+    match NEEDED.iter().all(|name| found.contains(name)) {
         true => ok("CPU", detail),
         false => Check {
             status: Status::Warn,
-            remedy: Some("without AVX2 and FMA transcription is slow; take a small model such as tiny".to_owned()),
+            remedy: Some(format!(
+                "without {} transcription is slow; take a small model such as tiny",
+                NEEDED.join(" and ")
+            )),
             ..ok("CPU", detail)
         },
     }
 }
+
+/// The instruction sets that kernels need to be better than plain code.
+const NEEDED: &[&str] = if cfg!(target_arch = "aarch64") { &["neon"] } else { &["avx2", "fma"] };
 
 /// The instruction sets for which there are kernels, and whether this CPU has them.
 #[cfg(target_arch = "x86_64")]
@@ -118,7 +122,14 @@ fn features() -> Vec<(&'static str, bool)> {
     ]
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+/// The instruction sets for which there are kernels, and whether this CPU has them.
+#[cfg(target_arch = "aarch64")]
+fn features() -> Vec<(&'static str, bool)> {
+    use std::arch::is_aarch64_feature_detected;
+    vec![("neon", is_aarch64_feature_detected!("neon")), ("dotprod", is_aarch64_feature_detected!("dotprod"))]
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn features() -> Vec<(&'static str, bool)> {
     Vec::new()
 }
@@ -259,15 +270,11 @@ fn fetching() -> Check {
     }
 }
 
-fn npu() -> Check {
-    let driver = fs::read_link(ACCEL_DRIVER).ok();
-    let driver = driver.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy());
-    let found = match (PathBuf::from(ACCEL_DEVICE).exists(), driver) {
-        (true, Some(driver)) => format!("{ACCEL_DEVICE}, driver {driver}"),
-        (true, None) => format!("{ACCEL_DEVICE}, driver unknown"),
-        (false, _) => "none".to_owned(),
-    };
-    ok("NPU", format!("{found}; not used by this version"))
+/// What an NPU needs; nothing of it is needed for transcription.
+fn npu() -> impl Iterator<Item = Check> {
+    let status = |remedy: &Option<String>| if remedy.is_some() { Status::Warn } else { Status::Ok };
+    let findings = npu::examine(Path::new("/")).into_iter();
+    findings.map(move |Finding { name, detail, remedy }| Check { name, status: status(&remedy), detail, remedy })
 }
 
 /// The value of `name` in text made of lines `name : value`, as the files of `/proc` are.

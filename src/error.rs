@@ -97,6 +97,7 @@ impl Error {
             Self::Audio(error) => error.exit_code(),
             Self::Model(error) | Self::Load(LoadError::Model(error)) => error.exit_code(),
             Self::Load(LoadError::Tokenizer(_)) => exit::MODEL,
+            Self::Load(LoadError::Npu(_)) => exit::UNEXPECTED,
             Self::Load(LoadError::Level(_)) | Self::Options(_) => exit::USAGE,
             Self::Capture(_) => exit::INPUT,
             Self::Config(_) => exit::CONFIG,

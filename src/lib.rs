@@ -1,7 +1,7 @@
 //! Hearken: streaming speech-to-text with OpenAI's Whisper, on the user's own machine.
 //!
 //! Audio goes in at [`audio`], is cut into utterances by [`stream`], becomes a log-mel spectrogram in [`mel`],
-//! encoder states and tokens in [`whisper`] (on the vector kernels of [`cpu`]) and leaves as text through
+//! encoder states and tokens in [`whisper`] (on the vector kernels of [`cpu`], or with [`npu`]) and leaves as text through
 //! [`output`], or, spoken into a microphone, through [`daemon`] and [`dbus`]. [`models`] keeps the weights.
 
 pub mod audio;
@@ -16,6 +16,7 @@ pub mod doctor;
 pub mod error;
 pub mod mel;
 pub mod models;
+pub mod npu;
 pub mod output;
 pub mod pipeline;
 pub mod stream;

@@ -62,6 +62,7 @@ fn run(cli: Cli) -> Result<u8, Error> {
         Some(Command::Devices { json }) => client::devices(json),
         Some(Command::Bench(BenchCommand::Encoder(args))) => bench::encoder(&args),
         Some(Command::Bench(BenchCommand::Decoder(args))) => bench::decoder(&args),
+        Some(Command::Bench(BenchCommand::File(args))) => bench::file(&args),
         Some(Command::Bench(BenchCommand::Live(args))) => bench::live(&args),
         None => transcribe::run(&cli.transcribe),
     }

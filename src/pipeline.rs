@@ -10,16 +10,18 @@
 mod decode;
 mod turns;
 
-use crate::audio::{AudioError, AudioSource, AudioWarning, Mono16k, SAMPLE_RATE};
+use crate::audio::{AudioError, AudioSource, AudioWarning, Mono16k, SAMPLE_RATE, sound_seconds};
 use crate::mel::LogMel;
 use crate::stream::{Segmenter, SegmenterOptions, Utterance};
 use crate::whisper::alignment::Pauses;
 use crate::whisper::decoding::{DecodingError, DecodingOptions, FallbackOptions, Segment};
 use crate::whisper::tokenizer::Language;
-use crate::whisper::{AudioFeatures, DecodeError, EncodeError, Encoder, SAMPLES_PER_POSITION, Whisper};
+use crate::whisper::{AudioFeatures, DecodeError, EncodeError, SAMPLES_PER_POSITION, Whisper};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::{AtomicBool, Ordering};
 use turns::Turns;
+
+pub use decode::IN_FLIGHT;
 
 /// Utterances or features that wait between two stages: enough that no stage waits for another's start.
 const QUEUE: usize = 2;
@@ -44,6 +46,8 @@ pub struct Settings {
 /// What a window says.
 #[derive(Debug, Clone)]
 pub struct Passage {
+    /// Start of the window's audio in seconds from the start of the stream.
+    pub start_s: f64,
     /// End of the window's audio in seconds from the start of the stream.
     pub end_s: f64,
     /// Language spoken.
@@ -99,6 +103,7 @@ impl<E> PipelineError<E> {
 struct Encoded {
     start_s: f64,
     end_s: f64,
+    sound_s: f32,
     pauses: Pauses,
     features: AudioFeatures,
 }
@@ -181,8 +186,8 @@ fn encode(
         drop(turn);
         let seconds = |at: u64| at as f64 / f64::from(SAMPLE_RATE);
         let (start_s, end_s) = (seconds(start), seconds(start + samples.len() as u64));
-        let pauses = Pauses::of(&samples);
-        if next.send(Encoded { start_s, end_s, pauses, features }).is_err() {
+        let (sound_s, pauses) = (sound_seconds(&samples), Pauses::of(&samples));
+        if next.send(Encoded { start_s, end_s, sound_s, pauses, features }).is_err() {
             break;
         }
     }

@@ -4,12 +4,13 @@ use crate::audio::{FileSource, SAMPLE_RATE};
 use crate::cli::{Compute as ComputeArg, DecodingArgs, EngineArgs, TranscribeArgs};
 use crate::error::{Error, exit, exit_code_of_all};
 use crate::models::Store;
+use crate::npu::{BackendState, DeviceKind, Format as NpuFormat, Npu, NpuOptions};
 use crate::output::{Destination, Footer, Header, Progress, Segment, Word, closing_line, complain, remove_unfinished};
 use crate::pipeline::{self, Ending, Passage, Settings};
 use crate::whisper::alignment::TimedWord;
-use crate::whisper::decoding::{DecodingOptions, FallbackOptions, OptionsError};
+use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords, OptionsError};
 use crate::whisper::tokenizer::{Language, SpecialTokens, Task};
-use crate::whisper::{Compute, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
+use crate::whisper::{Compute, LoadError, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::Path;
@@ -53,7 +54,27 @@ pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
 pub fn load(args: &EngineArgs) -> Result<Whisper, Error> {
     let file = Arc::new(Store::locate()?.open(&args.model)?);
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    Ok(Whisper::load(file, compute(args.compute), threads)?)
+    let whisper = Whisper::load(file, compute(args.compute), threads)?;
+    let kind = args.device.into();
+    if kind == DeviceKind::Cpu {
+        return Ok(whisper);
+    }
+    let options = NpuOptions::new(kind, npu_format(args.compute)).map_err(LoadError::from)?;
+    let tell = |state: &BackendState| complain(&format!("hearken: {state}"));
+    let npu = Npu::new(whisper.file(), options, tell).map_err(LoadError::from)?;
+    let state = npu.state();
+    if state.device == DeviceKind::NpuSoftware {
+        tell(&state);
+    }
+    Ok(whisper.with_npu(npu))
+}
+
+/// An NPU multiplies in 8 bits only where that was asked for: bf16 is the more exact.
+pub fn npu_format(arg: ComputeArg) -> NpuFormat {
+    match arg {
+        ComputeArg::Int8 => NpuFormat::Int8,
+        ComputeArg::F32 | ComputeArg::Auto => NpuFormat::Bf16,
+    }
 }
 
 /// `auto` is int8: it is the faster on every instruction set.
@@ -81,6 +102,7 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
         Some(text) => whisper.tokenizer().encode_prompt(text)?,
         None => Vec::new(),
     };
+    let hotwords = Hotwords::shared(whisper.tokenizer(), &args.decoding.hotwords)?;
     let decoding = DecodingOptions {
         task: args.task.into(),
         language: args.language,
@@ -91,6 +113,7 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
         length_penalty: args.decoding.length_penalty,
         suppress_tokens: args.decoding.suppress_tokens.clone(),
         without_timestamps: !args.wants_timestamps(),
+        hotwords,
         ..DecodingOptions::default()
     };
     refuse_what_the_model_cannot(&decoding, whisper.tokenizer().special())?;

@@ -99,6 +99,7 @@ fn speech_reaches_foreign_clients_while_it_is_spoken() {
     assert_eq!(words(&python.seen.join(" ")), words(SPEECH));
     assert_eq!(words(&shell.seen.join(" ")), words(SPEECH));
     check_events(&own.seen);
+    check_figures(&desktop.status());
     signal(&own.child.0, "INT");
     assert_eq!(own.finish().0, Some(0));
     let log = desktop.log();
@@ -127,6 +128,31 @@ fn check_events(lines: &[String]) {
     assert_eq!(words(&finals.join(" ")), words(SPEECH));
     let partials = events.iter().filter(|e| is(e, "partial")).count();
     assert!(partials >= 4, "{partials} partials: {lines:#?}");
+}
+
+/// What the figures of sessions that have heard the sample are bound to be.
+fn check_figures(status: &Value) {
+    assert_eq!(status["backend"], "cpu");
+    for session in status["sessions"].as_array().expect("a list") {
+        let figure =
+            |name: &str| session["figures"][name].as_f64().unwrap_or_else(|| panic!("{name} is missing: {session}"));
+        assert!(figure("audio") > 10.0 && figure("real_time_factor") > 0.0, "{session}");
+        assert!(figure("final_p50") <= figure("final_p95") && figure("final_p95") < 10.0, "{session}");
+        assert!(figure("step") >= 0.5 && (0.0..10.0).contains(&figure("backlog")), "{session}");
+        assert_eq!((figure("overruns"), figure("dropped_samples")), (0.0, 0.0), "{session}");
+    }
+}
+
+#[test]
+fn a_client_killed_during_speech_leaves_the_other_alone() {
+    let desktop = Desktop::new();
+    let (mut killed, mut other) = (listen(&desktop, &[]), listen(&desktop, &[]));
+    let _playing = desktop.play(&short_speech());
+    killed.wait_for("partial", |line| is(&event(line), "partial").then_some(()));
+    drop(killed);
+    desktop.wait_for("the end of its session", |d| (d.status()["sessions"].as_array()?.len() == 1).then_some(()));
+    let text = other.wait_for("final", |line| is(&event(line), "final").then(|| event(line)["text"].clone()));
+    assert_eq!(words(text.as_str().expect("text")), words("and so my fellow americans"));
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 mod common;
 
-use common::desktop::Desktop;
+use common::desktop::{Desktop, Running, signal};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 fn install(prefix: &Path) {
     let make = Command::new("make")
@@ -58,6 +60,70 @@ fn systemd_understands_the_unit_and_finds_it_well_closed() {
     let verified = analyze(&["--user", "--man=no", "verify"]);
     let complaints = String::from_utf8_lossy(&verified.stderr).into_owned();
     assert!(!complaints.contains("hearken.service"), "{complaints}");
-    let security = analyze(&["security", "--offline=yes", "--threshold=15"]);
-    assert!(security.status.success(), "{}", String::from_utf8_lossy(&security.stdout));
+    let security = analyze(&["security", "--offline=yes"]);
+    let report = String::from_utf8_lossy(&security.stdout).into_owned();
+    let score = report.lines().rev().find_map(|line| line.split("exposure level for hearken.service: ").nth(1));
+    let score = score.and_then(|rest| rest.split(' ').next()).unwrap_or_else(|| panic!("{report}"));
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("a README");
+    assert!(readme.contains(&format!("(`systemd-analyze security`: {score})")), "the score is {score}");
+}
+
+#[test]
+fn the_debian_package_installs_starts_and_removes_cleanly() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let root = dir.path().join("root");
+    for part in ["updates", "info", "triggers"] {
+        std::fs::create_dir_all(root.join("var/lib/dpkg").join(part)).expect("a directory");
+    }
+    for file in ["status", "available"] {
+        std::fs::write(root.join("var/lib/dpkg").join(file), "").expect("a file");
+    }
+    let built = Command::new("packaging/deb").current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("sh");
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join(String::from_utf8_lossy(&built.stdout).lines().last().expect("the package's name"));
+    let dpkg = |args: &[&str]| {
+        let mut dpkg = Command::new("dpkg");
+        // A root of its own, without the system's libraries and without the rights to change owners.
+        dpkg.arg(format!("--root={}", root.display())).args(["--force-not-root", "--force-depends"]);
+        let output = dpkg.args(args).output().expect("dpkg");
+        assert!(output.status.success(), "dpkg {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    dpkg(&["--install", &package.display().to_string()]);
+    assert!(dpkg(&["--status", "hearken"]).contains("Status: install ok installed"));
+    let unit = std::fs::read_to_string(root.join("usr/lib/systemd/user/hearken.service")).expect("a unit");
+    assert!(unit.contains("ExecStart=/usr/bin/hearken daemon"), "{unit}");
+
+    let desktop = Desktop::without_daemon();
+    let program = root.join("usr/bin/hearken").display().to_string();
+    let _daemon = Running(desktop.command(&program).arg("daemon").spawn().expect("it starts"));
+    desktop.wait_for("the installed daemon", |desktop| {
+        desktop.output(&program, &["status"]).status.success().then_some(())
+    });
+
+    dpkg(&["--purge", "hearken"]);
+    assert!(!root.join("usr").exists(), "something is left in /usr");
+}
+
+#[test]
+fn the_service_manager_is_told_of_the_start_the_end_and_life_between() {
+    let desktop = Desktop::without_daemon();
+    let address = desktop.dir.path().join("notify");
+    let socket = UnixDatagram::bind(&address).expect("a socket");
+    socket.set_read_timeout(Some(Duration::from_secs(20))).expect("a limit");
+    let mut daemon = desktop.hearken();
+    daemon.arg("daemon").env("NOTIFY_SOCKET", &address).env("WATCHDOG_USEC", "600000").env_remove("WATCHDOG_PID");
+    let daemon = Running(daemon.spawn().expect("it starts"));
+    let told = || {
+        let mut buffer = [0; 256];
+        let n = socket.recv(&mut buffer).expect("a sign of life in time");
+        String::from_utf8_lossy(&buffer[..n]).trim().to_owned()
+    };
+    // The watchdog may be fed before the daemon is on the bus.
+    let ready = std::iter::repeat_with(told).take(10).any(|message| message == "READY=1");
+    assert!(ready);
+    assert_eq!([told(), told(), told()], ["WATCHDOG=1"; 3]);
+    signal(&daemon.0, "TERM");
+    assert!(std::iter::repeat_with(told).take(10).any(|message| message == "STOPPING=1"));
 }

@@ -6,6 +6,7 @@ use common::{jfk, model};
 use hearken::stream::{Event, Live, LiveOptions, LocalAgreement, SegmenterOptions, WhisperRecognizer};
 use hearken::whisper::decoding::DecodingOptions;
 use hearken::whisper::{Compute, Whisper};
+use std::f32::consts::TAU;
 use std::sync::{Arc, OnceLock};
 
 fn whisper() -> Arc<Whisper> {
@@ -55,10 +56,49 @@ fn speech_becomes_text_while_it_is_spoken() {
     assert!(committed >= 4, "words are committed while more are spoken: {events:#?}");
 }
 
+/// Uniform noise up to `amplitude`, the same in each run.
+fn noise(len: usize, amplitude: f32) -> Vec<f32> {
+    let unit = |i: usize| ((i as u64).wrapping_mul(6_364_136_223_846_793_005) >> 40) as f32 / 8_388_608.0 - 1.0;
+    (0..len).map(|i| unit(i) * amplitude).collect()
+}
+
+fn final_text(events: &[Event]) -> String {
+    let texts = events.iter().filter_map(|e| if let Event::Final(f) = e { Some(f.text.as_str()) } else { None });
+    texts.collect::<Vec<_>>().join(" ")
+}
+
+/// As many words, of which one may be heard differently.
+fn assert_alike(heard: &[Event], wanted: &[Event]) {
+    let (heard, wanted) = (words(&final_text(heard)), words(&final_text(wanted)));
+    let differing = heard.iter().zip(&wanted).filter(|(a, b)| a != b).count();
+    assert!(heard.len() == wanted.len() && differing <= 1, "{heard:?} for {wanted:?}");
+}
+
+#[test]
+fn a_quiet_speaker_is_heard() {
+    let quiet: Vec<f32> = jfk().iter().map(|x| x * 0.03).collect();
+    assert_alike(&live(&quiet), &live(&jfk()));
+}
+
+#[test]
+fn speech_in_steady_noise_is_heard_and_its_end_too() {
+    let mut spoken = jfk();
+    spoken.resize(spoken.len() + 48_000, 0.0);
+    let noisy: Vec<f32> = spoken.iter().zip(noise(spoken.len(), 0.02)).map(|(x, n)| x + n).collect();
+    let events = live(&noisy);
+    assert_alike(&events, &live(&jfk()));
+    let end = events.iter().rev().find_map(|e| if let Event::Final(f) = e { Some(f.end_s) } else { None });
+    assert!(end.is_some_and(|end| end < 12.5), "the noise goes on for 14 s, the speech does not: {end:?}");
+}
+
 #[test]
 fn silence_and_noise_are_not_transcribed() {
-    let noise =
-        (0..160_000u64).map(|i| ((i.wrapping_mul(6_364_136_223_846_793_005) >> 40) as f32 / 8_388_608.0 - 1.0) * 0.05);
-    assert_eq!(live(&vec![0.0; 160_000]), vec![]);
-    assert_eq!(live(&noise.collect::<Vec<f32>>()), vec![]);
+    // Mains hum: 50 Hz and its odd harmonics.
+    let hum =
+        |i: usize| (0..4).map(|k| (i as f32 * (2 * k + 1) as f32 * 50.0 * TAU / 16_000.0).sin() * 0.05).sum::<f32>();
+    let bursts = noise(160_000, 0.3).into_iter().enumerate().map(|(i, x)| if i % 16_000 < 1600 { x } else { 0.0 });
+    let sounds = [vec![0.0; 160_000], noise(160_000, 0.05), (0..160_000).map(hum).collect(), bursts.collect()];
+    for (i, sound) in sounds.iter().enumerate() {
+        assert_eq!(live(sound), vec![], "sound {i}");
+    }
 }

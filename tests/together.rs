@@ -10,7 +10,7 @@ use hearken::whisper::decoding::{
     Decoding, DecodingError, DecodingOptions, DecodingResult, FallbackOptions, decode_window, decode_with_fallback,
 };
 use hearken::whisper::tokenizer::Language;
-use hearken::whisper::{AudioFeatures, Batch, Compute, DecodeError, Encoder, Whisper, Window};
+use hearken::whisper::{AudioFeatures, Batch, Compute, DecodeError, Whisper, Window};
 
 /// Seconds of the recording that windows are cut from; they end at different times.
 const WINDOWS: [(usize, usize); 5] = [(0, 10), (0, 4), (3, 8), (7, 11), (2, 11)];

@@ -20,6 +20,7 @@ HEARKEN = HERE.parents[1] / "target" / "release" / "hearken"
 def main():
     arguments = parse()
     clips = manifest.choose(manifest.read(arguments.manifest), arguments)
+    hotwords = read_lines(arguments.hotwords) if arguments.hotwords else []
     own = transcribe(arguments, clips)
     others = [read_run(path) for path in arguments.compare]
     if arguments.openai and not arguments.reference_only:
@@ -27,6 +28,8 @@ def main():
     for other in others or [None]:
         print(report.markdown(own, clips, other))
         print("\n".join(report.worst(own, clips, arguments.show, other)))
+    if hotwords:
+        print(report.hotwords(own, clips, hotwords))
     if arguments.json:
         result = {**own, "figures": report.figures(own, clips)}
         partial = arguments.json.with_name(arguments.json.name + ".part")
@@ -40,8 +43,14 @@ def transcribe(arguments, clips):
         return reference(arguments, clips)
     if arguments.saved:
         return read_run(arguments.saved)
+    if arguments.live:
+        return programs.hearken(arguments.hearken, clips, arguments.language, "live", arguments.options)
     file_format = "json" if arguments.timestamps or arguments.language != "given" else "txt"
-    return programs.hearken(arguments.hearken, clips, arguments.language, file_format, arguments.options)
+    options = list(arguments.options)
+    if arguments.hotwords and not arguments.count_only:
+        options += ["--hotwords", ",".join(read_lines(arguments.hotwords))]
+    run = programs.hearken(arguments.hearken, clips, arguments.language, file_format, options)
+    return {**run, "options": arguments.options}
 
 
 def reference(arguments, clips):
@@ -65,6 +74,13 @@ def read_run(path):
     return {"system": column, "language": "given", "options": [], "audio_s": 0, "seconds": 0, "clips": texts}
 
 
+def read_lines(path):
+    try:
+        return [line for line in path.read_text().splitlines() if line.strip()]
+    except OSError as error:
+        raise manifest.Bad(f"{path}: {error.strerror}") from error
+
+
 def check(arguments, own, clips):
     """Ends with exit code 1 where a limit is exceeded: for gates."""
     errors = report.total(clips, report.scored(own, clips))
@@ -84,6 +100,7 @@ def parse():
     languages = ["given", "detected", "three"]
     parser.add_argument("--language", choices=languages, default="given", help="three: detected among three")
     parser.add_argument("--timestamps", action="store_true", help="decode with timestamps, as formats with times do")
+    parser.add_argument("--live", action="store_true", help="speak the clips into `hearken bench live`")
     parser.add_argument("--json", type=Path, metavar="OUT", help="file for texts and figures")
     parser.add_argument("--saved", type=Path, metavar="RUN", help="score a run that --json wrote instead of running")
     compare = "show beside it: a run that --json wrote, or FILE.tsv:COLUMN"
@@ -91,6 +108,9 @@ def parse():
     parser.add_argument("--openai", metavar="MODEL", help="run openai-whisper beside it: a size, or a .pt file")
     parser.add_argument("--reference-only", action="store_true", help="run openai-whisper alone")
     parser.add_argument("--cache", type=Path, default=Path("target/accuracy"), help="folder for openai-whisper's texts")
+    hotwords = "count how many of these words and phrases, one a line, are found"
+    parser.add_argument("--hotwords", type=Path, metavar="LIST", help=hotwords + "; give them to Hearken")
+    parser.add_argument("--count-only", action="store_true", help="do not give the hotwords to Hearken")
     parser.add_argument("--show", type=int, default=0, metavar="N", help="show the N worst clips")
     filters = parser.add_argument_group("filters")
     for name, what in [("sets", "corpora"), ("languages", "codes"), ("categories", "categories"), ("ids", "clips")]:

@@ -46,14 +46,18 @@ def language_options(clip, mode):
 
 
 def hearken(program, clips, mode, file_format, options):
-    """Transcribes all clips, those with the same options in one process."""
+    """Transcribes all clips, those with the same options in one process; the format `live` has them spoken into `hearken
+    bench live`."""
     groups = defaultdict(list)
     for clip in clips:
         groups[language_options(clip, mode)].append(clip)
     run = {"system": "hearken", "language": mode, "options": options, "audio_s": 0.0, "seconds": 0.0, "clips": {}}
     for language, members in groups.items():
         with tempfile.TemporaryDirectory(prefix="hearken-accuracy-") as folder:
-            transcribe(program, members, [*language, "--format", file_format, *options], Path(folder), run)
+            if file_format == "live":
+                speak(program, members, [*language, *options], run)
+            else:
+                transcribe(program, members, [*language, "--format", file_format, *options], Path(folder), run)
     return run
 
 
@@ -76,6 +80,19 @@ def transcribe(program, clips, options, folder, run):
         run["seconds"] += float(match.group(2))
     for link, clip in zip(links, clips):
         run["clips"][clip.id] = read_transcript(texts, link.stem)
+
+
+def speak(program, clips, options, run):
+    """The texts of `clips` as a listener gets them from the microphone, with one process."""
+    command = [program, "bench", "live", *options, "--file", *[clip.path for clip in clips]]
+    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise Bad(f"{program} failed (exit code {done.returncode}): {done.stderr.strip().splitlines()[-1:]}")
+    for clip, line in zip(clips, done.stdout.splitlines(), strict=True):
+        report = json.loads(line)
+        run["audio_s"] += report["audio_s"]
+        run["seconds"] += report["busy_s"]
+        run["clips"][clip.id] = {"text": " ".join(report["text"].split()), "language": None}
 
 
 def read_transcript(folder, stem):

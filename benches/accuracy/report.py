@@ -7,6 +7,8 @@ from score import Errors, score, words
 
 # Clips shorter than this do not count where a language is detected, in seconds.
 DETECTION_SECONDS = 3.0
+# Words of a text that are shown.
+SHOWN = 100
 
 
 def scored(run, clips):
@@ -134,10 +136,40 @@ def worst(run, clips, count, other=None):
         yield f"\n{clip.id} ({clip.seconds:g} s, {clip.language}): {surplus(clip):+d}"
         if run["clips"][clip.id]["language"]:
             yield f"  language:  {run['clips'][clip.id]['language']}"
-        yield f"  reference: {' '.join(scores[clip.id].reference)}"
-        yield f"  text:      {' '.join(scores[clip.id].words)}"
+        yield f"  reference: {shortened(scores[clip.id].reference)}"
+        yield f"  text:      {shortened(scores[clip.id].words)}"
         if other:
-            yield f"  other:     {' '.join(beside[clip.id].words)}"
+            yield f"  other:     {shortened(beside[clip.id].words)}"
+
+
+def shortened(text):
+    return " ".join(text[:SHOWN]) + (" …" if len(text) > SHOWN else "")
+
+
+def hotwords(run, clips, phrases):
+    """How many of the phrases that were said are in the text, and how many are that were not said."""
+    said = found = invented = from_silence = 0
+    for clip in clips:
+        text = run["clips"].get(clip.id, {}).get("text", "")
+        for phrase in phrases:
+            in_reference = occurrences(words(phrase, clip.language), words(clip.reference, clip.language))
+            in_text = occurrences(words(phrase, clip.language), words(text, clip.language))
+            said += in_reference
+            found += min(in_reference, in_text)
+            if clip.language == NO_SPEECH:
+                from_silence += in_text
+            else:
+                invented += max(0, in_text - in_reference)
+    recall = 100 * found / max(1, said)
+    return (
+        f"hotwords: {found} of {said} found ({recall:.1f} %), {invented} written where something else was said, "
+        f"{from_silence} where nobody spoke"
+    )
+
+
+def occurrences(phrase, text):
+    """How often a list of words is in another."""
+    return sum(text[i : i + len(phrase)] == phrase for i in range(len(text) - len(phrase) + 1)) if phrase else 0
 
 
 def row(cells):

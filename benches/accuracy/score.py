@@ -7,6 +7,7 @@ into characters, so that the word error rate is a character error rate. Distance
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 
 from rapidfuzz.distance import Levenshtein
 from whisper_normalizer.basic import BasicTextNormalizer
@@ -64,6 +65,7 @@ class Scored:
     words: list = field(default_factory=list)
 
 
+@cache
 def words(text, language):
     """The words of a text that are compared; characters in languages without spaces."""
     if language in ("en", NO_SPEECH):

@@ -16,6 +16,7 @@ mod error;
 mod mono;
 mod opus;
 mod resample;
+mod sound;
 mod source;
 pub mod vad;
 
@@ -23,6 +24,7 @@ pub use decode::FileSource;
 pub use error::{AudioError, AudioWarning, ResampleError};
 pub use mono::Mono16k;
 pub use resample::Resampler;
+pub use sound::sound_seconds;
 
 /// Sample rate that Whisper was trained on, in Hz; everything behind the resampler is at this rate, mono.
 pub const SAMPLE_RATE: u32 = 16_000;

@@ -6,7 +6,7 @@ use crate::cpu::{LargePages, read_all};
 use crate::error::{Error, exit};
 use crate::output;
 use crate::transcribe::{load, window_positions};
-use crate::whisper::{AudioFeatures, DecodeError, Decoder, Encoder, Row, WindowCache, Workspace};
+use crate::whisper::{AudioFeatures, DecodeError, Decoder, Row, WindowCache, Workspace};
 use serde::Serialize;
 use std::fmt::Write;
 

@@ -2,17 +2,20 @@
 //! make its multiplications at best, and how far it is from the reference path.
 
 use super::{Spread, cosine, json, milliseconds, window};
+use crate::audio::SAMPLE_RATE;
 use crate::cli::BenchEncoderArgs;
 use crate::cpu::{Operands, peak_macs};
 use crate::error::{Error, exit};
 use crate::models::{ModelFile, Store, write_random};
+use crate::npu::{DeviceKind, Format, Npu, NpuOptions, Submission, Times};
 use crate::output::{self, OutputError};
-use crate::transcribe::{compute, window_positions};
-use crate::whisper::{Compute, Dims, Encoder, SAMPLES_PER_POSITION, Whisper};
+use crate::transcribe::{compute, npu_format, window_positions};
+use crate::whisper::{Compute, Dims, EncodeError, LoadError, SAMPLES_PER_POSITION, Tails, Whisper};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Runs before the clock starts: buffers are allocated, weights are read from disk.
 const WARM_UP: usize = 2;
@@ -24,8 +27,13 @@ struct Report {
     model: String,
     /// `real` or `random`.
     weights: &'static str,
-    /// `f32` or `int8`.
+    /// `f32` or `int8`; of an NPU `bf16` or `int8`.
     compute: &'static str,
+    /// `cpu`, `npu`, or `npu-software`, which says nothing of hardware.
+    device: &'static str,
+    /// Where the time of a run goes, in the mean, where that is an NPU's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    split: Option<Split>,
     /// Instruction set.
     cpu: &'static str,
     /// Threads.
@@ -62,10 +70,25 @@ struct Report {
     non_finite: usize,
 }
 
+/// Parts of a run on an NPU, in milliseconds.
+#[derive(Debug, Serialize)]
+struct Split {
+    /// Setting arguments and starting runs.
+    submit_ms: f64,
+    /// Waiting for their results.
+    wait_ms: f64,
+    /// Bringing the host's and the device's view of buffers together.
+    sync_ms: f64,
+    /// All else: attention, layer norm, conversions.
+    cpu_ms: f64,
+    /// Runs of the array.
+    runs: usize,
+}
+
 /// Runs the benchmark and prints its report.
 ///
 /// # Errors
-/// Where the model is missing or damaged, or the report cannot be written.
+/// Where the model is missing or damaged, the NPU fails, or the report cannot be written.
 pub fn encoder(args: &BenchEncoderArgs) -> Result<u8, Error> {
     let mut file = Arc::new(Store::locate()?.open(&args.engine.model)?);
     // Lives as long as the model that is mapped from it.
@@ -83,11 +106,15 @@ pub fn encoder(args: &BenchEncoderArgs) -> Result<u8, Error> {
 
 fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Error> {
     let threads = args.engine.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let n_ctx = window_positions(args.engine.window).min(file.dims().n_audio_ctx);
+    let longest = window_positions(args.engine.window).min(file.dims().n_audio_ctx);
+    let n_ctx = match args.utterance {
+        Some(seconds) => Tails::load(&file)?.window((seconds * f64::from(SAMPLE_RATE)) as usize, longest),
+        None => longest,
+    };
     let mel = window(n_ctx, file.dims().n_mels);
     let reference = Whisper::load(file.clone(), Compute::F32, threads)?.encoder().encode(&mel)?;
     let compute = compute(args.engine.compute);
-    let whisper = Whisper::load(file, compute, threads)?;
+    let whisper = on_device(Whisper::load(file, compute, threads)?, args)?;
     let mut encoder = whisper.encoder();
     let iterations = args.iterations as usize;
     let bar = ProgressBar::new((WARM_UP + iterations) as u64);
@@ -95,17 +122,21 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} runs, {eta} left") {
         bar.set_style(style);
     }
+    let device = DeviceKind::from(args.engine.device);
     let attention = if compute == Compute::Int8 { Operands::Bf16 } else { Operands::F32 };
     let linear = if compute == Compute::Int8 { Operands::Int8 } else { Operands::F32 };
-    let (mut times, mut non_finite, mut cosine_to_f32) = (Vec::new(), 0, 0.0);
+    let (mut elapsed_ms, mut non_finite, mut cosine_to_f32) = (Vec::new(), 0, 0.0);
     let (mut peaks_linear, mut peaks_attention) = (Vec::new(), Vec::new());
+    let mut spent = Times::default();
     for i in 0..WARM_UP + iterations {
         let (elapsed, features) = milliseconds(|| encoder.encode(&mel));
         let states = features?.states;
+        let times = still_there(&whisper)?;
         // In turns, so that what else the machine does falls on all of them.
         let peaks = (peak_macs(whisper.cpu(), linear), peak_macs(whisper.cpu(), attention));
         if i >= WARM_UP {
-            times.push(elapsed);
+            elapsed_ms.push(elapsed);
+            spent += times;
             peaks_linear.push(peaks.0);
             peaks_attention.push(peaks.1);
             non_finite += states.iter().filter(|x| !x.is_finite()).count();
@@ -114,17 +145,23 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let average_ms = times.iter().sum::<f64>() / times.len() as f64;
+    let average_ms = elapsed_ms.iter().sum::<f64>() / elapsed_ms.len() as f64;
     let Spread { median: median_ms, minimum: minimum_ms, maximum: maximum_ms, deviation: deviation_ms } =
-        Spread::of(times);
+        Spread::of(elapsed_ms);
     let (peak_linear, peak_attention) = (Spread::of(peaks_linear).median, Spread::of(peaks_attention).median);
     let macs = macs(whisper.file().dims(), n_ctx, reference.bias.len());
     let roofline_ms = 1e3 * (macs.0 / peak_linear + macs.1 / peak_attention);
-    let window_s = (n_ctx * SAMPLES_PER_POSITION) as f64 / f64::from(crate::audio::SAMPLE_RATE);
+    let window_s = (n_ctx * SAMPLES_PER_POSITION) as f64 / f64::from(SAMPLE_RATE);
     Ok(Report {
         model: args.engine.model.clone(),
         weights: if args.random_weights { "random" } else { "real" },
-        compute: compute.name(),
+        compute: match (device, npu_format(args.engine.compute)) {
+            (DeviceKind::Cpu, _) => compute.name(),
+            (_, Format::Bf16) => "bf16",
+            (_, Format::Int8) => "int8",
+        },
+        device: device.name(),
+        split: (device != DeviceKind::Cpu).then(|| split(spent, iterations, average_ms)),
         cpu: whisper.cpu().level.name(),
         threads: whisper.cpu().pool.threads(),
         window_s,
@@ -145,8 +182,40 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     })
 }
 
+/// The model with the device that was asked for.
+fn on_device(whisper: Whisper, args: &BenchEncoderArgs) -> Result<Whisper, Error> {
+    let kind = args.engine.device.into();
+    if kind == DeviceKind::Cpu {
+        return Ok(whisper);
+    }
+    let mut options = NpuOptions::new(kind, npu_format(args.engine.compute)).map_err(LoadError::from)?;
+    if args.run_list {
+        options.submission = Submission::List;
+    }
+    let npu = Npu::new(whisper.file(), options, |_| ()).map_err(LoadError::from)?;
+    Ok(whisper.with_npu(npu))
+}
+
+/// Where the last run's time went on the NPU. A run that fell back to the CPU is no measurement of an NPU.
+fn still_there(whisper: &Whisper) -> Result<Times, Error> {
+    match whisper.npu() {
+        None => Ok(Times::default()),
+        Some(npu) if npu.state().device == DeviceKind::Cpu => {
+            Err(EncodeError::Device(npu.state().to_string().into()).into())
+        }
+        Some(npu) => Ok(npu.take_times()),
+    }
+}
+
+fn split(spent: Times, iterations: usize, average_ms: f64) -> Split {
+    let mean = |time: Duration| time.as_secs_f64() * 1e3 / iterations as f64;
+    let (submit_ms, wait_ms, sync_ms) = (mean(spent.submit), mean(spent.wait), mean(spent.sync));
+    let cpu_ms = average_ms - submit_ms - wait_ms - sync_ms;
+    Split { submit_ms, wait_ms, sync_ms, cpu_ms, runs: spent.runs / iterations }
+}
+
 /// Multiplications of the linear layers, convolutions among them, and of attention.
-fn macs(dims: &Dims, n_ctx: usize, n_tail: usize) -> (f64, f64) {
+pub(super) fn macs(dims: &Dims, n_ctx: usize, n_tail: usize) -> (f64, f64) {
     let (n, width, layers) = (n_ctx as f64, dims.n_audio_state as f64, dims.n_audio_layer as f64);
     let convolutions = 2.0 * n * 3.0 * dims.n_mels as f64 * width + n * 3.0 * width * width;
     // Query, key, value and output: 4 squares; the two of the MLP: 8.
@@ -155,9 +224,14 @@ fn macs(dims: &Dims, n_ctx: usize, n_tail: usize) -> (f64, f64) {
 }
 
 fn table(report: &Report) -> String {
-    let Report { model, weights, compute, cpu, threads, window_s, iterations, .. } = report;
+    let Report { model, weights, compute, device, cpu, threads, window_s, iterations, .. } = report;
+    let device = match *device {
+        "cpu" => String::new(),
+        "npu-software" => "npu-software (no NPU: its times say nothing of hardware), ".to_owned(),
+        device => format!("{device}, "),
+    };
     let mut text = format!(
-        "encoder of {model} ({weights} weights), {compute}, {cpu}, {threads} threads: {iterations} runs of a {window_s:.2} s window\n"
+        "encoder of {model} ({weights} weights), {device}{compute}, {cpu}, {threads} threads: {iterations} runs of a {window_s:.2} s window\n"
     );
     let mut row = |name: &str, value: String| {
         // Writing to a string does not fail.
@@ -173,6 +247,12 @@ fn table(report: &Report) -> String {
     let Report { roofline_ms, roofline_percent, peak_linear, peak_attention, .. } = report;
     let peaks = format!("{peak_linear:.0} and {peak_attention:.0} G multiplications with addition a second");
     row("roofline", format!("{roofline_ms:.2} ms, {roofline_percent:.1} % of the median ({peaks})"));
+    if let Some(Split { submit_ms, wait_ms, sync_ms, cpu_ms, runs }) = &report.split {
+        row("submit", format!("{submit_ms:.2} ms, {runs} runs"));
+        row("wait", format!("{wait_ms:.2} ms"));
+        row("sync", format!("{sync_ms:.2} ms"));
+        row("CPU work", format!("{cpu_ms:.2} ms"));
+    }
     row("cosine to f32", format!("{:.6}", report.cosine_to_f32));
     row("non-finite values", report.non_finite.to_string());
     text

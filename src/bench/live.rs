@@ -1,5 +1,6 @@
 //! `hearken bench live`: recordings as if they were spoken into the microphone, on a clock that counts audio and the
-//! time that the work really takes: what a listener would see, in less time than listening takes.
+//! time that the work really takes: what a listener would see, in less time than listening takes. With `--minutes` the
+//! recordings are one endless stream, over and over, and what is asked is whether it stays as light as it began.
 
 use crate::audio::{FileSource, Mono16k, SAMPLE_RATE};
 use crate::cli::BenchLiveArgs;
@@ -10,6 +11,7 @@ use crate::output::{complain, print};
 use crate::stream::{Event, Live, RecognizeError, WhisperRecognizer, Word};
 use crate::transcribe;
 use crate::whisper::Whisper;
+use crate::whisper::decoding::DecodingOptions;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use std::path::Path;
@@ -32,10 +34,10 @@ struct Report {
     text: String,
     audio_s: f64,
     busy_s: f64,
-    /// Time of all processors.
+    /// Time of all threads together, in seconds.
     cpu_s: f64,
     partials: usize,
-    /// From the beginning of the first word of each utterance to its first text, in seconds.
+    /// From the onset of each utterance to its first text, in seconds.
     first_partial_s: Vec<f64>,
     /// From the decision that an utterance has ended to its final text, in seconds.
     final_s: Vec<f64>,
@@ -66,26 +68,30 @@ pub fn live(args: &BenchLiveArgs) -> Result<u8, Error> {
     let mut config = Config::default();
     config.live.step = args.step;
     let settings = SessionSettings::new(&config)?;
+    if let Some(minutes) = args.minutes {
+        return endless(&whisper, &settings, args, minutes);
+    }
     let mut sum = Report::default();
     for file in &args.file {
         let report = run(&whisper, &settings, file, args)?;
         print(&format!("{}\n", serde_json::to_string(&report).unwrap_or_default()))?;
         sum.audio_s += report.audio_s;
         sum.busy_s += report.busy_s;
+        sum.cpu_s += report.cpu_s;
         sum.partials += report.partials;
         sum.first_partial_s.extend(report.first_partial_s);
         sum.final_s.extend(report.final_s);
         sum.speech_to_final_s.extend(report.speech_to_final_s);
         sum.committed_s.extend(report.committed_s);
         sum.settled_s.extend(report.settled_s);
-        sum.cpu_s += report.cpu_s;
     }
     complain(&format!(
-        "{:.0} s of audio, for each {:.3} s of work and {:.3} s of processor time, {} partials",
+        "{:.0} s of audio, {:.3} s of work for each, {} partials, {:.1} % of one core while speaking, {:.0} MB at most",
         sum.audio_s,
         sum.busy_s / sum.audio_s,
-        sum.cpu_s / sum.audio_s,
-        sum.partials
+        sum.partials,
+        100.0 * sum.cpu_s / sum.audio_s,
+        memory_mb("VmHWM")
     ));
     for (what, mut times) in [
         ("onset to first partial", sum.first_partial_s),
@@ -103,55 +109,98 @@ pub fn live(args: &BenchLiveArgs) -> Result<u8, Error> {
     Ok(exit::SUCCESS)
 }
 
-fn run(whisper: &Arc<Whisper>, settings: &SessionSettings, file: &Path, args: &BenchLiveArgs) -> Result<Report, Error> {
+/// Plays the recordings over and over to one engine, and tells every tenth of the time what it has in memory.
+fn endless(
+    whisper: &Arc<Whisper>,
+    settings: &SessionSettings,
+    args: &BenchLiveArgs,
+    minutes: u32,
+) -> Result<u8, Error> {
+    let mut recordings = Vec::new();
+    for file in &args.file {
+        recordings.push(samples(file)?);
+    }
+    let total = u64::from(minutes) * 60 * u64::from(SAMPLE_RATE);
+    let mut live = engine(whisper, settings, args);
+    let (mut heard, mut told, mut report, mut now_s, mut known) = (0, 0, Report::default(), 0.0f64, 0);
+    for block in recordings.iter().cycle().flat_map(|recording| recording.chunks(BLOCK)) {
+        live.push(block);
+        heard += block.len() as u64;
+        let spoken_s = heard as f64 / f64::from(SAMPLE_RATE);
+        if now_s <= spoken_s {
+            now_s = drain(&mut live, spoken_s, &mut known, &mut report)?;
+        }
+        if heard * 10 / total > told {
+            told = heard * 10 / total;
+            let (minutes, rss, behind_s) = (spoken_s / 60.0, memory_mb("VmRSS"), (now_s - spoken_s).max(0.0));
+            print(&format!("{{\"minutes\":{minutes:.1},\"rss_mb\":{rss:.1},\"behind_s\":{behind_s:.2}}}\n"))?;
+        }
+        if heard >= total {
+            break;
+        }
+    }
+    Ok(exit::SUCCESS)
+}
+
+/// A figure of `/proc/self/status` (proc(5)), in MB.
+fn memory_mb(name: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kib.unwrap_or(f64::NAN) * 1024.0 / 1e6
+}
+
+/// Time that all threads of the process have computed, in seconds.
+fn cpu_s() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
+/// A recording with the silence that a speaker leaves behind it, 16 kHz, mono.
+fn samples(file: &Path) -> Result<Vec<f32>, Error> {
     let mut stream = Mono16k::new(Box::new(FileSource::open(file)?));
     let mut samples = Vec::new();
     while let Some(block) = stream.next_block()? {
         samples.extend_from_slice(block);
     }
+    samples.resize(samples.len() + SILENCE, 0.0);
+    Ok(samples)
+}
+
+fn engine(whisper: &Arc<Whisper>, settings: &SessionSettings, args: &BenchLiveArgs) -> Live {
+    let decoding = DecodingOptions { language: args.language, ..settings.decoding.clone() };
+    let recognizer = WhisperRecognizer::new(whisper.clone(), N_CTX, decoding);
+    Live::new(Box::new(recognizer), args.policy.start(), settings.live)
+}
+
+fn run(whisper: &Arc<Whisper>, settings: &SessionSettings, file: &Path, args: &BenchLiveArgs) -> Result<Report, Error> {
+    let samples = samples(file)?;
     let mut report = Report {
         file: file.display().to_string(),
-        audio_s: samples.len() as f64 / f64::from(SAMPLE_RATE),
+        audio_s: (samples.len() - SILENCE) as f64 / f64::from(SAMPLE_RATE),
         ..Report::default()
     };
-    samples.resize(samples.len() + SILENCE, 0.0);
-    let decoding = crate::whisper::decoding::DecodingOptions { language: args.language, ..settings.decoding.clone() };
-    let recognizer = WhisperRecognizer::new(whisper.clone(), N_CTX, decoding);
-    let mut live = Live::new(Box::new(recognizer), args.policy.start(), settings.live);
-    let begun_s = processor_s();
-    let (mut now_s, mut progress) = (0.0, Progress::default());
+    let begun_s = cpu_s();
+    let mut live = engine(whisper, settings, args);
+    let (mut now_s, mut known) = (0.0, 0);
     for (i, block) in samples.chunks(BLOCK).enumerate() {
         let spoken_s = ((i + 1) * BLOCK) as f64 / f64::from(SAMPLE_RATE);
         live.push(block);
         // While the engine works, the speaker goes on: work is done only once the clock has caught up.
         if now_s <= spoken_s {
-            now_s = drain(&mut live, spoken_s, &mut progress, &mut report)?;
+            now_s = drain(&mut live, spoken_s, &mut known, &mut report)?;
         }
     }
     live.finish();
-    drain(&mut live, now_s, &mut progress, &mut report)?;
+    drain(&mut live, now_s, &mut known, &mut report)?;
     report.busy_s = live.busy().as_secs_f64();
-    report.cpu_s = processor_s() - begun_s;
+    report.cpu_s = cpu_s() - begun_s;
     Ok(report)
 }
 
-/// Processor time that the program has taken so far, in seconds.
-fn processor_s() -> f64 {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
-}
-
-/// What is known of the utterance that goes on.
-#[derive(Default)]
-struct Progress {
-    /// Words that are settled.
-    known: usize,
-    /// When its first text came, in seconds.
-    first_s: Option<f64>,
-}
-
-/// Does what is due, beginning at `now_s`; gives the time afterwards.
-fn drain(live: &mut Live, mut now_s: f64, progress: &mut Progress, report: &mut Report) -> Result<f64, Error> {
+/// Does what is due, beginning at `now_s`; gives the time afterwards. Of the utterance that goes on `known` words are
+/// settled.
+fn drain(live: &mut Live, mut now_s: f64, known: &mut usize, report: &mut Report) -> Result<f64, Error> {
     let failed = |e: RecognizeError| Error::Pipeline(Box::new(e));
     loop {
         let begun = Instant::now();
@@ -162,17 +211,14 @@ fn drain(live: &mut Live, mut now_s: f64, progress: &mut Progress, report: &mut 
             Some(Event::Partial(partial)) => {
                 report.partials += 1;
                 if partial.revision == 1 {
-                    progress.first_s = Some(now_s);
+                    report.first_partial_s.push(now_s - partial.start_s - PADDING_S);
                 }
-                let lags = report.settle(&partial.words, &mut progress.known, now_s);
+                let lags = report.settle(&partial.words, known, now_s);
                 report.committed_s.extend(lags);
             }
             Some(Event::Final(done)) => {
-                report.settle(&done.words, &mut progress.known, now_s);
-                let Progress { first_s, .. } = std::mem::take(progress);
-                // The times of the final are the best known.
-                let onset_s = done.words.first().map(|word| word.start_s);
-                report.first_partial_s.extend(first_s.zip(onset_s).map(|(shown, onset)| shown - onset));
+                report.settle(&done.words, known, now_s);
+                *known = 0;
                 report.final_s.push(done.latency.as_secs_f64());
                 report.speech_to_final_s.push(now_s - done.end_s + PADDING_S);
                 report.text += if report.text.is_empty() { "" } else { " " };

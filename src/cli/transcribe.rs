@@ -72,6 +72,9 @@ pub struct DecodingArgs {
     /// Text that the speech continues: names, terms and style to expect
     #[arg(long, value_name = "TEXT")]
     pub initial_prompt: Option<String>,
+    /// Names and terms to expect, separated by commas
+    #[arg(long, value_name = "WORDS", value_delimiter = ',')]
+    pub hotwords: Vec<String>,
     /// Show the decoder the text so far; steadier style, but a mistake may carry on
     #[arg(long)]
     pub condition_on_previous_text: bool,

@@ -11,6 +11,9 @@ const WINDOW: RangeInclusive<f64> = 5.12..=10.24;
 /// OpenAI's own window in seconds, which needs no tail.
 const FULL_WINDOW: f64 = 30.0;
 
+/// Utterances in seconds.
+const UTTERANCE: RangeInclusive<f64> = 0.1..=FULL_WINDOW;
+
 /// Beams or samples: each holds a key-value cache of its own, and more than a few dozen no longer change the text.
 const CANDIDATES: RangeInclusive<usize> = 1..=32;
 
@@ -25,6 +28,10 @@ pub(super) fn window(text: &str) -> Result<f64, String> {
         Ok(FULL_WINDOW) => Ok(FULL_WINDOW),
         _ => within(text, WINDOW, "seconds").map_err(|limits| format!("{limits}, or {FULL_WINDOW}")),
     }
+}
+
+pub(super) fn utterance(text: &str) -> Result<f64, String> {
+    within(text, UTTERANCE, "seconds")
 }
 
 pub(super) fn candidates(text: &str) -> Result<usize, String> {

@@ -41,7 +41,7 @@ pub(super) struct Input<'a> {
 impl<'a> Input<'a> {
     /// Row i, in `scratch` where it had to be computed.
     #[inline(always)]
-    fn row<'b, S: Simd>(&self, s: S, i: usize, scratch: &'b mut [f32]) -> &'b [f32]
+    pub fn row<'b, S: Simd>(&self, s: S, i: usize, scratch: &'b mut [f32]) -> &'b [f32]
     where
         'a: 'b,
     {
@@ -185,7 +185,7 @@ impl Kernel for PackI8<'_> {
 
 /// Writes the row's bytes to every `stride`th group of 4 and returns its scale.
 #[inline(always)]
-fn quantize_row<S: Simd>(s: S, row: &[f32], to: &mut [[u8; 4]], stride: usize) -> f32 {
+pub(super) fn quantize_row<S: Simd>(s: S, row: &[f32], to: &mut [[u8; 4]], stride: usize) -> f32 {
     let mut max = s.splat(0.0);
     let mut i = 0;
     while i < row.len() {

@@ -1,5 +1,7 @@
 //! Which instruction set kernels run on: found at run time, or forced by `HEARKEN_CPU`.
 
+#[cfg(target_arch = "aarch64")]
+use super::neon::Neon;
 #[cfg(target_arch = "x86_64")]
 use super::{
     avx2::*,
@@ -8,6 +10,9 @@ use super::{
 use super::{scalar::Scalar, simd::Kernel};
 
 /// An instruction set that this machine has.
+///
+/// Those of x86-64 have been run and timed on hardware; those of aarch64 (`neon`, `neondotprod`) are compiled and
+/// unit-tested under emulation, never run or timed on an Arm machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Level(Token);
 
@@ -22,12 +27,19 @@ enum Token {
     Avx512(Avx512),
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16(Avx512Bf16),
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon<false>),
+    #[cfg(target_arch = "aarch64")]
+    NeonDotprod(Neon<true>),
 }
 
 /// `HEARKEN_CPU` cannot be obeyed.
 #[derive(Debug, thiserror::Error)]
 #[error("HEARKEN_CPU={0} cannot be used: {1}; unset it or set one of {2}")]
 pub struct LevelError(String, &'static str, String);
+
+/// All names that [`Level::name`] gives, on any machine.
+const KNOWN: [&str; 7] = ["scalar", "avx2", "avxvnni", "avx512", "avx512bf16", "neon", "neondotprod"];
 
 impl Level {
     /// The fastest instruction set of this machine, or the one that the environment variable `HEARKEN_CPU` names.
@@ -41,7 +53,7 @@ impl Level {
         };
         let wanted = wanted.to_string_lossy();
         available.iter().find(|l| l.name() == wanted).copied().ok_or_else(|| {
-            let known = ["scalar", "avx2", "avxvnni", "avx512", "avx512bf16"].contains(&&*wanted);
+            let known = KNOWN.contains(&&*wanted);
             let why = if known { "this CPU lacks it" } else { "there is no such level" };
             let names: Vec<_> = available.iter().map(|l| l.name()).collect();
             LevelError(wanted.into_owned(), why, names.join(", "))
@@ -57,6 +69,11 @@ impl Level {
             tokens.extend(Avx512::new().map(Token::Avx512));
             tokens.extend(AvxVnni::new().map(Token::AvxVnni));
             tokens.extend(Avx2::new().map(Token::Avx2));
+        }
+        #[cfg(target_arch = "aarch64")]
+        {
+            tokens.extend(Neon::<true>::new().map(Token::NeonDotprod));
+            tokens.extend(Neon::<false>::new().map(Token::Neon));
         }
         tokens.push(Token::Scalar(Scalar));
         tokens.into_iter().map(Self).collect()
@@ -74,6 +91,10 @@ impl Level {
             Token::Avx512(_) => "avx512",
             #[cfg(target_arch = "x86_64")]
             Token::Avx512Bf16(_) => "avx512bf16",
+            #[cfg(target_arch = "aarch64")]
+            Token::Neon(_) => "neon",
+            #[cfg(target_arch = "aarch64")]
+            Token::NeonDotprod(_) => "neondotprod",
         }
     }
 
@@ -90,6 +111,10 @@ impl Level {
             Token::Avx512(s) => s.enter(kernel),
             #[cfg(target_arch = "x86_64")]
             Token::Avx512Bf16(s) => s.enter(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Token::Neon(s) => s.enter(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Token::NeonDotprod(s) => s.enter(kernel),
         }
     }
 
@@ -122,5 +147,25 @@ impl Level {
             }
         }
         self.dispatch(HasBf16)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The emulated machines of `make test-aarch64` name the level that they must have.
+    #[test]
+    fn a_level_is_the_one_asked_for_or_else_the_first() {
+        let first = Level::available()[0].name();
+        let wanted = std::env::var("HEARKEN_CPU").unwrap_or_else(|_| first.to_owned());
+        assert_eq!(Level::detect().expect("a level of this machine").name(), wanted);
+    }
+
+    #[test]
+    fn names_are_known_and_plain_code_is_the_last() {
+        let names: Vec<_> = Level::available().into_iter().map(Level::name).collect();
+        assert!(names.iter().all(|name| KNOWN.contains(name)), "{names:?}");
+        assert_eq!(names.last(), Some(&"scalar"));
     }
 }

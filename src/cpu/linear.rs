@@ -72,6 +72,14 @@ pub fn pack_i8(weights: &[i8], scales: &[f32], n: usize, k: usize) -> PackedI8 {
     PackedI8 { panels: panels.into(), scales, offsets, k: padded_k }
 }
 
+impl PackedI8 {
+    /// The weights as they were before packing, `[n][k]`, row-major.
+    pub fn rows(&self, n: usize, k: usize) -> Vec<i8> {
+        let place = |row: usize, i: usize| row / LANES * LANES * self.k + (i / 4 * LANES + row % LANES) * 4 + i % 4;
+        (0..n * k).map(|at| self.panels[place(at / k, at % k)] as i8).collect()
+    }
+}
+
 /// Rows as a product reads them; what several layers read is packed once.
 pub struct Packed(Blocks);
 
@@ -213,13 +221,11 @@ trait Columns {
     fn columns<S: Simd, const NP: usize>(&mut self, s: S, col: usize);
 }
 
-/// All columns of a product of `rows` rows, in pairs of panels where the instruction set takes pairs. Few rows wait
-/// for the weights, which are read fastest from end to end.
+/// A product's columns from `col` on, in pairs of panels where the instruction set takes pairs and `pairs` are wanted.
 #[inline(always)]
-fn all_columns<S: Simd>(s: S, rows: usize, cols: usize, mut product: impl Columns) {
-    let mut col = 0;
+fn all_columns<S: Simd>(s: S, pairs: bool, mut col: usize, cols: usize, mut product: impl Columns) {
     while col < cols {
-        if S::NP == 2 && rows > FEW && col + LANES < cols {
+        if S::NP == 2 && pairs && col + LANES < cols {
             product.columns::<S, 2>(s, col);
             col += 2 * LANES;
         } else {
@@ -272,8 +278,36 @@ impl Columns for ProductF32<'_> {
 impl Kernel for ProductF32<'_> {
     type Out = ();
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        all_columns(s, self.out.rows, self.out.cols, self);
+    fn run<S: Simd>(mut self, s: S) {
+        let (mut col, cols) = (0, self.out.cols);
+        if self.a.rows == 1 {
+            while col + CHAINS * LANES <= cols {
+                self.row(s, col);
+                col += CHAINS * LANES;
+            }
+        }
+        all_columns(s, true, col, cols, self);
+    }
+}
+
+/// Panels that a single row multiplies at a time: each of its sums is one chain of additions, and several of them
+/// hide each other's latency.
+const CHAINS: usize = 4;
+
+impl ProductF32<'_> {
+    /// The panels from `col` on, of a single row.
+    #[inline(always)]
+    fn row<S: Simd>(&mut self, s: S, col: usize) {
+        let mut b = [self.panels; CHAINS];
+        for p in 0..CHAINS {
+            b[p] = &self.panels[((self.col + col) / LANES + p) * self.k..][..self.k];
+        }
+        let acc = tile_f32::<S, 1, CHAINS>(s, self.a.block(0).1, b);
+        for p in 0..CHAINS {
+            let at = col + p * LANES;
+            let y = s.add(acc[0][p], bias_of(s, self.bias, self.col + at));
+            finish(s, y, &mut self.out.row(0)[at..], self.epilogue);
+        }
     }
 }
 
@@ -341,12 +375,14 @@ impl Kernel for ProductI8<'_> {
             self.wide(s);
             return;
         }
-        all_columns(s, self.out.rows, self.out.cols, self);
+        // Few rows wait for the weights, which are read fastest from end to end.
+        let cols = self.out.cols;
+        all_columns(s, self.out.rows > FEW, 0, cols, self);
     }
 }
 
 #[inline(always)]
-fn bias_of<S: Simd>(s: S, bias: &[f32], col: usize) -> S::F {
+pub(super) fn bias_of<S: Simd>(s: S, bias: &[f32], col: usize) -> S::F {
     match bias.get(col..) {
         Some(bias) if !bias.is_empty() => load_part(s, bias, 0.0),
         _ => s.splat(0.0),
@@ -355,7 +391,7 @@ fn bias_of<S: Simd>(s: S, bias: &[f32], col: usize) -> S::F {
 
 /// Stores a vector of a tile at the front of `out`, which may end within it.
 #[inline(always)]
-fn finish<S: Simd>(s: S, mut y: S::F, out: &mut [f32], epilogue: Epilogue) {
+pub(super) fn finish<S: Simd>(s: S, mut y: S::F, out: &mut [f32], epilogue: Epilogue) {
     let end = LANES.min(out.len());
     let out = &mut out[..end];
     if epilogue.gelu {

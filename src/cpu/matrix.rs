@@ -28,6 +28,15 @@ impl<'a> MatRef<'a> {
         Self::new(data, data.len() / cols, cols, cols)
     }
 
+    /// Rows `first` to `first + rows`.
+    ///
+    /// # Panics
+    /// Where there are fewer.
+    pub fn part(&self, first: usize, rows: usize) -> Self {
+        assert!(first + rows <= self.rows, "a part beyond its matrix view");
+        Self { data: &self.data[first * self.stride..], rows, ..*self }
+    }
+
     /// Row i.
     #[inline(always)]
     pub fn row(&self, i: usize) -> &'a [f32] {
@@ -71,6 +80,16 @@ impl<'a> MatMut<'a> {
     /// The same view for a shorter time.
     pub fn reborrow(&mut self) -> MatMut<'_> {
         MatMut { of: PhantomData, ..*self }
+    }
+
+    /// Rows `first` to `first + rows`.
+    ///
+    /// # Panics
+    /// Where there are fewer.
+    pub fn part(&mut self, first: usize, rows: usize) -> MatMut<'_> {
+        assert!(rows > 0 && first + rows <= self.rows, "a part beyond its matrix view");
+        // SAFETY: row `first` lies in the view, which `new` checked; the part borrows the view.
+        MatMut { data: unsafe { self.data.add(first * self.stride) }, rows, of: PhantomData, ..*self }
     }
 
     /// Row i.

@@ -23,6 +23,9 @@ mod level;
 mod linear;
 mod math;
 mod matrix;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod offload;
 mod pages;
 mod peak;
 mod pool;
@@ -39,6 +42,7 @@ pub use level::{Level, LevelError};
 pub use linear::{Epilogue, LayerNorm, Linear, Packed, PackedI8, pack_i8};
 pub use math::{gelu, layer_norm, softmax};
 pub use matrix::{MatMut, MatRef};
+pub use offload::{Product, finish_product, to_bf16, to_i8};
 pub use pages::LargePages;
 pub use peak::peak_macs;
 pub use pool::Pool;

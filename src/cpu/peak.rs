@@ -46,6 +46,8 @@ impl Kernel for TileI8 {
             for step in 0..STEPS {
                 let a = step as u32;
                 for r in 0..M {
+                    // Equal operands would be multiplied once for all rows.
+                    let a = if S::WIDE { a + r as u32 } else { a };
                     for p in 0..S::NP {
                         if S::WIDE {
                             acc[r][p] = s.dot2_i16(s.dot2_i16(acc[r][p], a, even), a, odd);

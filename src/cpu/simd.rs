@@ -1,8 +1,8 @@
 //! The one vocabulary of vector operations that every kernel is written in.
 //!
 //! A vector always has [`LANES`] = 16 elements, whatever the machine's registers hold: AVX-512 keeps it in one
-//! register, AVX2 in two, plain code in an array. So a kernel is written once and means the same on every
-//! instruction set; only the files of this folder named after an instruction set contain intrinsics.
+//! register, AVX2 in two, NEON in four, plain code in an array. So a kernel is written once and means the same on
+//! every instruction set; only the files of this folder named after an instruction set contain intrinsics.
 
 /// Elements of a vector, for every instruction set.
 pub const LANES: usize = 16;
@@ -104,3 +104,6 @@ pub trait Kernel {
     /// Does the work. Implementations are `#[inline(always)]`, so that they are compiled for the instruction set.
     fn run<S: Simd>(self, s: S) -> Self::Out;
 }
+
+#[cfg(test)]
+mod tests;

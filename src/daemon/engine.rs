@@ -1,7 +1,9 @@
 //! The model that all sessions share: loaded in the background, waited for where it is missing.
 
+use crate::cli::Compute;
 use crate::config::{Config, ConfigError, ModelConfig};
 use crate::models::{ModelError, Store};
+use crate::npu::{BackendState, DeviceKind, Npu, NpuOptions, SetupError};
 use crate::transcribe;
 use crate::whisper::{LoadError, Whisper};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -29,17 +31,27 @@ pub enum EngineState {
     Failed(String),
 }
 
+/// What an engine tells.
+#[derive(Debug, Clone)]
+pub enum EngineNotice {
+    /// Whether it can transcribe has changed.
+    State,
+    /// Another device encodes.
+    Backend(BackendState),
+}
+
 /// The engine.
 pub struct Engine {
     inner: Mutex<Inner>,
     changed: Condvar,
-    tell: Box<dyn Fn() + Send + Sync>,
+    tell: Box<dyn Fn(EngineNotice) + Send + Sync>,
 }
 
 struct Inner {
     state: EngineState,
     whisper: Option<Arc<Whisper>>,
     wanted: ModelConfig,
+    backend: BackendState,
     /// Counts the loaders; only the latest one's result counts.
     generation: u64,
 }
@@ -56,9 +68,10 @@ enum EngineError {
 
 impl Engine {
     /// Begins to load the model of `config`; `tell` is called whenever the state has changed.
-    pub fn start(config: &Config, tell: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
+    pub fn start(config: &Config, tell: impl Fn(EngineNotice) + Send + Sync + 'static) -> Arc<Self> {
         let wanted = config.model.clone();
-        let inner = Inner { state: EngineState::Loading, whisper: None, wanted, generation: 0 };
+        let backend = BackendState { device: DeviceKind::Cpu, reason: String::new() };
+        let inner = Inner { state: EngineState::Loading, whisper: None, wanted, backend, generation: 0 };
         let engine = Arc::new(Self { inner: Mutex::new(inner), changed: Condvar::new(), tell: Box::new(tell) });
         engine.clone().spawn_loader(config.clone());
         engine
@@ -75,13 +88,18 @@ impl Engine {
         inner.whisper = None;
         inner.generation += 1;
         drop(inner);
-        (self.tell)();
+        (self.tell)(EngineNotice::State);
         self.clone().spawn_loader(config.clone());
     }
 
     /// Whether it can transcribe.
     pub fn state(&self) -> EngineState {
         self.lock().state.clone()
+    }
+
+    /// What encodes, and why not what was asked for.
+    pub fn backend(&self) -> BackendState {
+        self.lock().backend.clone()
     }
 
     /// Name of the model that is wanted.
@@ -105,7 +123,7 @@ impl Engine {
         let generation = self.lock().generation;
         std::thread::spawn(move || {
             while self.lock().generation == generation {
-                let loaded = load(&config);
+                let loaded = self.load(&config, generation);
                 let (state, whisper) = match loaded {
                     Ok(whisper) => (EngineState::Ready, Some(Arc::new(whisper))),
                     Err(EngineError::Model(e @ (ModelError::NotInstalled { .. } | ModelError::Unknown { .. }))) => {
@@ -135,7 +153,63 @@ impl Engine {
         (inner.state, inner.whisper) = (state, whisper);
         drop(inner);
         self.changed.notify_all();
-        (self.tell)();
+        (self.tell)(EngineNotice::State);
+    }
+
+    fn load(self: &Arc<Self>, config: &Config, generation: u64) -> Result<Whisper, EngineError> {
+        let whisper = load(config)?;
+        let kind = config.device()?;
+        let mut state = BackendState { device: DeviceKind::Cpu, reason: String::new() };
+        let loaded = match self.npu(&whisper, kind, config, generation) {
+            None => whisper,
+            Some(Ok(npu)) => {
+                state = npu.state();
+                whisper.with_npu(npu)
+            }
+            // Dictation goes on without what an NPU needs.
+            Some(Err(error)) => {
+                state.reason = error.to_string();
+                whisper
+            }
+        };
+        self.set_backend(state, generation);
+        Ok(loaded)
+    }
+
+    /// The NPU, where one is wanted.
+    fn npu(
+        self: &Arc<Self>,
+        whisper: &Whisper,
+        kind: DeviceKind,
+        config: &Config,
+        generation: u64,
+    ) -> Option<Result<Arc<Npu>, SetupError>> {
+        if kind == DeviceKind::Cpu {
+            return None;
+        }
+        // The NPU belongs to the model, and that to the engine.
+        let engine = Arc::downgrade(self);
+        let tell = move |state: &BackendState| {
+            if let Some(engine) = engine.upgrade() {
+                engine.set_backend(state.clone(), generation);
+            }
+        };
+        let format = transcribe::npu_format(config.compute().unwrap_or(Compute::Auto));
+        Some(NpuOptions::new(kind, format).and_then(|options| Npu::new(whisper.file(), options, tell)))
+    }
+
+    fn set_backend(&self, state: BackendState, generation: u64) {
+        let mut inner = self.lock();
+        if inner.generation != generation || inner.backend == state {
+            return;
+        }
+        inner.backend = state.clone();
+        drop(inner);
+        match state.reason.is_empty() {
+            true => info!("{state}"),
+            false => warn!("{state}"),
+        }
+        (self.tell)(EngineNotice::Backend(state));
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -6,7 +6,7 @@ mod log;
 mod pre_capture;
 mod session;
 
-pub use engine::{Engine, EngineState};
+pub use engine::{Engine, EngineNotice, EngineState};
 pub use figures::{Figures, Snapshot};
 pub use pre_capture::PreCapture;
 pub use session::{Notice, Session, SessionError, SessionSettings, SessionState};

@@ -2,7 +2,8 @@
 
 use super::BusError;
 use crate::config::{Config, ConfigError};
-use crate::daemon::{Engine, Notice, PreCapture, Session};
+use crate::daemon::{Engine, EngineNotice, Notice, PreCapture, Session};
+use crate::npu::BackendState;
 use crate::stream::Event;
 use futures::channel::mpsc::Sender;
 use std::collections::BTreeMap;
@@ -32,6 +33,8 @@ pub enum Message {
     JobEnded(u64, JobResult),
     /// The engine's state has changed.
     EngineChanged,
+    /// Another device encodes.
+    BackendChanged(BackendState),
     /// More or less of what is said is kept.
     PreCaptureChanged,
     /// The configuration is to be read again.
@@ -90,7 +93,10 @@ impl Hub {
     /// A hub over a configuration that was read from `config_path`; messages go to `outbox`.
     pub fn new(config_path: PathBuf, config: Config, outbox: Sender<Message>) -> Arc<Self> {
         let tell = outbox.clone();
-        let engine = Engine::start(&config, move || post_soon(&tell, Message::EngineChanged));
+        let engine = Engine::start(&config, move |notice| match notice {
+            EngineNotice::State => post_soon(&tell, Message::EngineChanged),
+            EngineNotice::Backend(state) => post_soon(&tell, Message::BackendChanged(state)),
+        });
         let pre_capture = PreCapture::default();
         pre_capture.configure(&config.audio);
         Arc::new(Self {

@@ -5,7 +5,7 @@ use super::hub::{Hub, JobResult, Message, OwnedJob, sender};
 use super::options::Wanted;
 use crate::audio::{AudioError, AudioSource, AudioWarning, Block, FileSource, SAMPLE_RATE};
 use crate::pipeline::{self, Settings};
-use crate::whisper::decoding::FallbackOptions;
+use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords};
 use std::collections::HashMap;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
@@ -149,11 +149,12 @@ fn run(
     let whisper = hub.engine().wait(&|| stop.load(Ordering::Relaxed)).ok_or("cancelled")?;
     let source = recording.open(stop.clone())?;
     let duration = source.duration();
+    let hotwords = Hotwords::shared(whisper.tokenizer(), &wanted.settings.hotwords)?;
     let settings = Settings {
         n_ctx: N_CTX,
-        decoding: wanted.settings.decoding.clone(),
+        decoding: DecodingOptions { hotwords, ..wanted.settings.decoding.clone() },
         fallback: FallbackOptions::default(),
-        initial_prompt: whisper.tokenizer().encode_prompt(&wanted.settings.prompt_text())?,
+        initial_prompt: whisper.tokenizer().encode_prompt(&wanted.settings.prompt)?,
         condition_on_previous_text: false,
         word_timestamps: false,
     };

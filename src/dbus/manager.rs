@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tracing::info;
 use zbus::message::Header;
-use zbus::object_server::ObjectServer;
+use zbus::object_server::{ObjectServer, SignalEmitter};
 use zbus::{OwnedFd, OwnedObjectPath, OwnedVariant, interface};
 
 /// What the daemon can do, for clients that talk to several versions of it.
@@ -166,11 +166,20 @@ impl Manager {
         self.hub.engine().model()
     }
 
-    /// What computes: cpu.
-    #[zbus(property(emits_changed_signal = "const"))]
+    /// What encodes: cpu, npu, or npu-software, which is an NPU's interface without an NPU.
+    #[zbus(property)]
     fn backend(&self) -> &'static str {
-        "cpu"
+        self.hub.engine().backend().device.name()
     }
+
+    /// Another device encodes; reason tells why it is the CPU where an NPU was asked for. What was being said is
+    /// transcribed all the same.
+    #[zbus(signal, name = "BackendChanged")]
+    pub(super) async fn backend_has_changed(
+        emitter: &SignalEmitter<'_>,
+        backend: &str,
+        reason: &str,
+    ) -> zbus::Result<()>;
 }
 
 impl Manager {

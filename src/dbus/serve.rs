@@ -118,6 +118,12 @@ impl Bus {
             Message::JobProgress(number) => self.job_progress(number).await,
             Message::JobEnded(number, result) => self.job_ended(number, result).await,
             Message::EngineChanged => self.engine_changed().await,
+            Message::BackendChanged(state) => {
+                let object = self.connection.object_server().interface::<_, Manager>(PATH).await?;
+                let emitter = object.signal_emitter();
+                object.get().await.backend_changed(emitter).await?;
+                Manager::backend_has_changed(emitter, state.device.name(), &state.reason).await
+            }
             Message::PreCaptureChanged => {
                 let object = self.connection.object_server().interface::<_, Manager>(PATH).await?;
                 object.get().await.pre_capture_changed(object.signal_emitter()).await

@@ -26,6 +26,8 @@ mod write;
 pub use error::{Defect, ModelError, PrepareError};
 pub use fetch::{Fetched, fetch, is_offline};
 pub use file::ModelFile;
+#[cfg(test)]
+pub(crate) use import::synthetic;
 pub use import::{NewTensor, Origin, Prepare, import};
 pub use inspect::{Int8Report, TensorReport, inspect};
 pub use manifest::{Manifest, Model, Source};

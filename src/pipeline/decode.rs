@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Windows in flight: more of them gain little, since products of so many rows wait for arithmetic rather than for
 /// the weights, and each keeps 7 MB (base) of keys and values.
-const IN_FLIGHT: usize = 8;
+pub const IN_FLIGHT: usize = 8;
 
 /// Windows whose text waits for that of an earlier one.
 const WAITING: usize = 32;
@@ -66,6 +66,8 @@ struct Stage<'a> {
     /// Windows whose text was not published, in order.
     windows: VecDeque<Pending>,
     published: usize,
+    /// End of the last window in which somebody spoke, in seconds of the stream.
+    spoken_until_s: f64,
 }
 
 /// A window whose text was not published.
@@ -91,6 +93,7 @@ impl<'a> Stage<'a> {
             aligner: whisper.aligner(),
             windows: VecDeque::new(),
             published: 0,
+            spoken_until_s: 0.0,
         }
     }
 
@@ -122,9 +125,12 @@ impl<'a> Stage<'a> {
     }
 
     fn take(&mut self, turns: &Turns, window: Encoded) -> Result<(), DecodingError<DecodeError>> {
-        let Encoded { start_s, end_s, pauses, features } = window;
+        let Encoded { start_s, end_s, sound_s, pauses, features } = window;
         let window_s = features.n_ctx as f64 * SAMPLES_PER_POSITION as f64 / f64::from(SAMPLE_RATE);
         self.options.max_timestamp = Some(window_s as f32);
+        self.options.audio_s = Some((end_s - start_s) as f32);
+        self.options.sound_s = Some(sound_s);
+        self.history.pause(start_s - self.spoken_until_s);
         self.options.prompt = self.history.prompt().to_vec();
         let (level, n_text_ctx) = (self.whisper.cpu().level, self.whisper.file().dims().n_text_ctx);
         let fallback = &self.settings.fallback;
@@ -171,7 +177,8 @@ impl<'a> Stage<'a> {
         self.published += 1;
         if !self.settings.fallback.is_silence(&result) {
             self.options.language = Some(result.language);
-            self.history.record(&segments, result.temperature);
+            self.history.record(&segments, &result);
+            self.spoken_until_s = end_s;
         }
         for segment in &mut segments {
             // The tail may draw a time out of the window's audio.
@@ -184,6 +191,7 @@ impl<'a> Stage<'a> {
             }
         }
         Some(Passage {
+            start_s,
             end_s,
             language: result.language,
             segments,

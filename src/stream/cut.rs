@@ -10,6 +10,8 @@ use crate::audio::vad::FrameScore;
 
 /// Share of the window, at its end, where a cut is looked for.
 const LATE_SHARE: f64 = 0.4;
+/// Share of it where a pause is looked for when there is none so late: better a short window than a cut word.
+const WIDE_SHARE: f64 = 0.75;
 /// Shortest pause worth the name, in frames: 96 ms, longer than the closure of a stop consonant.
 const MIN_PAUSE: usize = 6;
 /// Pauses from this length on are equally good, in frames: 0.5 s.
@@ -36,13 +38,16 @@ pub(super) struct Cut {
 
 /// The best place to cut a full window with these scores.
 pub(super) fn best_cut(scores: &[FrameScore]) -> Cut {
-    let late = scores.len() - (scores.len() as f64 * LATE_SHARE) as usize;
-    let worth = |pause: &Pause| {
-        let lateness = (pause.end - late) as f64 / (scores.len() - late).max(1) as f64;
-        (pause.end - pause.start).min(LONG_PAUSE) as f64 + LATENESS * lateness
+    let before = |share: f64| scores.len() - (scores.len() as f64 * share) as usize;
+    let best_pause = |from: usize| {
+        let worth = |pause: &Pause| {
+            let lateness = (pause.end - from) as f64 / (scores.len() - from).max(1) as f64;
+            (pause.end - pause.start).min(LONG_PAUSE) as f64 + LATENESS * lateness
+        };
+        pauses(scores, from).into_iter().max_by(|a, b| worth(a).total_cmp(&worth(b)))
     };
-    let pauses = pauses(scores, late);
-    match pauses.iter().max_by(|a, b| worth(a).total_cmp(&worth(b))) {
+    let late = before(LATE_SHARE);
+    match best_pause(late).or_else(|| best_pause(before(WIDE_SHARE))) {
         Some(pause) => pause.cut(scores.len()),
         None => {
             let at = quietest_spot(scores, late);

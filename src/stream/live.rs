@@ -1,15 +1,17 @@
 //! Live text: samples in as they come, [`Event`]s out.
 //!
-//! While an utterance goes on, it is transcribed anew every step ([`Pace`]); the words that a [`CommitPolicy`] settles
-//! on are committed, and every later guess has to continue them. Once half a second of silence has followed, the text
-//! is made in full, ahead of the end of the utterance; when speech goes on after all, it was one more guess.
+//! While an utterance goes on, it is transcribed anew every step ([`Pace`]), and as long as there is no text to show in
+//! half the time; the words that a [`CommitPolicy`] settles on are committed, and every later guess has to continue
+//! them. A pause is guessed as it begins, and then left alone, so that the engine is free when half a second of
+//! silence has followed: the text is then made in full, ahead of the end of the utterance. When speech goes on after
+//! all, it was one more guess.
 //!
 //! Nothing here knows of clocks or devices: time is the number of samples heard.
 
 use super::pace::Pace;
 use super::policy::CommitPolicy;
 use super::recognizer::{Effort, Hypothesis, RecognizeError, Recognizer, Request};
-use super::segmenter::{PRE_ROLL, Segmenter, SegmenterOptions, Utterance};
+use super::segmenter::{Ongoing, PRE_ROLL, Segmenter, SegmenterOptions, Utterance};
 use super::words::{Word, common_prefix, join};
 use crate::audio::SAMPLE_RATE;
 use crate::audio::vad::FRAME;
@@ -23,6 +25,13 @@ const LANGUAGE_SAMPLES: usize = 3 * SAMPLE_RATE as usize;
 /// Audio of an utterance, its pre-roll among it, before which no word is committed, in samples: 2 s. Two guesses at less
 /// agree too often on a wrong first word, which all later ones would have to continue.
 const FIRST_COMMIT: usize = 2 * SAMPLE_RATE as usize;
+
+/// Silence that is taken as the beginning of a pause, in samples: 0.1 s, longer than the closure of a stop consonant.
+const PAUSE: usize = SAMPLE_RATE as usize / 10;
+
+/// Where an utterance is taken to have been guessed before it was, in samples: the first guess comes a step after the
+/// onset.
+const UNGUESSED: usize = PRE_ROLL * FRAME;
 
 /// How to transcribe live.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -178,19 +187,14 @@ impl Live {
 
     /// Transcribes the utterance that goes on, if that is due.
     fn guess(&mut self, cancelled: &dyn Fn() -> bool) -> Result<Option<Partial>, RecognizeError> {
-        let (Some(segmenter), Some(pace)) = (&self.segmenter, &mut self.pace) else {
-            return Ok(None);
-        };
-        let Some(ongoing) = segmenter.ongoing() else {
+        let Some(ongoing) = self.segmenter.as_ref().and_then(Segmenter::ongoing) else {
             return Ok(None);
         };
         let (start, len) = (ongoing.start, ongoing.samples.len());
         let current = &mut self.current;
-        let effort = match ongoing.is_settled {
-            true if current.ahead.as_ref().is_some_and(|(s, n, _)| (*s, *n) == (start, len)) => return Ok(None),
-            true => Effort::Full,
-            false if len < current.guessed + (pace.step_s() * f64::from(SAMPLE_RATE)) as usize => return Ok(None),
-            false => Effort::Draft,
+        let effort = match current.effort(&ongoing, self.pace) {
+            None => return Ok(None),
+            Some(effort) => effort,
         };
         // A text made ahead is to be the one that a recording of the same speech would have, so it is made freely.
         let (mut prefix, mut draft) = (join(&self.told), join(&current.committed) + &join(&current.tail));
@@ -203,7 +207,9 @@ impl Live {
         let request = Request { samples: ongoing.samples, prefix: &prefix, draft: &draft, language, effort };
         let guess = self.recognizer.recognize(request, cancelled)?.later(seconds(start));
         self.busy += begun.elapsed();
-        pace.spent(begun.elapsed());
+        if let Some(pace) = &mut self.pace {
+            pace.spent(begun.elapsed());
+        }
         current.guessed = len;
         if len >= LANGUAGE_SAMPLES && !guess.words.is_empty() {
             current.language = Some(guess.language);
@@ -219,7 +225,7 @@ impl Live {
                 guess.words.get(agreed..).unwrap_or_default().to_vec()
             }
         };
-        if tail.is_empty() {
+        if tail.is_empty() || self.pace.is_none() {
             return Ok(None);
         }
         let end_s = seconds(start + len as u64);
@@ -304,9 +310,33 @@ impl Live {
 
 impl Current {
     fn new(number: u64) -> Self {
-        // The first guess comes a step after the onset.
-        let guessed = PRE_ROLL * FRAME;
-        Self { number, revision: 0, committed: Vec::new(), tail: Vec::new(), guessed, language: None, ahead: None }
+        Self {
+            number,
+            revision: 0,
+            committed: Vec::new(),
+            tail: Vec::new(),
+            guessed: UNGUESSED,
+            language: None,
+            ahead: None,
+        }
+    }
+
+    /// What the utterance is worth now, in the steps of `pace`, or without partials; `None` where nothing is due.
+    fn effort(&self, ongoing: &Ongoing<'_>, pace: Option<Pace>) -> Option<Effort> {
+        let len = ongoing.samples.len();
+        if ongoing.is_settled {
+            let is_made = self.ahead.as_ref().is_some_and(|(s, n, _)| (*s, *n) == (ongoing.start, len));
+            return (!is_made).then_some(Effort::Full);
+        }
+        let step_s = match pace? {
+            pace if self.revision == 0 && self.guessed > UNGUESSED => pace.step_s() / 2.0,
+            pace => pace.step_s(),
+        };
+        let is_due = match len - ongoing.voiced >= PAUSE {
+            true => ongoing.voiced > self.guessed,
+            false => len >= self.guessed + (step_s * f64::from(SAMPLE_RATE)) as usize,
+        };
+        is_due.then_some(Effort::Draft)
     }
 }
 

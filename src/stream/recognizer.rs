@@ -1,7 +1,7 @@
 //! What turns the samples of an utterance into text: [`WhisperRecognizer`], and in tests something faster.
 
 use super::words::{Word, timed};
-use crate::audio::SAMPLE_RATE;
+use crate::audio::{SAMPLE_RATE, sound_seconds};
 use crate::mel::LogMel;
 use crate::whisper::alignment::{Pauses, Said};
 use crate::whisper::decoding::{DecodingError, DecodingOptions, FallbackOptions, decode_with_fallback};
@@ -93,21 +93,22 @@ impl WhisperRecognizer {
     /// transcribes.
     pub fn new(whisper: Arc<Whisper>, n_ctx: usize, decoding: DecodingOptions) -> Self {
         let decoding = DecodingOptions { without_timestamps: true, ..decoding };
-        let (encoder, log_mel) = (Box::new(whisper.encoder()), LogMel::new(whisper.file().dims().n_mels));
+        let (encoder, log_mel) = (whisper.encoder(), LogMel::new(whisper.file().dims().n_mels));
         Self { whisper, encoder, log_mel, n_ctx, decoding, fallback: FallbackOptions::default() }
     }
 
     /// Options for one request.
     fn options(&self, request: &Request<'_>) -> Result<DecodingOptions, RecognizeError> {
-        let seconds = request.samples.len() / SAMPLE_RATE as usize + 1;
+        let seconds = request.samples.len() as f32 / SAMPLE_RATE as f32;
         let sample_len = match request.effort {
-            Effort::Draft => Some(seconds * TOKENS_PER_SECOND),
+            Effort::Draft => Some((seconds as usize + 1) * TOKENS_PER_SECOND),
             Effort::Full => self.decoding.sample_len,
         };
+        let (audio_s, sound_s) = (Some(seconds), Some(sound_seconds(request.samples)));
         let prefix = self.whisper.tokenizer().encode_prompt(request.prefix)?;
         let draft = self.whisper.tokenizer().encode(request.draft)?;
         let language = self.decoding.language.or(request.language);
-        Ok(DecodingOptions { sample_len, prefix, draft, language, ..self.decoding.clone() })
+        Ok(DecodingOptions { sample_len, prefix, draft, language, audio_s, sound_s, ..self.decoding.clone() })
     }
 }
 

@@ -54,6 +54,8 @@ pub struct Ongoing<'a> {
     pub samples: &'a [f32],
     /// Index of the first sample on the stream's clock (16 kHz).
     pub start: u64,
+    /// How many of them lead up to the end of the latest speech; silence follows.
+    pub voiced: usize,
     /// Whether enough silence has followed that only further speech could change it.
     pub is_settled: bool,
 }
@@ -221,7 +223,8 @@ impl Cutter {
         let Range { start, end } = self.extent(speech);
         let samples = self.samples.get(start * FRAME..end * FRAME)?;
         let is_settled = self.scores.len() > speech.last + HANGOVER;
-        Some(Ongoing { samples, start: (self.base + start as u64) * FRAME as u64, is_settled })
+        let voiced = ((speech.last + 1).saturating_sub(start) * FRAME).min(samples.len());
+        Some(Ongoing { samples, start: (self.base + start as u64) * FRAME as u64, voiced, is_settled })
     }
 
     /// The frames of an utterance that ends with its speech; where the window is too short, it has less silence after

@@ -34,6 +34,9 @@ pub trait Encoder: Send {
 /// A window that cannot be encoded.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
+    /// The device that multiplies does not do its work.
+    #[error(transparent)]
+    Device(Box<dyn std::error::Error + Send + Sync>),
     /// The spectrogram has another shape than the model takes.
     #[error(
         "a window of {n_frames} frames × {n_mels} mel bins does not fit the model, which takes up to {max} × {want}"
@@ -73,20 +76,109 @@ struct Workspace {
 /// Weights of the encoder; shared by encoders.
 pub struct EncoderWeights {
     dims: Dims,
-    conv: [Linear; 2],
+    /// By [`Layer::index`].
+    linear: Vec<Linear>,
     /// `[n_audio_ctx][n_audio_state]`.
     positions: Vec<f32>,
-    blocks: Vec<Block>,
+    blocks: Vec<Norms>,
     ln_post: LayerNorm,
     compute: Compute,
 }
 
-struct Block {
-    attn_ln: LayerNorm,
-    qkv: Linear,
-    out: Linear,
-    mlp_ln: LayerNorm,
-    mlp: [Linear; 2],
+/// Layer norms of a block.
+struct Norms {
+    attn: LayerNorm,
+    mlp: LayerNorm,
+}
+
+/// A linear layer of the encoder; convolutions are such layers over overlapping rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// The first or second convolution.
+    Conv(usize),
+    /// Queries, keys and values of a block.
+    Qkv(usize),
+    /// The output of a block's attention.
+    Out(usize),
+    /// The first or second layer of a block's MLP.
+    Mlp(usize, usize),
+}
+
+impl Layer {
+    /// Linear layers of a block.
+    const PER_BLOCK: usize = 4;
+
+    /// All of them, in the order of [`Layer::index`].
+    pub fn all(dims: &Dims) -> impl Iterator<Item = Self> {
+        let block = |i| [Self::Qkv(i), Self::Out(i), Self::Mlp(i, 0), Self::Mlp(i, 1)];
+        [Self::Conv(0), Self::Conv(1)].into_iter().chain((0..dims.n_audio_layer).flat_map(block))
+    }
+
+    /// Its place among all.
+    pub fn index(self) -> usize {
+        match self {
+            Self::Conv(i) => i,
+            Self::Qkv(block) => 2 + Self::PER_BLOCK * block,
+            Self::Out(block) => 3 + Self::PER_BLOCK * block,
+            Self::Mlp(block, i) => 4 + Self::PER_BLOCK * block + i,
+        }
+    }
+
+    /// Values of an output row and of an input row.
+    pub fn shape(self, dims: &Dims) -> (usize, usize) {
+        let width = dims.n_audio_state;
+        match self {
+            Self::Conv(0) => (width, 3 * dims.n_mels),
+            Self::Conv(_) => (width, 3 * width),
+            Self::Qkv(_) => (3 * width, width),
+            Self::Out(_) => (width, width),
+            Self::Mlp(_, 0) => (4 * width, width),
+            Self::Mlp(..) => (width, 4 * width),
+        }
+    }
+
+    /// Its tensors.
+    pub fn spec(self) -> LayerSpec {
+        match self {
+            Self::Conv(i) => LayerSpec::conv(i + 1),
+            Self::Qkv(block) => LayerSpec::qkv("encoder", block),
+            Self::Out(block) => LayerSpec::of_block("encoder", block, "attn.out"),
+            Self::Mlp(block, i) => LayerSpec::of_block("encoder", block, ["mlp.0", "mlp.2"][i]),
+        }
+    }
+}
+
+/// Something that computes the encoder's linear layers.
+pub trait Layers {
+    /// As [`Linear::apply`], for one of the layers.
+    ///
+    /// # Errors
+    /// Where the device fails; what `out` holds then is worthless.
+    fn apply(
+        &mut self,
+        cpu: &Cpu,
+        layer: Layer,
+        x: MatRef<'_>,
+        norm: Option<&LayerNorm>,
+        out: MatMut<'_>,
+        epilogue: Epilogue,
+    ) -> Result<(), EncodeError>;
+}
+
+/// The layers on the CPU.
+impl Layers for &EncoderWeights {
+    fn apply(
+        &mut self,
+        cpu: &Cpu,
+        layer: Layer,
+        x: MatRef<'_>,
+        norm: Option<&LayerNorm>,
+        out: MatMut<'_>,
+        epilogue: Epilogue,
+    ) -> Result<(), EncodeError> {
+        self.linear[layer.index()].apply(cpu, x, norm, out, epilogue);
+        Ok(())
+    }
 }
 
 /// A stage of the computation, for whoever looks on.
@@ -105,23 +197,14 @@ impl EncoderWeights {
     /// # Errors
     /// Where a tensor is missing or damaged.
     pub fn load(file: &Arc<ModelFile>, compute: Compute) -> Result<Self, ModelError> {
-        let load = |spec: LayerSpec| spec.load(file, compute);
-        let block = |layer: usize| {
-            let linear = |name: &str| load(LayerSpec::of_block("encoder", layer, name));
-            let norm = |name: &str| layer_norm(file, &format!("encoder.blocks.{layer}.{name}"));
-            Ok(Block {
-                attn_ln: norm("attn_ln")?,
-                qkv: load(LayerSpec::qkv("encoder", layer))?,
-                out: linear("attn.out")?,
-                mlp_ln: norm("mlp_ln")?,
-                mlp: [linear("mlp.0")?, linear("mlp.2")?],
-            })
-        };
+        let norm = |layer: usize, name: &str| layer_norm(file, &format!("encoder.blocks.{layer}.{name}"));
+        let norms = |layer| Ok(Norms { attn: norm(layer, "attn_ln")?, mlp: norm(layer, "mlp_ln")? });
+        let linear = |layer: Layer| layer.spec().load(file, compute);
         Ok(Self {
             dims: *file.dims(),
-            conv: [load(LayerSpec::conv(1))?, load(LayerSpec::conv(2))?],
+            linear: Layer::all(file.dims()).map(linear).collect::<Result<_, ModelError>>()?,
             positions: file.f32("encoder.positional_embedding")?,
-            blocks: (0..file.dims().n_audio_layer).map(block).collect::<Result<_, ModelError>>()?,
+            blocks: (0..file.dims().n_audio_layer).map(norms).collect::<Result<_, ModelError>>()?,
             ln_post: layer_norm(file, "encoder.ln_post")?,
             compute,
         })
@@ -131,7 +214,14 @@ impl EncoderWeights {
     ///
     /// With frames along the rows and a row of zeros at both ends, the input of a convolution's output is a run of
     /// three rows: the convolution is a product over overlapping rows.
-    fn stem(&self, cpu: &Cpu, mel: &Mel, (padded, first): (&mut Vec<f32>, &mut Vec<f32>), x: &mut [f32]) {
+    fn stem(
+        &self,
+        layers: &mut dyn Layers,
+        cpu: &Cpu,
+        mel: &Mel,
+        (padded, first): (&mut Vec<f32>, &mut Vec<f32>),
+        x: &mut [f32],
+    ) -> Result<(), EncodeError> {
         let Dims { n_mels, n_audio_state: width, .. } = self.dims;
         let (n_frames, n_ctx) = (mel.n_frames, mel.n_frames / 2);
         let padded = sized(padded, (n_frames + 2) * n_mels);
@@ -144,11 +234,11 @@ impl EncoderWeights {
         let rows = MatRef::new(padded, n_frames, 3 * n_mels, n_mels);
         let out = MatMut::dense(&mut first[width..][..n_frames * width], width);
         let gelu = Epilogue { gelu: true, accumulate: false };
-        self.conv[0].apply(cpu, rows, None, out, gelu);
+        layers.apply(cpu, Layer::Conv(0), rows, None, out, gelu)?;
         x.copy_from_slice(&self.positions[..n_ctx * width]);
         let rows = MatRef::new(first, n_ctx, 3 * width, 2 * width);
         let gelu_add = Epilogue { gelu: true, accumulate: true };
-        self.conv[1].apply(cpu, rows, None, MatMut::dense(x, width), gelu_add);
+        layers.apply(cpu, Layer::Conv(1), rows, None, MatMut::dense(x, width), gelu_add)
     }
 
     /// The last layer norm, and the tail's states behind the window's.
@@ -180,6 +270,20 @@ impl CpuEncoder {
         mel: &Mel,
         look: &mut dyn FnMut(Stage<'_>),
     ) -> Result<AudioFeatures, EncodeError> {
+        let weights = self.weights.clone();
+        self.encode_on(&mut &*weights, mel, look)
+    }
+
+    /// The same with linear layers that are computed elsewhere.
+    ///
+    /// # Errors
+    /// Where the window does not fit the model or a layer fails.
+    pub fn encode_on(
+        &mut self,
+        layers: &mut dyn Layers,
+        mel: &Mel,
+        look: &mut dyn FnMut(Stage<'_>),
+    ) -> Result<AudioFeatures, EncodeError> {
         let Dims { n_mels, n_audio_ctx, n_audio_state: width, .. } = self.weights.dims;
         if mel.n_mels != n_mels
             || !mel.n_frames.is_multiple_of(2)
@@ -192,28 +296,29 @@ impl CpuEncoder {
         let n_ctx = mel.n_frames / 2;
         let tail = self.tails.of(n_ctx);
         let Workspace { padded, first, x, qkv, heads, hidden } = &mut self.work;
+        let (weights, cpu) = (&*self.weights, &*self.cpu);
         let x = sized(x, n_ctx * width);
-        self.weights.stem(&self.cpu, mel, (padded, first), x);
+        weights.stem(layers, cpu, mel, (padded, first), x)?;
         look(Stage::Stem(x));
         let qkv = sized(qkv, n_ctx * 3 * width);
         let heads = sized(heads, n_ctx * width);
         let hidden = sized(hidden, n_ctx * 4 * width);
         let (store, gelu, add) = epilogues();
-        let cpu = &*self.cpu;
-        for (i, block) in self.weights.blocks.iter().enumerate() {
-            let rows = MatRef::dense(x, width);
-            block.qkv.apply(cpu, rows, Some(&block.attn_ln), MatMut::dense(qkv, 3 * width), store);
+        for (i, norms) in weights.blocks.iter().enumerate() {
+            let (rows, out) = (MatRef::dense(x, width), MatMut::dense(qkv, 3 * width));
+            layers.apply(cpu, Layer::Qkv(i), rows, Some(&norms.attn), out, store)?;
             look(Stage::Qkv(i, qkv));
             let view = MatRef::dense(qkv, 3 * width);
             self.attention.apply(cpu, view, &tail.layers[i], MatMut::dense(heads, width));
-            block.out.apply(cpu, MatRef::dense(heads, width), None, MatMut::dense(x, width), add);
-            let rows = MatRef::dense(x, width);
-            block.mlp[0].apply(cpu, rows, Some(&block.mlp_ln), MatMut::dense(hidden, 4 * width), gelu);
-            let rows = MatRef::dense(hidden, 4 * width);
-            block.mlp[1].apply(cpu, rows, None, MatMut::dense(x, width), add);
+            let (rows, out) = (MatRef::dense(heads, width), MatMut::dense(x, width));
+            layers.apply(cpu, Layer::Out(i), rows, None, out, add)?;
+            let (rows, out) = (MatRef::dense(x, width), MatMut::dense(hidden, 4 * width));
+            layers.apply(cpu, Layer::Mlp(i, 0), rows, Some(&norms.mlp), out, gelu)?;
+            let (rows, out) = (MatRef::dense(hidden, 4 * width), MatMut::dense(x, width));
+            layers.apply(cpu, Layer::Mlp(i, 1), rows, None, out, add)?;
             look(Stage::Block(i, x));
         }
-        Ok(self.weights.finish(&self.cpu, x, &tail))
+        Ok(weights.finish(cpu, x, &tail))
     }
 }
 

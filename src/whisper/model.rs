@@ -2,19 +2,17 @@
 
 use super::alignment::Aligner;
 use super::decoder::{Decoder, DecoderWeights};
-use super::encoder::{CpuEncoder, EncoderWeights};
+use super::encoder::{CpuEncoder, Encoder, EncoderWeights};
 use super::tail::Tails;
 use super::tokenizer::{Tokenizer, TokenizerError};
 use super::weights::Compute;
 use crate::cpu::{Cpu, LevelError};
 use crate::models::{ModelError, ModelFile};
+use crate::npu::{Npu, NpuEncoder, SetupError};
 use std::sync::Arc;
 
 /// Samples of an encoder position at 16 kHz: 20 ms.
 pub const SAMPLES_PER_POSITION: usize = 320;
-
-/// Silence that an utterance keeps behind it within its window, in positions: 0.3 s.
-const MARGIN: usize = 15;
 
 /// A model in memory.
 pub struct Whisper {
@@ -23,6 +21,7 @@ pub struct Whisper {
     encoder: Arc<EncoderWeights>,
     decoder: Decoder,
     tails: Tails,
+    npu: Option<Arc<Npu>>,
     tokenizer: Tokenizer,
 }
 
@@ -40,6 +39,9 @@ pub enum LoadError {
         "the vocabulary of the model is damaged: {0}; get the model again with `hearken models fetch NAME` or `hearken models import PATH`"
     )]
     Tokenizer(#[from] TokenizerError),
+    /// What an NPU needs is not there.
+    #[error("the NPU cannot be used: {0}")]
+    Npu(#[from] SetupError),
 }
 
 impl Whisper {
@@ -54,11 +56,11 @@ impl Whisper {
         let tails = Tails::load(&file)?;
         let tokenizer =
             Tokenizer::new(&file.shared("vocab.bytes")?, &file.u32("vocab.offsets")?, &file.suppress_tokens()?)?;
-        Ok(Self { file, cpu, encoder, decoder, tails, tokenizer })
+        Ok(Self { file, cpu, encoder, decoder, tails, npu: None, tokenizer })
     }
 
     /// The file it came from.
-    pub fn file(&self) -> &ModelFile {
+    pub fn file(&self) -> &Arc<ModelFile> {
         &self.file
     }
 
@@ -67,9 +69,23 @@ impl Whisper {
         &self.cpu
     }
 
+    /// The same model with encoders on an NPU that holds its weights.
+    pub fn with_npu(self, npu: Arc<Npu>) -> Self {
+        Self { npu: Some(npu), ..self }
+    }
+
+    /// The NPU, where there is one.
+    pub fn npu(&self) -> Option<&Arc<Npu>> {
+        self.npu.as_ref()
+    }
+
     /// A new encoder over the model's weights.
-    pub fn encoder(&self) -> CpuEncoder {
-        CpuEncoder::new(self.cpu.clone(), self.encoder.clone(), self.tails.clone())
+    pub fn encoder(&self) -> Box<dyn Encoder> {
+        let cpu = CpuEncoder::new(self.cpu.clone(), self.encoder.clone(), self.tails.clone());
+        match &self.npu {
+            Some(npu) => Box::new(NpuEncoder::new(npu.clone(), cpu)),
+            None => Box::new(cpu),
+        }
     }
 
     /// The decoder.
@@ -87,11 +103,8 @@ impl Whisper {
         &self.tokenizer
     }
 
-    /// Positions of the window for an utterance of `n_samples` at 16 kHz, at most `longest`: the shortest that has a
-    /// silent tail and holds the utterance with 0.3 s behind it; `longest` where there is none.
+    /// Positions of the window for an utterance: see [`Tails::window`].
     pub fn window(&self, n_samples: usize, longest: usize) -> usize {
-        let needed = n_samples.div_ceil(SAMPLES_PER_POSITION) + MARGIN;
-        let has_tail = longest < self.file.dims().n_audio_ctx;
-        self.tails.fit(needed).filter(|n| has_tail && *n <= longest).unwrap_or(longest)
+        self.tails.window(n_samples, longest)
     }
 }

@@ -6,6 +6,7 @@
 //! neighbours becomes the mean of its keys and of its values, and ln m is added to its attention score, so that
 //! softmax gives it the weight of its m members.
 
+use super::model::SAMPLES_PER_POSITION;
 use crate::cpu::KeysValues;
 use crate::models::{ModelError, ModelFile};
 use std::collections::BTreeMap;
@@ -16,6 +17,9 @@ pub const TAIL_RUNS: usize = 32;
 
 /// Window lengths that have a tail, in positions: multiples of 64 from 2.56 s to 10.24 s.
 pub const TAIL_LENGTHS: [usize; 7] = [128, 192, 256, 320, 384, 448, 512];
+
+/// Silence that an utterance keeps behind it within its window, in positions: 0.3 s.
+const MARGIN: usize = 15;
 
 /// The silent tail behind windows of one length.
 #[derive(Debug, Default)]
@@ -74,8 +78,11 @@ impl Tails {
         self.by_length.get(&n_ctx).unwrap_or(&self.none).clone()
     }
 
-    /// The shortest window length with a tail that holds `n_ctx` positions.
-    pub fn fit(&self, n_ctx: usize) -> Option<usize> {
-        self.by_length.range(n_ctx..).next().map(|(n, _)| *n)
+    /// Positions of the window for an utterance of `n_samples` at 16 kHz, at most `longest`: the shortest that has a
+    /// silent tail and holds the utterance with 0.3 s behind it; `longest` where there is none.
+    pub fn window(&self, n_samples: usize, longest: usize) -> usize {
+        let needed = n_samples.div_ceil(SAMPLES_PER_POSITION) + MARGIN;
+        let fitting = self.by_length.range(needed..).next().map(|(n, _)| *n);
+        fitting.filter(|n| self.by_length.contains_key(&longest) && *n <= longest).unwrap_or(longest)
     }
 }

@@ -117,7 +117,10 @@ impl LayerSpec {
     }
 
     /// Bias `[n]`; zeros for the parts that have none (keys, the logits).
-    fn bias(&self, file: &ModelFile) -> Result<Vec<f32>, ModelError> {
+    ///
+    /// # Errors
+    /// Where a tensor is missing or damaged.
+    pub fn bias(&self, file: &ModelFile) -> Result<Vec<f32>, ModelError> {
         let mut stacked = Vec::new();
         for part in &self.parts {
             let name = format!("{part}.bias");
@@ -154,8 +157,16 @@ impl LayerSpec {
                 let (weights, k) = self.weights(file)?;
                 Linear::f32(&weights, bias, n, k)
             }
-            Compute::Int8 => Linear::i8(self.stored_i8(file, n)?.map_or_else(|| self.quantized(file), Ok)?, bias, n),
+            Compute::Int8 => Linear::i8(self.packed_i8(file, n)?, bias, n),
         })
+    }
+
+    /// The 8-bit form, of `n` outputs: the file's where it has one, computed otherwise.
+    ///
+    /// # Errors
+    /// Where a tensor is missing or damaged.
+    pub fn packed_i8(&self, file: &Arc<ModelFile>, n: usize) -> Result<PackedI8, ModelError> {
+        self.stored_i8(file, n)?.map_or_else(|| self.quantized(file), Ok)
     }
 
     /// Name of the tensor that holds its 8-bit form.

@@ -128,8 +128,14 @@ impl Desktop {
 
     /// Starts the daemon and waits for it.
     pub fn start_daemon(&mut self) {
+        self.start_daemon_with(&[]);
+    }
+
+    /// The same with more in its environment.
+    pub fn start_daemon_with(&mut self, environment: &[(&str, &str)]) {
         let log = std::fs::File::create(self.dir.path().join("daemon.log")).expect("a file");
-        let daemon = self.hearken().arg("daemon").stderr(log).spawn().expect("the program");
+        let daemon =
+            self.hearken().arg("daemon").envs(environment.iter().copied()).stderr(log).spawn().expect("the program");
         self.daemon = Some(Running(daemon));
         self.wait_for("the daemon", |desktop| {
             desktop.output_of(desktop.hearken().arg("status")).status.success().then_some(())

@@ -51,6 +51,18 @@ pub fn jfk() -> Vec<f32> {
     decode_all(&data("jfk.flac")).samples
 }
 
+/// A wav file of 16-bit samples, 16 kHz, mono.
+pub fn wav16(samples: &[f32]) -> Vec<u8> {
+    let n = samples.len() as u32 * 2;
+    let header = [*b"RIFF", (36 + n).to_le_bytes(), *b"WAVE", *b"fmt ", 16u32.to_le_bytes()];
+    let mut bytes = header.as_flattened().to_vec();
+    bytes.extend([1, 0, 1, 0]);
+    bytes.extend([16_000u32.to_le_bytes(), 32_000u32.to_le_bytes(), [2, 0, 16, 0]].as_flattened());
+    bytes.extend([*b"data", n.to_le_bytes()].as_flattened());
+    bytes.extend(samples.iter().flat_map(|x| ((x * 32_767.0) as i16).to_le_bytes()));
+    bytes
+}
+
 /// The model `name` from the models directory.
 pub fn model(name: &str) -> Arc<ModelFile> {
     let opened = Store::locate().and_then(|store| store.open(name));

@@ -55,8 +55,13 @@ struct Wide {
     /// Blocks of rows, `[k / 2][rows of the block]`.
     rows: Vec<u32>,
     /// A panel of weights, `[k / 2][16]`.
-    panel: Vec<[u32; LANES]>,
+    panel: Vec<Line>,
 }
+
+/// 16 pairs. A load that crosses the border between two cache lines takes twice as long.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line([u32; LANES]);
 
 thread_local! {
     // Kept from one tile to the next.
@@ -81,23 +86,24 @@ fn widen_rows(block: &[[u8; 4]], rows: usize, to: &mut Vec<u32>) {
 
 /// A panel of weights, `[k / 4][16][4]`, as pairs of 16-bit numbers in the same order, `[k / 2][16]`.
 #[inline(always)]
-fn widen_panel<S: Simd>(s: S, quads: &[[i8; 4 * LANES]], to: &mut Vec<[u32; LANES]>) {
-    to.resize(2 * quads.len(), [0; LANES]);
+fn widen_panel<S: Simd>(s: S, quads: &[[i8; 4 * LANES]], to: &mut Vec<Line>) {
+    to.resize(2 * quads.len(), Line([0; LANES]));
     for i in 0..quads.len() {
         let [even, odd] = s.widen(&quads[i]);
-        s.store_pairs(even, &mut to[2 * i]);
-        s.store_pairs(odd, &mut to[2 * i + 1]);
+        s.store_pairs(even, &mut to[2 * i].0);
+        s.store_pairs(odd, &mut to[2 * i + 1].0);
     }
 }
 
 /// As [`tile_i8`] for operands widened to 16 bits: `a`: `[k / 2][M]`, offset by 128; `b`: `[k / 2][16]`.
 #[inline(always)]
-fn tile_i16<S: Simd, const M: usize>(s: S, a: &[u32], b: &[[u32; LANES]], init: S::I) -> [S::I; M] {
+fn tile_i16<S: Simd, const M: usize>(s: S, a: &[u32], b: &[Line], init: S::I) -> [S::I; M] {
     let mut acc = [init; M];
-    for (i, a) in a.chunks_exact(M).enumerate() {
-        let b = s.load_pairs(&b[i]);
+    let (a, _) = a.as_chunks::<M>();
+    for i in 0..a.len().min(b.len()) {
+        let b = s.load_pairs(&b[i].0);
         for r in 0..M {
-            acc[r] = s.dot2_i16(acc[r], a[r], b);
+            acc[r] = s.dot2_i16(acc[r], a[i][r], b);
         }
     }
     acc

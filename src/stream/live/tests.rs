@@ -87,6 +87,66 @@ fn without_guesses_there_are_only_finals() {
 }
 
 #[test]
+fn without_guesses_finals_are_made_ahead_too() {
+    let calls = Calls::default();
+    let recognizer = Box::new(Scripted { texts: vec![" so".to_owned()], calls: calls.clone() });
+    let segmenter = SegmenterOptions { end_pause: 12_800, ..SegmenterOptions::default() };
+    let mut live = Live::new(recognizer, Policy::LocalAgreement.start(), LiveOptions { segmenter, step_s: None });
+    let mut spoken = speech().get(..36_000).unwrap_or_default().to_vec();
+    // The detector notices the end of speech a third of a second late.
+    spoken.extend(vec![0.0; 16_000]);
+    for block in spoken.chunks(800) {
+        live.push(block);
+        assert_eq!(live.next_event(&|| false).expect("scripted"), None, "there are no partials");
+    }
+    assert_eq!(calls.lock().expect("one thread").len(), 1, "it is made before the pause ends the utterance");
+    live.finish();
+    assert!(matches!(live.next_event(&|| false), Ok(Some(Event::Final(_)))));
+    assert_eq!(calls.lock().expect("one thread").len(), 1, "what was made ahead is the final");
+}
+
+#[test]
+fn an_empty_guess_is_repeated_sooner_and_a_pause_guessed_as_it_begins() {
+    let (_, calls) = run(speech(), &[""], Some(0.5));
+    let lengths: Vec<usize> = calls.iter().take(3).map(|(_, len, _)| *len).collect();
+    assert!(lengths[1] - lengths[0] < 4800, "less than 0.3 s apart: {lengths:?}");
+    let mut spoken = speech().get(..36_000).unwrap_or_default().to_vec();
+    spoken.extend(vec![0.0; 16_000]);
+    let (_, calls) = run(&spoken, &[" so"], Some(2.0));
+    let drafts: Vec<usize> = calls.iter().filter(|call| call.0 == Effort::Draft).map(|call| call.1).collect();
+    let settled = calls.iter().find(|call| call.0 == Effort::Full).expect("it is settled").1;
+    // At steps of 2 s there would be none; and the engine is free when the pause is settled.
+    assert!((1..=2).contains(&drafts.len()), "{calls:?}");
+    assert!(drafts.iter().all(|draft| draft + 4800 <= settled), "{calls:?}");
+}
+
+/// What this process has in memory, in bytes (proc(5): `statm`, in pages of 4 KiB).
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("a number") * 4096
+}
+
+#[test]
+fn an_hour_takes_no_more_memory_than_five_minutes() {
+    let recognizer = Box::new(Scripted { texts: vec![" one two three".to_owned()], calls: Calls::default() });
+    let segmenter = SegmenterOptions { end_pause: 12_800, ..SegmenterOptions::default() };
+    let options = LiveOptions { segmenter, step_s: Some(0.5) };
+    let mut live = Live::new(recognizer, Policy::LocalAgreement.start(), options);
+    let mut hear = |seconds: usize| {
+        for block in speech().chunks(800).cycle().take(seconds * 20) {
+            live.push(block);
+            while live.next_event(&|| false).expect("scripted").is_some() {}
+        }
+    };
+    hear(300);
+    let before = resident();
+    hear(3300);
+    let grown = resident().saturating_sub(before);
+    // The script's notes of its calls take some of it.
+    assert!(grown < 4 << 20, "{grown} bytes");
+}
+
+#[test]
 fn the_first_guess_comes_a_step_after_the_onset() {
     let (events, calls) = run(speech(), &[" one two"], Some(0.5));
     let Some(Event::Partial(first)) = events.first() else { panic!("{events:?}") };

@@ -29,15 +29,23 @@ impl Default for FallbackOptions {
 impl FallbackOptions {
     /// Whether `result` should be decoded again at the next temperature.
     pub fn needs_fallback(&self, result: &DecodingResult) -> bool {
-        let repetitive = self.compression_ratio_threshold.is_some_and(|most| result.compression_ratio > most);
+        let repetitive = self.is_repetitive(result);
         let unlikely = self.logprob_threshold.is_some_and(|least| result.avg_logprob < least);
         let no_speech = self.no_speech_threshold.is_some_and(|most| result.no_speech_prob > most);
         (repetitive || unlikely) && !(no_speech && unlikely)
     }
 
-    /// Whether the window of `result` is silent, so that its text is to be dropped. Text of a mean log-probability
-    /// above the threshold is kept whatever the probability of `<|nospeech|>`.
+    /// Whether the text of `result` repeats itself by OpenAI's measure.
+    pub(super) fn is_repetitive(&self, result: &DecodingResult) -> bool {
+        self.compression_ratio_threshold.is_some_and(|most| result.compression_ratio > most)
+    }
+
+    /// Whether the window of `result` is silent, so that its text is to be dropped. OpenAI's rule keeps text of a mean
+    /// log-probability above the threshold whatever the probability of `<|nospeech|>`.
     pub fn is_silence(&self, result: &DecodingResult) -> bool {
+        if result.is_non_speech {
+            return true;
+        }
         let no_speech = self.no_speech_threshold.is_some_and(|most| result.no_speech_prob > most);
         no_speech && !self.logprob_threshold.is_some_and(|least| result.avg_logprob > least)
     }

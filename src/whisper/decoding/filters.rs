@@ -1,15 +1,18 @@
-//! Which tokens may come next: OpenAI's logit filters.
+//! Which tokens may come next: OpenAI's logit filters, and the bonus of words to expect.
 
+use super::hotwords::Hotwords;
 use super::logits::{log_sum_exp, mask, max};
 use super::options::DecodingOptions;
 use crate::cpu::Level;
 use crate::whisper::tokenizer::{SpecialTokens, TIMESTAMP_SECONDS, Tokenizer};
+use std::sync::Arc;
 
 /// The filters of one window. They take a row of raw logits `[n_vocab]` and what was sampled so far, and set the
-/// logits of forbidden tokens to −∞.
+/// logits of forbidden tokens to −∞; before that, those of expected words are raised.
 pub(super) struct LogitFilters {
     blank: Vec<u32>,
     suppressed: Vec<u32>,
+    hotwords: Option<Arc<Hotwords>>,
     timestamps: Option<TimestampRules>,
 }
 
@@ -22,11 +25,15 @@ impl LogitFilters {
             Vec::new()
         };
         let timestamps = (!options.without_timestamps).then(|| TimestampRules::new(level, special, options));
-        Self { blank, suppressed: suppressed(tokenizer, options), timestamps }
+        let hotwords = options.hotwords.clone();
+        Self { blank, suppressed: suppressed(tokenizer, options), hotwords, timestamps }
     }
 
     /// Filters one row in place. `sampled` are the tokens after the initial ones.
     pub(super) fn apply(&self, row: &mut [f32], sampled: &[u32]) {
+        if let Some(hotwords) = &self.hotwords {
+            hotwords.apply(row, sampled);
+        }
         if sampled.is_empty() {
             forbid(row, &self.blank);
         }

@@ -2,6 +2,9 @@
 
 use super::logits::NotFinite;
 
+/// Mean log-probability from which a continuation behind an early end is taken for what was said.
+const SURE_CONTINUATION: f32 = -0.7;
+
 /// What was sampled after the initial tokens, without the end.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Hypothesis {
@@ -22,6 +25,16 @@ impl Hypothesis {
     /// The same tokens, ended.
     pub(super) fn ended(&self, sum_logprob: f64) -> Self {
         Self { tokens: self.tokens.clone(), sum_logprob }
+    }
+
+    /// This one and what was found behind its end, where that is more than a full stop and likely; and whether it is.
+    pub(super) fn continued_by(mut self, more: Self) -> (Self, bool) {
+        let grows = more.tokens.len() > 1 && more.avg_logprob() >= SURE_CONTINUATION;
+        if grows {
+            self.tokens.extend(more.tokens);
+            self.sum_logprob += more.sum_logprob;
+        }
+        (self, grows)
     }
 
     /// Mean log-probability of a token, the end counted (`avg_logprob` in openai-whisper's `decoding.py`).

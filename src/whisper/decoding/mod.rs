@@ -10,6 +10,8 @@ mod error;
 mod fallback;
 mod filters;
 mod greedy;
+mod guards;
+mod hotwords;
 mod hypothesis;
 mod language;
 mod logits;
@@ -23,6 +25,7 @@ mod window;
 
 pub use error::DecodingError;
 pub use fallback::FallbackOptions;
+pub use hotwords::Hotwords;
 pub use language::detect_language;
 pub use options::{DecodingOptions, OptionsError, SuppressTokens};
 pub use prompt::PromptHistory;

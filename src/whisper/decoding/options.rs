@@ -1,7 +1,9 @@
 //! What the caller may ask of the decoder, under OpenAI's names.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
+use super::hotwords::Hotwords;
 use crate::whisper::tokenizer::{Language, Task};
 
 /// Options for decoding one window (`DecodingOptions` in openai-whisper's `decoding.py`).
@@ -36,6 +38,13 @@ pub struct DecodingOptions {
     pub draft: Vec<u32>,
     /// Tokens never to sample. The special tokens that are no part of a transcript are always suppressed.
     pub suppress_tokens: SuppressTokens,
+    /// Words to expect.
+    pub hotwords: Option<Arc<Hotwords>>,
+    /// Length of the audio in seconds, which limits how many tokens it may give; unlimited when `None`.
+    pub audio_s: Option<f32>,
+    /// Seconds of the audio in which there is sound ([`sound_seconds`](crate::audio::sound_seconds)): a text without
+    /// timestamps that is far too short for it is continued behind its end. `None` takes every end as it is.
+    pub sound_s: Option<f32>,
     /// Whether the first token may be neither a lone space nor the end.
     pub suppress_blank: bool,
     /// Whether to write text only, after `<|notimestamps|>`.
@@ -64,6 +73,9 @@ impl Default for DecodingOptions {
             prefix: Vec::new(),
             draft: Vec::new(),
             suppress_tokens: SuppressTokens::default(),
+            hotwords: None,
+            audio_s: None,
+            sound_s: None,
             suppress_blank: true,
             without_timestamps: false,
             max_initial_timestamp: Some(1.0),

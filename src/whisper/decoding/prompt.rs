@@ -1,12 +1,16 @@
 //! What the decoder is given before it writes: text before the window, start of the transcript, prefix.
 
 use super::options::DecodingOptions;
+use super::result::DecodingResult;
 use super::segments::Segment;
 use crate::whisper::tokenizer::{Language, SpecialTokens};
 
 /// Temperature above which the text of a window is not trusted as the prompt of the next (openai-whisper's
 /// `transcribe.py`).
 const TRUSTED_TEMPERATURE: f32 = 0.5;
+
+/// Silence after which the text before it is no prompt any more, in seconds.
+const FORGOTTEN_AFTER: f64 = 15.0;
 
 /// Tokens of the text before a window that the decoder may be given.
 fn prompt_len(n_text_ctx: usize) -> usize {
@@ -49,6 +53,8 @@ pub struct PromptHistory {
     condition_on_previous_text: bool,
     limit: usize,
     tokens: Vec<u32>,
+    /// Whether there is text of a window: an initial prompt alone is not forgotten.
+    has_text: bool,
 }
 
 impl PromptHistory {
@@ -57,7 +63,8 @@ impl PromptHistory {
     ///
     /// Without `condition_on_previous_text` only the first window has a prompt, the initial one.
     pub fn new(initial_prompt: Vec<u32>, condition_on_previous_text: bool, n_text_ctx: usize) -> Self {
-        let mut history = Self { condition_on_previous_text, limit: prompt_len(n_text_ctx), tokens: initial_prompt };
+        let mut history =
+            Self { condition_on_previous_text, limit: prompt_len(n_text_ctx), tokens: initial_prompt, has_text: false };
         history.truncate();
         history
     }
@@ -69,14 +76,23 @@ impl PromptHistory {
 
     /// Notes what a window said. Windows of silence are not noted.
     ///
-    /// `temperature` is the result's: text that took a high one may be wrong, and would mislead the next window.
-    pub fn record(&mut self, segments: &[Segment], temperature: f32) {
-        if !self.condition_on_previous_text || temperature > TRUSTED_TEMPERATURE {
+    /// Text that took a high temperature, or was not accepted at any, as that of a loop, may be wrong, and would mislead
+    /// the next window.
+    pub fn record(&mut self, segments: &[Segment], result: &DecodingResult) {
+        if !self.condition_on_previous_text || result.is_rejected || result.temperature > TRUSTED_TEMPERATURE {
             self.tokens.clear();
             return;
         }
+        self.has_text = true;
         self.tokens.extend(segments.iter().flat_map(|segment| &segment.tokens));
         self.truncate();
+    }
+
+    /// Notes that nobody spoke for some time: what comes then may be about something else.
+    pub fn pause(&mut self, seconds: f64) {
+        if seconds > FORGOTTEN_AFTER && self.has_text {
+            self.tokens.clear();
+        }
     }
 
     /// Hours of speech must not gather more tokens than a prompt can hold.
@@ -92,6 +108,22 @@ mod tests {
 
     fn segment(tokens: Vec<u32>) -> Segment {
         Segment { start: 0.0, end: 1.0, text: "x".to_owned(), tokens, words: Vec::new() }
+    }
+
+    /// A result of this temperature.
+    fn at(temperature: f32) -> DecodingResult {
+        DecodingResult {
+            language: Language::ENGLISH,
+            language_probs: None,
+            tokens: Vec::new(),
+            text: String::new(),
+            avg_logprob: -0.5,
+            no_speech_prob: 0.0,
+            temperature,
+            compression_ratio: 1.0,
+            is_non_speech: false,
+            is_rejected: false,
+        }
     }
 
     fn initial(options: &DecodingOptions) -> Result<Vec<u32>, TokenizerError> {
@@ -126,21 +158,36 @@ mod tests {
     fn the_history_is_bounded_and_forgets_what_is_not_trusted() {
         let mut history = PromptHistory::new(vec![1, 2], true, 12);
         assert_eq!(history.prompt(), [1, 2]);
-        history.record(&[segment(vec![3, 4]), segment(vec![5])], 0.4);
+        history.record(&[segment(vec![3, 4]), segment(vec![5])], &at(0.4));
         assert_eq!(history.prompt(), [1, 2, 3, 4, 5]);
-        history.record(&[segment(vec![6])], 0.0);
+        history.record(&[segment(vec![6])], &at(0.0));
         assert_eq!(history.prompt(), [2, 3, 4, 5, 6]);
-        history.record(&[segment(vec![7])], 0.6);
+        history.record(&[segment(vec![7])], &at(0.6));
         assert!(history.prompt().is_empty());
-        history.record(&[segment(vec![8])], 0.0);
+        history.record(&[segment(vec![8])], &at(0.0));
         assert_eq!(history.prompt(), [8]);
+    }
+
+    #[test]
+    fn a_rejected_text_and_a_long_silence_are_forgotten() {
+        let mut history = PromptHistory::new(vec![1], true, 12);
+        history.pause(60.0);
+        assert_eq!(history.prompt(), [1], "the initial prompt is not about what was said");
+        history.record(&[segment(vec![2])], &at(0.0));
+        history.pause(10.0);
+        assert_eq!(history.prompt(), [1, 2]);
+        history.pause(20.0);
+        assert!(history.prompt().is_empty());
+        history.record(&[segment(vec![3])], &at(0.0));
+        history.record(&[segment(vec![4])], &DecodingResult { is_rejected: true, ..at(0.0) });
+        assert!(history.prompt().is_empty());
     }
 
     #[test]
     fn without_conditioning_only_the_first_window_has_a_prompt() {
         let mut history = PromptHistory::new((0..9).collect(), false, 12);
         assert_eq!(history.prompt(), [4, 5, 6, 7, 8]);
-        history.record(&[segment(vec![10])], 0.0);
+        history.record(&[segment(vec![10])], &at(0.0));
         assert!(history.prompt().is_empty());
     }
 }

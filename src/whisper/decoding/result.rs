@@ -25,6 +25,10 @@ pub struct DecodingResult {
     pub temperature: f32,
     /// Length of the text over its compressed length: high for repetitions.
     pub compression_ratio: f32,
+    /// Whether it is taken for something made up where nobody spoke: too few words, too unlikely.
+    pub is_non_speech: bool,
+    /// Whether it was rejected, as the attempts at all other temperatures were.
+    pub is_rejected: bool,
 }
 
 /// Bytes of `text` over those of its zlib compression (`compression_ratio` in openai-whisper's `utils.py`).

@@ -4,6 +4,7 @@
 use super::beam::BeamSearchDecoder;
 use super::filters::LogitFilters;
 use super::greedy::GreedyDecoder;
+use super::guards;
 use super::hypothesis::{Hypothesis, TokenDecoder, most_likely};
 use super::logits::{NotFinite, log_sum_exp};
 use super::options::DecodingOptions;
@@ -53,7 +54,8 @@ impl Search {
         n_text_ctx: usize,
     ) -> (Self, Request) {
         let special = tokenizer.special();
-        let sample_len = options.sample_len.unwrap_or(n_text_ctx / 2).max(1);
+        let bound = options.audio_s.map_or(usize::MAX, guards::most_tokens);
+        let sample_len = options.sample_len.unwrap_or(n_text_ctx / 2).min(bound).max(1);
         let decoder: Box<dyn TokenDecoder> = match options.beam_size {
             Some(beams) => Box::new(BeamSearchDecoder::new(level, beams, options.patience, special.eot)),
             None => {
@@ -114,7 +116,8 @@ impl Search {
             self.live = next.live;
             self.sampled += 1;
             let full = self.sampled == self.sample_len || self.begin + self.sampled > self.n_text_ctx;
-            if next.completed || full {
+            let looping = self.live.iter().all(|hypothesis| guards::repetition(&hypothesis.tokens).is_some());
+            if next.completed || full || looping {
                 let candidates = self.decoder.finalize(std::mem::take(&mut self.live));
                 return Ok(Found::Best(most_likely(candidates, self.length_penalty), no_speech_prob));
             }

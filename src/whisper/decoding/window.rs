@@ -3,6 +3,7 @@
 
 use super::error::DecodingError;
 use super::fallback::FallbackOptions;
+use super::guards;
 use super::hypothesis::Hypothesis;
 use super::language::{Candidates, LanguageProbs, given_language};
 use super::options::DecodingOptions;
@@ -24,6 +25,10 @@ pub struct Decoding<'t> {
     fallback: FallbackOptions,
     language: Option<Language>,
     language_probs: LanguageProbs,
+    /// Text that ended before the audio did, while the search for what follows it runs.
+    begun: Option<Hypothesis>,
+    /// The best of the attempts that were rejected.
+    rejected: Option<DecodingResult>,
     stage: Stage,
 }
 
@@ -42,7 +47,7 @@ pub enum Progress {
 
 impl<'t> Decoding<'t> {
     /// Begins a window for a decoder of `n_text_ctx` positions: at each temperature of `fallback` in turn until a
-    /// transcript is accepted; the last one is the result whatever it is. Beams serve temperature 0, samples
+    /// transcript is accepted; where none is, the likeliest that does not repeat itself is the result. Beams serve temperature 0, samples
     /// (`best_of`) the others. A language is detected once.
     ///
     /// # Errors
@@ -87,7 +92,18 @@ impl<'t> Decoding<'t> {
                 (Stage::Language(candidates), request)
             }
         };
-        let decoding = Self { level, tokenizer, n_text_ctx, attempts, fallback, language, language_probs: None, stage };
+        let decoding = Self {
+            level,
+            tokenizer,
+            n_text_ctx,
+            attempts,
+            fallback,
+            language,
+            language_probs: None,
+            begun: None,
+            rejected: None,
+            stage,
+        };
         Ok((decoding, request))
     }
 
@@ -115,9 +131,15 @@ impl<'t> Decoding<'t> {
         })
     }
 
-    /// Begins the search of the attempt in front.
+    /// Begins the search of the attempt in front, behind the text that ended early where there is one.
     fn search(&mut self) -> Request {
-        let options = self.attempts.front().cloned().unwrap_or_default();
+        let mut options = self.attempts.front().cloned().unwrap_or_default();
+        if let Some(begun) = &self.begun {
+            options.prefix.extend_from_slice(&begun.tokens);
+            options.draft.clear();
+            // The first token is not the end.
+            options.suppress_blank = true;
+        }
         let language = self.language.unwrap_or(Language::ENGLISH);
         let (stage, request) = search(self.level, self.tokenizer, self.n_text_ctx, &options, language);
         self.stage = stage;
@@ -125,24 +147,65 @@ impl<'t> Decoding<'t> {
     }
 
     /// The result of an attempt, or the next attempt.
-    fn accept(&mut self, best: Hypothesis, no_speech_prob: f32) -> Progress {
-        let text = self.tokenizer.decode(&best.tokens).trim().to_owned();
-        let temperature = self.attempts.pop_front().map_or(0.0, |options| options.temperature);
-        let mut result = DecodingResult {
-            language: self.language.unwrap_or(Language::ENGLISH),
-            language_probs: None,
-            avg_logprob: best.avg_logprob(),
-            tokens: best.tokens,
-            no_speech_prob,
-            temperature,
-            compression_ratio: compression_ratio(&text),
-            text,
+    fn accept(&mut self, found: Hypothesis, no_speech_prob: f32) -> Progress {
+        let (best, grown) = match self.begun.take() {
+            Some(begun) => begun.continued_by(found),
+            None => (found, true),
         };
-        if !self.attempts.is_empty() && self.fallback.needs_fallback(&result) {
+        if grown && self.ends_early(&best) {
+            self.begun = Some(best);
             return Progress::Wants(self.search());
+        }
+        let attempt = self.attempts.pop_front().unwrap_or_default();
+        let (mut result, repeats) = self.result(&attempt, best, no_speech_prob);
+        if !result.is_non_speech && (repeats || self.fallback.needs_fallback(&result)) {
+            let rank = |result: &DecodingResult| (!self.fallback.is_repetitive(result), result.avg_logprob);
+            result = match self.rejected.take() {
+                Some(earlier) if rank(&earlier) >= rank(&result) => earlier,
+                _ => result,
+            };
+            if !self.attempts.is_empty() {
+                self.rejected = Some(result);
+                return Progress::Wants(self.search());
+            }
+            result.is_rejected = true;
         }
         result.language_probs = self.language_probs.take();
         Progress::Done(Box::new(result))
+    }
+
+    /// What an attempt has found, without its repetitions; and whether there were any.
+    fn result(&self, attempt: &DecodingOptions, mut best: Hypothesis, no_speech_prob: f32) -> (DecodingResult, bool) {
+        let avg_logprob = best.avg_logprob();
+        let repetition = guards::repetition(&best.tokens);
+        best.tokens.truncate(best.tokens.len() - repetition.unwrap_or(0));
+        let text = self.tokenizer.decode(&best.tokens).trim().to_owned();
+        let n_tokens = attempt.prefix.len() + best.tokens.len();
+        let is_non_speech = |sound_s| guards::is_non_speech(n_tokens, sound_s, avg_logprob, no_speech_prob);
+        let result = DecodingResult {
+            language: self.language.unwrap_or(Language::ENGLISH),
+            language_probs: None,
+            tokens: best.tokens,
+            avg_logprob,
+            no_speech_prob,
+            temperature: attempt.temperature,
+            compression_ratio: compression_ratio(&text),
+            is_non_speech: attempt.sound_s.is_some_and(is_non_speech),
+            is_rejected: false,
+            text,
+        };
+        (result, repetition.is_some())
+    }
+
+    /// Whether the attempt in front has ended before the speech, as the model does after a heading, and may be
+    /// continued. With timestamps the model says itself how far it has got.
+    fn ends_early(&self, best: &Hypothesis) -> bool {
+        let Some(options) = self.attempts.front().filter(|o| o.without_timestamps && o.temperature == 0.0) else {
+            return false;
+        };
+        let n_tokens = options.prefix.len() + best.tokens.len();
+        let likely = self.fallback.logprob_threshold.is_none_or(|least| best.avg_logprob() >= least);
+        likely && options.sound_s.is_some_and(|sound_s| guards::is_sparse(n_tokens, sound_s))
     }
 }
 

@@ -13,6 +13,8 @@ fn result(compression_ratio: f32, avg_logprob: f32, no_speech_prob: f32) -> Deco
         no_speech_prob,
         temperature: 0.0,
         compression_ratio,
+        is_non_speech: false,
+        is_rejected: false,
     }
 }
 
@@ -53,12 +55,13 @@ fn thresholds_can_be_switched_off() {
     assert!(no_speech_only.is_silence(&result(1.0, -0.1, 0.7)));
 }
 
-/// A model that is torn between all letters: unlikely at any temperature.
+/// A model that is torn between all letters, by a hair for the next of the alphabet: unlikely at any temperature.
 fn torn(tokenizer: &Tokenizer) -> Scripted<impl Fn(&[u32]) -> Vec<f32> + use<>> {
     let n_vocab = tokenizer.n_vocab();
     let eot = tokenizer.special().eot;
-    Scripted::new(n_vocab, 64, move |_: &[u32]| {
+    Scripted::new(n_vocab, 64, move |tokens: &[u32]| {
         let mut row = vec![0.0; n_vocab];
+        row[1 + tokens.len() % (eot as usize - 1)] = 0.01;
         logits::mask(&mut row, eot + 1..n_vocab as u32);
         row
     })
@@ -73,14 +76,31 @@ fn every_temperature_is_tried_until_one_is_accepted() -> Result<(), DecodingErro
     let tokenizer = alphabet(20, 3);
     let mut model = torn(&tokenizer);
     let fallback = FallbackOptions { compression_ratio_threshold: None, ..FallbackOptions::default() };
-    let result = decode_with_fallback(&mut model, &tokenizer, &options(), &fallback, NEVER)?;
+    decode_with_fallback(&mut model, &tokenizer, &options(), &fallback, NEVER)?;
     assert_eq!(model.prefills.len(), 6);
-    assert_eq!(result.temperature, 1.0);
 
     let lenient = FallbackOptions { logprob_threshold: Some(-9.0), ..fallback };
     let mut model = torn(&tokenizer);
     let result = decode_with_fallback(&mut model, &tokenizer, &options(), &lenient, NEVER)?;
     assert_eq!((model.prefills.len(), result.temperature), (1, 0.0));
+    Ok(())
+}
+
+#[test]
+fn where_none_is_accepted_the_likeliest_is_kept() -> Result<(), DecodingError<Misuse>> {
+    let tokenizer = alphabet(27, 3);
+    let (n_vocab, eot) = (tokenizer.n_vocab(), tokenizer.special().eot);
+    // The alphabet, by a model that would hardly be surprised by anything else.
+    let script = |tokens: &[u32]| {
+        let mut row = vec![0.0; n_vocab];
+        row[tokens.len().min(eot as usize)] = 1.5;
+        logits::mask(&mut row, eot + 1..n_vocab as u32);
+        row
+    };
+    let mut model = Scripted::new(n_vocab, 64, script);
+    let fallback = FallbackOptions { logprob_threshold: Some(-0.1), ..FallbackOptions::default() };
+    let result = decode_with_fallback(&mut model, &tokenizer, &options(), &fallback, NEVER)?;
+    assert_eq!((model.prefills.len(), result.temperature, result.is_rejected), (6, 0.0, true));
     Ok(())
 }
 
@@ -115,7 +135,7 @@ fn a_language_is_detected_once_and_reported_to_the_end() -> Result<(), DecodingE
     let result = decode_with_fallback(&mut model, &tokenizer, &options, &FallbackOptions::default(), NEVER)?;
     assert_eq!(model.prefills.iter().filter(|tokens| tokens.len() == 1).count(), 1);
     assert!(model.prefills.len() > 2);
-    assert!(result.temperature > 0.0 && result.language_probs.is_some());
+    assert!(result.language_probs.is_some());
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 mod draft;
 mod fallback;
+mod guards;
 mod openai;
 mod rules;
 mod scripted;

@@ -1,0 +1,175 @@
+//! `hearken bench file`: the time from a model on disk to a recording's text, beside the time in which the machine
+//! could make the multiplications and read the bytes that this takes.
+
+use super::encoder::macs;
+use super::{Spread, json, milliseconds};
+use crate::audio::{FileSource, SAMPLE_RATE};
+use crate::cli::BenchFileArgs;
+use crate::cpu::{LargePages, Operands, peak_macs, read_all};
+use crate::error::{Error, exit};
+use crate::output;
+use crate::pipeline::{self, IN_FLIGHT, Passage, Settings};
+use crate::transcribe::{compute, load, window_positions};
+use crate::whisper::decoding::{DecodingOptions, FallbackOptions};
+use crate::whisper::{Compute, DecodeError, TAIL_RUNS, Whisper};
+use serde::Serialize;
+use std::fmt::Write;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+/// Measurements of the machine; the best one counts.
+const PEAKS: usize = 10;
+
+/// What was measured.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// Name of the model.
+    model: String,
+    /// `f32` or `int8`.
+    compute: &'static str,
+    /// Instruction set.
+    cpu: &'static str,
+    /// Threads.
+    threads: usize,
+    /// Seconds of audio.
+    audio_s: f64,
+    /// Windows that it was cut into.
+    windows: usize,
+    /// Tokens of text.
+    tokens: usize,
+    /// Runs timed.
+    iterations: usize,
+    /// Median time of loading the model.
+    load_ms: f64,
+    /// Median time of a run, from opening the recording to its last text.
+    median_s: f64,
+    /// Shortest run.
+    minimum_s: f64,
+    /// Longest run.
+    maximum_s: f64,
+    /// Median time over the recording's length.
+    real_time_factor: f64,
+    /// Time in which the encoder's multiplications could be made.
+    encoder_bound_s: f64,
+    /// Time in which the decoder's bytes could be read, with as many windows together as go together.
+    decoder_bound_s: f64,
+    /// The sum's share of the median time.
+    roofline_percent: f64,
+}
+
+/// Runs the benchmark and prints its report.
+///
+/// # Errors
+/// Where the model or the recording cannot be used, or the report cannot be written.
+pub fn file(args: &BenchFileArgs) -> Result<u8, Error> {
+    let (mut load_ms, mut times) = (Vec::new(), Vec::new());
+    let mut last = None;
+    for _ in 0..args.iterations {
+        let (time, whisper) = milliseconds(|| load(&args.engine));
+        load_ms.push(time);
+        let whisper = whisper?;
+        let begun = Instant::now();
+        let run = transcribe(args, &whisper)?;
+        times.push(begun.elapsed().as_secs_f64());
+        last = Some((whisper, run));
+    }
+    let Some((whisper, (audio_s, passages))) = last else { return Ok(exit::SUCCESS) };
+    let (encoder_bound_s, decoder_bound_s) = bounds(args, &whisper, &passages)?;
+    let Spread { median: median_s, minimum: minimum_s, maximum: maximum_s, .. } = Spread::of(times);
+    let report = Report {
+        model: args.engine.model.clone(),
+        compute: compute(args.engine.compute).name(),
+        cpu: whisper.cpu().level.name(),
+        threads: whisper.cpu().pool.threads(),
+        audio_s,
+        windows: passages.len(),
+        tokens: passages.iter().map(tokens).sum(),
+        iterations: args.iterations as usize,
+        load_ms: Spread::of(load_ms).median,
+        median_s,
+        minimum_s,
+        maximum_s,
+        real_time_factor: median_s / audio_s,
+        encoder_bound_s,
+        decoder_bound_s,
+        roofline_percent: 100.0 * (encoder_bound_s + decoder_bound_s) / median_s,
+    };
+    output::print(&if args.json { json(&report) } else { table(&report) })?;
+    Ok(exit::SUCCESS)
+}
+
+/// A recording's seconds and text.
+fn transcribe(args: &BenchFileArgs, whisper: &Whisper) -> Result<(f64, Vec<Passage>), Error> {
+    let settings = Settings {
+        n_ctx: window_positions(args.engine.window).min(whisper.file().dims().n_audio_ctx),
+        decoding: DecodingOptions { language: args.language, without_timestamps: true, ..DecodingOptions::default() },
+        fallback: FallbackOptions::default(),
+        initial_prompt: Vec::new(),
+        condition_on_previous_text: false,
+        word_timestamps: false,
+    };
+    let mut passages = Vec::new();
+    let source = Box::new(FileSource::open(&args.file)?);
+    let publish = |passage| {
+        passages.push(passage);
+        Ok::<(), Error>(())
+    };
+    let ending = pipeline::transcribe(whisper, source, &settings, &AtomicBool::new(false), publish)?;
+    match ending.damage {
+        Some(damage) => Err(damage.into()),
+        None => Ok((ending.duration_s, passages)),
+    }
+}
+
+/// Seconds in which the encoder and the decoder could do what `passages` took, at the machine's limits.
+fn bounds(args: &BenchFileArgs, whisper: &Whisper, passages: &[Passage]) -> Result<(f64, f64), Error> {
+    let int8 = compute(args.engine.compute) == Compute::Int8;
+    let operands = if int8 { (Operands::Int8, Operands::Bf16) } else { (Operands::F32, Operands::F32) };
+    let mut pages = LargePages::new(whisper.decoder().step_bytes() / 4 * 4).map_err(DecodeError::Memory)?;
+    // Pages that were never written are all the same one.
+    pages.fill(1);
+    let data: &[f32] = bytemuck::cast_slice(&pages);
+    let (mut linear, mut attention, mut read_s) = (0.0f64, 0.0f64, f64::INFINITY);
+    for _ in 0..PEAKS {
+        linear = linear.max(peak_macs(whisper.cpu(), operands.0));
+        attention = attention.max(peak_macs(whisper.cpu(), operands.1));
+        read_s = read_s.min(milliseconds(|| std::hint::black_box(read_all(whisper.cpu(), data))).0 / 1e3);
+    }
+    let dims = whisper.file().dims();
+    let (mut encoder_s, mut steps) = (0.0, 0.0);
+    for passage in passages {
+        let samples = ((passage.end_s - passage.start_s) * f64::from(SAMPLE_RATE)) as usize;
+        let n_ctx = whisper.window(samples, window_positions(args.engine.window).min(dims.n_audio_ctx));
+        let macs = macs(dims, n_ctx, TAIL_RUNS);
+        encoder_s += macs.0 / linear + macs.1 / attention;
+        // Keys and values in half precision.
+        let keys_values = dims.n_text_layer * 2 * (n_ctx + TAIL_RUNS) * dims.n_text_state * size_of::<u16>();
+        let share = keys_values as f64 / whisper.decoder().step_bytes() as f64;
+        steps += tokens(passage) as f64 * (1.0 / IN_FLIGHT as f64 + share);
+    }
+    Ok((encoder_s, steps * read_s))
+}
+
+fn tokens(passage: &Passage) -> usize {
+    passage.segments.iter().map(|segment| segment.tokens.len()).sum()
+}
+
+fn table(report: &Report) -> String {
+    let Report { model, compute, cpu, threads, audio_s, windows, tokens, iterations, .. } = report;
+    let mut text = format!(
+        "{audio_s:.1} s of audio with {model}, {compute}, {cpu}, {threads} threads: {iterations} runs of {windows} windows, {tokens} tokens\n"
+    );
+    let mut row = |name: &str, value: String| {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "  {name:<18} {value}");
+    };
+    row("load", format!("{:.0} ms", report.load_ms));
+    row("median", format!("{:.2} s", report.median_s));
+    row("minimum", format!("{:.2} s", report.minimum_s));
+    row("maximum", format!("{:.2} s", report.maximum_s));
+    row("real-time factor", format!("{:.4} ({:.1}× realtime)", report.real_time_factor, 1.0 / report.real_time_factor));
+    let Report { encoder_bound_s, decoder_bound_s, roofline_percent, .. } = report;
+    let parts = format!("encoder {encoder_bound_s:.2} s, decoder {decoder_bound_s:.2} s");
+    row("roofline", format!("{parts}: {roofline_percent:.1} % of the median"));
+    text
+}

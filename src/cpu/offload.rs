@@ -1,0 +1,250 @@
+//! The CPU's half of a product that another device computes: rows into the device's number format, and results out of
+//! it through the layer's bias, GELU and addition.
+//!
+//! Both halves are those of [`super::Linear`]: what is quantised to 8 bits here and finished here is, bit for bit, what
+//! it would have computed.
+
+use super::Cpu;
+use super::blocks::{Input, quantize_row};
+use super::linear::{Epilogue, LayerNorm, bias_of, finish};
+use super::math::load_part;
+use super::matrix::{MatMut, MatRef};
+use super::simd::{Kernel, LANES, Simd};
+
+/// Rows that one task takes.
+const ROWS: usize = 16;
+
+/// Rounds rows, normalised first where a layer norm is given, to bf16 (to nearest, ties to even).
+///
+/// `to`: `[x.rows][stride]`; what a row has beyond the input's columns becomes 0.
+///
+/// # Panics
+/// Where `to` has another size.
+pub fn to_bf16(cpu: &Cpu, x: MatRef<'_>, norm: Option<&LayerNorm>, to: &mut [u16], stride: usize) {
+    assert!(to.len() == x.rows * stride && stride >= x.cols, "bf16 rows of another shape");
+    let input = Input { rows: x, norm };
+    cpu.pool.pieces(to, ROWS * stride, |i, to| {
+        cpu.level.dispatch(ToBf16 { input, first: i * ROWS, to, stride });
+    });
+}
+
+struct ToBf16<'a> {
+    input: Input<'a>,
+    first: usize,
+    to: &'a mut [u16],
+    stride: usize,
+}
+
+impl Kernel for ToBf16<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let mut scratch = vec![0.0; self.input.rows.cols];
+        for r in 0..self.to.len() / self.stride {
+            let row = self.input.row(s, self.first + r, &mut scratch);
+            let to = &mut self.to[r * self.stride..][..self.stride];
+            for i in 0..row.len() {
+                let bits = row[i].to_bits();
+                // Half of what is cut off, and one less where the last bit kept is even; a number that is none stays so.
+                let rounded = (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16;
+                to[i] = if bits & 0x7fff_ffff > 0x7f80_0000 { 0x7fc0 } else { rounded };
+            }
+            for i in row.len()..self.stride {
+                to[i] = 0;
+            }
+        }
+    }
+}
+
+/// Quantises rows symmetrically, as [`super::Linear`] does, and writes each row's scale.
+///
+/// `to`: `[x.rows][stride]` with a stride that is a multiple of 16; what a row has beyond the input's columns becomes 0.
+///
+/// # Panics
+/// Where `to` or `scales` have another size.
+pub fn to_i8(cpu: &Cpu, x: MatRef<'_>, norm: Option<&LayerNorm>, to: &mut [u8], stride: usize, scales: &mut [f32]) {
+    assert!(stride.is_multiple_of(LANES) && stride >= x.cols, "i8 rows of another shape");
+    assert!(to.len() == x.rows * stride && scales.len() == x.rows, "i8 rows of another shape");
+    let input = Input { rows: x, norm };
+    let mut pieces: Vec<_> = to.chunks_mut(ROWS * stride).zip(scales.chunks_mut(ROWS)).collect();
+    cpu.pool.pieces(&mut pieces, 1, |i, piece| {
+        for (to, scales) in piece {
+            cpu.level.dispatch(ToI8 { input, first: i * ROWS, to, stride, scales });
+        }
+    });
+}
+
+struct ToI8<'a> {
+    input: Input<'a>,
+    first: usize,
+    to: &'a mut [u8],
+    stride: usize,
+    scales: &'a mut [f32],
+}
+
+impl Kernel for ToI8<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let mut scratch = vec![0.0; self.input.rows.cols];
+        for r in 0..self.scales.len() {
+            let row = self.input.row(s, self.first + r, &mut scratch);
+            let to = &mut self.to[r * self.stride..][..self.stride];
+            self.scales[r] = quantize_row(s, row, to.as_chunks_mut::<4>().0, 1);
+            let written = row.len().next_multiple_of(LANES);
+            for i in 0..written {
+                // From 128 for 0 to two's complement.
+                to[i] ^= 0x80;
+            }
+            for i in written..self.stride {
+                to[i] = 0;
+            }
+        }
+    }
+}
+
+/// A device's result.
+#[derive(Clone, Copy)]
+pub enum Product<'a> {
+    /// bf16, `[rows][stride]`.
+    Bf16(&'a [u16]),
+    /// Whole numbers `[rows][stride]`, with a scale for each row and one for each column.
+    I32(&'a [i32], &'a [f32], &'a [f32]),
+}
+
+/// `out = f(product + bias)`; `bias` has a value for each column of `out`.
+///
+/// # Panics
+/// Where the product has fewer values than `out` wants.
+pub fn finish_product(
+    cpu: &Cpu,
+    product: Product<'_>,
+    stride: usize,
+    bias: &[f32],
+    out: MatMut<'_>,
+    epilogue: Epilogue,
+) {
+    let enough = match product {
+        Product::Bf16(c) => c.len() >= out.rows * stride,
+        Product::I32(c, rows, cols) => c.len() >= out.rows * stride && rows.len() >= out.rows && cols.len() >= out.cols,
+    };
+    assert!(enough && stride >= out.cols && bias.len() >= out.cols, "a device's product of another shape");
+    let width = out.cols;
+    cpu.pool.tiles(out, (ROWS, width), |out, row, _| {
+        cpu.level.dispatch(Finish { product, stride, bias, out, row, epilogue });
+    });
+}
+
+struct Finish<'a> {
+    product: Product<'a>,
+    stride: usize,
+    bias: &'a [f32],
+    out: MatMut<'a>,
+    row: usize,
+    epilogue: Epilogue,
+}
+
+impl Kernel for Finish<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(mut self, s: S) {
+        let width = self.out.cols;
+        for r in 0..self.out.rows {
+            let at = (self.row + r) * self.stride;
+            let mut col = 0;
+            while col < width {
+                let n = LANES.min(width - col);
+                let bias = bias_of(s, self.bias, col);
+                let y = match self.product {
+                    Product::Bf16(c) => {
+                        let c = &c[at + col..][..n];
+                        let mut x = [0.0; LANES];
+                        for i in 0..n {
+                            x[i] = f32::from_bits(u32::from(c[i]) << 16);
+                        }
+                        s.add(s.load(&x), bias)
+                    }
+                    Product::I32(c, row_scales, scales) => {
+                        let c = &c[at + col..][..n];
+                        let mut x = [0; LANES];
+                        x[..n].copy_from_slice(c);
+                        let scale = s.mul(s.splat(row_scales[self.row + r]), load_part(s, &scales[col..], 0.0));
+                        s.mul_add(s.to_f32(s.load_i32(&x)), scale, bias)
+                    }
+                };
+                finish(s, y, &mut self.out.row(r)[col..], self.epilogue);
+                col += LANES;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Level, Linear, Pool, pack_i8};
+    use super::*;
+    use crate::models::quantize_rows;
+    use half::bf16;
+
+    fn noise(n: usize, seed: usize) -> Vec<f32> {
+        (0..n).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1000.0 - 1.0).collect()
+    }
+
+    fn cpus() -> Vec<Cpu> {
+        let levels = Level::available();
+        levels.into_iter().flat_map(|level| [1, 3].map(|n| Cpu { level, pool: Pool::new(n) })).collect()
+    }
+
+    #[test]
+    fn bf16_rows_are_rounded_as_the_format_defines_and_filled_with_zeros() {
+        let (rows, cols, stride) = (19, 35, 48);
+        let mut x = noise(rows * cols, 1);
+        x[..6].copy_from_slice(&[f32::INFINITY, -0.0, f32::NAN, 1e-40, 3.0e38, f32::from_bits(0x3f80_8000)]);
+        for cpu in cpus() {
+            let mut to = vec![7; rows * stride];
+            to_bf16(&cpu, MatRef::dense(&x, cols), None, &mut to, stride);
+            for (i, got) in to.iter().enumerate() {
+                let want =
+                    if i % stride < cols { bf16::from_f32(x[i / stride * cols + i % stride]) } else { bf16::ZERO };
+                assert!(
+                    *got == want.to_bits() || want.is_nan() && bf16::from_bits(*got).is_nan(),
+                    "{i}: {got:x} {want}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn i8_products_computed_elsewhere_end_as_the_layers_own_bit_for_bit() {
+        for (m, n, k) in [(1, 16, 16), (3, 33, 48), (18, 40, 100), (40, 96, 240)] {
+            let (x, w, b) = (noise(m * k, 1), noise(n * k, 2), noise(n, 3));
+            let norm = LayerNorm { weight: noise(k, 4), bias: noise(k, 5) };
+            let (whole, scales) = quantize_rows(&w, n, k);
+            let packed = pack_i8(&whole, &scales, n, k);
+            assert_eq!(packed.rows(n, k), whole);
+            let layer = Linear::i8(packed, b.clone(), n);
+            let stride = k.next_multiple_of(16) + 16;
+            for cpu in cpus() {
+                for (norm, gelu, accumulate) in [(None, false, false), (Some(&norm), true, false), (None, false, true)]
+                {
+                    let epilogue = Epilogue { gelu, accumulate };
+                    let mut want = noise(m * n, 6);
+                    let mut got = want.clone();
+                    layer.apply(&cpu, MatRef::dense(&x, k), norm, MatMut::dense(&mut want, n), epilogue);
+                    let (mut rows, mut row_scales) = (vec![9; m * stride], vec![0.0; m]);
+                    to_i8(&cpu, MatRef::dense(&x, k), norm, &mut rows, stride, &mut row_scales);
+                    let product = |i: usize| {
+                        let row = &rows[i / n * stride..][..k];
+                        let products = row.iter().zip(&whole[i % n * k..][..k]);
+                        products.map(|(x, w)| i32::from(*x as i8) * i32::from(*w)).sum::<i32>()
+                    };
+                    let c: Vec<i32> = (0..m * n).map(product).collect();
+                    let product = Product::I32(&c, &row_scales, &scales);
+                    finish_product(&cpu, product, n, &b, MatMut::dense(&mut got, n), epilogue);
+                    assert!(got == want, "{} {m}×{n}×{k}", cpu.level.name());
+                    assert!(rows.chunks(stride).all(|row| row[k..].iter().all(|x| *x == 0)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! Safe owners over the C ABI of `xrt-sys`: devices, contexts, kernels, buffers, runs and lists that release themselves
+//! in the right order.
+//!
+//! What is made from something holds it, so nothing is released under what was made from it. Buffers belong to a
+//! context, which is closed before they are freed: a run that hangs may still write to them until then.
+
+use bytemuck::Pod;
+use std::ffi::{CString, c_int};
+use std::path::Path;
+use std::ptr::null_mut;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tracing::warn;
+use xrt_sys::{Api, COMPLETED, FROM_DEVICE, MISUSE, OK, TIMED_OUT, TO_DEVICE};
+
+/// Why a device does not do its work.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum DeviceError {
+    /// The runtime, the driver or the device reports a failure.
+    #[error("the NPU failed in {call}: {reason}")]
+    Failed {
+        /// What was being done.
+        call: &'static str,
+        /// What the runtime says.
+        reason: String,
+    },
+    /// The program broke a rule of the interface.
+    #[error("the NPU was used wrongly in {call}: {reason}; please report this")]
+    Misused {
+        /// What was being done.
+        call: &'static str,
+        /// The rule.
+        reason: String,
+    },
+    /// A run did not end in time.
+    #[error("the NPU did not answer within {} ms", .0.as_millis())]
+    TimedOut(Duration),
+    /// A run ended without a result.
+    #[error("a run on the NPU was aborted")]
+    Aborted,
+    /// The overlays lack what the model needs, or cannot be read.
+    #[error("{0}")]
+    Overlay(String),
+    /// The shim or XRT cannot be loaded.
+    #[error("{0}")]
+    Runtime(String),
+}
+
+/// Calls a function of the ABI and turns its status into a result.
+macro_rules! call {
+    ($api:expr, $name:ident($($arg:expr),* $(,)?)) => {
+        // SAFETY: handles come from the ABI, are alive while their owner is, and are used by one thread at a time since
+        // the owners are not `Sync`; other pointers lead to what lives through the call.
+        checked(&$api, stringify!($name), unsafe { ($api.$name)($($arg),*) })
+    };
+}
+
+fn checked(api: &Api, call: &'static str, code: c_int) -> Result<(), DeviceError> {
+    match code {
+        OK => Ok(()),
+        MISUSE => Err(DeviceError::Misused { call, reason: api.error_text() }),
+        _ => Err(DeviceError::Failed { call, reason: api.error_text() }),
+    }
+}
+
+/// Releases a handle; a failure leaves it to the runtime and is no reason to stop.
+fn released(outcome: Result<(), DeviceError>) {
+    if let Err(error) = outcome {
+        warn!("{error}");
+    }
+}
+
+/// A handle that may move between threads.
+struct Handle<T>(*mut T);
+
+// SAFETY: the ABI asks that one handle is not used by two threads at once, not that it stays on one.
+unsafe impl<T> Send for Handle<T> {}
+// SAFETY: a shared handle is only used to make children, under a lock, or to be released by its last owner.
+unsafe impl<T> Sync for Handle<T> {}
+
+/// Defines an owner's release.
+macro_rules! releases {
+    ($($owner:ty, $function:ident;)*) => {$(
+        impl Drop for $owner {
+            fn drop(&mut self) {
+                released(call!(self.api(), $function(self.raw.0)));
+            }
+        }
+    )*};
+}
+
+releases! {
+    Device, device_close;
+    Xclbin, xclbin_close;
+    RawContext, context_close;
+    RawKernel, kernel_close;
+    RawBuffer, buffer_free;
+}
+
+/// Time for what is under way when its owner is dropped because something else has failed: far more than a run takes.
+const LAST_WAIT: Duration = Duration::from_millis(100);
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if self.is_under_way {
+            // Whatever comes of it, it is released next; what hangs is taken off the array with the context.
+            let _ = self.wait(LAST_WAIT);
+        }
+        released(call!(self.api(), run_free(self.raw.0)));
+    }
+}
+
+impl Drop for List {
+    fn drop(&mut self) {
+        if self.is_under_way {
+            let _ = self.wait(LAST_WAIT);
+        }
+        released(call!(self.api(), list_free(self.raw.0)));
+    }
+}
+
+/// An open device.
+pub struct Device {
+    api: Api,
+    raw: Handle<xrt_sys::Device>,
+}
+
+impl Device {
+    /// Opens a device.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn open(api: Api, index: u32) -> Result<Arc<Self>, DeviceError> {
+        let mut raw = null_mut();
+        call!(api, device_open(index, &mut raw))?;
+        Ok(Arc::new(Self { api, raw: Handle(raw) }))
+    }
+
+    /// What it calls itself.
+    ///
+    /// # Errors
+    /// Where it does not answer.
+    pub fn name(&self) -> Result<String, DeviceError> {
+        let mut name = [0u8; 128];
+        call!(self.api, device_name(self.raw.0, name.as_mut_ptr().cast(), name.len()))?;
+        let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+        Ok(String::from_utf8_lossy(&name[..end]).into_owned())
+    }
+
+    fn api(&self) -> Api {
+        self.api
+    }
+}
+
+struct Xclbin {
+    device: Arc<Device>,
+    raw: Handle<xrt_sys::Xclbin>,
+}
+
+impl Xclbin {
+    fn api(&self) -> Api {
+        self.device.api
+    }
+}
+
+/// The context itself; closed before its buffers are freed.
+struct RawContext {
+    raw: Handle<xrt_sys::Context>,
+    xclbin: Arc<Xclbin>,
+}
+
+impl RawContext {
+    fn api(&self) -> Api {
+        self.xclbin.api()
+    }
+}
+
+/// A share of the array, configured by an xclbin, and the buffers that its runs use.
+struct Context {
+    // Dropped in this order.
+    raw: RawContext,
+    buffers: Mutex<Vec<Arc<RawBuffer>>>,
+}
+
+/// The kernel itself.
+struct RawKernel {
+    raw: Handle<xrt_sys::Kernel>,
+    context: Arc<Context>,
+}
+
+impl RawKernel {
+    fn api(&self) -> Api {
+        self.context.raw.api()
+    }
+}
+
+/// A kernel in a context of its own.
+#[derive(Clone)]
+pub struct Kernel(Arc<RawKernel>);
+
+impl Kernel {
+    /// Registers an xclbin, opens a context for it, and its first kernel whose name begins with `prefix`.
+    ///
+    /// # Errors
+    /// Where the device refuses.
+    pub fn open(device: &Arc<Device>, xclbin: &Path, prefix: &str) -> Result<Self, DeviceError> {
+        let text =
+            |text: &str| CString::new(text).map_err(|_| DeviceError::Overlay(format!("a 0 in the name {text:?}")));
+        let (path, prefix) = (text(&xclbin.to_string_lossy())?, text(prefix)?);
+        let api = device.api;
+        let mut raw = null_mut();
+        call!(api, xclbin_open(device.raw.0, path.as_ptr(), &mut raw))?;
+        let xclbin = Arc::new(Xclbin { device: device.clone(), raw: Handle(raw) });
+        let mut raw = null_mut();
+        call!(api, context_open(xclbin.raw.0, &mut raw))?;
+        let raw = RawContext { raw: Handle(raw), xclbin };
+        let context = Arc::new(Context { raw, buffers: Mutex::default() });
+        let mut raw = null_mut();
+        call!(api, kernel_open(context.raw.raw.0, prefix.as_ptr(), &mut raw))?;
+        Ok(Self(Arc::new(RawKernel { raw: Handle(raw), context })))
+    }
+
+    /// A buffer of `len` bytes for the kernel's argument `index`, in memory of this kind ([`xrt_sys::CACHEABLE`] or
+    /// [`xrt_sys::HOST_ONLY`]). It is freed after the context is closed.
+    ///
+    /// # Errors
+    /// Where there is no memory.
+    pub fn buffer(&self, len: usize, kind: u32, index: u32) -> Result<Buffer, DeviceError> {
+        let (api, context) = (self.0.api(), &self.0.context);
+        let device = context.raw.xclbin.device.clone();
+        let (mut group, mut raw, mut pointer) = (0, null_mut(), null_mut());
+        call!(api, kernel_group(self.0.raw.0, index, &mut group))?;
+        call!(api, buffer_new(device.raw.0, len, kind, group, &mut raw))?;
+        let raw = Arc::new(RawBuffer { raw: Handle(raw), device });
+        call!(api, buffer_map(raw.raw.0, &mut pointer))?;
+        if pointer.is_null() || !pointer.addr().is_multiple_of(ALIGNMENT) {
+            let reason = "the buffer's memory is not aligned".to_owned();
+            return Err(DeviceError::Failed { call: "buffer_map", reason });
+        }
+        context.buffers.lock().unwrap_or_else(PoisonError::into_inner).push(raw.clone());
+        Ok(Buffer { raw, data: Handle(pointer.cast()), len })
+    }
+
+    /// A run of the kernel.
+    ///
+    /// # Errors
+    /// Where the device refuses.
+    pub fn run(&self) -> Result<Run, DeviceError> {
+        let mut raw = null_mut();
+        call!(self.0.api(), run_new(self.0.raw.0, &mut raw))?;
+        Ok(Run { raw: Handle(raw), kernel: self.clone(), is_under_way: false })
+    }
+
+    /// A list of runs in the kernel's context.
+    ///
+    /// # Errors
+    /// Where the device refuses.
+    pub fn list(&self) -> Result<List, DeviceError> {
+        let mut raw = null_mut();
+        call!(self.0.api(), list_new(self.0.context.raw.raw.0, &mut raw))?;
+        Ok(List { raw: Handle(raw), kernel: self.clone(), is_under_way: false })
+    }
+}
+
+/// The buffer itself.
+struct RawBuffer {
+    raw: Handle<xrt_sys::Buffer>,
+    device: Arc<Device>,
+}
+
+impl RawBuffer {
+    fn api(&self) -> Api {
+        self.device.api
+    }
+}
+
+/// What buffers are aligned to at least, in bytes: a cache line. XRT gives whole pages.
+const ALIGNMENT: usize = 64;
+
+/// A buffer that host and device see apart: writing ends and reading begins with a sync.
+pub struct Buffer {
+    raw: Arc<RawBuffer>,
+    data: Handle<u8>,
+    len: usize,
+}
+
+impl Buffer {
+    /// Has `write` fill the first `len` bytes, and makes them visible to the device. Returns the time that the latter
+    /// took.
+    ///
+    /// # Errors
+    /// Where the device refuses.
+    ///
+    /// # Panics
+    /// Where the buffer is shorter.
+    pub fn write(&mut self, len: usize, write: impl FnOnce(&mut [u8])) -> Result<Duration, DeviceError> {
+        assert!(len <= self.len, "a write beyond a device buffer");
+        // SAFETY: the memory holds `self.len` bytes, lives as long as the buffer, and is reached through this owner
+        // alone.
+        write(unsafe { std::slice::from_raw_parts_mut(self.data.0, len) });
+        self.sync(len, TO_DEVICE)
+    }
+
+    /// Fetches the first `len` bytes as the device has written them, and the time that this took.
+    ///
+    /// # Errors
+    /// Where the device refuses.
+    ///
+    /// # Panics
+    /// Where the buffer is shorter.
+    pub fn read(&mut self, len: usize) -> Result<(&[u8], Duration), DeviceError> {
+        assert!(len <= self.len, "a read beyond a device buffer");
+        let time = self.sync(len, FROM_DEVICE)?;
+        // SAFETY: as in `write`.
+        Ok((unsafe { std::slice::from_raw_parts(self.data.0, len) }, time))
+    }
+
+    fn sync(&self, len: usize, direction: u32) -> Result<Duration, DeviceError> {
+        let begun = Instant::now();
+        call!(self.raw.api(), buffer_sync(self.raw.raw.0, direction, len, 0))?;
+        Ok(begun.elapsed())
+    }
+}
+
+/// A run of a kernel; it can be started any number of times.
+pub struct Run {
+    raw: Handle<xrt_sys::Run>,
+    kernel: Kernel,
+    is_under_way: bool,
+}
+
+impl Run {
+    fn api(&self) -> Api {
+        self.kernel.0.api()
+    }
+
+    /// Sets an argument that is a number: 32 or 64 bits.
+    ///
+    /// # Errors
+    /// Where the device refuses.
+    pub fn set_scalar<T: Pod>(&mut self, index: u32, value: T) -> Result<(), DeviceError> {
+        call!(self.api(), run_set_scalar(self.raw.0, index, (&raw const value).cast(), size_of::<T>()))
+    }
+
+    /// Sets an argument that is a buffer.
+    ///
+    /// # Errors
+    /// Where the device refuses.
+    pub fn set_buffer(&mut self, index: u32, buffer: &Buffer) -> Result<(), DeviceError> {
+        call!(self.api(), run_set_buffer(self.raw.0, index, buffer.raw.raw.0))
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// Where the device refuses.
+    pub fn start(&mut self) -> Result<(), DeviceError> {
+        call!(self.api(), run_start(self.raw.0))?;
+        self.is_under_way = true;
+        Ok(())
+    }
+
+    /// Waits until it is done.
+    ///
+    /// # Errors
+    /// Where it fails, or is not done in time.
+    pub fn wait(&mut self, time: Duration) -> Result<(), DeviceError> {
+        let mut state = 0;
+        call!(self.api(), run_wait(self.raw.0, milliseconds(time), &mut state))?;
+        self.is_under_way = state == TIMED_OUT;
+        ended(state, time)
+    }
+}
+
+/// Runs that are submitted together.
+pub struct List {
+    raw: Handle<xrt_sys::List>,
+    kernel: Kernel,
+    is_under_way: bool,
+}
+
+impl List {
+    fn api(&self) -> Api {
+        self.kernel.0.api()
+    }
+
+    /// Executes the runs in this order and waits until all are done.
+    ///
+    /// # Errors
+    /// Where one fails, or they are not done in time.
+    pub fn execute<'a>(
+        &mut self,
+        runs: impl IntoIterator<Item = &'a mut Run>,
+        time: Duration,
+    ) -> Result<(), DeviceError> {
+        for run in runs {
+            call!(self.api(), list_add(self.raw.0, run.raw.0))?;
+        }
+        call!(self.api(), list_execute(self.raw.0))?;
+        self.is_under_way = true;
+        self.wait(time)?;
+        call!(self.api(), list_reset(self.raw.0))
+    }
+
+    fn wait(&mut self, time: Duration) -> Result<(), DeviceError> {
+        let mut state = 0;
+        call!(self.api(), list_wait(self.raw.0, milliseconds(time), &mut state))?;
+        self.is_under_way = state == TIMED_OUT;
+        ended(state, time)
+    }
+}
+
+fn milliseconds(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX).max(1)
+}
+
+fn ended(state: u32, time: Duration) -> Result<(), DeviceError> {
+    match state {
+        COMPLETED => Ok(()),
+        TIMED_OUT => Err(DeviceError::TimedOut(time)),
+        _ => Err(DeviceError::Aborted),
+    }
+}

@@ -1,0 +1,235 @@
+//! What has to be there before an NPU can be opened: a runtime and overlays.
+//!
+//! In: the user's choice and the environment. Out: a [`Source`] from which the device is opened, again where need be.
+
+use super::device::{Device, DeviceError};
+use super::gemm::{Gemm, Submission};
+use super::weights::{PackError, PackedLayer, pack};
+use crate::models::ModelFile;
+use crate::whisper::{Dims, Layer};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tracing::info;
+use xrt_sys::manifest::{Manifest, ManifestError, Overlay, Target, Type};
+use xrt_sys::software::{self, Fault, Machine};
+use xrt_sys::{Api, ApiError};
+
+/// Names the shim's shared object, where it is not installed with the program.
+const SHIM_VARIABLE: &str = "HEARKEN_NPU_SHIM";
+/// Names the directory of the overlays, where they are not installed with the program.
+const OVERLAYS_VARIABLE: &str = "HEARKEN_NPU_OVERLAYS";
+/// Faults of the software device, separated by commas ([`Fault`]).
+const FAULTS_VARIABLE: &str = "HEARKEN_NPU_SOFTWARE_FAULTS";
+
+/// Most time that a run may take on hardware: a thousand times what it should.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// Most time that a run may take on the software device, on a machine that is busy with other things.
+const SOFTWARE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Runs of these heights are made for the software device: one for half a window of 10.24 s, one for all of it.
+const HEIGHTS: [usize; 2] = [256, 512];
+/// Rows of B that the GEMM of `kernels/` takes at a time.
+const K_TILE: usize = 512;
+
+/// What encodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// The CPU alone.
+    #[default]
+    Cpu,
+    /// An NPU, through XRT.
+    Npu,
+    /// The software device: an NPU's interface without an NPU, for tests.
+    NpuSoftware,
+}
+
+impl DeviceKind {
+    /// Its name on the command line, in the configuration and on the bus.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Npu => "npu",
+            Self::NpuSoftware => "npu-software",
+        }
+    }
+}
+
+/// Number format of an NPU's products.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// bf16 activations, bfp16 weights, sums in `f32`.
+    Bf16,
+    /// 8-bit activations and weights, sums in 32-bit whole numbers.
+    Int8,
+}
+
+/// How an NPU is to be used.
+#[derive(Clone, Debug)]
+pub struct NpuOptions {
+    /// An NPU or the software device.
+    pub kind: DeviceKind,
+    /// Number format of the products.
+    pub format: Format,
+    /// How runs are submitted.
+    pub submission: Submission,
+    /// Most time that a run may take.
+    pub timeout: Duration,
+    /// Time after a failure before the device is tried again; it doubles with each failure that follows.
+    pub first_pause: Duration,
+    /// Faults of the software device.
+    pub faults: Vec<Fault>,
+}
+
+/// Why an NPU cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The shim or XRT is not there.
+    #[error(transparent)]
+    Runtime(#[from] ApiError),
+    /// The overlays are not there or not the declared ones.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The overlays are not for this device, or lack the number format.
+    #[error("{}: {reason}; build the overlays (kernels/build)", directory.display())]
+    Overlay {
+        /// The directory.
+        directory: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The overlays do not serve the model, or the model is damaged.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// A fault of the software device makes no sense.
+    #[error("{FAULTS_VARIABLE}: {0}")]
+    Faults(String),
+    /// No directory for the software device's overlays.
+    #[error("the software device has no place for its overlays: {0}")]
+    Directory(#[from] std::io::Error),
+}
+
+impl NpuOptions {
+    /// The ordinary options; the software device's faults are the environment's.
+    ///
+    /// # Errors
+    /// Where those make no sense.
+    pub fn new(kind: DeviceKind, format: Format) -> Result<Self, SetupError> {
+        let faults = match std::env::var(FAULTS_VARIABLE) {
+            Ok(text) if kind == DeviceKind::NpuSoftware => text.split(',').map(str::parse).collect(),
+            _ => Ok(Vec::new()),
+        };
+        Ok(Self {
+            kind,
+            format,
+            submission: Submission::Single,
+            timeout: if kind == DeviceKind::Npu { TIMEOUT } else { SOFTWARE_TIMEOUT },
+            first_pause: Duration::from_secs(5),
+            faults: faults.map_err(SetupError::Faults)?,
+        })
+    }
+}
+
+/// From where the device is opened.
+pub struct Source {
+    api: Api,
+    index: u32,
+    /// The software device's machine.
+    pub machine: Option<Arc<Machine>>,
+    directory: Directory,
+    overlay: Overlay,
+    weights: Vec<PackedLayer>,
+}
+
+/// Where the overlays lie.
+enum Directory {
+    Installed(PathBuf),
+    /// Made for the software device; removed when no longer used.
+    Made(TempDir),
+}
+
+impl Directory {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Installed(path) => path,
+            Self::Made(directory) => directory.path(),
+        }
+    }
+}
+
+impl Source {
+    /// Finds runtime and overlays, and packs the encoder's weights.
+    ///
+    /// # Errors
+    /// Where something is missing or does not fit; the device itself is not looked at.
+    pub fn new(file: &Arc<ModelFile>, options: &NpuOptions) -> Result<Self, SetupError> {
+        let is_software = options.kind == DeviceKind::NpuSoftware;
+        let installed = overlays_directory();
+        let directory = match std::env::var_os(OVERLAYS_VARIABLE) {
+            None if is_software => {
+                let made = tempfile::tempdir()?;
+                software::write_overlays(made.path(), &shapes(file.dims()))?;
+                Directory::Made(made)
+            }
+            _ => Directory::Installed(installed),
+        };
+        let manifest = Manifest::read(directory.path())?;
+        let wrong = |reason: String| SetupError::Overlay { directory: directory.path().to_owned(), reason };
+        if manifest.target == Target::Software && !is_software {
+            return Err(wrong("these overlays are for the software device, not for hardware".to_owned()));
+        }
+        let dtype = if options.format == Format::Int8 { Type::I8 } else { Type::Bf16 };
+        let overlay = manifest.gemms.into_iter().find(|overlay| overlay.a.dtype == dtype);
+        let overlay = overlay.ok_or_else(|| wrong(format!("no overlay multiplies {dtype:?}")))?;
+        let weights = pack(file, &overlay)?;
+        let (api, index, machine) = match is_software {
+            true => {
+                let (index, machine) = software::machine(&options.faults);
+                (software::api(), index, Some(machine))
+            }
+            false => (Api::load(&shim_path())?, 0, None),
+        };
+        Ok(Self { api, index, machine, directory, overlay, weights })
+    }
+
+    /// Opens the device.
+    ///
+    /// # Errors
+    /// Where there is none, or it refuses.
+    pub fn open(&self, options: &NpuOptions) -> Result<Gemm, DeviceError> {
+        let device = Device::open(self.api, self.index)?;
+        info!("the NPU is {}", device.name()?);
+        let NpuOptions { timeout, submission, .. } = *options;
+        Gemm::open(&device, self.directory.path(), &self.overlay, &self.weights, timeout, submission)
+    }
+}
+
+/// The shapes, \[m, k, n\], of all products of a model's encoder, at the heights that the software device gets.
+pub fn shapes(dims: &Dims) -> Vec<[usize; 3]> {
+    let products = Layer::all(dims).map(|layer| layer.shape(dims));
+    let shape = |(n, k): (usize, usize)| HEIGHTS.map(|m| [m, k.next_multiple_of(K_TILE), n]);
+    let mut shapes: Vec<_> = products.flat_map(shape).collect();
+    shapes.sort_unstable();
+    shapes.dedup();
+    shapes
+}
+
+/// The shim: the environment's, or `lib/hearken/libhearken_xrt.so` beside the program's directory.
+pub(super) fn shim_path() -> PathBuf {
+    installed(SHIM_VARIABLE, "libhearken_xrt.so")
+}
+
+/// The overlays: the environment's, or `lib/hearken/npu` beside the program's directory.
+pub(super) fn overlays_directory() -> PathBuf {
+    installed(OVERLAYS_VARIABLE, "npu")
+}
+
+fn installed(variable: &str, name: &str) -> PathBuf {
+    if let Some(path) = std::env::var_os(variable) {
+        return path.into();
+    }
+    let program = std::env::current_exe().unwrap_or_default();
+    let prefix = program.parent().and_then(Path::parent).unwrap_or(Path::new("/usr"));
+    prefix.join("lib/hearken").join(name)
+}

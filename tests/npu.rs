@@ -1,0 +1,164 @@
+//! Whisper base on the software device: an NPU's interface without an NPU. The program gives the text that it gives on
+//! the CPU, says what encodes, and loses no word when the device goes away.
+//!
+//! Needs the model `base`: `make test` fetches it.
+
+mod common;
+
+use common::desktop::{Desktop, words};
+use common::{data, jfk, model, n_threads};
+use hearken::mel::LogMel;
+use hearken::npu::{DeviceKind, Format, Npu, NpuOptions};
+use hearken::whisper::{Compute, Whisper};
+use serde_json::Value;
+use std::process::{Command, Output, Stdio};
+
+const FAULTS: &str = "HEARKEN_NPU_SOFTWARE_FAULTS";
+
+fn hearken(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hearken"));
+    command.args(arguments).stdin(Stdio::null()).env_remove(FAULTS).env_remove("HEARKEN_NPU_OVERLAYS");
+    command
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn states(compute: Compute, format: Option<Format>) -> Vec<f32> {
+    let whisper = Whisper::load(model("base"), compute, n_threads()).expect("a model");
+    let whisper = match format {
+        None => whisper,
+        Some(format) => {
+            let options = NpuOptions::new(DeviceKind::NpuSoftware, format).expect("no faults");
+            let npu = Npu::new(whisper.file(), options, |state| panic!("{state}")).expect("overlays");
+            whisper.with_npu(npu)
+        }
+    };
+    let mel = LogMel::new(80).compute(&jfk()[..160_000], 1024);
+    whisper.encoder().encode(&mel).expect("a window").states
+}
+
+#[test]
+fn bf16_is_close_to_f32_in_every_row_and_int8_is_the_cpus() {
+    let (want, got) = (states(Compute::F32, None), states(Compute::F32, Some(Format::Bf16)));
+    let cosine = |a: &[f32], b: &[f32]| {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+        dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    };
+    let whole = cosine(&want, &got);
+    assert!((0.999..0.999_999_9).contains(&whole), "{whole}");
+    let rows = want.chunks_exact(512).zip(got.chunks_exact(512));
+    let worst = rows.map(|(a, b)| cosine(a, b)).fold(1.0, f64::min);
+    assert!(worst >= 0.98, "{worst}");
+    assert!(states(Compute::Int8, None) == states(Compute::Int8, Some(Format::Int8)));
+}
+
+fn transcribe(device: &str, compute: &str, faults: &str) -> Output {
+    let file = data("jfk.flac");
+    let file = file.to_str().expect("UTF-8");
+    let mut command = hearken(&["--file", file, "--device", device, "--compute", compute, "--format", "json"]);
+    if !faults.is_empty() {
+        command.env(FAULTS, faults);
+    }
+    let output = command.output().expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    output
+}
+
+/// The words of a transcript in JSON.
+fn said(output: &Output) -> Vec<String> {
+    let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    words(json["text"].as_str().expect("a text"))
+}
+
+#[test]
+fn a_recording_says_the_same_whatever_encodes_it() {
+    let cpu = transcribe("cpu", "auto", "");
+    assert!(!text(&cpu.stderr).contains("software device"));
+    let npu = transcribe("npu-software", "auto", "");
+    assert!(text(&npu.stderr).contains("software device: an NPU's interface without an NPU"), "{}", text(&npu.stderr));
+    assert_eq!(said(&npu), said(&cpu));
+    assert!(said(&npu).ends_with(&words("what you can do for your country")));
+    // 8-bit products are the CPU's: so is every digit of the transcript.
+    assert_eq!(text(&transcribe("npu-software", "int8", "").stdout), text(&cpu.stdout));
+}
+
+#[test]
+fn a_device_that_goes_away_costs_a_recording_nothing() {
+    let cpu = transcribe("cpu", "int8", "");
+    for fault in ["run_start:40:vanish", "buffer_sync:200:error", "run_wait:5:error", "device_open:1:error"] {
+        let output = transcribe("npu-software", "int8", fault);
+        assert_eq!(text(&output.stdout), text(&cpu.stdout), "{fault}");
+        assert!(text(&output.stderr).contains("the encoder runs on the CPU: the NPU failed in "), "{fault}");
+    }
+}
+
+#[test]
+fn what_an_npu_lacks_is_one_clear_error() {
+    let file = data("jfk.flac");
+    let run = |device: &str, variable: &str, value: &str| {
+        let mut command = hearken(&["--file", file.to_str().expect("UTF-8"), "--device", device]);
+        command.env(variable, value).output().expect("it runs")
+    };
+    for (device, variable, value, want) in [
+        ("npu", "HEARKEN_NPU_OVERLAYS", "/nonexistent", "/nonexistent/manifest.json: cannot be read"),
+        ("npu-software", "HEARKEN_NPU_OVERLAYS", "/nonexistent", "/nonexistent/manifest.json: cannot be read"),
+        ("npu-software", FAULTS, "run_strat:1:error", "run_strat:1:error"),
+    ] {
+        let output = run(device, variable, value);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.starts_with("hearken: ") && stderr.contains(want) && stderr.lines().count() == 1, "{stderr}");
+    }
+}
+
+#[test]
+fn the_bench_says_what_it_measures_and_splits_the_time() {
+    let run = |more: &[&str]| {
+        let mut command =
+            hearken(&["bench", "encoder", "--device", "npu-software", "--window", "5.12", "--iterations", "1"]);
+        command.args(more).output().expect("it runs")
+    };
+    let table = text(&run(&["--run-list"]).stdout);
+    assert!(table.starts_with("encoder of base (real weights), npu-software (no NPU: "), "{table}");
+    assert!(["submit", "wait", "sync", "CPU work"].iter().all(|row| table.contains(row)), "{table}");
+    let json: Value = serde_json::from_slice(&run(&["--json"]).stdout).expect("JSON");
+    assert_eq!((&json["device"], &json["compute"]), (&"npu-software".into(), &"bf16".into()));
+    // The bench's window is a sweep, on which blocks of 8 bits do worse than on speech.
+    assert!(json["cosine_to_f32"].as_f64().is_some_and(|cosine| cosine >= 0.996), "{json}");
+    // 24 products of 256 rows, and two convolutions, of which the first has 512 rows.
+    assert_eq!(json["split"]["runs"], 27, "{json}");
+}
+
+#[test]
+fn a_device_that_dies_in_the_middle_of_dictation_costs_no_word() {
+    let mut desktop = Desktop::with_model();
+    desktop.configure("[model]\ndevice = \"npu-software\"\ncompute = \"int8\"\n[live]\nstep = 1.0\n");
+    // Each window is 26 runs or more: this is in the middle of the third.
+    desktop.start_daemon_with(&[(FAULTS, "run_start:60:vanish")]);
+    desktop.wait_for("the software device", |d| (d.status()["backend"] == "npu-software").then_some(()));
+    let mut monitor =
+        desktop.follow(desktop.command("gdbus").args(["monitor", "--session", "--dest", "org.hearken.Hearken1"]));
+    let mut listen = desktop.follow(desktop.hearken().args(["listen", "--json"]));
+    let event = |line: &str| serde_json::from_str::<Value>(line).unwrap_or_default();
+    listen.wait_for("open microphone", |line| (event(line)["state"] == 3).then_some(()));
+    let mut spoken = jfk();
+    spoken.extend(vec![0.0; 32_000]);
+    let _playing = desktop.play(&spoken);
+    monitor.wait_for("BackendChanged", |line| {
+        (line.contains("Manager.BackendChanged ('cpu', 'the NPU failed in ")).then_some(())
+    });
+    listen.wait_for("the last words", |line| {
+        let event = event(line);
+        let is_last = words(event["text"].as_str().unwrap_or_default()).ends_with(&words("for your country"));
+        (event["event"] == "final" && is_last).then_some(())
+    });
+    let finals = listen.seen.iter().map(|line| event(line)).filter(|event| event["event"] == "final");
+    let said: Vec<String> = finals.flat_map(|event| words(event["text"].as_str().expect("a text"))).collect();
+    let whole =
+        "and so my fellow americans ask not what your country can do for you ask what you can do for your country";
+    assert_eq!(said, words(whole));
+    assert_eq!(desktop.status()["backend"], "cpu");
+    assert!(desktop.log().contains("the encoder runs on the CPU: the NPU failed in "), "{}", desktop.log());
+}

@@ -1,0 +1,65 @@
+//! Builds the shim over XRT, where the feature `build-shim` asks for it: a shared object in `OUT_DIR`, whose path the
+//! crate knows as `BUILT_SHIM`. `XRT_INCLUDE_DIR` and `XRT_LIB_DIR` name XRT where pkg-config does not.
+
+fn main() {
+    #[cfg(feature = "build-shim")]
+    if let Err(reason) = shim::build() {
+        eprintln!("the shim cannot be built: {reason}");
+        std::process::exit(1);
+    }
+}
+
+#[cfg(feature = "build-shim")]
+mod shim {
+    use std::path::Path;
+    use std::process::Command;
+
+    pub fn build() -> Result<(), String> {
+        for changed in ["shim/shim.cpp", "include/hearken_xrt.h"] {
+            println!("cargo::rerun-if-changed={changed}");
+        }
+        for changed in ["XRT_INCLUDE_DIR", "XRT_LIB_DIR"] {
+            println!("cargo::rerun-if-env-changed={changed}");
+        }
+        let out = std::env::var("OUT_DIR").map_err(|e| e.to_string())?;
+        let shared = Path::new(&out).join("libhearken_xrt.so");
+        let compiler = cc::Build::new().cpp(true).std("c++17").warnings(true).extra_warnings(true).get_compiler();
+        let mut command = compiler.to_command();
+        command.args(["-shared", "-fPIC", "-Werror", "-o"]).arg(&shared).arg("shim/shim.cpp");
+        // Also stands where XRT's library needs a newer libc than the one here.
+        command.arg("-Wl,--allow-shlib-undefined");
+        for flag in flags()? {
+            command.arg(flag);
+        }
+        run(&mut command)?;
+        println!("cargo::rustc-env=HEARKEN_XRT_SHIM={}", shared.display());
+        Ok(())
+    }
+
+    /// What the compiler needs to find XRT.
+    fn flags() -> Result<Vec<String>, String> {
+        let variable = |name: &str| std::env::var(name).ok();
+        let mut flags = match variable("XRT_INCLUDE_DIR") {
+            // XRT's headers are not ours to warn about.
+            Some(directory) => vec![format!("-isystem{directory}")],
+            None => {
+                let arguments = ["--cflags", "--libs", "xrt >= 2.17"];
+                let output = run(Command::new("pkg-config").args(arguments)).map_err(|e| {
+                    format!("{e}\ninstall XRT 2.17 or newer with its headers, or set XRT_INCLUDE_DIR and XRT_LIB_DIR")
+                })?;
+                output.split_whitespace().map(str::to_owned).collect()
+            }
+        };
+        flags.extend(variable("XRT_LIB_DIR").map(|directory| format!("-L{directory}")));
+        flags.push("-lxrt_coreutil".to_owned());
+        Ok(flags)
+    }
+
+    fn run(command: &mut Command) -> Result<String, String> {
+        let output = command.output().map_err(|e| format!("{command:?}: {e}"))?;
+        match output.status.success() {
+            true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+            false => Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr))),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The array of a context: a thread that executes runs one after another.
+//!
+//! In: [`Job`]s, whose buffers nobody may touch until they are done. Out: results in the buffers' device copies.
+
+use super::gemm::gemm;
+use super::machine::{Effect, lock};
+use super::objects::{Buffer, Xclbin};
+use crate::api::{COMPLETED, FAILED, TIMED_OUT};
+use crate::manifest::Stream;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// One product.
+pub struct Step {
+    pub xclbin: Arc<Xclbin>,
+    pub stream: Stream,
+    pub a: Arc<Buffer>,
+    pub b: Arc<Buffer>,
+    pub c: Arc<Buffer>,
+}
+
+impl Step {
+    fn buffers(&self) -> [&Buffer; 3] {
+        [&self.a, &self.b, &self.c]
+    }
+
+    fn compute(&self) {
+        let result = gemm(&self.xclbin.overlay, &self.stream, &lock(&self.a.device_copy), &lock(&self.b.device_copy));
+        lock(&self.c.device_copy)[..result.len()].copy_from_slice(&result);
+    }
+
+    /// Marks the buffers as in use, or no longer.
+    fn mark(&self, count: fn(&AtomicUsize)) {
+        self.buffers().iter().for_each(|buffer| count(&buffer.users));
+        count(&self.c.writers);
+    }
+}
+
+/// A value that somebody waits for.
+#[derive(Default)]
+pub struct Signal {
+    value: Mutex<Option<u32>>,
+    changed: Condvar,
+}
+
+impl Signal {
+    fn set(&self, value: u32) {
+        *lock(&self.value) = Some(value);
+        self.changed.notify_all();
+    }
+
+    /// The value, or [`TIMED_OUT`].
+    pub fn wait(&self, time: Duration) -> u32 {
+        let guard = lock(&self.value);
+        let waited = self.changed.wait_timeout_while(guard, time, |value| value.is_none());
+        waited.unwrap_or_else(PoisonError::into_inner).0.unwrap_or(TIMED_OUT)
+    }
+
+    pub fn is_set(&self) -> bool {
+        lock(&self.value).is_some()
+    }
+}
+
+/// Products that are executed in order, and the fault that befalls them.
+struct Job {
+    steps: Vec<Step>,
+    effect: Option<Effect>,
+    done: Arc<Signal>,
+}
+
+/// A context's share of the array.
+pub struct Array {
+    jobs: Option<Sender<Job>>,
+    aborted: Arc<Signal>,
+    worker: Option<JoinHandle<()>>,
+}
+
+impl Array {
+    pub fn new() -> Self {
+        let (jobs, queue) = channel();
+        let aborted = Arc::new(Signal::default());
+        let told = aborted.clone();
+        Self { jobs: Some(jobs), aborted, worker: Some(std::thread::spawn(move || work(&queue, &told))) }
+    }
+
+    /// Submits products; the signal tells how they end.
+    pub fn submit(&self, steps: Vec<Step>, effect: Option<Effect>) -> Arc<Signal> {
+        for step in &steps {
+            step.mark(|count| _ = count.fetch_add(1, SeqCst));
+        }
+        let done = Arc::new(Signal::default());
+        if let Some(jobs) = &self.jobs {
+            // The worker lives until the array is dropped.
+            let _ = jobs.send(Job { steps, effect, done: done.clone() });
+        }
+        done
+    }
+}
+
+impl Drop for Array {
+    /// Ends what is running: closing a context takes its runs off the array.
+    fn drop(&mut self) {
+        self.aborted.set(0);
+        self.jobs = None;
+        if let Some(worker) = self.worker.take() {
+            // A worker that panicked has nothing more to clean up.
+            let _ = worker.join();
+        }
+    }
+}
+
+fn work(queue: &Receiver<Job>, aborted: &Signal) {
+    for Job { steps, effect, done } in queue {
+        match effect {
+            Some(Effect::Hang) => {
+                aborted.wait(Duration::MAX);
+            }
+            Some(Effect::Slow(time)) => {
+                aborted.wait(time);
+            }
+            _ => {}
+        }
+        let state = match effect {
+            _ if aborted.is_set() => FAILED,
+            Some(Effect::Fail) => FAILED,
+            _ => {
+                steps.iter().for_each(Step::compute);
+                COMPLETED
+            }
+        };
+        for step in &steps {
+            step.mark(|count| _ = count.fetch_sub(1, SeqCst));
+        }
+        drop(steps);
+        done.set(state);
+    }
+}
