@@ -86,7 +86,7 @@ fn speech_reaches_foreign_clients_while_it_is_spoken() {
         let event = event(line);
         is(&event, "final").then(|| end(event["text"].as_str().unwrap_or_default())).flatten()
     });
-    let last = own.seen.iter().map(|line| event(line)).filter(|event| is(event, "final")).next_back().expect("a final");
+    let last = own.seen.iter().map(|line| event(line)).rfind(|event| is(event, "final")).expect("a final");
     timed_words_make_the_text(&last);
     python.wait_for("text in Python", end);
     shell.wait_for("text in the shell", end);
