@@ -11,7 +11,7 @@ use super::figures::Figures;
 use crate::audio::capture::{CaptureEvent, Microphone, Stopper, Tally};
 use crate::audio::{Mono16k, SAMPLE_RATE};
 use crate::config::{Config, ConfigError};
-use crate::stream::{Event, Live, LiveOptions, LocalAgreement, SegmenterOptions, WhisperRecognizer};
+use crate::stream::{Event, Live, LiveOptions, Policy, SegmenterOptions, WhisperRecognizer};
 use crate::whisper::decoding::{DecodingOptions, Hotwords};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -92,12 +92,6 @@ impl SessionSettings {
             live: LiveOptions { segmenter, step_s: config.live.partials.then_some(config.live.step) },
             nothing_said: Some(config.endpoint.nothing_said).filter(|s| *s > 0.0).map(Duration::from_secs_f64),
         })
-    }
-
-    /// The text before the speech: the names and terms to expect, then the prompt.
-    pub fn prompt_text(&self) -> String {
-        let words = (!self.hotwords.is_empty()).then(|| self.hotwords.join(", "));
-        words.into_iter().chain([self.prompt.clone()]).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(". ")
     }
 }
 
@@ -372,11 +366,11 @@ impl Session {
     fn live(&self, cancelled: &dyn Fn() -> bool) -> Option<Live> {
         let whisper = self.engine.wait(cancelled)?;
         let SessionSettings { decoding, live, .. } = &self.settings;
-        let prompt = whisper.tokenizer().encode_prompt(&self.settings.prompt_text()).unwrap_or_default();
+        let prompt = whisper.tokenizer().encode_prompt(&self.settings.prompt).unwrap_or_default();
         let hotwords = Hotwords::shared(whisper.tokenizer(), &self.settings.hotwords).unwrap_or_default();
         let decoding = DecodingOptions { prompt, hotwords, ..decoding.clone() };
         let recognizer = WhisperRecognizer::new(whisper, N_CTX, decoding);
-        Some(Live::new(Box::new(recognizer), Box::new(LocalAgreement::default()), *live))
+        Some(Live::new(Box::new(recognizer), Policy::default().start(), *live))
     }
 
     fn set_trouble(&self, reason: String) {

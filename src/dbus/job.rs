@@ -154,7 +154,7 @@ fn run(
         n_ctx: N_CTX,
         decoding: DecodingOptions { hotwords, ..wanted.settings.decoding.clone() },
         fallback: FallbackOptions::default(),
-        initial_prompt: whisper.tokenizer().encode_prompt(&wanted.settings.prompt_text())?,
+        initial_prompt: whisper.tokenizer().encode_prompt(&wanted.settings.prompt)?,
         condition_on_previous_text: false,
         word_timestamps: false,
     };
