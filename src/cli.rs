@@ -10,6 +10,7 @@ use clap_complete::Shell;
 
 use crate::models::cli::ModelsCommand;
 use crate::npu::DeviceKind;
+use crate::stream::Policy;
 use crate::whisper::tokenizer::Language;
 
 pub use transcribe::{DecodingArgs, Task, TranscribeArgs};
@@ -266,6 +267,9 @@ pub struct BenchLiveArgs {
     /// Seconds between two guesses; 0.2 to 5
     #[arg(long, value_name = "SECONDS", default_value_t = 0.5)]
     pub step: f64,
+    /// What decides which words are committed
+    #[arg(long, value_enum, default_value_t)]
+    pub policy: Policy,
     /// Play the recordings over and over for so many minutes of audio, and tell what is in memory meanwhile
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub minutes: Option<u32>,

@@ -45,6 +45,21 @@ fn readme_block(language: &str, part: &str) -> String {
     block.unwrap_or_else(|| panic!("the README has no block in {language} with {part}")).to_owned()
 }
 
+/// Its words are its text, one after another within the utterance, each with a probability.
+fn timed_words_make_the_text(event: &serde_json::Value) {
+    let number = |value: &serde_json::Value| value.as_f64().expect("a number");
+    let spoken = event["words"].as_array().expect("words");
+    let texts: Vec<_> = spoken.iter().filter_map(|word| word["word"].as_str()).collect();
+    assert_eq!(Some(texts.join(" ").as_str()), event["text"].as_str());
+    let mut at = number(&event["start"]);
+    for word in spoken {
+        assert!(at <= number(&word["start"]) && number(&word["start"]) <= number(&word["end"]), "{event}");
+        assert!((0.0..=1.0).contains(&number(&word["confidence"])), "{event}");
+        at = number(&word["end"]);
+    }
+    assert!(at <= number(&event["end"]), "{event}");
+}
+
 #[test]
 fn speech_reaches_foreign_clients_while_it_is_spoken() {
     let desktop = Desktop::new();
@@ -71,6 +86,8 @@ fn speech_reaches_foreign_clients_while_it_is_spoken() {
         let event = event(line);
         is(&event, "final").then(|| end(event["text"].as_str().unwrap_or_default())).flatten()
     });
+    let last = own.seen.iter().map(|line| event(line)).rfind(|event| is(event, "final")).expect("a final");
+    timed_words_make_the_text(&last);
     python.wait_for("text in Python", end);
     shell.wait_for("text in the shell", end);
     spy.wait_for("caption", |line| line.contains("Captions.Final").then_some(()));

@@ -87,7 +87,7 @@ fn a_recording_says_the_same_whatever_encodes_it() {
 #[test]
 fn a_device_that_goes_away_costs_a_recording_nothing() {
     let cpu = transcribe("cpu", "int8", "");
-    for fault in ["run_start:40:vanish", "buffer_sync:200:error", "run_wait:5:error", "device_open:1:error"] {
+    for fault in ["run_start:40:vanish", "buffer_sync:120:error", "run_wait:5:error", "device_open:1:error"] {
         let output = transcribe("npu-software", "int8", fault);
         assert_eq!(text(&output.stdout), text(&cpu.stdout), "{fault}");
         assert!(text(&output.stderr).contains("the encoder runs on the CPU: the NPU failed in "), "{fault}");

@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 
-/// Word starts of the sample in seconds, by forced alignment: pocketsphinx 5.0, model en-us, `set_align_text`.
+/// Word starts of the sample in seconds, by forced alignment: pocketsphinx 5.1, model en-us, `set_align_text`.
 const ALIGNED: [(&str, f64); 22] = [
     ("and", 0.29),
     ("so", 0.63),

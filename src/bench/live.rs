@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::daemon::SessionSettings;
 use crate::error::{Error, exit};
 use crate::output::{complain, print};
-use crate::stream::{Event, Live, LocalAgreement, RecognizeError, WhisperRecognizer};
+use crate::stream::{Event, Live, RecognizeError, WhisperRecognizer, Word};
 use crate::transcribe;
 use crate::whisper::Whisper;
 use crate::whisper::decoding::DecodingOptions;
@@ -43,6 +43,20 @@ struct Report {
     final_s: Vec<f64>,
     /// From the end of speech to its final text, the pause that decides it included, in seconds.
     speech_to_final_s: Vec<f64>,
+    /// From the end of each word that a partial committed to that, in seconds.
+    committed_s: Vec<f64>,
+    /// From the end of each word to its being settled, by a partial or the final, in seconds.
+    settled_s: Vec<f64>,
+}
+
+impl Report {
+    /// Takes note of the first words of an utterance that are settled from `now_s` on; `known` are noted already.
+    fn settle(&mut self, words: &[Word], known: &mut usize, now_s: f64) -> Vec<f64> {
+        let lags: Vec<f64> = words.iter().skip(*known).map(|word| now_s - word.end_s).collect();
+        *known = words.len();
+        self.settled_s.extend(&lags);
+        lags
+    }
 }
 
 /// Runs the benchmark: a line of JSON for each recording on standard output, the sum on standard error.
@@ -68,6 +82,8 @@ pub fn live(args: &BenchLiveArgs) -> Result<u8, Error> {
         sum.first_partial_s.extend(report.first_partial_s);
         sum.final_s.extend(report.final_s);
         sum.speech_to_final_s.extend(report.speech_to_final_s);
+        sum.committed_s.extend(report.committed_s);
+        sum.settled_s.extend(report.settled_s);
     }
     complain(&format!(
         "{:.0} s of audio, {:.3} s of work for each, {} partials, {:.1} % of one core while speaking, {:.0} MB at most",
@@ -81,6 +97,8 @@ pub fn live(args: &BenchLiveArgs) -> Result<u8, Error> {
         ("onset to first partial", sum.first_partial_s),
         ("end of utterance to final", sum.final_s),
         ("end of speech to final", sum.speech_to_final_s),
+        ("end of a word to its being committed", sum.committed_s),
+        ("the same, with the words that the final settles", sum.settled_s),
     ] {
         times.sort_by(f64::total_cmp);
         let rank = |share: f64| times.get((share * times.len() as f64).ceil() as usize - 1).copied().unwrap_or(0.0);
@@ -104,13 +122,13 @@ fn endless(
     }
     let total = u64::from(minutes) * 60 * u64::from(SAMPLE_RATE);
     let mut live = engine(whisper, settings, args);
-    let (mut heard, mut told, mut report, mut now_s) = (0, 0, Report::default(), 0.0f64);
+    let (mut heard, mut told, mut report, mut now_s, mut known) = (0, 0, Report::default(), 0.0f64, 0);
     for block in recordings.iter().cycle().flat_map(|recording| recording.chunks(BLOCK)) {
         live.push(block);
         heard += block.len() as u64;
         let spoken_s = heard as f64 / f64::from(SAMPLE_RATE);
         if now_s <= spoken_s {
-            now_s = drain(&mut live, spoken_s, &mut report)?;
+            now_s = drain(&mut live, spoken_s, &mut known, &mut report)?;
         }
         if heard * 10 / total > told {
             told = heard * 10 / total;
@@ -152,7 +170,7 @@ fn samples(file: &Path) -> Result<Vec<f32>, Error> {
 fn engine(whisper: &Arc<Whisper>, settings: &SessionSettings, args: &BenchLiveArgs) -> Live {
     let decoding = DecodingOptions { language: args.language, ..settings.decoding.clone() };
     let recognizer = WhisperRecognizer::new(whisper.clone(), N_CTX, decoding);
-    Live::new(Box::new(recognizer), Box::new(LocalAgreement::default()), settings.live)
+    Live::new(Box::new(recognizer), args.policy.start(), settings.live)
 }
 
 fn run(whisper: &Arc<Whisper>, settings: &SessionSettings, file: &Path, args: &BenchLiveArgs) -> Result<Report, Error> {
@@ -164,24 +182,25 @@ fn run(whisper: &Arc<Whisper>, settings: &SessionSettings, file: &Path, args: &B
     };
     let begun_s = cpu_s();
     let mut live = engine(whisper, settings, args);
-    let mut now_s = 0.0;
+    let (mut now_s, mut known) = (0.0, 0);
     for (i, block) in samples.chunks(BLOCK).enumerate() {
         let spoken_s = ((i + 1) * BLOCK) as f64 / f64::from(SAMPLE_RATE);
         live.push(block);
         // While the engine works, the speaker goes on: work is done only once the clock has caught up.
         if now_s <= spoken_s {
-            now_s = drain(&mut live, spoken_s, &mut report)?;
+            now_s = drain(&mut live, spoken_s, &mut known, &mut report)?;
         }
     }
     live.finish();
-    drain(&mut live, now_s, &mut report)?;
+    drain(&mut live, now_s, &mut known, &mut report)?;
     report.busy_s = live.busy().as_secs_f64();
     report.cpu_s = cpu_s() - begun_s;
     Ok(report)
 }
 
-/// Does what is due, beginning at `now_s`; gives the time afterwards.
-fn drain(live: &mut Live, mut now_s: f64, report: &mut Report) -> Result<f64, Error> {
+/// Does what is due, beginning at `now_s`; gives the time afterwards. Of the utterance that goes on `known` words are
+/// settled.
+fn drain(live: &mut Live, mut now_s: f64, known: &mut usize, report: &mut Report) -> Result<f64, Error> {
     let failed = |e: RecognizeError| Error::Pipeline(Box::new(e));
     loop {
         let begun = Instant::now();
@@ -194,8 +213,12 @@ fn drain(live: &mut Live, mut now_s: f64, report: &mut Report) -> Result<f64, Er
                 if partial.revision == 1 {
                     report.first_partial_s.push(now_s - partial.start_s - PADDING_S);
                 }
+                let lags = report.settle(&partial.words, known, now_s);
+                report.committed_s.extend(lags);
             }
             Some(Event::Final(done)) => {
+                report.settle(&done.words, known, now_s);
+                *known = 0;
                 report.final_s.push(done.latency.as_secs_f64());
                 report.speech_to_final_s.push(now_s - done.end_s + PADDING_S);
                 report.text += if report.text.is_empty() { "" } else { " " };

@@ -14,14 +14,40 @@ use zbus::fdo::DBusProxy;
 use zbus::message::Type;
 use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath, OwnedVariant, Variant};
 
+/// A word that is settled: text, start and end in seconds of the session's clock, confidence from 0 to 1.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SpokenWord {
+    word: String,
+    start: f64,
+    end: f64,
+    confidence: f64,
+}
+
 /// What a session tells.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Told {
     /// Text of an utterance that goes on.
-    Partial { utterance: u64, revision: u64, start: f64, end: f64, language: String, committed: String, tail: String },
+    Partial {
+        utterance: u64,
+        revision: u64,
+        start: f64,
+        end: f64,
+        language: String,
+        committed: String,
+        tail: String,
+        words: Vec<SpokenWord>,
+    },
     /// The text of an utterance.
-    Final { utterance: u64, revision: u64, start: f64, end: f64, language: String, text: String },
+    Final {
+        utterance: u64,
+        revision: u64,
+        start: f64,
+        end: f64,
+        language: String,
+        text: String,
+        words: Vec<SpokenWord>,
+    },
     /// Its state.
     State { state: u32 },
     /// The device that it records from, where that has changed.
@@ -109,13 +135,13 @@ fn parse(message: &Message) -> Option<Vec<Told>> {
         "Partial" => {
             let (utterance, revision, committed, tail, details): (u64, u64, String, String, Details) =
                 body.deserialize().ok()?;
-            let (start, end, language) = common(&details);
-            Some(vec![Told::Partial { utterance, revision, start, end, language, committed, tail }])
+            let (start, end, language, words) = common(details);
+            Some(vec![Told::Partial { utterance, revision, start, end, language, committed, tail, words }])
         }
         "Final" => {
             let (utterance, revision, text, details): (u64, u64, String, Details) = body.deserialize().ok()?;
-            let (start, end, language) = common(&details);
-            Some(vec![Told::Final { utterance, revision, start, end, language, text }])
+            let (start, end, language, words) = common(details);
+            Some(vec![Told::Final { utterance, revision, start, end, language, text, words }])
         }
         "PropertiesChanged" => {
             let (_, changed, _): (String, Details, Vec<String>) = body.deserialize().ok()?;
@@ -130,10 +156,13 @@ fn parse(message: &Message) -> Option<Vec<Told>> {
     }
 }
 
-fn common(details: &HashMap<String, OwnedVariant>) -> (f64, f64, String) {
+fn common(mut details: HashMap<String, OwnedVariant>) -> (f64, f64, String, Vec<SpokenWord>) {
+    let words = details.remove("words").and_then(|words| Vec::<(String, f64, f64, f64)>::try_from(words).ok());
+    let spoken = |(word, start, end, confidence)| SpokenWord { word, start, end, confidence };
+    let words = words.unwrap_or_default().into_iter().map(spoken).collect();
     let number = |name| details.get(name).and_then(|value| f64::try_from(value).ok()).unwrap_or(0.0);
     let language = details.get("language").and_then(|value| <&str>::try_from(value).ok()).unwrap_or_default();
-    (number("start"), number("end"), language.to_owned())
+    (number("start"), number("end"), language.to_owned(), words)
 }
 
 /// SIGINT and SIGTERM.

@@ -11,7 +11,7 @@ use super::figures::Figures;
 use crate::audio::capture::{CaptureEvent, Microphone, Stopper, Tally};
 use crate::audio::{Mono16k, SAMPLE_RATE};
 use crate::config::{Config, ConfigError};
-use crate::stream::{Event, Live, LiveOptions, LocalAgreement, SegmenterOptions, WhisperRecognizer};
+use crate::stream::{Event, Live, LiveOptions, Policy, SegmenterOptions, WhisperRecognizer};
 use crate::whisper::decoding::{DecodingOptions, Hotwords};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -370,7 +370,7 @@ impl Session {
         let hotwords = Hotwords::shared(whisper.tokenizer(), &self.settings.hotwords).unwrap_or_default();
         let decoding = DecodingOptions { prompt, hotwords, ..decoding.clone() };
         let recognizer = WhisperRecognizer::new(whisper, N_CTX, decoding);
-        Some(Live::new(Box::new(recognizer), Box::new(LocalAgreement::default()), *live))
+        Some(Live::new(Box::new(recognizer), Policy::default().start(), *live))
     }
 
     fn set_trouble(&self, reason: String) {

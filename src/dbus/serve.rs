@@ -6,7 +6,7 @@ use super::job::JobObject;
 use super::manager::Manager;
 use super::session::SessionObject;
 use super::{NAME, PATH, job_path, session_path};
-use crate::stream::Event;
+use crate::stream::{Event, Word};
 use futures::channel::mpsc::Receiver;
 use futures::{StreamExt, future, stream};
 use sd_notify::NotifyState;
@@ -98,6 +98,12 @@ fn notify(state: &[NotifyState<'_>]) {
     }
 }
 
+/// Words as `a(sddd)`: text, start and end in seconds, confidence from 0 to 1.
+fn words(words: &[Word]) -> Variant<'static> {
+    let word = |word: &Word| (word.text.trim().to_owned(), word.start_s, word.end_s, f64::from(word.confidence));
+    Variant::new(words.iter().map(word).collect::<Vec<_>>())
+}
+
 struct Bus {
     connection: Connection,
     hub: Arc<Hub>,
@@ -151,6 +157,7 @@ impl Bus {
                         ("start", p.start_s.into()),
                         ("end", p.end_s.into()),
                         ("language", p.language.code().into()),
+                        ("words", words(&p.words)),
                     ])
                 };
                 let (utterance, revision, committed, tail) = (p.utterance, p.revision, &p.committed, &p.tail);
@@ -167,6 +174,7 @@ impl Bus {
                         ("language", f.language.code().into()),
                         ("avg_logprob", f64::from(f.avg_logprob).into()),
                         ("latency", f.latency.as_secs_f64().into()),
+                        ("words", words(&f.words)),
                     ])
                 };
                 if let Some(all) = all {

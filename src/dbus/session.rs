@@ -98,7 +98,8 @@ impl SessionObject {
 
     /// Text of an utterance that goes on, to the owner alone. committed will not change any more: that of each signal
     /// begins with that of the one before it; tail may change. Utterances count from 1, revisions from 1 in each.
-    /// details: start and end (d) of the audio in seconds of the session's clock, language (s).
+    /// details: start and end (d) of the audio in seconds of the session's clock, language (s), words (a(sddd)): the
+    /// words of committed, each with start and end in seconds of the session's clock and confidence from 0 to 1.
     #[zbus(signal)]
     pub(super) async fn partial(
         emitter: &SignalEmitter<'_>,
@@ -111,7 +112,8 @@ impl SessionObject {
 
     /// The text of an utterance, once for each, to the owner alone. It begins with what was committed. details: start
     /// and end (d) in seconds of the session's clock, language (s), avg_logprob (d): mean log-probability of a token,
-    /// latency (d): seconds from the moment that the end of the utterance was known.
+    /// latency (d): seconds from the moment that the end of the utterance was known, words (a(sddd)): as in Partial, of
+    /// text; times are better known than before.
     #[zbus(signal, name = "Final")]
     pub(super) async fn final_(
         emitter: &SignalEmitter<'_>,

@@ -12,7 +12,7 @@ use super::pace::Pace;
 use super::policy::CommitPolicy;
 use super::recognizer::{Effort, Hypothesis, RecognizeError, Recognizer, Request};
 use super::segmenter::{Ongoing, PRE_ROLL, Segmenter, SegmenterOptions, Utterance};
-use super::words::{Word, common_prefix, join, split};
+use super::words::{Word, common_prefix, join};
 use crate::audio::SAMPLE_RATE;
 use crate::audio::vad::FRAME;
 use crate::whisper::tokenizer::Language;
@@ -64,6 +64,8 @@ pub struct Partial {
     pub end_s: f64,
     /// Text that will not change any more: each event's begins with the one's before it.
     pub committed: String,
+    /// The words of the committed text, in seconds of the stream.
+    pub words: Vec<Word>,
     /// Text after it that may change.
     pub tail: String,
     /// Language spoken.
@@ -83,6 +85,8 @@ pub struct Final {
     pub end_s: f64,
     /// The text; it begins with what was committed.
     pub text: String,
+    /// Its words, in seconds of the stream. Times may differ from those of a partial, which was made of less audio.
+    pub words: Vec<Word>,
     /// Language spoken.
     pub language: Language,
     /// Mean log-probability of a token.
@@ -102,6 +106,8 @@ struct Current {
     number: u64,
     revision: u64,
     committed: Vec<Word>,
+    /// What the latest guess had behind the committed words.
+    tail: Vec<Word>,
     /// Length of the latest guess's audio in samples.
     guessed: usize,
     language: Option<Language>,
@@ -191,45 +197,50 @@ impl Live {
             Some(effort) => effort,
         };
         // A text made ahead is to be the one that a recording of the same speech would have, so it is made freely.
-        let committed = if effort == Effort::Full { Vec::new() } else { current.committed.clone() };
-        let prefix = join(&self.told) + &join(&committed);
+        let (mut prefix, mut draft) = (join(&self.told), join(&current.committed) + &join(&current.tail));
+        if effort == Effort::Draft {
+            prefix += &join(&current.committed);
+            draft = join(&current.tail);
+        }
         let language = current.language.filter(|_| effort == Effort::Draft || !current.committed.is_empty());
         let begun = Instant::now();
-        let request = Request { samples: ongoing.samples, prefix: &prefix, language, effort };
-        let guess = self.recognizer.recognize(request, cancelled)?;
+        let request = Request { samples: ongoing.samples, prefix: &prefix, draft: &draft, language, effort };
+        let guess = self.recognizer.recognize(request, cancelled)?.later(seconds(start));
         self.busy += begun.elapsed();
         if let Some(pace) = &mut self.pace {
             pace.spent(begun.elapsed());
         }
         current.guessed = len;
-        if len >= LANGUAGE_SAMPLES && !guess.text.is_empty() {
+        if len >= LANGUAGE_SAMPLES && !guess.words.is_empty() {
             current.language = Some(guess.language);
         }
-        let words = split(&guess.text, guess.language);
         let tail = match effort {
-            Effort::Draft => words,
+            Effort::Draft => guess.words,
             Effort::Full => {
-                let agreed = common_prefix(&current.committed, &words);
+                let agreed = common_prefix(&current.committed, &guess.words);
                 current.ahead = Some((start, len, guess.clone()));
                 if agreed < current.committed.len() {
                     return Ok(None);
                 }
-                words.get(agreed..).unwrap_or_default().to_vec()
+                guess.words.get(agreed..).unwrap_or_default().to_vec()
             }
         };
         if tail.is_empty() || self.pace.is_none() {
             return Ok(None);
         }
-        let n = if len < FIRST_COMMIT { 0 } else { self.policy.update(&tail).min(tail.len()) };
+        let end_s = seconds(start + len as u64);
+        let n = if len < FIRST_COMMIT { 0 } else { self.policy.update(&tail, end_s).min(tail.len()) };
         let (settled, tail) = tail.split_at(n);
         current.committed.extend_from_slice(settled);
+        current.tail = tail.to_vec();
         current.revision += 1;
         Ok(Some(Partial {
             utterance: current.number,
             revision: current.revision,
             start_s: seconds(start),
-            end_s: seconds(start + len as u64),
+            end_s,
             committed: join(&current.committed).trim_start().to_owned(),
+            words: current.committed.clone(),
             tail: shown_tail(&current.committed, tail),
             language: guess.language,
         }))
@@ -243,25 +254,30 @@ impl Live {
         let ahead = self.current.ahead.take().filter(|(s, n, _)| (*s, *n) == (*start, samples.len()));
         let language = self.current.language.filter(|_| !self.current.committed.is_empty());
         let told = join(&self.told);
-        let request = Request { samples, prefix: &told, language, effort: Effort::Full };
+        let draft = join(&self.current.committed) + &join(&self.current.tail);
+        let request = Request { samples, prefix: &told, draft: &draft, language, effort: Effort::Full };
         let hypothesis = match ahead {
             Some((_, _, hypothesis)) => hypothesis,
-            None => self.recognizer.recognize(request, cancelled)?,
+            None => self.recognizer.recognize(request, cancelled)?.later(seconds(*start)),
         };
-        let words = split(&hypothesis.text, hypothesis.language);
-        let committed = std::mem::take(&mut self.current.committed);
-        let agreed = common_prefix(&committed, &words);
-        let mut text = join(&committed);
+        let mut words = std::mem::take(&mut self.current.committed);
+        let agreed = common_prefix(&words, &hypothesis.words);
         let mut beyond = Vec::new();
-        if agreed == committed.len() {
-            text += &join(words.get(agreed..).unwrap_or_default());
-        } else if agreed == words.len() && self.goes_on_at(end) {
-            // The cut lies before words that were committed already: they are the next utterance's first.
-            beyond = committed.get(agreed..).unwrap_or_default().to_vec();
-        } else {
-            let prefix = format!("{told}{text}");
-            text += &self.recognizer.recognize(Request { prefix: &prefix, ..request }, cancelled)?.text;
+        for (committed, heard) in words.iter_mut().zip(&hypothesis.words).take(agreed) {
+            // The text is settled; of all audio its times are better known.
+            committed.retime(heard);
         }
+        if agreed == words.len() {
+            words.extend_from_slice(hypothesis.words.get(agreed..).unwrap_or_default());
+        } else if agreed == hypothesis.words.len() && self.goes_on_at(end) {
+            // The cut lies before words that were committed already: they are the next utterance's first.
+            beyond = words.get(agreed..).unwrap_or_default().to_vec();
+        } else {
+            let prefix = told.clone() + &join(&words);
+            let rest = self.recognizer.recognize(Request { prefix: &prefix, draft: "", ..request }, cancelled)?;
+            words.extend(rest.later(seconds(*start)).words);
+        }
+        let text = join(&words);
         self.busy += begun.elapsed();
         let Current { number, revision, .. } = self.current;
         self.told = beyond;
@@ -277,6 +293,7 @@ impl Live {
             start_s: seconds(*start),
             end_s: seconds(end),
             text: text.trim().to_owned(),
+            words,
             language: hypothesis.language,
             avg_logprob: hypothesis.avg_logprob,
             latency: ended.at.elapsed(),
@@ -293,7 +310,15 @@ impl Live {
 
 impl Current {
     fn new(number: u64) -> Self {
-        Self { number, revision: 0, committed: Vec::new(), guessed: UNGUESSED, language: None, ahead: None }
+        Self {
+            number,
+            revision: 0,
+            committed: Vec::new(),
+            tail: Vec::new(),
+            guessed: UNGUESSED,
+            language: None,
+            ahead: None,
+        }
     }
 
     /// What the utterance is worth now, in the steps of `pace`, or without partials; `None` where nothing is due.

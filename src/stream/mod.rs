@@ -14,7 +14,7 @@ mod words;
 
 pub use live::{Event, Final, Live, LiveOptions, Partial};
 pub use pace::Pace;
-pub use policy::{CommitPolicy, LocalAgreement};
+pub use policy::{AlignAtt, Both, CommitPolicy, LocalAgreement, Policy};
 pub use recognizer::{Effort, Hypothesis, RecognizeError, Recognizer, Request, WhisperRecognizer};
 pub use segmenter::{Ongoing, Segmenter, SegmenterOptions, Utterance};
-pub use words::{Word, split};
+pub use words::{Word, split, timed};

@@ -4,12 +4,36 @@ use super::words::{Word, common_prefix};
 
 /// Decides how many words to commit.
 pub trait CommitPolicy: Send {
-    /// A new guess at what follows the words committed so far, in an utterance that goes on. Returns how many of its
-    /// words to commit now; the next guess begins behind them.
-    fn update(&mut self, guess: &[Word]) -> usize;
+    /// A new guess at what follows the words committed so far, in an utterance that goes on, of audio that ends at
+    /// `end_s`, in seconds as the words' times are. Returns how many of its words to commit now; the next guess begins
+    /// behind them.
+    fn update(&mut self, guess: &[Word], end_s: f64) -> usize;
 
     /// A new utterance begins.
     fn reset(&mut self);
+}
+
+/// The policies that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Policy {
+    /// What two guesses in a row agree on
+    #[default]
+    LocalAgreement,
+    /// What the decoder reads well before the end of the audio
+    AlignAtt,
+    /// What both settle on
+    Both,
+}
+
+impl Policy {
+    /// The policy at the start of a stream.
+    pub fn start(self) -> Box<dyn CommitPolicy> {
+        match self {
+            Self::LocalAgreement => Box::new(LocalAgreement::default()),
+            Self::AlignAtt => Box::new(AlignAtt),
+            Self::Both => Box::new(Both::default()),
+        }
+    }
 }
 
 /// LocalAgreement-2: what two guesses in a row agree on (Macháček et al., arXiv:2307.14743).
@@ -22,14 +46,62 @@ pub struct LocalAgreement {
 }
 
 impl CommitPolicy for LocalAgreement {
-    fn update(&mut self, guess: &[Word]) -> usize {
-        let agreed = common_prefix(&self.previous, guess).min(guess.len().saturating_sub(1));
-        self.previous = guess.iter().skip(agreed).cloned().collect();
+    fn update(&mut self, guess: &[Word], _: f64) -> usize {
+        let agreed = self.agreed(guess);
+        self.keep(guess, agreed);
         agreed
     }
 
     fn reset(&mut self) {
         self.previous.clear();
+    }
+}
+
+impl LocalAgreement {
+    /// How many words the guess before and this one have in common, the last word aside.
+    fn agreed(&self, guess: &[Word]) -> usize {
+        common_prefix(&self.previous, guess).min(guess.len().saturating_sub(1))
+    }
+
+    /// Keeps what follows the words that are committed, for the next guess.
+    fn keep(&mut self, guess: &[Word], committed: usize) {
+        self.previous = guess.iter().skip(committed).cloned().collect();
+    }
+}
+
+/// Distance from the end of the audio within which a word that the decoder attends to is not settled, in seconds:
+/// AlignAtt's f. Half of it was measured: more word errors.
+const MARGIN_S: f64 = 1.0;
+
+/// AlignAtt: words up to the first for which the decoder attends to the end of the audio most (Papi et al.,
+/// arXiv:2305.11408); what is to come might change such a word.
+#[derive(Debug)]
+pub struct AlignAtt;
+
+impl CommitPolicy for AlignAtt {
+    fn update(&mut self, guess: &[Word], end_s: f64) -> usize {
+        let before_the_end = guess.iter().take_while(|word| word.attended_s < end_s - MARGIN_S).count();
+        before_the_end.min(guess.len().saturating_sub(1))
+    }
+
+    fn reset(&mut self) {}
+}
+
+/// What two guesses in a row agree on, of the words that AlignAtt would commit.
+#[derive(Debug, Default)]
+pub struct Both {
+    agreement: LocalAgreement,
+}
+
+impl CommitPolicy for Both {
+    fn update(&mut self, guess: &[Word], end_s: f64) -> usize {
+        let settled = self.agreement.agreed(guess).min(AlignAtt.update(guess, end_s));
+        self.agreement.keep(guess, settled);
+        settled
+    }
+
+    fn reset(&mut self) {
+        self.agreement.reset();
     }
 }
 
@@ -42,7 +114,7 @@ mod tests {
     #[test]
     fn two_guesses_have_to_agree() {
         let mut policy = LocalAgreement::default();
-        let mut update = |text| policy.update(&split(text, Language::ENGLISH));
+        let mut update = |text| policy.update(&split(text, Language::ENGLISH), 0.0);
         assert_eq!(update(" And so my"), 0);
         assert_eq!(update(" and so, my fellow"), 3);
         assert_eq!(update(" fellow"), 0, "the last word waits");
@@ -54,8 +126,32 @@ mod tests {
     fn a_new_utterance_knows_nothing_of_the_last() {
         let mut policy = LocalAgreement::default();
         let guess = split(" yes yes yes", Language::ENGLISH);
-        assert_eq!(policy.update(&guess), 0);
+        assert_eq!(policy.update(&guess, 0.0), 0);
         policy.reset();
-        assert_eq!(policy.update(&guess), 0);
+        assert_eq!(policy.update(&guess, 0.0), 0);
+    }
+
+    /// Words that the decoder attends to most at these times.
+    fn attended(text: &str, times: &[f64]) -> Vec<Word> {
+        let mut words = split(text, Language::ENGLISH);
+        words.iter_mut().zip(times).for_each(|(word, at)| word.attended_s = *at);
+        words
+    }
+
+    #[test]
+    fn words_at_the_end_of_the_audio_are_not_settled() {
+        let guess = attended(" And so my fellow", &[0.4, 0.7, 1.6, 0.9]);
+        assert_eq!(AlignAtt.update(&guess, 2.5), 2, "the third is read at the end, and the fourth behind it");
+        assert_eq!(AlignAtt.update(&guess, 3.0), 3, "the last word waits");
+        assert_eq!(AlignAtt.update(&[], 3.0), 0);
+    }
+
+    #[test]
+    fn both_have_to_settle() {
+        let mut policy = Both::default();
+        assert_eq!(policy.update(&attended(" And so my", &[0.4, 0.7, 1.0]), 2.0), 0, "the first guess");
+        assert_eq!(policy.update(&attended(" And so my fellow", &[0.4, 1.9, 1.0, 2.0]), 2.8), 1, "so is at the end");
+        assert_eq!(policy.update(&attended(" so my fellow", &[0.7, 1.0, 2.0]), 3.1), 2);
+        assert_eq!(policy.update(&attended(" Americans ask", &[1.0, 2.0]), 3.0), 0, "another word");
     }
 }

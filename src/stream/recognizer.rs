@@ -1,7 +1,9 @@
 //! What turns the samples of an utterance into text: [`WhisperRecognizer`], and in tests something faster.
 
+use super::words::{Word, timed};
 use crate::audio::{SAMPLE_RATE, sound_seconds};
 use crate::mel::LogMel;
+use crate::whisper::alignment::{Pauses, Said};
 use crate::whisper::decoding::{DecodingError, DecodingOptions, FallbackOptions, decode_with_fallback};
 use crate::whisper::tokenizer::{Language, TokenizerError};
 use crate::whisper::{DecodeError, EncodeError, Encoder, Whisper, Window};
@@ -26,6 +28,8 @@ pub struct Request<'a> {
     pub samples: &'a [f32],
     /// Text that the transcript is known to begin with.
     pub prefix: &'a str,
+    /// A guess of the text after the prefix, with the space it begins with: the better it is, the less work remains.
+    pub draft: &'a str,
     /// Language, where it is known.
     pub language: Option<Language>,
     /// How much work it is worth.
@@ -35,12 +39,20 @@ pub struct Request<'a> {
 /// A transcript.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hypothesis {
-    /// Text after the prefix, with the space it begins with; empty where nobody speaks or the text is no good.
-    pub text: String,
+    /// Words after the prefix, in seconds from the first sample; none where nobody speaks or the text is no good.
+    pub words: Vec<Word>,
     /// Language given or detected.
     pub language: Language,
     /// Mean log-probability of a token.
     pub avg_logprob: f32,
+}
+
+impl Hypothesis {
+    /// The same text, its words later by so many seconds.
+    pub fn later(mut self, by_s: f64) -> Self {
+        self.words = self.words.into_iter().map(|word| word.later(by_s)).collect();
+        self
+    }
 }
 
 /// Why there is no transcript.
@@ -94,8 +106,9 @@ impl WhisperRecognizer {
         };
         let (audio_s, sound_s) = (Some(seconds), Some(sound_seconds(request.samples)));
         let prefix = self.whisper.tokenizer().encode_prompt(request.prefix)?;
+        let draft = self.whisper.tokenizer().encode(request.draft)?;
         let language = self.decoding.language.or(request.language);
-        Ok(DecodingOptions { sample_len, prefix, language, audio_s, sound_s, ..self.decoding.clone() })
+        Ok(DecodingOptions { sample_len, prefix, draft, language, audio_s, sound_s, ..self.decoding.clone() })
     }
 }
 
@@ -109,10 +122,19 @@ impl Recognizer for WhisperRecognizer {
         let mut window = Window::new(self.whisper.decoder(), &features).map_err(DecodingError::Inference)?;
         let result = decode_with_fallback(&mut window, self.whisper.tokenizer(), &options, fallback, cancelled)?;
         let is_bad = request.effort == Effort::Draft && self.fallback.needs_fallback(&result);
-        let text = match is_bad || self.fallback.is_silence(&result) {
-            true => String::new(),
-            false => self.whisper.tokenizer().decode(&result.tokens),
-        };
-        Ok(Hypothesis { text: text.trim_end().to_owned(), language: result.language, avg_logprob: result.avg_logprob })
+        let mut words = Vec::new();
+        if !is_bad && !self.fallback.is_silence(&result) {
+            let said = Said {
+                before: &options.prefix,
+                tokens: &result.tokens,
+                language: result.language,
+                task: options.task,
+                seconds: request.samples.len() as f64 / f64::from(SAMPLE_RATE),
+                pauses: &Pauses::of(request.samples),
+            };
+            let aligned = self.whisper.aligner().align(window.cache(), &said).map_err(DecodingError::Inference)?;
+            words = timed(&aligned, result.language);
+        }
+        Ok(Hypothesis { words, language: result.language, avg_logprob: result.avg_logprob })
     }
 }

@@ -1,16 +1,25 @@
 //! Text as words that can be compared: hypotheses of the same speech differ in case and punctuation from one moment
 //! to the next.
 
+use crate::whisper::alignment::TimedWord;
 use crate::whisper::tokenizer::Language;
 
 /// Languages written without spaces, by code: their characters stand for words.
 const WITHOUT_SPACES: [&str; 7] = ["zh", "ja", "th", "lo", "my", "km", "yue"];
 
 /// A word, or a character of a language without spaces.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Word {
     /// As it is written, with the space before it and the punctuation after it.
     pub text: String,
+    /// When it begins, in seconds.
+    pub start_s: f64,
+    /// When it ends, in seconds.
+    pub end_s: f64,
+    /// How sure the model is of it, 0 to 1.
+    pub confidence: f32,
+    /// The latest moment that the decoder attended to most while it wrote a part of it, in seconds.
+    pub attended_s: f64,
     /// What it is compared by: its letters and digits in lower case.
     key: String,
 }
@@ -18,7 +27,21 @@ pub struct Word {
 impl Word {
     fn new(text: String) -> Self {
         let key = text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-        Self { text, key }
+        Self { text, start_s: 0.0, end_s: 0.0, confidence: 0.0, attended_s: 0.0, key }
+    }
+
+    /// The same word, its times later by so many seconds.
+    pub fn later(mut self, by_s: f64) -> Self {
+        self.start_s += by_s;
+        self.end_s += by_s;
+        self.attended_s += by_s;
+        self
+    }
+
+    /// Takes over the times and the confidence of another guess at the same word.
+    pub fn retime(&mut self, other: &Self) {
+        (self.start_s, self.end_s, self.attended_s) = (other.start_s, other.end_s, other.attended_s);
+        self.confidence = other.confidence;
     }
 
     /// Whether it is the same word but for case and punctuation.
@@ -27,7 +50,46 @@ impl Word {
     }
 }
 
-/// Splits `text`; the words' texts put together are the text again.
+/// The words of timed text, which may be cut differently: a part of a timed word has its share of the time.
+pub fn timed(words: &[TimedWord], language: Language) -> Vec<Word> {
+    let text: String = words.iter().map(|word| word.text.as_str()).collect();
+    let mut split = split(&text, language);
+    let (mut begin, mut rest) = (0, words);
+    // Where the first of `rest` begins, in bytes.
+    let mut at = 0;
+    for word in &mut split {
+        let end = begin + word.text.len();
+        let (mut first, mut n, mut sum) = (true, 0.0, 0.0);
+        while let Some(timed) = rest.first() {
+            let len = timed.text.len();
+            let time = |byte: usize| {
+                let share = byte.saturating_sub(at).min(len) as f64 / len.max(1) as f64;
+                timed.start + share * (timed.end - timed.start)
+            };
+            if at >= end {
+                break;
+            }
+            if at + len > begin {
+                if first {
+                    (word.start_s, word.attended_s, first) = (time(begin), timed.attended, false);
+                }
+                word.end_s = time(end);
+                word.attended_s = word.attended_s.max(timed.attended);
+                (n, sum) = (n + 1.0, sum + timed.probability);
+            }
+            if at + len > end {
+                break;
+            }
+            at += len;
+            rest = rest.get(1..).unwrap_or_default();
+        }
+        word.confidence = sum / f32::max(n, 1.0);
+        begin = end;
+    }
+    split
+}
+
+/// Splits `text`; the words' texts put together are the text again. Their times are not known.
 pub fn split(text: &str, language: Language) -> Vec<Word> {
     let by_character = WITHOUT_SPACES.contains(&language.code());
     let mut words: Vec<String> = Vec::new();
@@ -69,6 +131,32 @@ mod tests {
     fn languages_without_spaces_go_by_character() -> Result<(), Box<dyn std::error::Error>> {
         let words = split("你好，世界。", "zh".parse()?);
         assert_eq!(words.iter().map(|w| w.text.as_str()).collect::<Vec<_>>(), ["你", "好，", "世", "界。"]);
+        Ok(())
+    }
+
+    fn timed_word(text: &str, start: f64, end: f64, probability: f32) -> TimedWord {
+        TimedWord { text: text.to_owned(), tokens: 1, start, end, probability, attended: end - 0.1 }
+    }
+
+    #[test]
+    fn words_have_the_times_of_their_parts() -> Result<(), Box<dyn std::error::Error>> {
+        let parts = [
+            timed_word(" well", 1.0, 1.5, 0.9),
+            timed_word("-known", 1.5, 2.0, 0.5),
+            timed_word(" to", 2.25, 2.5, 1.0),
+        ];
+        let words = timed(&parts, Language::ENGLISH);
+        let summary = |w: &Word| (w.text.clone(), w.start_s, w.end_s, w.confidence, w.attended_s);
+        assert_eq!(
+            words.iter().map(summary).collect::<Vec<_>>(),
+            [(" well-known".to_owned(), 1.0, 2.0, 0.7, 1.9), (" to".to_owned(), 2.25, 2.5, 1.0, 2.4)]
+        );
+        let words = timed(&[timed_word("世界", 1.0, 2.0, 0.5), timed_word("你", 2.0, 3.0, 0.25)], "zh".parse()?);
+        let summary = |w: &Word| (w.text.clone(), w.start_s, w.end_s, w.confidence);
+        assert_eq!(
+            words.iter().map(summary).collect::<Vec<_>>(),
+            [("世".to_owned(), 1.0, 1.5, 0.5), ("界".to_owned(), 1.5, 2.0, 0.5), ("你".to_owned(), 2.0, 3.0, 0.25)]
+        );
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::audio::{FileSource, Mono16k};
-use crate::stream::LocalAgreement;
+use crate::stream::{Policy, split};
 use proptest::prelude::*;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -20,7 +20,7 @@ impl Recognizer for Scripted {
         let mut calls = self.calls.lock().expect("one thread");
         let text = self.texts.get(calls.len() % self.texts.len().max(1)).cloned().unwrap_or_default();
         calls.push((request.effort, request.samples.len(), request.prefix.to_owned()));
-        Ok(Hypothesis { text, language: Language::ENGLISH, avg_logprob: -0.1 })
+        Ok(Hypothesis { words: split(&text, Language::ENGLISH), language: Language::ENGLISH, avg_logprob: -0.1 })
     }
 }
 
@@ -39,11 +39,20 @@ fn speech() -> &'static [f32] {
 
 /// Runs the stream through the engine in blocks of 50 ms.
 fn run(samples: &[f32], texts: &[&str], step_s: Option<f64>) -> (Vec<Event>, Vec<(Effort, usize, String)>) {
+    run_with(Policy::LocalAgreement, samples, texts, step_s)
+}
+
+fn run_with(
+    policy: Policy,
+    samples: &[f32],
+    texts: &[&str],
+    step_s: Option<f64>,
+) -> (Vec<Event>, Vec<(Effort, usize, String)>) {
     let calls = Calls::default();
     let texts = texts.iter().map(|text| (*text).to_owned()).collect();
     let segmenter = SegmenterOptions { end_pause: 12_800, ..SegmenterOptions::default() };
     let recognizer = Box::new(Scripted { texts, calls: calls.clone() });
-    let mut live = Live::new(recognizer, Box::new(LocalAgreement::default()), LiveOptions { segmenter, step_s });
+    let mut live = Live::new(recognizer, policy.start(), LiveOptions { segmenter, step_s });
     let mut events = Vec::new();
     let mut drain = |live: &mut Live| {
         while let Some(event) = live.next_event(&|| false).expect("scripted") {
@@ -82,7 +91,7 @@ fn without_guesses_finals_are_made_ahead_too() {
     let calls = Calls::default();
     let recognizer = Box::new(Scripted { texts: vec![" so".to_owned()], calls: calls.clone() });
     let segmenter = SegmenterOptions { end_pause: 12_800, ..SegmenterOptions::default() };
-    let mut live = Live::new(recognizer, Box::new(LocalAgreement::default()), LiveOptions { segmenter, step_s: None });
+    let mut live = Live::new(recognizer, Policy::LocalAgreement.start(), LiveOptions { segmenter, step_s: None });
     let mut spoken = speech().get(..36_000).unwrap_or_default().to_vec();
     // The detector notices the end of speech a third of a second late.
     spoken.extend(vec![0.0; 16_000]);
@@ -122,7 +131,7 @@ fn an_hour_takes_no_more_memory_than_five_minutes() {
     let recognizer = Box::new(Scripted { texts: vec![" one two three".to_owned()], calls: Calls::default() });
     let segmenter = SegmenterOptions { end_pause: 12_800, ..SegmenterOptions::default() };
     let options = LiveOptions { segmenter, step_s: Some(0.5) };
-    let mut live = Live::new(recognizer, Box::new(LocalAgreement::default()), options);
+    let mut live = Live::new(recognizer, Policy::LocalAgreement.start(), options);
     let mut hear = |seconds: usize| {
         for block in speech().chunks(800).cycle().take(seconds * 20) {
             live.push(block);
@@ -173,18 +182,21 @@ proptest! {
         texts in prop::collection::vec("( (a|b|no|Yes|well,)){0,4}", 1..9),
         pause in 0usize..40_000,
         step in 0.3f64..1.5,
+        policy in prop::sample::select(&[Policy::LocalAgreement, Policy::AlignAtt, Policy::Both]),
     ) {
         let mut spoken = speech().get(..100_000).unwrap_or_default().to_vec();
         spoken.extend(vec![0.0; pause]);
         spoken.extend_from_slice(speech());
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let (events, _) = run(&spoken, &texts, Some(step));
+        let (events, _) = run_with(policy, &spoken, &texts, Some(step));
         let (mut utterance, mut revision, mut committed) = (1, 0, String::new());
         for event in &events {
-            let (number, next, text) = match event {
-                Event::Partial(partial) => (partial.utterance, partial.revision, &partial.committed),
-                Event::Final(done) => (done.utterance, done.revision, &done.text),
+            let (number, next, text, words) = match event {
+                Event::Partial(partial) => (partial.utterance, partial.revision, &partial.committed, &partial.words),
+                Event::Final(done) => (done.utterance, done.revision, &done.text, &done.words),
             };
+            let joined = join(words);
+            prop_assert_eq!(joined.trim(), text.trim());
             prop_assert_eq!((number, next), (utterance, revision + 1));
             prop_assert!(text.starts_with(&committed), "{:?} after {:?}", text, committed);
             (revision, committed) = (next, text.clone());

@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""Compares the commit policies of live transcription over the recordings of a manifest; README.md says what is measured.
+
+    streaming.py MANIFEST [--policies P,...] [filters] [--json OUT] [-- OPTIONS OF bench live]
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "accuracy"))
+
+import manifest  # noqa: E402
+import programs  # noqa: E402
+import score  # noqa: E402
+
+HEARKEN = HERE.parents[1] / "target" / "release" / "hearken"
+POLICIES = ["local-agreement", "align-att", "both"]
+TIMES = [
+    ("first partial", "first_partial_s"),
+    ("committed word", "committed_s"),
+    ("settled word", "settled_s"),
+    ("final", "final_s"),
+]
+
+
+def main():
+    arguments = parse()
+    clips = manifest.choose(manifest.read(arguments.manifest), arguments)
+    file_run = programs.hearken(arguments.hearken, clips, "given", "txt", [])
+    texts = {clip.id: file_run["clips"][clip.id]["text"] for clip in clips}
+    runs = {policy: live(arguments, clips, policy) for policy in arguments.policies}
+    results = {policy: figures(run, clips, texts) for policy, run in runs.items()}
+    print(table(results, rate(texts, clips, {clip.id: clip.reference for clip in clips}), len(clips)))
+    if arguments.json:
+        result = {"clips": [clip.id for clip in clips], "file": texts, "figures": results, "runs": runs}
+        partial = arguments.json.with_name(arguments.json.name + ".part")
+        partial.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+        partial.replace(arguments.json)
+
+
+def live(arguments, clips, policy):
+    """What `hearken bench live` reports of each clip; a process for each language, which is given."""
+    groups = defaultdict(list)
+    for clip in clips:
+        groups[programs.language_options(clip, "given")].append(clip)
+    reports = {}
+    for language, members in groups.items():
+        files = [str(clip.path) for clip in members]
+        command = [arguments.hearken, "bench", "live", *language, "--policy", policy, *arguments.options, "--file", *files]
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise manifest.Bad(f"{arguments.hearken} failed: {done.stderr.strip().splitlines()[-1:]}")
+        reports.update(zip([clip.id for clip in members], map(json.loads, done.stdout.splitlines())))
+    return reports
+
+
+def rate(texts, clips, references):
+    """Word error rate of the texts against the references, in percent."""
+    errors = score.Errors()
+    for clip in clips:
+        errors.add(score.score(references[clip.id], texts[clip.id], clip.language).errors)
+    return errors.rate
+
+
+def figures(run, clips, file_texts):
+    """The figures of a policy: rates in percent, times in seconds as p50 and p95."""
+    texts = {name: report["text"] for name, report in run.items()}
+    total = lambda key: sum(report[key] for report in run.values())  # noqa: E731
+    result = {
+        "wer": rate(texts, clips, {clip.id: clip.reference for clip in clips}),
+        "differs from file": rate(texts, clips, file_texts),
+        "cpu": 100 * total("cpu_s") / total("audio_s"),
+    }
+    for name, key in TIMES:
+        times = sorted(time for report in run.values() for time in report[key])
+        rank = lambda share: times[min(len(times) - 1, int(share * len(times)))] if times else None  # noqa: E731
+        result[name] = {"p50": rank(0.5), "p95": rank(0.95), "of": len(times)}
+    return result
+
+
+def table(results, file_rate, n_clips):
+    heading = ["policy", "WER %", "differs from file %", *[f"{name}, s" for name, _ in TIMES], "processor %"]
+    lines = [f"{n_clips} clips; file mode: WER {file_rate:.2f} %. Times: p50 / p95.", ""]
+    lines += ["| " + " | ".join(heading) + " |", "|---" * len(heading) + "|"]
+    for policy, result in results.items():
+        times = [result[name] for name, _ in TIMES]
+        cells = [f"{time['p50']:.2f} / {time['p95']:.2f}" if time["of"] else "none" for time in times]
+        rates = [f"{result['wer']:.2f}", f"{result['differs from file']:.2f}"]
+        lines.append("| " + " | ".join([policy, *rates, *cells, f"{result['cpu']:.0f}"]) + " |")
+    return "\n".join(lines)
+
+
+def parse():
+    parser = argparse.ArgumentParser(description="Compare the commit policies of live transcription.")
+    parser.add_argument("manifest", type=Path, help="tab-separated: id, path, seconds, language, category, reference")
+    parser.add_argument("--hearken", type=Path, default=HEARKEN, help="program to measure [target/release/hearken]")
+    names = lambda text: text.split(",")  # noqa: E731
+    parser.add_argument("--policies", type=names, default=POLICIES, metavar="P,...", help="policies to compare [all]")
+    for name in ("sets", "languages", "categories", "ids"):
+        parser.add_argument(f"--{name}", type=names, default=None, metavar="A,B", help=f"only these {name}")
+    parser.add_argument("--min-seconds", type=float, default=0.0, metavar="S", help="only clips of this length or more")
+    parser.add_argument("--max-seconds", type=float, default=float("inf"), metavar="S", help="only clips up to this")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth of the clips that remain")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="file for texts and figures")
+    parser.add_argument("options", nargs="*", help="options of hearken bench live, behind --")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except manifest.Bad as error:
+        sys.exit(f"streaming.py: {error}")
