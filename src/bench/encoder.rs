@@ -197,7 +197,7 @@ fn on_device(whisper: Whisper, args: &BenchEncoderArgs) -> Result<Whisper, Error
 }
 
 /// Where the last run's time went on the NPU. A run that fell back to the CPU is no measurement of an NPU.
-fn still_there(whisper: &Whisper) -> Result<Times, Error> {
+pub(super) fn still_there(whisper: &Whisper) -> Result<Times, Error> {
     match whisper.npu() {
         None => Ok(Times::default()),
         Some(npu) if npu.state().device == DeviceKind::Cpu => {

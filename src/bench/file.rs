@@ -1,17 +1,18 @@
 //! `hearken bench file`: the time from a model on disk to a recording's text, beside the time in which the machine
 //! could make the multiplications and read the bytes that this takes.
 
-use super::encoder::macs;
+use super::encoder::{macs, still_there};
 use super::{Spread, json, milliseconds};
 use crate::audio::{FileSource, SAMPLE_RATE};
 use crate::cli::BenchFileArgs;
 use crate::cpu::{LargePages, Operands, peak_macs, read_all};
 use crate::error::{Error, exit};
+use crate::npu::DeviceKind;
 use crate::output;
 use crate::pipeline::{self, IN_FLIGHT, Passage, Settings};
 use crate::transcribe::{compute, load, window_positions};
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions};
-use crate::whisper::{Compute, DecodeError, TAIL_RUNS, Whisper};
+use crate::whisper::{Compute, DecodeError, Tails, Whisper};
 use serde::Serialize;
 use std::fmt::Write;
 use std::sync::atomic::AtomicBool;
@@ -27,6 +28,8 @@ struct Report {
     model: String,
     /// `f32` or `int8`.
     compute: &'static str,
+    /// What encodes: `cpu`, `npu` or `npu-software`.
+    device: &'static str,
     /// Instruction set.
     cpu: &'static str,
     /// Threads.
@@ -49,7 +52,7 @@ struct Report {
     maximum_s: f64,
     /// Median time over the recording's length.
     real_time_factor: f64,
-    /// Time in which the encoder's multiplications could be made.
+    /// Time in which the CPU could make the encoder's multiplications.
     encoder_bound_s: f64,
     /// Time in which the decoder's bytes could be read, with as many windows together as go together.
     decoder_bound_s: f64,
@@ -65,12 +68,15 @@ pub fn file(args: &BenchFileArgs) -> Result<u8, Error> {
     let (mut load_ms, mut times) = (Vec::new(), Vec::new());
     let mut last = None;
     for _ in 0..args.iterations {
+        // With the last model still in memory, loading would be timed as nobody meets it.
+        drop(last.take());
         let (time, whisper) = milliseconds(|| load(&args.engine));
         load_ms.push(time);
         let whisper = whisper?;
         let begun = Instant::now();
         let run = transcribe(args, &whisper)?;
         times.push(begun.elapsed().as_secs_f64());
+        still_there(&whisper)?;
         last = Some((whisper, run));
     }
     let Some((whisper, (audio_s, passages))) = last else { return Ok(exit::SUCCESS) };
@@ -79,6 +85,7 @@ pub fn file(args: &BenchFileArgs) -> Result<u8, Error> {
     let report = Report {
         model: args.engine.model.clone(),
         compute: compute(args.engine.compute).name(),
+        device: DeviceKind::from(args.engine.device).name(),
         cpu: whisper.cpu().level.name(),
         threads: whisper.cpu().pool.threads(),
         audio_s,
@@ -136,14 +143,16 @@ fn bounds(args: &BenchFileArgs, whisper: &Whisper, passages: &[Passage]) -> Resu
         read_s = read_s.min(milliseconds(|| std::hint::black_box(read_all(whisper.cpu(), data))).0 / 1e3);
     }
     let dims = whisper.file().dims();
+    let tails = Tails::load(whisper.file())?;
     let (mut encoder_s, mut steps) = (0.0, 0.0);
     for passage in passages {
         let samples = ((passage.end_s - passage.start_s) * f64::from(SAMPLE_RATE)) as usize;
         let n_ctx = whisper.window(samples, window_positions(args.engine.window).min(dims.n_audio_ctx));
-        let macs = macs(dims, n_ctx, TAIL_RUNS);
+        let n_tail = tails.of(n_ctx).bias.len();
+        let macs = macs(dims, n_ctx, n_tail);
         encoder_s += macs.0 / linear + macs.1 / attention;
         // Keys and values in half precision.
-        let keys_values = dims.n_text_layer * 2 * (n_ctx + TAIL_RUNS) * dims.n_text_state * size_of::<u16>();
+        let keys_values = dims.n_text_layer * 2 * (n_ctx + n_tail) * dims.n_text_state * size_of::<u16>();
         let share = keys_values as f64 / whisper.decoder().step_bytes() as f64;
         steps += tokens(passage) as f64 * (1.0 / IN_FLIGHT as f64 + share);
     }
@@ -155,9 +164,9 @@ fn tokens(passage: &Passage) -> usize {
 }
 
 fn table(report: &Report) -> String {
-    let Report { model, compute, cpu, threads, audio_s, windows, tokens, iterations, .. } = report;
+    let Report { model, compute, device, cpu, threads, audio_s, windows, tokens, iterations, .. } = report;
     let mut text = format!(
-        "{audio_s:.1} s of audio with {model}, {compute}, {cpu}, {threads} threads: {iterations} runs of {windows} windows, {tokens} tokens\n"
+        "{audio_s:.1} s of audio with {model}, {compute}, {device}, {cpu}, {threads} threads: {iterations} runs of {windows} windows, {tokens} tokens\n"
     );
     let mut row = |name: &str, value: String| {
         // Writing to a string does not fail.
@@ -170,6 +179,6 @@ fn table(report: &Report) -> String {
     row("real-time factor", format!("{:.4} ({:.1}× realtime)", report.real_time_factor, 1.0 / report.real_time_factor));
     let Report { encoder_bound_s, decoder_bound_s, roofline_percent, .. } = report;
     let parts = format!("encoder {encoder_bound_s:.2} s, decoder {decoder_bound_s:.2} s");
-    row("roofline", format!("{parts}: {roofline_percent:.1} % of the median"));
+    row("CPU's roofline", format!("{parts}: {roofline_percent:.1} % of the median"));
     text
 }

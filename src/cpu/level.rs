@@ -11,7 +11,8 @@ use super::{scalar::Scalar, simd::Kernel};
 
 /// An instruction set that this machine has.
 ///
-/// Those of x86-64 have been run and timed on hardware; those of aarch64 (`neon`, `neondotprod`) are compiled and
+/// Those of x86-64 but `avxvnni` have been run and timed on hardware; `avxvnni` has never been run, for want of such a
+/// machine; those of aarch64 (`neon`, `neondotprod`) are compiled and
 /// unit-tested under emulation, never run or timed on an Arm machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Level(Token);

@@ -31,7 +31,7 @@ impl<'a> MatRef<'a> {
     /// Rows `first` to `first + rows`.
     ///
     /// # Panics
-    /// Where there are fewer.
+    /// Where there are fewer, or none are asked for.
     pub fn part(&self, first: usize, rows: usize) -> Self {
         assert!(first + rows <= self.rows, "a part beyond its matrix view");
         Self { data: &self.data[first * self.stride..], rows, ..*self }

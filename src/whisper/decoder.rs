@@ -228,6 +228,9 @@ impl Decoder {
     ) -> Result<&'w mut [f32], DecodeError> {
         let width = self.weights.dims.n_text_state;
         let positions = self.positions(windows, rows)?;
+        if let Some(watched) = &mut watched {
+            watched.begin(rows.len());
+        }
         if rows.is_empty() {
             return Ok(&mut []);
         }
@@ -243,9 +246,6 @@ impl Decoder {
         let hidden = sized(hidden, rows.len() * 4 * width);
         let (store, gelu, add) = epilogues();
         let cpu = &*self.cpu;
-        if let Some(watched) = &mut watched {
-            watched.begin(rows.len());
-        }
         for (i, block) in self.weights.blocks.iter().enumerate() {
             let from = MatRef::dense(x, width);
             block.qkv.apply(cpu, from, Some(&block.attn_ln), MatMut::dense(qkv, 3 * width), store);

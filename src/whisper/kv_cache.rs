@@ -34,7 +34,11 @@ impl WindowCache {
         let per_layer = panels_len(n, n_state);
         let len = n_layers * per_layer * size_of::<u16>();
         let (audio, tokens) = match used {
-            Some(used) if used.audio.len() >= len => (used.audio, used.tokens),
+            Some(mut used) if used.audio.len() >= len && used.tokens.fits(n_layers, 2 * n_state) => {
+                // Sequences over the former audio mean nothing over this one.
+                used.tokens.rearrange(&[]);
+                (used.audio, used.tokens)
+            }
             _ => (LargePages::new(len)?, TokenCache::new(n_layers, 2 * n_state)),
         };
         Ok(Self { audio, n, per_layer, n_layers, bias, tokens })
@@ -86,6 +90,11 @@ impl TokenCache {
     /// No sequences, for `n_layers` blocks of rows of `row_len` values.
     pub fn new(n_layers: usize, row_len: usize) -> Self {
         Self { layers: vec![Vec::new(); n_layers], row_len, sequences: Vec::new(), free: Vec::new(), n_places: 0 }
+    }
+
+    /// Whether it is for so many blocks of rows of `row_len` values.
+    fn fits(&self, n_layers: usize, row_len: usize) -> bool {
+        self.layers.len() == n_layers && self.row_len == row_len
     }
 
     /// Drops all sequences and begins an empty one.

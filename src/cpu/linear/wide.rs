@@ -1,5 +1,5 @@
-//! 8-bit products where the instruction set multiplies 8-bit numbers slower than 16-bit ones: AVX2 without VNNI takes
-//! four instructions for what two and an addition do once the operands are widened.
+//! 8-bit products where the instruction set multiplies 8-bit numbers slower than 16-bit ones: AVX2 without VNNI has to
+//! take signs and absolute values at every step, which operands widened to 16 bits spare; widening is shared by a tile.
 //!
 //! In: rows and weights as the other products have them. Out: the same whole numbers.
 
