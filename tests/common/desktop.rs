@@ -207,6 +207,10 @@ impl Desktop {
 
 impl Drop for Desktop {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.dir.path().join("daemon.log"));
+            eprintln!("What the daemon has logged:\n{}", log.unwrap_or_default());
+        }
         // The daemon before its bus, so that it ends as it does every day.
         self.daemon = None;
         self.sound = None;

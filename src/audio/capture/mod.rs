@@ -92,6 +92,9 @@ pub struct Microphone {
     tally: Arc<Tally>,
     tell: Box<dyn FnMut(CaptureEvent) + Send>,
     recording: Option<Recording>,
+    /// Whether it has been open through a sound server: that one is waited for then, since it holds the devices again
+    /// when it is back.
+    has_server: bool,
     block: Vec<f32>,
     retry: Duration,
     /// Whether the open device has been reported to give no sound.
@@ -109,7 +112,19 @@ impl Microphone {
     ) -> Self {
         let tell = Box::new(tell);
         let (recording, block, stopped_at) = (None, Vec::new(), None);
-        Self { wanted, stopper, tally, tell, recording, block, retry: RETRY.0, is_stalled: false, stopped_at }
+        let has_server = false;
+        Self {
+            wanted,
+            stopper,
+            tally,
+            tell,
+            recording,
+            has_server,
+            block,
+            retry: RETRY.0,
+            is_stalled: false,
+            stopped_at,
+        }
     }
 
     /// Waits for the next samples into `block`; false at the end.
@@ -167,7 +182,7 @@ impl Microphone {
         let wanted = self.wanted.as_deref();
         let opened = match pulse::open(wanted, self.tally.clone()) {
             Ok(recording) => Ok(Recording::Pulse(recording)),
-            Err(CaptureError::NoServer { reason }) => alsa::open(wanted, self.tally.clone())
+            Err(CaptureError::NoServer { reason }) if !self.has_server => alsa::open(wanted, self.tally.clone())
                 .map(Recording::Alsa)
                 .map_err(|_| CaptureError::NoServer { reason }),
             Err(other) => Err(other),
@@ -175,6 +190,7 @@ impl Microphone {
         match opened {
             Ok(recording) => {
                 (self.tell)(CaptureEvent::Opened(recording.device().to_owned()));
+                self.has_server |= matches!(recording, Recording::Pulse(_));
                 self.recording = Some(recording);
             }
             Err(error) => {
@@ -221,10 +237,12 @@ impl Recording {
         }
     }
 
+    /// Asked of a recording that gives no sound: whether there is hope.
     fn is_alive(&self) -> bool {
         match self {
             Self::Pulse(recording) => recording.is_alive(),
-            Self::Alsa(recording) => recording.is_alive(),
+            // A sound server that has come up since holds the device.
+            Self::Alsa(recording) => recording.is_alive() && !pulse::is_there(),
         }
     }
 

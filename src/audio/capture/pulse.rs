@@ -31,7 +31,7 @@ const FRAGMENT_MS: u32 = 60;
 const COOKIE_LEN: usize = 256;
 
 static CONNECTION: Mutex<Option<Connection>> = Mutex::new(None);
-static DIALLING: AtMostOne<Result<Connection, ClientError>> = AtMostOne::new();
+static DIALLING: AtMostOne<Result<Connection, CaptureError>> = AtMostOne::new();
 
 /// A connection to the server.
 struct Connection {
@@ -104,6 +104,11 @@ impl Drop for Recording {
     }
 }
 
+/// Whether there is a server that answers.
+pub(super) fn is_there() -> bool {
+    connect().is_ok()
+}
+
 fn connect() -> Result<Client, CaptureError> {
     let mut connection = CONNECTION.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(Connection { client, .. }) = &*connection
@@ -112,13 +117,16 @@ fn connect() -> Result<Client, CaptureError> {
         return Ok(client.clone());
     }
     *connection = None;
-    let new = DIALLING.run(dial)?.map_err(|e| CaptureError::NoServer { reason: cause(&e) })?;
+    let new = DIALLING.run(dial)??;
     Ok(connection.insert(new).client.clone())
 }
 
-fn dial() -> Result<Connection, ClientError> {
-    let socket = socket()?;
-    let client = Client::new_unix(c"Hearken", socket.try_clone()?, Some(cookie()))?;
+fn dial() -> Result<Connection, CaptureError> {
+    let socket = socket().map_err(|e| CaptureError::NoServer { reason: cause(&e) })?;
+    // Whoever answers there is a sound server, even if it refuses: ALSA is no way round it.
+    let client = socket.try_clone().map_err(ClientError::from);
+    let client = client.and_then(|socket| Client::new_unix(c"Hearken", socket, Some(cookie())));
+    let client = client.map_err(|e| CaptureError::Refused { what: "take a connection", reason: cause(&e) })?;
     Ok(Connection { client, socket })
 }
 
@@ -132,10 +140,16 @@ fn socket() -> Result<UnixStream, ClientError> {
     Ok(UnixStream::connect(path)?)
 }
 
-/// What the server knows its user by.
+/// What the server knows its user by. It knows the user of a local connection without it, but not always: it may look
+/// for that too early, when the kernel does not tell it yet.
 fn cookie() -> Vec<u8> {
-    let cookie = pulseaudio::cookie_path_from_env().and_then(|path| std::fs::read(path).ok());
-    cookie.unwrap_or_else(|| vec![0; COOKIE_LEN])
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let named = variable("PULSE_COOKIE").map(PathBuf::from);
+    // The crate looks for it in ~/.config alone.
+    let configured = variable("XDG_CONFIG_HOME").map(|directory| PathBuf::from(directory).join("pulse/cookie"));
+    let paths = named.into_iter().chain(configured).chain(pulseaudio::cookie_path_from_env());
+    let mut cookies = paths.filter_map(|path| std::fs::read(path).ok()).filter(|cookie| cookie.len() == COOKIE_LEN);
+    cookies.next().unwrap_or_else(|| vec![0; COOKIE_LEN])
 }
 
 /// Waits for an answer of the server.
