@@ -15,9 +15,6 @@ use crate::whisper::tokenizer::Language;
 
 pub use transcribe::{DecodingArgs, Task, TranscribeArgs};
 
-/// Encoder window in seconds unless asked otherwise: 512 encoder positions.
-const DEFAULT_WINDOW: &str = "10.24";
-
 const EXAMPLES: &str = "\
 Examples:
   hearken --file talk.flac
@@ -315,9 +312,10 @@ pub struct EngineArgs {
     /// interface without an NPU, for tests
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub device: Device,
-    /// Audio that the encoder sees at once: 5.12 to 10.24 seconds in steps of 1.28 (rounded down), or 30 as OpenAI's
-    #[arg(long, value_name = "SECONDS", default_value = DEFAULT_WINDOW, value_parser = values::window)]
-    pub window: f64,
+    /// Audio that the encoder sees at once: 5.12 to 15.36 seconds in steps of 1.28 (rounded down), or 30 as OpenAI's
+    /// [default: 15.36 for recordings, 10.24 as for live text in bench encoder and bench decoder]
+    #[arg(long, value_name = "SECONDS", value_parser = values::window)]
+    pub window: Option<f64>,
     /// CPU threads [default: one for each core]
     #[arg(long, value_name = "N", value_parser = values::threads)]
     pub threads: Option<usize>,

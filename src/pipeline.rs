@@ -8,6 +8,8 @@
 //! does; dropping a receiver stops the stages before it.
 
 mod decode;
+mod doubt;
+mod text;
 mod turns;
 
 use crate::audio::{AudioError, AudioSource, AudioWarning, Mono16k, SAMPLE_RATE, sound_seconds};
@@ -29,7 +31,7 @@ const QUEUE: usize = 2;
 /// How to transcribe.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Encoder positions of the longest window, 20 ms each: 512, or 1500 for OpenAI's 30 s.
+    /// Encoder positions of the longest window, 20 ms each: 768, or 1500 for OpenAI's 30 s.
     pub n_ctx: usize,
     /// Options for each window. A language that is not given is detected in the first window.
     pub decoding: DecodingOptions,
@@ -99,12 +101,34 @@ impl<E> PipelineError<E> {
     }
 }
 
+/// Why the decoder's stage fails.
+#[derive(Debug, thiserror::Error)]
+enum StageError {
+    /// The encoder, in a second attempt.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The decoder, or it was told to stop.
+    #[error(transparent)]
+    Decode(#[from] DecodingError<DecodeError>),
+}
+
+impl<E> From<StageError> for PipelineError<E> {
+    fn from(error: StageError) -> Self {
+        match error {
+            StageError::Encode(error) => Self::Encode(error),
+            StageError::Decode(error) => Self::Decode(error),
+        }
+    }
+}
+
 /// An encoded utterance.
 struct Encoded {
     start_s: f64,
     end_s: f64,
     sound_s: f32,
     pauses: Pauses,
+    /// The utterance, 16 kHz, mono.
+    samples: Vec<f32>,
     features: AudioFeatures,
 }
 
@@ -187,7 +211,7 @@ fn encode(
         let seconds = |at: u64| at as f64 / f64::from(SAMPLE_RATE);
         let (start_s, end_s) = (seconds(start), seconds(start + samples.len() as u64));
         let (sound_s, pauses) = (sound_seconds(&samples), Pauses::of(&samples));
-        if next.send(Encoded { start_s, end_s, sound_s, pauses, features }).is_err() {
+        if next.send(Encoded { start_s, end_s, sound_s, pauses, samples, features }).is_err() {
             break;
         }
     }

@@ -10,7 +10,7 @@ use crate::pipeline::{self, Ending, Passage, Settings};
 use crate::whisper::alignment::TimedWord;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords, OptionsError};
 use crate::whisper::tokenizer::{Language, SpecialTokens, Task};
-use crate::whisper::{Compute, LoadError, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
+use crate::whisper::{Compute, LoadError, RECORDING_WINDOW, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::Path;
@@ -124,7 +124,7 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
         no_speech_threshold: Some(args.decoding.no_speech_threshold),
     };
     let condition_on_previous_text = args.decoding.condition_on_previous_text;
-    let n_ctx = window_positions(args.engine.window).min(whisper.file().dims().n_audio_ctx);
+    let n_ctx = args.engine.window.map_or(RECORDING_WINDOW, window_positions).min(whisper.file().dims().n_audio_ctx);
     let word_timestamps = args.decoding.word_timestamps;
     Ok(Settings { n_ctx, decoding, fallback, initial_prompt, condition_on_previous_text, word_timestamps })
 }
@@ -309,7 +309,9 @@ mod tests {
 
     #[test]
     fn every_window_but_whispers_own_has_a_silent_tail() {
-        for (seconds, positions) in [(5.12, 256), (5.2, 256), (6.3, 256), (6.4, 320), (10.24, 512), (30.0, 1500)] {
+        for (seconds, positions) in
+            [(5.12, 256), (5.2, 256), (6.3, 256), (6.4, 320), (10.24, 512), (15.36, 768), (30.0, 1500)]
+        {
             assert_eq!(window_positions(seconds), positions, "{seconds} s");
         }
     }

@@ -10,8 +10,8 @@ use crate::error::{Error, exit};
 use crate::output::{complain, print};
 use crate::stream::{Event, Live, RecognizeError, WhisperRecognizer, Word};
 use crate::transcribe;
-use crate::whisper::Whisper;
 use crate::whisper::decoding::DecodingOptions;
+use crate::whisper::{LIVE_WINDOW, Whisper};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use std::path::Path;
@@ -20,8 +20,6 @@ use std::time::Instant;
 
 /// Samples that come at once, as from a microphone: 60 ms.
 const BLOCK: usize = 960;
-/// Encoder positions of the longest window: 10.24 s.
-const N_CTX: usize = 512;
 /// Silence after each recording, as a speaker leaves it, in samples: 1.5 s.
 const SILENCE: usize = 24_000;
 /// Silence that the segmenter keeps before and after speech, in seconds.
@@ -169,7 +167,7 @@ fn samples(file: &Path) -> Result<Vec<f32>, Error> {
 
 fn engine(whisper: &Arc<Whisper>, settings: &SessionSettings, args: &BenchLiveArgs) -> Live {
     let decoding = DecodingOptions { language: args.language, ..settings.decoding.clone() };
-    let recognizer = WhisperRecognizer::new(whisper.clone(), N_CTX, decoding);
+    let recognizer = WhisperRecognizer::new(whisper.clone(), LIVE_WINDOW, decoding);
     Live::new(Box::new(recognizer), args.policy.start(), settings.live)
 }
 

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 /// Encoder windows in seconds: those with a silent tail that hold the shortest utterance that the segmenter can be
 /// held to, 4 s.
-const WINDOW: RangeInclusive<f64> = 5.12..=10.24;
+const WINDOW: RangeInclusive<f64> = 5.12..=15.36;
 
 /// OpenAI's own window in seconds, which needs no tail.
 const FULL_WINDOW: f64 = 30.0;

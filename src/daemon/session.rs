@@ -12,6 +12,7 @@ use crate::audio::capture::{CaptureEvent, Microphone, Stopper, Tally};
 use crate::audio::{Mono16k, SAMPLE_RATE};
 use crate::config::{Config, ConfigError};
 use crate::stream::{Event, Live, LiveOptions, Policy, SegmenterOptions, WhisperRecognizer};
+use crate::whisper::LIVE_WINDOW;
 use crate::whisper::decoding::{DecodingOptions, Hotwords};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,9 +22,6 @@ use tracing::{error, info, warn};
 
 /// Blocks of sound that may wait for the engine: a minute at the usual 60 ms. What does not fit is counted as lost.
 const BACKLOG: usize = 1000;
-
-/// Encoder positions of the longest window: 10.24 s.
-const N_CTX: usize = 512;
 
 /// What a session is doing. The numbers are those of the D-Bus property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -369,7 +367,7 @@ impl Session {
         let prompt = whisper.tokenizer().encode_prompt(&self.settings.prompt).unwrap_or_default();
         let hotwords = Hotwords::shared(whisper.tokenizer(), &self.settings.hotwords).unwrap_or_default();
         let decoding = DecodingOptions { prompt, hotwords, ..decoding.clone() };
-        let recognizer = WhisperRecognizer::new(whisper, N_CTX, decoding);
+        let recognizer = WhisperRecognizer::new(whisper, LIVE_WINDOW, decoding);
         Some(Live::new(Box::new(recognizer), Policy::default().start(), *live))
     }
 

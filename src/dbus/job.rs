@@ -5,6 +5,7 @@ use super::hub::{Hub, JobResult, Message, OwnedJob, sender};
 use super::options::Wanted;
 use crate::audio::{AudioError, AudioSource, AudioWarning, Block, FileSource, SAMPLE_RATE};
 use crate::pipeline::{self, Settings};
+use crate::whisper::RECORDING_WINDOW;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords};
 use std::collections::HashMap;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -15,8 +16,6 @@ use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 use zbus::{Variant, interface};
 
-/// Encoder positions of the longest window: 10.24 s.
-const N_CTX: usize = 512;
 /// Progress is told in steps of this size.
 const STEP: f64 = 0.01;
 
@@ -151,7 +150,7 @@ fn run(
     let duration = source.duration();
     let hotwords = Hotwords::shared(whisper.tokenizer(), &wanted.settings.hotwords)?;
     let settings = Settings {
-        n_ctx: N_CTX,
+        n_ctx: RECORDING_WINDOW,
         decoding: DecodingOptions { hotwords, ..wanted.settings.decoding.clone() },
         fallback: FallbackOptions::default(),
         initial_prompt: whisper.tokenizer().encode_prompt(&wanted.settings.prompt)?,

@@ -18,7 +18,7 @@ use super::tensor::{Dtype, Tensor};
 /// `format` in the metadata of every model file.
 pub(crate) const FORMAT: &str = "hearken-model";
 /// `version` in the metadata: raised when an older file no longer serves.
-pub(crate) const VERSION: &str = "1";
+pub(crate) const VERSION: &str = "2";
 
 /// An open model file. Cheap to share by `Arc`; tensors are read from disk as they are touched.
 #[derive(Debug)]

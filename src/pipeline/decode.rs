@@ -1,13 +1,13 @@
 //! The decoder's stage: encoder states to text, several windows in flight, passages in the order of the windows.
 
+use super::doubt::{Pieces, Text, is_doubtful};
+use super::text::Segments;
 use super::turns::Turns;
-use super::{Encoded, Passage, Settings};
+use super::{Encoded, Passage, Settings, StageError};
 use crate::audio::SAMPLE_RATE;
-use crate::whisper::alignment::{Aligner, Pauses, Said, give_words};
-use crate::whisper::decoding::{
-    Decoding, DecodingError, DecodingOptions, DecodingResult, PromptHistory, Segment, segments_from_tokens,
-};
-use crate::whisper::{Batch, DecodeError, Decoded, SAMPLES_PER_POSITION, Whisper};
+use crate::whisper::alignment::Pauses;
+use crate::whisper::decoding::{Decoding, DecodingError, DecodingOptions, PromptHistory};
+use crate::whisper::{Batch, Decoded, SAMPLES_PER_POSITION, Whisper};
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +22,7 @@ const WAITING: usize = 32;
 /// Decodes windows until there are no more, or until `stop` is set.
 ///
 /// # Errors
-/// Where the decoder fails, or [`DecodingError::Cancelled`].
+/// Where the decoder fails, or the encoder in a second attempt, or [`DecodingError::Cancelled`].
 pub fn decode(
     whisper: &Whisper,
     settings: &Settings,
@@ -30,17 +30,17 @@ pub fn decode(
     turns: &Turns,
     encoded: &Receiver<Encoded>,
     next: &Sender<Passage>,
-) -> Result<(), DecodingError<DecodeError>> {
+) -> Result<(), StageError> {
     let mut stage = Stage::new(whisper, settings);
     loop {
         let more = stage.admit(turns, encoded)?;
         if stop.load(Ordering::Relaxed) {
-            return Err(DecodingError::Cancelled);
+            return Err(DecodingError::Cancelled.into());
         }
         if !stage.batch.is_empty() {
             let turn = turns.decoder();
             for done in stage.batch.step()? {
-                stage.finish(done).map_err(DecodingError::Inference)?;
+                stage.finish(done)?;
             }
             drop(turn);
         }
@@ -62,7 +62,7 @@ struct Stage<'a> {
     history: PromptHistory,
     /// Windows by their number.
     batch: Batch<'a, usize>,
-    aligner: Aligner<'a>,
+    segments: Segments<'a>,
     /// Windows whose text was not published, in order.
     windows: VecDeque<Pending>,
     published: usize,
@@ -75,9 +75,12 @@ struct Pending {
     /// Where it begins and ends, in seconds of the stream.
     start_s: f64,
     end_s: f64,
+    sound_s: f32,
     pauses: Pauses,
-    /// What it says, once that is known; segments in seconds from the start of the window.
-    said: Option<(DecodingResult, Vec<Segment>)>,
+    /// Its audio, 16 kHz, mono, until it is decoded.
+    samples: Vec<f32>,
+    /// What it says, once that is known.
+    said: Option<Text>,
 }
 
 impl<'a> Stage<'a> {
@@ -90,7 +93,7 @@ impl<'a> Stage<'a> {
             options: settings.decoding.clone(),
             history: PromptHistory::new(initial_prompt.clone(), *condition_on_previous_text, n_text_ctx),
             batch: Batch::new(whisper.decoder()),
-            aligner: whisper.aligner(),
+            segments: Segments::new(whisper, settings),
             windows: VecDeque::new(),
             published: 0,
             spoken_until_s: 0.0,
@@ -105,7 +108,7 @@ impl<'a> Stage<'a> {
 
     /// Takes in the windows that are there and fit; waits for one where none is in flight. Returns whether more may
     /// come.
-    fn admit(&mut self, turns: &Turns, encoded: &Receiver<Encoded>) -> Result<bool, DecodingError<DecodeError>> {
+    fn admit(&mut self, turns: &Turns, encoded: &Receiver<Encoded>) -> Result<bool, StageError> {
         loop {
             let most = if self.independent() { IN_FLIGHT } else { 1 };
             if self.batch.len() >= most || self.windows.len() >= WAITING {
@@ -124,8 +127,8 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn take(&mut self, turns: &Turns, window: Encoded) -> Result<(), DecodingError<DecodeError>> {
-        let Encoded { start_s, end_s, sound_s, pauses, features } = window;
+    fn take(&mut self, turns: &Turns, window: Encoded) -> Result<(), StageError> {
+        let Encoded { start_s, end_s, sound_s, pauses, samples, features } = window;
         let window_s = features.n_ctx as f64 * SAMPLES_PER_POSITION as f64 / f64::from(SAMPLE_RATE);
         self.options.max_timestamp = Some(window_s as f32);
         self.options.audio_s = Some((end_s - start_s) as f32);
@@ -138,34 +141,28 @@ impl<'a> Stage<'a> {
         let number = self.published + self.windows.len();
         let _turn = turns.decoder();
         self.batch.admit(number, &features, decoding).map_err(DecodingError::Inference)?;
-        self.windows.push_back(Pending { start_s, end_s, pauses, said: None });
+        self.windows.push_back(Pending { start_s, end_s, sound_s, pauses, samples, said: None });
         Ok(())
     }
 
     /// Notes what a window says.
-    fn finish(&mut self, done: Decoded<usize>) -> Result<(), DecodeError> {
+    fn finish(&mut self, done: Decoded<usize>) -> Result<(), StageError> {
         let Decoded { tag: number, result, window: mut audio } = done;
         let Some(window) = self.windows.get_mut(number - self.published) else {
             return Ok(());
         };
-        let mut segments = Vec::new();
-        if !self.settings.fallback.is_silence(&result) {
-            let (tokenizer, utterance_s) = (self.whisper.tokenizer(), window.end_s - window.start_s);
-            segments = segments_from_tokens(&result.tokens, utterance_s, tokenizer).into_segments();
-            if self.settings.word_timestamps {
-                let said = Said {
-                    before: &[],
-                    tokens: &segments.iter().flat_map(|segment| segment.tokens.clone()).collect::<Vec<_>>(),
-                    language: result.language,
-                    task: self.options.task,
-                    seconds: utterance_s,
-                    pauses: &window.pauses,
-                };
-                give_words(&mut segments, self.aligner.align(&mut audio, &said)?, tokenizer.special().eot);
-            }
-        }
-        window.said = Some((result, segments));
+        let samples = std::mem::take(&mut window.samples);
+        let segments = self.segments.of(&result, window.end_s - window.start_s, &window.pauses, &mut audio);
+        let segments = segments.map_err(DecodingError::Inference)?;
         self.batch.reuse(audio);
+        let (whisper, fallback, segments_of) = (self.whisper, &self.settings.fallback, &self.segments);
+        let eot = whisper.tokenizer().special().eot;
+        let pieces = if !segments.is_empty() && is_doubtful(&result, window.sound_s, eot) {
+            Pieces { whisper, fallback, segments: segments_of }.decode(&samples, &self.options, &result)?
+        } else {
+            None
+        };
+        window.said = Some(pieces.unwrap_or((result, segments)));
         Ok(())
     }
 

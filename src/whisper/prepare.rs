@@ -77,9 +77,11 @@ fn tails(
     for (i, n) in TAIL_LENGTHS.into_iter().enumerate() {
         let runs = runs(n, dims.n_audio_ctx);
         let mut sum = Sum::new(dims.n_audio_layer, dims.n_audio_state, 1.0 / recordings.len() as f32);
-        for (j, recording) in recordings.iter().enumerate() {
-            let speech = &recording[..recording.len().min(n * SAMPLES_PER_POSITION)];
-            sum.add(&mut encoder, &log_mel.compute(speech, 2 * dims.n_audio_ctx), &runs)?;
+        for j in 0..recordings.len() {
+            // A long window holds one recording and the next.
+            let joined = recordings[j..].iter().chain(recordings).flatten();
+            let speech: Vec<f32> = joined.copied().take(n * SAMPLES_PER_POSITION).collect();
+            sum.add(&mut encoder, &log_mel.compute(&speech, 2 * dims.n_audio_ctx), &runs)?;
             progress((i * recordings.len() + j + 1) as f32 / (TAIL_LENGTHS.len() * recordings.len()) as f32);
         }
         let bias: Vec<f32> = runs.iter().map(|run| (run.len() as f32).ln()).collect();
