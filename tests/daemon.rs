@@ -4,7 +4,7 @@
 mod common;
 
 use common::desktop::{Desktop, Followed, read_all, signal, words};
-use common::{data, jfk};
+use common::{data, decode_all, jfk};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Stdio;
@@ -156,6 +156,42 @@ fn a_client_killed_during_speech_leaves_the_other_alone() {
     desktop.wait_for("the end of its session", |d| (d.status()["sessions"].as_array()?.len() == 1).then_some(()));
     let text = other.wait_for("final", |line| is(&event(line), "final").then(|| event(line)["text"].clone()));
     assert_eq!(words(text.as_str().expect("text")), words("and so my fellow americans"));
+}
+
+#[test]
+fn the_text_is_the_wanted_one_while_it_is_spoken() {
+    let mut desktop = Desktop::with_model();
+    desktop.configure("[replacements]\n\"my fellow americans\" = \"compatriots\"\n");
+    desktop.start_daemon();
+    let mut own = listen(&desktop, &["--spoken-punctuation", "--language", "en"]);
+    let mut spoken = short_speech();
+    spoken.extend(decode_all(&data("spoken.flac")).samples);
+    spoken.extend(vec![0.0; 32_000]);
+    let _playing = desktop.play(&spoken);
+    own.wait_for("end of what is said", |line| {
+        let event = event(line);
+        (is(&event, "final") && words(event["text"].as_str().unwrap_or_default()).ends_with(&words("best regards")))
+            .then_some(())
+    });
+    let events: Vec<Value> = own.seen.iter().map(|line| event(line)).collect();
+    let mut committed = String::new();
+    for event in events.iter().filter(|e| is(e, "partial") || is(e, "final")) {
+        let text = event[if is(event, "final") { "text" } else { "committed" }].as_str().expect("text");
+        assert!(text.starts_with(&committed), "{text:?} after {committed:?}");
+        assert!(!words(text).contains(&"fellow".to_owned()), "{event}");
+        committed = if is(event, "final") { String::new() } else { text.to_owned() };
+    }
+    let finals: Vec<&Value> = events.iter().filter(|e| is(e, "final")).collect();
+    assert_eq!(words(finals[0]["text"].as_str().expect("text")), words("and so compatriots"));
+    timed_words_make_the_text(finals[0]);
+    let letter: Vec<&str> = finals[1..].iter().filter_map(|done| done["text"].as_str()).collect();
+    let lines: Vec<Vec<String>> = letter.join(" ").split('\n').map(words).collect();
+    assert_eq!(lines.last(), Some(&words("best regards")), "{letter:?}");
+    assert!(lines.contains(&words("how are you")), "{letter:?}");
+
+    let job = desktop.output_of(desktop.command(PYTHON).args(["-c", FILE_JOB]).arg(data("jfk.flac")));
+    let told = String::from_utf8_lossy(&job.stdout).into_owned();
+    assert!(told.starts_with("1 en True And so compatriots"), "{told}");
 }
 
 #[test]

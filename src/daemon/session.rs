@@ -12,6 +12,7 @@ use crate::audio::capture::{CaptureEvent, Microphone, Stopper, Tally};
 use crate::audio::{Mono16k, SAMPLE_RATE};
 use crate::config::{Config, ConfigError};
 use crate::stream::{Event, Live, LiveOptions, Policy, SegmenterOptions, WhisperRecognizer};
+use crate::text::{Rules, written};
 use crate::whisper::decoding::{DecodingOptions, Hotwords};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,6 +62,8 @@ pub struct SessionSettings {
     pub prompt: String,
     /// Names and terms to expect.
     pub hotwords: Vec<String>,
+    /// What to make of the text.
+    pub rules: Rules,
     /// Cutting and guessing.
     pub live: LiveOptions,
     /// Time from the start without a word after which it stops by itself.
@@ -89,6 +92,7 @@ impl SessionSettings {
             },
             prompt: String::new(),
             hotwords: config.text.hotwords.clone(),
+            rules: config.rules()?,
             live: LiveOptions { segmenter, step_s: config.live.partials.then_some(config.live.step) },
             nothing_said: Some(config.endpoint.nothing_said).filter(|s| *s > 0.0).map(Duration::from_secs_f64),
         })
@@ -374,7 +378,7 @@ impl Session {
             match live.next_event(cancelled) {
                 Ok(Some(event)) => {
                     heard.lags_s(&event).into_iter().for_each(|lag_s| self.figures.committed(lag_s));
-                    (self.tell)(Notice::Text(self.numbered(event)));
+                    (self.tell)(Notice::Text(self.numbered(self.rewritten(event))));
                 }
                 Ok(None) => return true,
                 Err(_) if cancelled() => return true,
@@ -385,6 +389,16 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// The event with the text that the user wants.
+    fn rewritten(&self, event: Event) -> Event {
+        let SessionSettings { rules, decoding, .. } = &self.settings;
+        let language = match &event {
+            Event::Partial(partial) => partial.language,
+            Event::Final(done) => done.language,
+        };
+        rules.event(event, written(decoding.task, language))
     }
 
     /// The event with its utterance numbered through the session.

@@ -6,6 +6,7 @@ use super::options::Wanted;
 use crate::audio::{AudioError, AudioSource, AudioWarning, Block, FileSource, SAMPLE_RATE};
 use crate::pipeline::{self, Settings};
 use crate::stream::timed;
+use crate::text::{append, trimmed, written};
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords};
 use std::collections::HashMap;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -161,19 +162,20 @@ fn run(
         word_timestamps: true,
     };
     let mut result = JobResult::default();
-    let ending = pipeline::transcribe(&whisper, source, &settings, stop, |passage| {
+    let ending = pipeline::transcribe(&whisper, source, &settings, stop, |mut passage| {
+        wanted.settings.rules.segments(&mut passage.segments, written(settings.decoding.task, passage.language));
         if duration.is_some_and(|length| length > 0.0 && progress.set(passage.end_s / length)) {
             hub.post(Message::JobProgress(number));
         }
         for segment in passage.segments {
             result.language = passage.language.code().to_owned();
-            result.text += &segment.text;
             result.words.extend(timed(&segment.words, passage.language));
-            result.segments.push((segment.start, segment.end, segment.text.trim().to_owned()));
+            append(&mut result.text, &segment.text);
+            result.segments.push((segment.start, segment.end, trimmed(&segment.text).to_owned()));
         }
         Ok::<(), std::convert::Infallible>(())
     })?;
-    result.text = result.text.trim().to_owned();
+    result.text = trimmed(&result.text).to_owned();
     result.duration_s = ending.duration_s;
     result.error = ending.damage.map(|damage| damage.to_string()).unwrap_or_default();
     Ok(result)

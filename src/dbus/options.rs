@@ -10,13 +10,14 @@ use zbus::{OwnedVariant, Variant};
 pub(super) type Options = HashMap<String, OwnedVariant>;
 
 /// Names of the options.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "device",
     "language",
     "languages",
     "task",
     "prompt",
     "hotwords",
+    "spoken_punctuation",
     "partials",
     "step",
     "pause",
@@ -43,6 +44,9 @@ pub(super) fn read(mut config: Config, options: Options) -> Result<Wanted, BusEr
             "languages" => config.text.languages = Vec::try_from(value).map_err(|_| wrong())?,
             "task" => config.text.task = text(value).ok_or_else(wrong)?,
             "hotwords" => config.text.hotwords = Vec::try_from(value).map_err(|_| wrong())?,
+            "spoken_punctuation" => {
+                config.text.spoken_punctuation = bool::try_from(value).map_err(|_| wrong())?;
+            }
             "prompt" => prompt = text(value).ok_or_else(wrong)?,
             "partials" => config.live.partials = bool::try_from(value).map_err(|_| wrong())?,
             "step" => config.live.step = number(value).ok_or_else(wrong)?,
