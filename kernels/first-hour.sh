@@ -158,7 +158,7 @@ after int8 "open overlays" "the design with run-time shapes of this project; the
 after repeats identity "an unstable result is a race of buffers or a missing sync; a time-out after many a leak in the driver" on_npu repeats
 after kill-and-reopen identity "a killed process leaves the NPU unusable: the daemon's recovery cannot work, send dmesg" kill_and_reopen
 after operators "open overlays" \
-    "bias-gelu, layer-norm or attention, the second step; the encoder does not use them yet" on_npu operators
+    "bias-gelu, layer-norm, residual or attention, the second step; the encoder does not use them yet" on_npu operators
 after encoder "signed-random shapes" "the encoder's own use of the device; the report has the times of its parts" encoder
 after transcript encoder "the encoder computes, but not well enough" transcript
 # Last, since it is the likeliest to hang the device (amd/IRON issue 43, xdna-driver issue 906).

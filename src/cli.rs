@@ -156,6 +156,9 @@ pub struct TextArgs {
     /// Names and terms to expect, separated by commas
     #[arg(long, value_name = "WORDS", value_delimiter = ',')]
     pub hotwords: Vec<String>,
+    /// Write marks and line ends for "comma", "full stop", "new line" and the like (en, de, fr, es)
+    #[arg(long)]
+    pub spoken_punctuation: bool,
 }
 
 /// Arguments of `last`.

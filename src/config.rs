@@ -5,9 +5,11 @@
 
 use crate::cli::Compute;
 use crate::npu::DeviceKind;
+use crate::text::{ReplacementError, Rules};
 use crate::whisper::tokenizer::{Language, Task};
 use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -15,6 +17,9 @@ use thiserror::Error;
 
 /// Similarity from which a known name is suggested for an unknown one (`strsim::jaro_winkler`).
 const NEAR: f64 = 0.7;
+
+/// The section whose keys are the user's.
+const REPLACEMENTS: &str = "replacements";
 
 /// The file, section by section.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -26,6 +31,8 @@ pub struct Config {
     pub audio: AudioConfig,
     /// What is written.
     pub text: TextConfig,
+    /// Words and phrases as Whisper writes them, and what is written in their place.
+    pub replacements: BTreeMap<String, String>,
     /// Text while one speaks.
     pub live: LiveConfig,
     /// When an utterance ends.
@@ -68,6 +75,8 @@ pub struct TextConfig {
     pub task: String,
     /// Names and terms to expect.
     pub hotwords: Vec<String>,
+    /// Whether punctuation can be spoken.
+    pub spoken_punctuation: bool,
 }
 
 /// Text while one speaks.
@@ -101,7 +110,7 @@ impl Default for ModelConfig {
 impl Default for TextConfig {
     fn default() -> Self {
         let task = "transcribe".to_owned();
-        Self { language: String::new(), languages: Vec::new(), task, hotwords: Vec::new() }
+        Self { language: String::new(), languages: Vec::new(), task, hotwords: Vec::new(), spoken_punctuation: false }
     }
 }
 
@@ -124,7 +133,7 @@ pub enum ConfigError {
     #[error("no configuration directory: set HOME or XDG_CONFIG_HOME, or give --config")]
     NoDirectory,
     /// The file cannot be read.
-    #[error("{}: cannot be read: {source}; check its permissions", path.display())]
+    #[error("{}: cannot be read: {source}; check its name and permissions", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -147,6 +156,9 @@ pub enum ConfigError {
         /// What may have been meant.
         advice: String,
     },
+    /// A replacement that makes no sense.
+    #[error(transparent)]
+    Replacement(#[from] ReplacementError),
     /// A value that makes no sense.
     #[error("{key} is '{value}': {advice}")]
     Value {
@@ -189,6 +201,7 @@ impl Config {
         let table: toml::Table = text.parse().map_err(|e: toml::de::Error| syntax(&e))?;
         let known = toml::Table::try_from(Self::default()).map_err(|e| syntax(&e))?;
         only_known_keys(&table, &known, "")?;
+        only_text(&table)?;
         let config: Self = table.try_into().map_err(|e: toml::de::Error| syntax(&e))?;
         config.check()?;
         Ok(config)
@@ -204,6 +217,7 @@ impl Config {
         self.language()?;
         self.languages()?;
         self.task()?;
+        self.rules()?;
         within("audio.pre_capture", self.audio.pre_capture, 0.0, 300.0)?;
         within("live.step", self.live.step, 0.2, 5.0)?;
         within("endpoint.pause", self.endpoint.pause, 0.55, 10.0)?;
@@ -264,6 +278,14 @@ impl Config {
             other => Err(value("text.task", other, "transcribe or translate")),
         }
     }
+
+    /// What to make of the text.
+    ///
+    /// # Errors
+    /// When a replacement makes no sense.
+    pub fn rules(&self) -> Result<Rules, ConfigError> {
+        Ok(Rules::new(&self.replacements, self.text.spoken_punctuation)?)
+    }
 }
 
 /// The name among `known` that is most like `wanted`, as advice.
@@ -280,6 +302,8 @@ pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> St
 fn only_known_keys(table: &toml::Table, known: &toml::Table, section: &str) -> Result<(), ConfigError> {
     for (key, value) in table {
         match (known.get(key), value) {
+            // The user's own words are its keys.
+            (Some(_), _) if section.is_empty() && key == REPLACEMENTS => {}
             (None, _) => {
                 let advice = nearest(key, known.keys().map(String::as_str));
                 return Err(ConfigError::UnknownKey { key: format!("{section}{key}"), advice });
@@ -291,6 +315,15 @@ fn only_known_keys(table: &toml::Table, known: &toml::Table, section: &str) -> R
         }
     }
     Ok(())
+}
+
+/// Checks that the replacements are text, for a clearer complaint than that about a type.
+fn only_text(table: &toml::Table) -> Result<(), ConfigError> {
+    let replacements = table.get(REPLACEMENTS).and_then(toml::Value::as_table);
+    match replacements.into_iter().flatten().find(|(_, to)| !to.is_str()) {
+        Some((from, to)) => Err(ReplacementError::Type(from.clone(), to.type_str().to_owned()).into()),
+        None => Ok(()),
+    }
 }
 
 fn language(key: &'static str, name: &str) -> Result<Language, ConfigError> {
@@ -354,6 +387,16 @@ mod tests {
         assert!(complaint("[endpoint]\npause = 0.1").contains("from 0.55 to 10"));
         assert!(complaint("[audio]\npre_capture = 1e9").contains("from 0 to 300"));
         assert!(complaint("[live]\nstep = \"fast\"").starts_with("config.toml: "));
+        assert!(complaint("[replacements]\n\" \" = \"x\"").contains("replacements.' ': the left side is empty; write"));
+        assert!(
+            complaint("[replacements]\nnode.js = \"Node.js\"")
+                .contains("replacements.'node' is of type table, not text; write")
+        );
+        assert!(complaint("[replacements]\nsix = 6").contains("replacements.'six' is of type integer"));
+        let twice = complaint("[replacements]\n\"New York\" = \"NY\"\n\"new  york\" = \"N.Y.\"");
+        assert!(twice.contains("'new  york': 'New York' is the same") && twice.contains("keep one"), "{twice}");
+        assert!(complaint("[replacements]\nbell = \"\\u0007\"").contains("control character '\\u{7}'; leave"));
+        assert!(complaint("replacements = 3").starts_with("config.toml: "));
         assert!(complaint("[live").starts_with("config.toml: "));
         assert!(complaint("live = 3").starts_with("config.toml: "));
     }

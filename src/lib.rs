@@ -2,7 +2,7 @@
 //!
 //! Audio goes in at [`audio`], is cut into utterances by [`stream`], becomes a log-mel spectrogram in [`mel`],
 //! encoder states and tokens in [`whisper`] (on the vector kernels of [`cpu`], or with [`npu`]) and leaves as text through
-//! [`output`], or, spoken into a microphone, through [`daemon`] and [`dbus`]. [`models`] keeps the weights.
+//! [`text`] and [`output`], or, spoken into a microphone, through [`daemon`] and [`dbus`]. [`models`] keeps the weights.
 
 pub mod audio;
 pub mod bench;
@@ -20,5 +20,6 @@ pub mod npu;
 pub mod output;
 pub mod pipeline;
 pub mod stream;
+pub mod text;
 pub mod transcribe;
 pub mod whisper;

@@ -2,11 +2,13 @@
 
 use crate::audio::{FileSource, SAMPLE_RATE};
 use crate::cli::{Compute as ComputeArg, DecodingArgs, EngineArgs, TranscribeArgs};
+use crate::config::{Config, ConfigError};
 use crate::error::{Error, exit, exit_code_of_all};
 use crate::models::Store;
 use crate::npu::{BackendState, DeviceKind, Format as NpuFormat, Npu, NpuOptions};
 use crate::output::{Destination, Footer, Header, Progress, Segment, Word, closing_line, complain, remove_unfinished};
 use crate::pipeline::{self, Ending, Passage, Settings};
+use crate::text::{Rules, written};
 use crate::whisper::alignment::TimedWord;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords, OptionsError};
 use crate::whisper::tokenizer::{Language, SpecialTokens, Task};
@@ -21,15 +23,17 @@ use std::time::Instant;
 /// Transcribes all files of the command line; an input that fails does not stop the others. Returns the exit code.
 ///
 /// # Errors
-/// Where nothing can be transcribed at all: the model or the output directory is not usable.
+/// Where nothing can be transcribed at all: the model, the configuration or the output directory is not usable.
 pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
     let destination = Destination::new(&args.file, &args.format, args.output_dir.as_deref())?;
+    let rules = rules(args)?;
     let stop = stop_on_signals()?;
     let whisper = load(&args.engine)?;
     let settings = settings(args, &whisper)?;
     let mut codes = Vec::new();
     for path in &args.file {
-        let job = Job { args, whisper: &whisper, settings: &settings, destination: &destination, stop: &stop, path };
+        let (whisper, settings, destination, stop) = (&whisper, &settings, &destination, &stop);
+        let job = Job { args, whisper, settings, rules: &rules, destination, stop, path };
         let outcome = job.run();
         if stop.load(Ordering::Relaxed) {
             // What an input that was broken off may lack is no error of its own.
@@ -129,6 +133,20 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
     Ok(Settings { n_ctx, decoding, fallback, initial_prompt, condition_on_previous_text, word_timestamps })
 }
 
+/// What to make of the text: the configuration's replacements, and spoken punctuation where the command line asks for it.
+fn rules(args: &TranscribeArgs) -> Result<Rules, ConfigError> {
+    let mut config = match &args.config {
+        Some(path) => {
+            // Only the user's own file may be missing.
+            std::fs::metadata(path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+            Config::read(path)?
+        }
+        None => Config::path().map_or_else(|_| Ok(Config::default()), |path| Config::read(&path))?,
+    };
+    config.text.spoken_punctuation = args.spoken_punctuation;
+    config.rules()
+}
+
 /// Checks task, languages and tokens against the model, before any recording is opened.
 fn refuse_what_the_model_cannot(options: &DecodingOptions, special: &SpecialTokens) -> Result<(), OptionsError> {
     let english_only = !special.is_multilingual;
@@ -172,6 +190,7 @@ struct Job<'a> {
     args: &'a TranscribeArgs,
     whisper: &'a Whisper,
     settings: &'a Settings,
+    rules: &'a Rules,
     destination: &'a Destination,
     stop: &'a Arc<AtomicBool>,
     path: &'a Path,
@@ -188,7 +207,8 @@ impl Job<'_> {
         let mut output = self.destination.open(self.path, &self.header())?;
         let mut language = None;
         let mut n_segments = 0;
-        let ending = pipeline::transcribe(self.whisper, Box::new(source), self.settings, self.stop, |passage| {
+        let ending = pipeline::transcribe(self.whisper, Box::new(source), self.settings, self.stop, |mut passage| {
+            self.rules.segments(&mut passage.segments, written(self.settings.decoding.task, passage.language));
             progress.advance_to(passage.end_s);
             for segment in self.to_segments(&passage, n_segments) {
                 language = Some(passage.language);

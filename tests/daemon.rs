@@ -4,7 +4,7 @@
 mod common;
 
 use common::desktop::{Desktop, Followed, read_all, signal, words};
-use common::{data, jfk};
+use common::{data, decode_all, jfk};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Stdio;
@@ -138,6 +138,9 @@ fn check_figures(status: &Value) {
             |name: &str| session["figures"][name].as_f64().unwrap_or_else(|| panic!("{name} is missing: {session}"));
         assert!(figure("audio") > 10.0 && figure("real_time_factor") > 0.0, "{session}");
         assert!(figure("final_p50") <= figure("final_p95") && figure("final_p95") < 10.0, "{session}");
+        // A word is committed after its end, and before all of the sample is over.
+        assert!(figure("committed_p50") > 0.0 && figure("committed_p50") <= figure("committed_p95"), "{session}");
+        assert!(figure("committed_p95") < 11.0, "{session}");
         assert!(figure("step") >= 0.5 && (0.0..10.0).contains(&figure("backlog")), "{session}");
         assert_eq!((figure("overruns"), figure("dropped_samples")), (0.0, 0.0), "{session}");
     }
@@ -153,6 +156,42 @@ fn a_client_killed_during_speech_leaves_the_other_alone() {
     desktop.wait_for("the end of its session", |d| (d.status()["sessions"].as_array()?.len() == 1).then_some(()));
     let text = other.wait_for("final", |line| is(&event(line), "final").then(|| event(line)["text"].clone()));
     assert_eq!(words(text.as_str().expect("text")), words("and so my fellow americans"));
+}
+
+#[test]
+fn the_text_is_the_wanted_one_while_it_is_spoken() {
+    let mut desktop = Desktop::with_model();
+    desktop.configure("[replacements]\n\"my fellow americans\" = \"compatriots\"\n");
+    desktop.start_daemon();
+    let mut own = listen(&desktop, &["--spoken-punctuation", "--language", "en"]);
+    let mut spoken = short_speech();
+    spoken.extend(decode_all(&data("spoken.flac")).samples);
+    spoken.extend(vec![0.0; 32_000]);
+    let _playing = desktop.play(&spoken);
+    own.wait_for("end of what is said", |line| {
+        let event = event(line);
+        (is(&event, "final") && words(event["text"].as_str().unwrap_or_default()).ends_with(&words("best regards")))
+            .then_some(())
+    });
+    let events: Vec<Value> = own.seen.iter().map(|line| event(line)).collect();
+    let mut committed = String::new();
+    for event in events.iter().filter(|e| is(e, "partial") || is(e, "final")) {
+        let text = event[if is(event, "final") { "text" } else { "committed" }].as_str().expect("text");
+        assert!(text.starts_with(&committed), "{text:?} after {committed:?}");
+        assert!(!words(text).contains(&"fellow".to_owned()), "{event}");
+        committed = if is(event, "final") { String::new() } else { text.to_owned() };
+    }
+    let finals: Vec<&Value> = events.iter().filter(|e| is(e, "final")).collect();
+    assert_eq!(words(finals[0]["text"].as_str().expect("text")), words("and so compatriots"));
+    timed_words_make_the_text(finals[0]);
+    let letter: Vec<&str> = finals[1..].iter().filter_map(|done| done["text"].as_str()).collect();
+    let lines: Vec<Vec<String>> = letter.join(" ").split('\n').map(words).collect();
+    assert_eq!(lines.last(), Some(&words("best regards")), "{letter:?}");
+    assert!(lines.contains(&words("how are you")), "{letter:?}");
+
+    let job = desktop.output_of(desktop.command(PYTHON).args(["-c", FILE_JOB]).arg(data("jfk.flac")));
+    let told = String::from_utf8_lossy(&job.stdout).into_owned();
+    assert!(told.starts_with("1 en True And so compatriots"), "{told}");
 }
 
 #[test]
@@ -299,7 +338,10 @@ bus = Gio.bus_get_sync(Gio.BusType.SESSION)
 loop = GLib.MainLoop()
 def finished(bus, sender, path, interface, name, args):
     status, text, details = args
-    print(status, *((details["language"], details["segments"][0][2] in text, text) if text else ()))
+    words = details["words"]
+    is_timed = all(0 <= start <= end <= details["duration"] and 0 < sure <= 1 for _, start, end, sure in words)
+    is_complete = " ".join(word for word, *_ in words) == text and details["segments"][0][2] in text
+    print(status, *((details["language"], is_complete, is_timed, text) if text else ()))
     loop.quit()
 bus.signal_subscribe("org.hearken.Hearken1", "org.hearken.Hearken1.Job", "Finished", None, None, 0, finished)
 reader, writer = os.pipe()
@@ -327,7 +369,7 @@ fn a_file_over_the_bus_has_the_text_of_the_command() {
     // A job's segments have times.
     let command = desktop.output_of(desktop.hearken().arg("--timestamps").arg("--file").arg(data("jfk.flac")));
     let text = String::from_utf8_lossy(&command.stdout).lines().map(str::trim).collect::<Vec<_>>().join(" ");
-    assert_eq!(String::from_utf8_lossy(&job.stdout).trim(), format!("1 en True {text}"));
+    assert_eq!(String::from_utf8_lossy(&job.stdout).trim(), format!("1 en True True {text}"));
 }
 
 #[test]

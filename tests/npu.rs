@@ -8,16 +8,37 @@ mod common;
 use common::desktop::{Desktop, words};
 use common::{data, jfk, model, n_threads};
 use hearken::mel::LogMel;
+use hearken::models::ModelFile;
 use hearken::npu::{DeviceKind, Format, Npu, NpuOptions};
 use hearken::whisper::{Compute, Whisper};
 use serde_json::Value;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 
 const FAULTS: &str = "HEARKEN_NPU_SOFTWARE_FAULTS";
+
+/// A directory with the model, where packed weights stay for the next test: not the user's.
+fn models() -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("npu-models");
+    fs::create_dir_all(&directory).expect("a directory");
+    link_model(&directory);
+    directory
+}
+
+fn link_model(directory: &Path) {
+    let linked = symlink(model("base").path(), directory.join("base.safetensors"));
+    // Another test may be faster.
+    linked.or_else(|e| if e.kind() == ErrorKind::AlreadyExists { Ok(()) } else { Err(e) }).expect("a link");
+}
 
 fn hearken(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hearken"));
     command.args(arguments).stdin(Stdio::null()).env_remove(FAULTS).env_remove("HEARKEN_NPU_OVERLAYS");
+    command.env("HEARKEN_MODELS_DIR", models());
     command
 }
 
@@ -26,7 +47,8 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn states(compute: Compute, format: Option<Format>) -> Vec<f32> {
-    let whisper = Whisper::load(model("base"), compute, n_threads()).expect("a model");
+    let file = ModelFile::open(&models().join("base.safetensors")).expect("a model");
+    let whisper = Whisper::load(Arc::new(file), compute, n_threads()).expect("a model");
     let whisper = match format {
         None => whisper,
         Some(format) => {
@@ -95,6 +117,26 @@ fn a_device_that_goes_away_costs_a_recording_nothing() {
 }
 
 #[test]
+fn only_who_uses_an_npu_has_packed_weights_beside_the_model() {
+    let directory = tempfile::tempdir().expect("a directory");
+    link_model(directory.path());
+    let file = data("jfk.flac");
+    let run = |device: &str| {
+        let mut command = hearken(&["--file", file.to_str().expect("UTF-8"), "--device", device]);
+        let output = command.env("HEARKEN_MODELS_DIR", directory.path()).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let entries = fs::read_dir(directory.path()).expect("a directory").map(|e| e.expect("an entry").file_name());
+        let mut names: Vec<String> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
+        names.sort();
+        (text(&output.stdout), names)
+    };
+    assert_eq!(run("cpu").1, ["base.safetensors"]);
+    let (first, names) = run("npu-software");
+    assert_eq!(names, ["base.npu-bf16", "base.safetensors"]);
+    assert_eq!(run("npu-software"), (first, names));
+}
+
+#[test]
 fn what_an_npu_lacks_is_one_clear_error() {
     let file = data("jfk.flac");
     let run = |device: &str, variable: &str, value: &str| {
@@ -133,7 +175,7 @@ fn the_bench_says_what_it_measures_and_splits_the_time() {
 
 #[test]
 fn a_device_that_dies_in_the_middle_of_dictation_costs_no_word() {
-    let mut desktop = Desktop::with_model();
+    let mut desktop = Desktop::with_models(&models());
     desktop.configure("[model]\ndevice = \"npu-software\"\ncompute = \"int8\"\n[live]\nstep = 1.0\n");
     // Each window is 26 runs or more: this is in the middle of the third.
     desktop.start_daemon_with(&[(FAULTS, "run_start:60:vanish")]);

@@ -72,6 +72,51 @@ fn the_sample_is_transcribed_in_every_mode() {
 }
 
 #[test]
+fn the_configurations_replacements_are_made() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = |text: &str| {
+        let path = dir.path().join("config.toml");
+        std::fs::write(&path, text).expect("a scratch file");
+        path.display().to_string()
+    };
+    let replacing = config("[replacements]\n\"my fellow americans\" = \"Mitbürger\"\n\"your country\" = \"Ihr Land\"");
+    let output = transcribe(&data("jfk.flac"), &["--window", "30", "--config", &replacing]);
+    let wanted = SENTENCE.replace("my fellow Americans", "Mitbürger").replace("your country", "Ihr Land");
+    assert_eq!(text(&output.stdout), wanted, "{}", text(&output.stderr));
+
+    let with_times = |config: &str| {
+        let json = ["--format", "json", "--word-timestamps", "--config", config];
+        let output = transcribe(&data("jfk.flac"), &json);
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        document["segments"][0]["words"].as_array().expect("words").clone()
+    };
+    let (heard, made) = (with_times("/dev/null"), with_times(&replacing));
+    let phrase = &heard[2..5];
+    let spoken: Option<String> = phrase.iter().map(|word| word["word"].as_str()).collect();
+    assert_eq!(words(&spoken.expect("text")), words("my fellow americans"));
+    let least = phrase.iter().filter_map(|word| word["probability"].as_f64()).fold(1.0, f64::min);
+    assert_eq!(words(made[2]["word"].as_str().expect("text")), words("Mitbürger"));
+    assert_eq!((&made[2]["start"], &made[2]["end"]), (&phrase[0]["start"], &phrase[2]["end"]));
+    assert_eq!(made[2]["probability"].as_f64(), Some(least));
+    assert_eq!(made[3..6], heard[5..8], "the rest is as it was");
+
+    let bad = transcribe(&data("jfk.flac"), &["--config", &config("[replacements]\nnode.js = \"Node.js\"")]);
+    assert_eq!(code(&bad), i32::from(exit::CONFIG));
+    assert!(text(&bad.stderr).starts_with("hearken: replacements.'node' is of type table"), "{}", text(&bad.stderr));
+    let missing = transcribe(&data("jfk.flac"), &["--config", "/nonexistent/config.toml"]);
+    assert_eq!(code(&missing), i32::from(exit::CONFIG));
+    assert!(text(&missing.stderr).contains("/nonexistent/config.toml: cannot be read"), "{}", text(&missing.stderr));
+}
+
+#[test]
+fn punctuation_is_spoken_where_that_is_asked_for() {
+    let plain = transcribe(&data("spoken.flac"), &[]);
+    assert!(text(&plain.stdout).to_lowercase().contains("new line"), "{}", text(&plain.stdout));
+    let marked = transcribe(&data("spoken.flac"), &["--spoken-punctuation"]);
+    assert_eq!(text(&marked.stdout), "Hello.\nHow are you?\nBest regards.", "{}", text(&plain.stdout));
+}
+
+#[test]
 fn standard_input_is_transcribed() {
     let mut child = hearken(&["--file", "-", "--quiet"])
         .stdin(Stdio::piped())

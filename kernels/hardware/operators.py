@@ -1,4 +1,4 @@
-"""Checks of bias-gelu, layer-norm and attention against their definitions."""
+"""Checks of bias-gelu, layer-norm, residual and attention against their definitions."""
 
 import math
 import random
@@ -10,16 +10,16 @@ from number_formats import as_bf16, as_f32, bf16, bf16s, from_bf16
 
 
 def check_operators(device, directory):
-    """bias-gelu, layer-norm and attention against their definitions; each that is there."""
+    """bias-gelu, layer-norm, residual and attention against their definitions; each that is there."""
     good, tried = True, 0
-    for check in (_bias_gelu, _layer_norm, _attention):
+    for check in (_bias_gelu, _layer_norm, _residual, _attention):
         try:
             good &= check(device, directory)
             tried += 1
         except Lacking as lacking:
             print(lacking)
     if not tried:
-        raise Lacking("none of bias-gelu, layer-norm and attention was built")
+        raise Lacking("none of bias-gelu, layer-norm, residual and attention was built")
     return good
 
 
@@ -66,6 +66,29 @@ def _layer_norm(device, directory):
             scaled = (row[c] - mean) * scale * gamma[c]
             wrong += not abs(y[r * width + c] - scaled - beta[c]) <= abs(scaled + beta[c]) * 2**-8 + (abs(scaled) + 1) * 2**-13
     print(f"layer-norm {shape}: {took:.3f} ms, {wrong} of {m * width} beyond half a unit in the last place")
+    return not wrong
+
+
+def _residual(device, directory):
+    with Overlay(device, directory, "residual") as overlay:
+        shape = overlay.shapes()[0]
+        m, width, generator = shape["m"], 512, random.Random(7)
+        x = [bf16(generator.gauss(0, 1)) for _ in range(m * width)]
+        residual = [generator.gauss(0, 1) * (100 if i % 97 == 5 else 1) for i in range(m * width)]
+        bias = [generator.gauss(0, 0.5) for _ in range(width)]
+        residual, bias = (list(struct.unpack(f"<{len(v)}f", as_f32(v))) for v in (residual, bias))
+        operands = {"x": as_bf16(x), "residual": as_f32(residual), "bias": as_f32(bias), "out": m * width * 4}
+        run = overlay.run(shape, operands)
+        took = run.go()
+        out = struct.unpack(f"<{m * width}f", run.result("out"))
+        run.close()
+    wrong = 0
+    for i in range(m * width):
+        added = x[i] + bias[i % width]
+        exact = residual[i] + added
+        # A unit in the last place of each of the two sums.
+        wrong += not abs(out[i] - exact) <= (abs(added) + abs(exact)) * 2**-23
+    print(f"residual {shape}: {took:.3f} ms, {wrong} of {m * width} beyond two roundings to f32")
     return not wrong
 
 

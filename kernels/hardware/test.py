@@ -21,7 +21,7 @@ import number_formats  # noqa: E402
 loader = importlib.machinery.SourceFileLoader("build", str(KERNELS / "build"))
 build = importlib.util.module_from_spec(importlib.util.spec_from_loader("build", loader))
 loader.exec_module(build)
-OPERATORS = {"bias-add": 1, "gemm-bf16": 2, "gemm-i8": 3, "bias-gelu": 4, "layer-norm": 5, "attention": 6}
+OPERATORS = {"bias-add": 1, "gemm-bf16": 2, "gemm-i8": 3, "bias-gelu": 4, "layer-norm": 5, "attention": 6, "residual": 7}
 # Small shapes; identity wants the first.
 FEW = {"gemm-bf16": [{"m": 256, "k": 512, "n": 512}, {"m": 256, "k": 512, "n": 64}],
        "gemm-i8": [{"m": 256, "k": 512, "n": 512}]}

@@ -14,6 +14,8 @@ extern "C" {
 void bias_gelu(bfloat16 *x, float *bias, bfloat16 *y);
 void bias_add(bfloat16 *x, float *bias, bfloat16 *y);
 void layer_norm(float *x, float *parameters, bfloat16 *y);
+void residual_bias(float *object, float *bias);
+void residual_add(bfloat16 *x, float *residual, float *bias, float *out);
 void attention_parameters(bfloat16 *object, int32 *parameters);
 void attention_begin(float *state, float *sum);
 void attention_block(bfloat16 *, bfloat16 *, bfloat16 *, bfloat16 *, float *, float *, int32, int32 *);
@@ -92,6 +94,14 @@ void product_i8(Buffer **a, unsigned m, unsigned depth, unsigned n) {
         }
 }
 
+void residual(Buffer **a, unsigned m) {
+    alignas(64) static float bias[512], object[4 * 512];
+    for (unsigned r = 0; r < 4; ++r) std::memcpy(object + r * 512, a[5]->device.data(), 2048);
+    residual_bias(object, bias);
+    for (unsigned r = 0; r < m; r += 4)
+        residual_add(a[3]->as<bfloat16>() + r * 512, a[4]->as<float>() + r * 512, bias, a[6]->as<float>() + r * 512);
+}
+
 template <unsigned R> void tiled(const bfloat16 *from, unsigned stride, unsigned rows, bfloat16 *to) {
     for (unsigned r = 0; r < rows; ++r)
         for (unsigned c = 0; c < 64; ++c) to[((r / R * 8 + c / 8) * R + r % R) * 8 + c % 8] = from[std::size_t(r) * stride + c];
@@ -133,6 +143,7 @@ int execute(Run *run) {
             for (unsigned r = 0; r < words[2]; r += 8)
                 layer_norm(a[3]->as<float>() + r * 512, a[4]->as<float>(), a[5]->as<bfloat16>() + r * 512);
             break;
+        case 7: residual(a, words[2]); break;
         case 6: attention(a, words[2], words[3]); break;
         default: return refuse("no such operator");
     }

@@ -31,6 +31,12 @@ pub struct TranscribeArgs {
     /// Directory for the text, one file per recording and format [default: standard output]
     #[arg(long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
+    /// Write marks and line ends for "comma", "full stop", "new line" and the like (en, de, fr, es)
+    #[arg(long)]
+    pub spoken_punctuation: bool,
+    /// Configuration whose [replacements] to make [default: hearken/config.toml in the configuration directory]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Show no progress and no notes; errors are still shown
     #[arg(long, short)]
     pub quiet: bool,

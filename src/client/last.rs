@@ -41,7 +41,7 @@ pub fn last(args: &LastArgs) -> Result<u8, Error> {
                 Ok(exit::SUCCESS)
             }
             Either::Left((Some((1, text, _)), _)) => {
-                print(&format!("{text}\n"))?;
+                print(&format!("{}\n", text.trim_end()))?;
                 Ok(exit::SUCCESS)
             }
             Either::Left((Some((_, _, reason)), _)) => Err(ClientError::Failed(reason).into()),

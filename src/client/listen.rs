@@ -6,6 +6,7 @@ use crate::cli::{ListenArgs, RecordArgs};
 use crate::daemon::SessionState;
 use crate::error::{Error, exit};
 use crate::output::{complain, print};
+use crate::text::append;
 use std::io::IsTerminal;
 
 const IDLE: u32 = SessionState::Idle as u32;
@@ -76,8 +77,10 @@ pub fn record(args: &RecordArgs) -> Result<u8, Error> {
         if args.once {
             texts.truncate(1);
         }
+        let mut all = String::new();
+        texts.iter().for_each(|text| append(&mut all, &format!(" {text}")));
         if !texts.is_empty() {
-            print(&format!("{}\n", texts.join(" ")))?;
+            print(&format!("{}\n", all.trim()))?;
         }
         Ok(exit::SUCCESS)
     })
@@ -111,9 +114,10 @@ impl View {
         match told {
             Told::Partial { committed, tail, .. } if self.redraws => {
                 let (on, off) = FAINT;
-                print(&format!("{clear}{committed}{on}{tail}{off}"))?;
+                // A line is all that can be cleared.
+                print(&format!("{clear}{committed}{on}{tail}{off}").replace('\n', " "))?;
             }
-            Told::Final { text, .. } if !text.is_empty() => print(&format!("{clear}{text}\n"))?,
+            Told::Final { text, .. } if !text.is_empty() => print(&format!("{clear}{}\n", text.trim_end()))?,
             Told::Final { .. } => print(clear)?,
             Told::Trouble { reason } if !reason.is_empty() => complain(&format!("hearken: {reason}")),
             Told::Device { id } => complain(&format!("hearken: the microphone is {id}")),

@@ -111,6 +111,7 @@ pub(super) fn text_options(args: &TextArgs) -> HashMap<&'static str, Variant<'st
     put("language", args.language.map(|language| language.code().into()));
     put("task", args.task.map(|task: Task| task.name().into()));
     put("prompt", args.prompt.clone().map(Variant::from));
+    put("spoken_punctuation", args.spoken_punctuation.then(|| true.into()));
     put("hotwords", (!args.hotwords.is_empty()).then(|| args.hotwords.clone().into()));
     options
 }

@@ -21,7 +21,11 @@ pub struct AttentionWeights<'a> {
 
 impl AttentionWeights<'_> {
     /// Computes them.
+    ///
+    /// # Panics
+    /// Where `out` is longer than there are keys, or `query` is shorter than a head.
     pub fn run(self, level: Level) {
+        assert!(self.out.len() <= self.panels.n && self.query.len() >= HEAD, "attention weights of another shape");
         level.dispatch(self);
     }
 }

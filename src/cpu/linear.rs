@@ -73,8 +73,12 @@ pub fn pack_i8(weights: &[i8], scales: &[f32], n: usize, k: usize) -> PackedI8 {
 }
 
 impl PackedI8 {
-    /// The weights as they were before packing, `[n][k]`, row-major.
+    /// The weights as they were before packing, `[n][k]`, row-major, where `n` and `k` are what they were packed with.
+    ///
+    /// # Panics
+    /// Where the panels hold less.
     pub fn rows(&self, n: usize, k: usize) -> Vec<i8> {
+        assert!(n <= self.scales.len() && k <= self.k, "more 8-bit weights than were packed");
         let place = |row: usize, i: usize| row / LANES * LANES * self.k + (i / 4 * LANES + row % LANES) * 4 + i % 4;
         (0..n * k).map(|at| self.panels[place(at / k, at % k)] as i8).collect()
     }

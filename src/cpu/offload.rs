@@ -112,10 +112,11 @@ pub enum Product<'a> {
     I32(&'a [i32], &'a [f32], &'a [f32]),
 }
 
-/// `out = f(product + bias)`; `bias` has a value for each column of `out`.
+/// `out = f(product + bias)`; `bias` has a value for each column of `out`. `stride`: values from the start of one of the
+/// product's rows to that of the next, at least the columns of `out`; what a row has beyond them is not read.
 ///
 /// # Panics
-/// Where the product has fewer values than `out` wants.
+/// Where the product or `bias` has fewer values than `out` wants.
 pub fn finish_product(
     cpu: &Cpu,
     product: Product<'_>,

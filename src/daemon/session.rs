@@ -12,6 +12,7 @@ use crate::audio::capture::{CaptureEvent, Microphone, Stopper, Tally};
 use crate::audio::{Mono16k, SAMPLE_RATE};
 use crate::config::{Config, ConfigError};
 use crate::stream::{Event, Live, LiveOptions, Policy, SegmenterOptions, WhisperRecognizer};
+use crate::text::{Rules, written};
 use crate::whisper::LIVE_WINDOW;
 use crate::whisper::decoding::{DecodingOptions, Hotwords};
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -59,6 +60,8 @@ pub struct SessionSettings {
     pub prompt: String,
     /// Names and terms to expect.
     pub hotwords: Vec<String>,
+    /// What to make of the text.
+    pub rules: Rules,
     /// Cutting and guessing.
     pub live: LiveOptions,
     /// Time from the start without a word after which it stops by itself.
@@ -87,6 +90,7 @@ impl SessionSettings {
             },
             prompt: String::new(),
             hotwords: config.text.hotwords.clone(),
+            rules: config.rules()?,
             live: LiveOptions { segmenter, step_s: config.live.partials.then_some(config.live.step) },
             nothing_said: Some(config.endpoint.nothing_said).filter(|s| *s > 0.0).map(Duration::from_secs_f64),
         })
@@ -102,6 +106,37 @@ pub enum SessionError {
     /// It has been closed.
     #[error("the session is closed; create another")]
     Closed,
+}
+
+/// How far a run has come with the sound: what the lag of words is told by.
+#[derive(Debug)]
+struct Heard {
+    /// Samples that the engine was given.
+    samples: usize,
+    /// Blocks that they came in.
+    blocks: usize,
+    /// When it was given the last of them.
+    at: Instant,
+    /// Words of the utterance that goes on that are committed.
+    committed: usize,
+}
+
+impl Heard {
+    /// Length of the audio in seconds.
+    fn audio_s(&self) -> f64 {
+        self.samples as f64 / f64::from(SAMPLE_RATE)
+    }
+
+    /// What an event commits: for each word the time since its end, in seconds.
+    fn lags_s(&mut self, event: &Event) -> Vec<f64> {
+        let Event::Partial(partial) = event else {
+            self.committed = 0;
+            return Vec::new();
+        };
+        let now_s = self.audio_s() + self.at.elapsed().as_secs_f64();
+        let known = std::mem::replace(&mut self.committed, partial.words.len());
+        partial.words.iter().skip(known).map(|word| now_s - word.end_s).collect()
+    }
 }
 
 /// A session.
@@ -300,15 +335,18 @@ impl Session {
         let Some(mut live) = self.live(&cancelled) else {
             return;
         };
-        let (begun, mut heard, mut spoke) = (Instant::now(), 0, false);
+        let (begun, mut spoke) = (Instant::now(), false);
+        let mut heard = Heard { samples: 0, blocks: 0, at: begun, committed: 0 };
         let mut goes_on = true;
         while goes_on && !cancelled() {
             match blocks.recv() {
                 Ok(block) => {
                     for block in std::iter::once(block).chain(blocks.try_iter()) {
-                        heard += block.len();
+                        heard.samples += block.len();
+                        heard.blocks += 1;
                         live.push(&block);
                     }
+                    heard.at = Instant::now();
                 }
                 Err(_) => {
                     live.finish();
@@ -319,12 +357,12 @@ impl Session {
             if !spoke && self.settings.nothing_said.is_some_and(|most| begun.elapsed() > most) {
                 self.halt(Stopper::finish);
             }
-            if !self.tell_events(&mut live, &cancelled) {
+            if !self.tell_events(&mut live, &mut heard, &cancelled) {
                 self.cancel();
                 return;
             }
-            let backlog = blocks.len() as f64 * heard as f64 / f64::from(SAMPLE_RATE) / BACKLOG as f64;
-            self.figures.heard(heard as f64 / f64::from(SAMPLE_RATE), live.busy(), live.step_s(), backlog);
+            let backlog = blocks.len() as f64 * heard.audio_s() / heard.blocks.max(1) as f64;
+            self.figures.heard(heard.audio_s(), live.busy(), live.step_s(), backlog);
         }
         if cancelled() {
             // The utterance that was dropped keeps its number.
@@ -333,10 +371,13 @@ impl Session {
     }
 
     /// Tells all that is due; false when that failed.
-    fn tell_events(&self, live: &mut Live, cancelled: &dyn Fn() -> bool) -> bool {
+    fn tell_events(&self, live: &mut Live, heard: &mut Heard, cancelled: &dyn Fn() -> bool) -> bool {
         loop {
             match live.next_event(cancelled) {
-                Ok(Some(event)) => (self.tell)(Notice::Text(self.numbered(event))),
+                Ok(Some(event)) => {
+                    heard.lags_s(&event).into_iter().for_each(|lag_s| self.figures.committed(lag_s));
+                    (self.tell)(Notice::Text(self.numbered(self.rewritten(event))));
+                }
                 Ok(None) => return true,
                 Err(_) if cancelled() => return true,
                 Err(error) => {
@@ -346,6 +387,16 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// The event with the text that the user wants.
+    fn rewritten(&self, event: Event) -> Event {
+        let SessionSettings { rules, decoding, .. } = &self.settings;
+        let language = match &event {
+            Event::Partial(partial) => partial.language,
+            Event::Final(done) => done.language,
+        };
+        rules.event(event, written(decoding.task, language))
     }
 
     /// The event with its utterance numbered through the session.

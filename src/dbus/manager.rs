@@ -18,8 +18,17 @@ use zbus::object_server::{ObjectServer, SignalEmitter};
 use zbus::{OwnedFd, OwnedObjectPath, OwnedVariant, interface};
 
 /// What the daemon can do, for clients that talk to several versions of it.
-const CAPABILITIES: [&str; 7] =
-    ["partials", "captions", "file-jobs", "language-detection", "translate", "hotwords", "pre-capture"];
+const CAPABILITIES: [&str; 9] = [
+    "partials",
+    "captions",
+    "file-jobs",
+    "language-detection",
+    "translate",
+    "hotwords",
+    "replacements",
+    "spoken-punctuation",
+    "pre-capture",
+];
 
 /// Extensible details.
 type Details = HashMap<String, OwnedVariant>;
@@ -33,8 +42,9 @@ pub(super) struct Manager {
 impl Manager {
     /// Creates a session for the caller. options, laid over the configuration: device (s), language (s), languages
     /// (as): what detection chooses from; task (s): transcribe or translate; prompt (s): text that the speech continues;
-    /// hotwords (as): names and terms to expect; partials (b); step, pause, longest, nothing_said (d): seconds;
-    /// captions (b): broadcast the text, too. Unknown options and wrong values give Error.InvalidOption.
+    /// hotwords (as): names and terms to expect; spoken_punctuation (b): whether "comma", "new line" and the like become
+    /// marks; partials (b); step, pause, longest, nothing_said (d): seconds; captions (b): broadcast the text, too. All text
+    /// has the configuration's replacements. Unknown options and wrong values give Error.InvalidOption.
     #[zbus(out_args("session"))]
     async fn create_session(
         &self,
@@ -85,7 +95,7 @@ impl Manager {
     }
 
     /// Transcribes the recording that a file descriptor is open on, in any format that `hearken --file` takes. options:
-    /// language, languages, task, prompt, hotwords as for CreateSession. The job tells the text to the caller alone.
+    /// language, languages, task, prompt, hotwords, spoken_punctuation as for CreateSession. The job tells the text to the caller alone.
     #[zbus(out_args("job"))]
     async fn transcribe_file(
         &self,

@@ -10,13 +10,14 @@ use zbus::{OwnedVariant, Variant};
 pub(super) type Options = HashMap<String, OwnedVariant>;
 
 /// Names of the options.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "device",
     "language",
     "languages",
     "task",
     "prompt",
     "hotwords",
+    "spoken_punctuation",
     "partials",
     "step",
     "pause",
@@ -43,6 +44,9 @@ pub(super) fn read(mut config: Config, options: Options) -> Result<Wanted, BusEr
             "languages" => config.text.languages = Vec::try_from(value).map_err(|_| wrong())?,
             "task" => config.text.task = text(value).ok_or_else(wrong)?,
             "hotwords" => config.text.hotwords = Vec::try_from(value).map_err(|_| wrong())?,
+            "spoken_punctuation" => {
+                config.text.spoken_punctuation = bool::try_from(value).map_err(|_| wrong())?;
+            }
             "prompt" => prompt = text(value).ok_or_else(wrong)?,
             "partials" => config.live.partials = bool::try_from(value).map_err(|_| wrong())?,
             "step" => config.live.step = number(value).ok_or_else(wrong)?,
@@ -112,6 +116,7 @@ mod tests {
         };
         assert_eq!(complaint("langauge", Variant::from("de")), "unknown option 'langauge': did you mean 'language'?");
         assert_eq!(complaint("step", Variant::from("x")), "option 'step' has a value of the wrong type");
+        assert!(complaint("spoken_punctuation", Variant::from("yes")).contains("wrong type"));
         assert!(complaint("hotwords", Variant::from("Hearken")).contains("wrong type"));
         assert!(complaint("step", Variant::from(99.0)).contains("from 0.2 to 5"));
         assert!(complaint("task", Variant::from("sing")).contains("translate"));

@@ -3,8 +3,6 @@
 use super::error::Defect;
 use super::tensor::{Dtype, Tensor};
 use super::{ModelError, ModelFile};
-use bytes::Bytes;
-use std::sync::Arc;
 
 impl ModelFile {
     /// Whether there is a tensor of this name.
@@ -55,34 +53,5 @@ impl ModelFile {
         let len = tensor.bytes.len() / rows.max(1);
         let bytes = tensor.bytes.get(row.checked_mul(len)?..)?.get(..len)?;
         Tensor { dtype: tensor.dtype(), shape: &[cols], bytes }.to_f32()
-    }
-
-    /// Lets go of the memory that a tensor takes; it is read from disk again when touched.
-    pub fn release(&self, name: &str) {
-        if let Some(tensor) = self.header().tensors.get(name) {
-            let (start, end) = tensor.data_offsets;
-            self.map().release(self.header().data_start + start..self.header().data_start + end);
-        }
-    }
-
-    /// The bytes of a tensor, to be kept: they stay in the map of the file and are read from disk when touched.
-    ///
-    /// # Errors
-    /// When there is no such tensor.
-    pub fn shared(self: &Arc<Self>, name: &str) -> Result<Bytes, ModelError> {
-        self.tensor(name)?;
-        Ok(Bytes::from_owner(Mapped { file: self.clone(), name: name.to_owned() }))
-    }
-}
-
-/// A tensor's bytes together with the file that holds them.
-struct Mapped {
-    file: Arc<ModelFile>,
-    name: String,
-}
-
-impl AsRef<[u8]> for Mapped {
-    fn as_ref(&self) -> &[u8] {
-        self.file.tensor(&self.name).map_or(&[], |tensor| tensor.bytes)
     }
 }

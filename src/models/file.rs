@@ -3,17 +3,18 @@
 //! The file is a safetensors file; `models/MODEL.md` lists its metadata and tensors.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 
 use crate::whisper::Dims;
 
 use super::error::{Defect, ModelError};
 use super::header::Header;
 use super::layout;
-use super::mmap::Mapping;
 use super::tensor::{Dtype, Tensor};
+use super::tensor_file::TensorFile;
 
 /// `format` in the metadata of every model file.
 pub(crate) const FORMAT: &str = "hearken-model";
@@ -23,8 +24,7 @@ pub(crate) const VERSION: &str = "2";
 /// An open model file. Cheap to share by `Arc`; tensors are read from disk as they are touched.
 #[derive(Debug)]
 pub struct ModelFile {
-    map: Mapping,
-    header: Header,
+    file: Arc<TensorFile>,
     dims: Dims,
 }
 
@@ -35,10 +35,9 @@ impl ModelFile {
     /// # Errors
     /// When the file cannot be read or is no sound model file; the error names the tensor or offset.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        let map = Mapping::open(path)?;
-        let header = Header::parse(&map).map_err(|d| d.of(path))?;
-        let dims = checked_dims(&header).map_err(|d| d.of(path))?;
-        let file = Self { map, header, dims };
+        let file = Arc::new(TensorFile::open(path)?);
+        let dims = checked_dims(file.header()).map_err(|d| d.of(path))?;
+        let file = Self { file, dims };
         file.check_tensors().map_err(|d| d.of(path))?;
         Ok(file)
     }
@@ -50,17 +49,17 @@ impl ModelFile {
 
     /// Where the file is.
     pub fn path(&self) -> &Path {
-        self.map.path()
+        self.file.path()
     }
 
     /// The file's size in bytes.
     pub fn size(&self) -> u64 {
-        self.map.len() as u64
+        self.file.size()
     }
 
     /// The metadata entry `key`.
     pub fn metadata(&self, key: &str) -> Option<&str> {
-        self.header.metadata.get(key).map(String::as_str)
+        self.file.metadata(key)
     }
 
     /// The token ids that OpenAI's decoding suppresses by default (`suppress_tokens="-1"`), ascending.
@@ -68,17 +67,17 @@ impl ModelFile {
     /// # Errors
     /// When the metadata lacks them.
     pub fn suppress_tokens(&self) -> Result<Vec<u32>, ModelError> {
-        json_metadata(&self.header, "suppress_tokens").map_err(|d| d.of(self.path()))
+        json_metadata(self.header(), "suppress_tokens").map_err(|d| d.of(self.path()))
     }
 
     /// The cross-attention heads, as [layer, head], that follow the audio's time; empty when they are not known.
     pub fn alignment_heads(&self) -> Vec<[usize; 2]> {
-        json_metadata(&self.header, "alignment_heads").unwrap_or_default()
+        json_metadata(self.header(), "alignment_heads").unwrap_or_default()
     }
 
     /// The tensors' names, sorted; derived ones included.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.header.tensors.keys().map(String::as_str)
+        self.header().tensors.keys().map(String::as_str)
     }
 
     /// The tensor `name`.
@@ -86,11 +85,7 @@ impl ModelFile {
     /// # Errors
     /// When the file has none of that name.
     pub fn tensor(&self, name: &str) -> Result<Tensor<'_>, ModelError> {
-        let missing = || Defect::new(format!("tensor {name} is missing")).of(self.path());
-        let info = self.header.tensors.get(name).ok_or_else(missing)?;
-        let (start, end) = info.data_offsets;
-        let bytes = self.data().get(start..end).ok_or_else(missing)?;
-        Ok(Tensor { dtype: info.dtype, shape: &info.shape, bytes })
+        self.file.tensor(name)
     }
 
     /// The values of tensor `name`, converted from F16, BF16 or F32; row-major.
@@ -98,11 +93,20 @@ impl ModelFile {
     /// # Errors
     /// When there is no such tensor or it does not hold floating-point numbers.
     pub fn f32(&self, name: &str) -> Result<Vec<f32>, ModelError> {
-        let tensor = self.tensor(name)?;
-        tensor.to_f32().ok_or_else(|| {
-            let dtype = tensor.dtype;
-            Defect::new(format!("tensor {name} is {dtype}, not a float type")).of(self.path())
-        })
+        self.file.f32(name)
+    }
+
+    /// The bytes of a tensor, to be kept: they stay in the map of the file and are read from disk when touched.
+    ///
+    /// # Errors
+    /// When there is no such tensor.
+    pub fn shared(&self, name: &str) -> Result<Bytes, ModelError> {
+        self.file.shared(name)
+    }
+
+    /// Lets go of the memory that a tensor takes; it is read from disk again when touched.
+    pub fn release(&self, name: &str) {
+        self.file.release(name);
     }
 
     /// The bytes of token `id`: its text, or a part of a UTF-8 sequence; special tokens as their name.
@@ -118,30 +122,12 @@ impl ModelFile {
     /// # Errors
     /// When the data has changed since it was written, or there is no checksum.
     pub fn verify(&self) -> Result<(), ModelError> {
-        let actual = hex(&Sha256::digest(self.data()));
-        match self.metadata("data_sha256") {
-            Some(expected) if expected == actual => Ok(()),
-            expected => Err(Defect::new(format!(
-                "the data from offset {} on has sha256 {actual}, but the header says {}",
-                self.header.data_start,
-                expected.unwrap_or("nothing")
-            ))
-            .of(self.path())),
-        }
+        self.file.verify()
     }
 
     /// The parsed header.
     pub(crate) fn header(&self) -> &Header {
-        &self.header
-    }
-
-    /// The mapped file.
-    pub(super) fn map(&self) -> &Mapping {
-        &self.map
-    }
-
-    fn data(&self) -> &[u8] {
-        self.map.get(self.header.data_start..).unwrap_or_default()
+        self.file.header()
     }
 
     fn check_tensors(&self) -> Result<(), Defect> {
@@ -154,7 +140,7 @@ impl ModelFile {
     }
 
     fn check_tensor(&self, name: &str, dtypes: &[Dtype], shape: Option<&[usize]>) -> Result<(), Defect> {
-        let info = self.header.tensors.get(name);
+        let info = self.header().tensors.get(name);
         let info = info.ok_or_else(|| Defect::new(format!("tensor {name} is missing")))?;
         if !dtypes.contains(&info.dtype) {
             let dtype = info.dtype;
@@ -189,9 +175,4 @@ fn json_metadata<T: DeserializeOwned>(header: &Header, key: &str) -> Result<T, D
     let text = header.metadata.get(key);
     let text = text.ok_or_else(|| Defect::new(format!("the metadata lacks {key}")))?;
     serde_json::from_str(text).map_err(|e| Defect::new(format!("{key} in the metadata: {e}")))
-}
-
-/// Lower-case hexadecimal digits of `bytes`.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -20,6 +20,7 @@ mod random;
 mod store;
 mod table;
 mod tensor;
+mod tensor_file;
 mod vocabulary;
 mod write;
 
@@ -34,8 +35,10 @@ pub use manifest::{Manifest, Model, Source};
 pub use progress::{Done, Progress};
 pub use quantize::quantize_rows;
 pub use random::write_random;
-pub use store::{Lock, Store};
+pub use store::{Lock, Store, npu_weights};
 pub use tensor::{Dtype, Tensor};
+pub use tensor_file::TensorFile;
 #[cfg(test)]
 pub(crate) use vocabulary::Vocabulary;
 pub(crate) use vocabulary::bpe;
+pub(crate) use write::{Entry, write as write_tensors};

@@ -112,7 +112,7 @@ impl Store {
         ModelFile::open(&self.find(name)?)
     }
 
-    /// Removes the installed model `name` and what a broken-off download or import of it left.
+    /// Removes the installed model `name`, its weights packed for an NPU, and what a broken-off download or import left.
     ///
     /// # Errors
     /// When it is not installed or cannot be removed.
@@ -123,8 +123,9 @@ impl Store {
         fs::remove_file(&path).map_err(ModelError::write(&path, 0))?;
         // Leftovers are rare; where there are none, removing them fails and that is well.
         let _ = fs::remove_dir_all(self.scratch(&name)?);
-        for part in import::part_names(&path) {
-            let _ = fs::remove_file(part);
+        let packed = NPU_FORMATS.map(|format| npu_weights(&path, format));
+        for left in import::part_names(&path).into_iter().chain(packed) {
+            let _ = fs::remove_file(left);
         }
         drop(lock);
         Ok(path)
@@ -148,6 +149,14 @@ impl Store {
         self.path(name)?;
         Ok(self.dir.join(format!(".{name}.part")))
     }
+}
+
+/// The number formats of NPU weights, as they are in file names.
+const NPU_FORMATS: [&str; 2] = ["bf16", "int8"];
+
+/// Where the weights of the model file at `model` are kept in the form that an NPU takes, `bf16` or `int8`: beside it.
+pub fn npu_weights(model: &Path, format: &str) -> PathBuf {
+    model.with_extension(format!("npu-{format}"))
 }
 
 #[cfg(test)]
@@ -176,7 +185,11 @@ mod tests {
         let error = store.find("base").unwrap_err().to_string();
         assert!(error.contains("hearken models fetch base"), "{error}");
         assert!(matches!(store.find("min"), Err(ModelError::Unknown { .. })));
+        let packed = NPU_FORMATS.map(|format| npu_weights(&dir.path().join("mine.safetensors"), format));
+        packed.iter().for_each(|path| fs::write(path, b"").unwrap());
+        assert_eq!(store.installed().unwrap(), ["base.en", "mine"]);
         store.remove("mine").unwrap();
+        assert!(packed.iter().all(|path| !path.exists()));
         assert_eq!(store.installed().unwrap(), ["base.en"]);
     }
 

@@ -13,8 +13,8 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::error::{Defect, ModelError};
-use super::file::hex;
 use super::tensor::{Dtype, byte_size};
+use super::tensor_file::hex;
 
 /// Alignment of the data section and of each tensor that is a multiple of it, in bytes: a cache line.
 const ALIGNMENT: usize = 64;

@@ -64,7 +64,7 @@ impl Link {
 }
 
 impl Npu {
-    /// Finds what an NPU needs and packs the encoder's weights for it, then tries to open it. `tell` is called, on the
+    /// Finds what an NPU needs, the packed weights among it, then tries to open it. `tell` is called, on the
     /// thread that encodes, whenever another device begins to encode.
     ///
     /// # Errors

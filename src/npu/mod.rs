@@ -13,6 +13,7 @@ mod detect;
 mod device;
 mod gemm;
 mod layout;
+mod packed_file;
 mod setup;
 mod weights;
 

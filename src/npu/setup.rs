@@ -4,7 +4,7 @@
 
 use super::device::{Device, DeviceError};
 use super::gemm::{Gemm, Submission};
-use super::weights::{PackError, PackedLayer, pack};
+use super::weights::{PackError, PackedLayer, load};
 use crate::models::ModelFile;
 use crate::whisper::{Dims, Layer};
 use std::path::{Path, PathBuf};
@@ -159,7 +159,8 @@ impl Directory {
 }
 
 impl Source {
-    /// Finds runtime and overlays, and packs the encoder's weights.
+    /// Finds runtime and overlays, and the encoder's packed weights, which it packs and keeps beside the model where they are
+    /// not there yet.
     ///
     /// # Errors
     /// Where something is missing or does not fit; the device itself is not looked at.
@@ -182,7 +183,7 @@ impl Source {
         let dtype = if options.format == Format::Int8 { Type::I8 } else { Type::Bf16 };
         let overlay = manifest.gemms.into_iter().find(|overlay| overlay.a.dtype == dtype);
         let overlay = overlay.ok_or_else(|| wrong(format!("no overlay multiplies {dtype:?}")))?;
-        let weights = pack(file, &overlay)?;
+        let weights = load(file, &overlay)?;
         let (api, index, machine) = match is_software {
             true => {
                 let (index, machine) = software::machine(&options.faults);

@@ -5,8 +5,10 @@ use super::gemm::Submission;
 use super::setup::{DeviceKind, Format, NpuOptions, shapes};
 use crate::cpu::{Cpu, Level, Pool};
 use crate::mel::Mel;
-use crate::models::{ModelFile, Origin, import, synthetic, write_random};
+use crate::models::{ModelFile, Origin, import, npu_weights, synthetic, write_random};
 use crate::whisper::{Compute, CpuEncoder, Dims, Encoder, EncoderWeights, Tails};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -208,6 +210,54 @@ fn a_device_that_comes_back_is_used_again() {
     let before = npu.machine().expect("the software device").calls(Call::RunStart);
     encoder.encode(&mel).expect("a window");
     assert!(npu.machine().expect("the software device").calls(Call::RunStart) > before);
+}
+
+#[test]
+fn weights_are_packed_once_and_again_when_anything_differs() {
+    for (format, name) in [(Format::Bf16, "bf16"), (Format::Int8, "int8")] {
+        let mut model = Model::small();
+        let mel = model.window(20);
+        let states = |model: &Model| {
+            let (npu, told) = model.npu(options(format));
+            let states = NpuEncoder::new(npu, model.cpu(Compute::Int8)).encode(&mel).expect("a window").states;
+            assert!(told.lock().expect("no panic").is_empty());
+            states
+        };
+        let path = npu_weights(model.file.path(), name);
+        assert!(!path.exists());
+        let want = states(&model);
+        let (packed, inode) = (fs::read(&path).expect("a file"), fs::metadata(&path).expect("a file").ino());
+        assert!(states(&model) == want, "the packed weights are read as others than they were written");
+        assert_eq!(fs::metadata(&path).expect("a file").ino(), inode, "they are packed again");
+
+        let replaced = |from: &str, to: &str| {
+            let at = packed.windows(from.len()).position(|part| part == from.as_bytes()).expect("metadata");
+            [&packed[..at], to.as_bytes(), &packed[at + from.len()..]].concat()
+        };
+        let mut flipped = packed.clone();
+        *flipped.last_mut().expect("weights") ^= 1;
+        let cut = packed[..packed.len() - 1].to_vec();
+        let (older, other) = (replaced(r#""version":"1""#, r#""version":"0""#), replaced("k_slice", "k_slide"));
+        for wrong in [flipped, cut, older, other, Vec::new()] {
+            fs::write(&path, wrong).expect("a file");
+            assert!(states(&model) == want);
+            assert!(fs::read(&path).expect("a file") == packed, "a wrong file stays");
+        }
+
+        // Another model under the same name.
+        let directory = model.file.path().parent().expect("a directory").to_owned();
+        fs::rename(directory.join("plain"), model.file.path()).expect("a model");
+        model.file = Arc::new(ModelFile::open(model.file.path()).expect("a model"));
+        let other = states(&model);
+        assert!(other != want && fs::read(&path).expect("a file") != packed, "the weights of another model");
+        let names = fs::read_dir(&directory).expect("a directory").map(|e| e.expect("an entry").file_name());
+        assert!(names.into_iter().all(|name| !name.to_string_lossy().ends_with(".part")));
+
+        // Where they cannot be kept they are packed each time.
+        fs::remove_file(&path).expect("a file");
+        fs::create_dir(&path).expect("a directory");
+        assert!(states(&model) == other);
+    }
 }
 
 #[test]

@@ -1,16 +1,20 @@
-//! The encoder's weights as an overlay takes them: packed once, when a model is loaded, and kept for the case that the
-//! device has to be opened again.
+//! The encoder's weights as an overlay takes them: packed when a model is first used with an NPU, kept in a file beside
+//! the model, and mapped from there ever after.
 
 use super::layout::{pack_bfp16, pack_i8};
+use super::packed_file::PackedFile;
 use crate::models::{ModelError, ModelFile};
 use crate::whisper::Layer;
+use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Instant;
+use tracing::{info, warn};
 use xrt_sys::manifest::{Overlay, Type};
 
 /// A linear layer's weights.
 pub struct PackedLayer {
     /// B as the overlay reads it.
-    pub data: Vec<u8>,
+    pub data: Bytes,
     /// Its rows, filled up to a shape that the overlay has.
     pub k: usize,
     /// Its columns.
@@ -44,21 +48,51 @@ pub enum PackError {
     NoStream(#[from] NoStream),
 }
 
-/// Packs all linear layers of the encoder, in the order of [`Layer::index`].
+/// All linear layers of the encoder, in the order of [`Layer::index`]: from the file beside the model, which is written
+/// first where it is not there, stale or damaged.
 ///
 /// # Errors
-/// Where a tensor is damaged, or a layer's shape is none of the overlay's.
-pub fn pack(file: &Arc<ModelFile>, overlay: &Overlay) -> Result<Vec<PackedLayer>, PackError> {
-    Layer::all(file.dims()).map(|layer| pack_layer(file, overlay, layer)).collect()
+/// Where a tensor is damaged, or a layer's shape is none of the overlay's. That the file cannot be written is told in the
+/// log, and the weights stay in memory.
+pub fn load(file: &Arc<ModelFile>, overlay: &Overlay) -> Result<Vec<PackedLayer>, PackError> {
+    let begun = Instant::now();
+    let shapes = Layer::all(file.dims()).map(|layer| shape(file, overlay, layer)).collect::<Result<Vec<_>, _>>()?;
+    let Some(kept) = PackedFile::of(file, overlay) else {
+        return pack(file, overlay, &shapes);
+    };
+    if let Ok(layers) = kept.read(file, overlay, &shapes) {
+        info!("the NPU's weights are read from {} in {} ms", kept.path().display(), begun.elapsed().as_millis());
+        return Ok(layers);
+    }
+    let packed = pack(file, overlay, &shapes)?;
+    info!("the NPU's weights are packed in {} ms", begun.elapsed().as_millis());
+    let again = kept.write(file, &packed).and_then(|()| kept.read(file, overlay, &shapes));
+    Ok(again.unwrap_or_else(|error| {
+        warn!("the NPU's weights are packed at every start, since they cannot be kept: {error}");
+        packed
+    }))
 }
 
-fn pack_layer(file: &Arc<ModelFile>, overlay: &Overlay, layer: Layer) -> Result<PackedLayer, PackError> {
+/// Rows of B, filled up to a shape that the overlay has, and its columns.
+fn shape(file: &ModelFile, overlay: &Overlay, layer: Layer) -> Result<(usize, usize), NoStream> {
     let (n, k) = layer.shape(file.dims());
-    let spec = layer.spec();
     let padded = overlay.streams.iter().filter(|s| s.n == n && s.k >= k).map(|s| s.k).min();
-    let no_stream = || NoStream { overlay: overlay.name.clone(), name: spec.name.clone(), k, n };
-    let padded = (padded.ok_or_else(no_stream)?, n);
-    let layout = &overlay.b.layout;
+    let no_stream = || NoStream { overlay: overlay.name.clone(), name: layer.spec().name, k, n };
+    Ok((padded.ok_or_else(no_stream)?, n))
+}
+
+fn pack(file: &Arc<ModelFile>, overlay: &Overlay, shapes: &[(usize, usize)]) -> Result<Vec<PackedLayer>, PackError> {
+    let layers = Layer::all(file.dims()).zip(shapes);
+    Ok(layers.map(|(layer, shape)| pack_layer(file, overlay, layer, *shape)).collect::<Result<_, _>>()?)
+}
+
+fn pack_layer(
+    file: &Arc<ModelFile>,
+    overlay: &Overlay,
+    layer: Layer,
+    padded: (usize, usize),
+) -> Result<PackedLayer, ModelError> {
+    let ((n, k), spec, layout) = (layer.shape(file.dims()), layer.spec(), &overlay.b.layout);
     let (data, scales) = match overlay.b.dtype {
         // The very numbers that the CPU multiplies.
         Type::I8 => {
@@ -67,5 +101,5 @@ fn pack_layer(file: &Arc<ModelFile>, overlay: &Overlay, layer: Layer) -> Result<
         }
         _ => (pack_bfp16(&spec.weights(file)?.0, k, padded, layout), Vec::new()),
     };
-    Ok(PackedLayer { data, k: padded.0, n, scales, bias: spec.bias(file)? })
+    Ok(PackedLayer { data: data.into(), k: padded.0, n, scales, bias: spec.bias(file)? })
 }

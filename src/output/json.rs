@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::format::TranscriptWriter;
 use super::transcript::{Footer, Header, Segment, round_to_ms};
+use crate::text::append;
 
 /// The JSON writer; it keeps the text alone, for the footer.
 #[derive(Default)]
@@ -26,7 +27,7 @@ impl TranscriptWriter for Json {
     fn segment(&mut self, segment: &Segment) -> String {
         let separator = if self.segments == 0 { "\n" } else { ",\n" };
         self.segments += 1;
-        self.text.push_str(&segment.text);
+        append(&mut self.text, &segment.text);
         format!("{separator}{}", json(segment))
     }
 

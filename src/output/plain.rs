@@ -2,8 +2,9 @@
 
 use super::format::{TranscriptWriter, milliseconds, one_line};
 use super::transcript::{Footer, Header, Segment};
+use crate::text::trimmed;
 
-/// A line of text per segment.
+/// A line of text per segment, or several where it has line ends, which openai-whisper writes, too.
 pub(super) struct Txt;
 
 impl TranscriptWriter for Txt {
@@ -12,10 +13,14 @@ impl TranscriptWriter for Txt {
     }
 
     fn segment(&mut self, segment: &Segment) -> String {
-        match one_line(&segment.text) {
-            text if text.is_empty() => text,
-            text => text + "\n",
+        let text = trimmed(&segment.text);
+        // The end of the segment before is a line end, too, and so is that of this one.
+        let text = text.strip_prefix('\n').unwrap_or(text);
+        let mut lines = text.split('\n').map(one_line).collect::<Vec<_>>().join("\n");
+        if !lines.is_empty() && !lines.ends_with('\n') {
+            lines.push('\n');
         }
+        lines
     }
 
     fn finish(&mut self, _footer: &Footer) -> String {
@@ -42,5 +47,30 @@ impl TranscriptWriter for Tsv {
 
     fn finish(&mut self, _footer: &Footer) -> String {
         String::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_ends_that_were_spoken_are_line_ends() {
+        let segment = |text: &str| Segment {
+            id: 0,
+            start_s: 0.0,
+            end_s: 1.0,
+            text: text.to_owned(),
+            tokens: Vec::new(),
+            temperature: 0.0,
+            avg_logprob: 0.0,
+            compression_ratio: 1.0,
+            no_speech_prob: 0.0,
+            words: None,
+        };
+        let texts = [" Dear Ann,\n\n", " Thanks.\nBye.\n", " \n", " ", "\n\nPS", " me"];
+        let written: String = texts.iter().map(|text| Txt.segment(&segment(text))).collect();
+        assert_eq!(written, "Dear Ann,\n\nThanks.\nBye.\n\nPS\nme\n");
+        assert_eq!(Tsv.segment(&segment(" Thanks.\nBye.\n")), "0\t1000\tThanks. Bye.\n");
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use super::Format;
+use crate::text::append;
 
 /// What is known of a recording before the first word of it is.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,7 +82,8 @@ pub struct Transcript {
 impl Transcript {
     /// The segments' text joined, without the space that it usually begins with.
     pub fn text(&self) -> String {
-        let joined: String = self.segments.iter().map(|s| s.text.as_str()).collect();
+        let mut joined = String::new();
+        self.segments.iter().for_each(|segment| append(&mut joined, &segment.text));
         joined.trim().to_owned()
     }
 

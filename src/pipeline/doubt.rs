@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn two_pieces_are_one_text() {
-        let segment = |start: f64| Segment { start, end: start + 1.0, text: " a".into(), tokens: vec![], words: vec![] };
+        let segment =
+            |start: f64| Segment { start, end: start + 1.0, text: " a".into(), tokens: vec![], words: vec![] };
         let first = (result(vec![1], "a", -0.1), vec![segment(0.0)]);
         let second = (result(vec![2, 3], "b", -0.4), vec![segment(5.0)]);
         let (joined, segments) = join(first, second);

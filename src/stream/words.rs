@@ -1,10 +1,11 @@
 //! Text as words that can be compared: hypotheses of the same speech differ in case and punctuation from one moment
 //! to the next.
 
+use crate::text::{is_word, tokens};
 use crate::whisper::alignment::TimedWord;
 use crate::whisper::tokenizer::Language;
 
-/// Languages written without spaces, by code: their characters stand for words.
+/// Languages written without spaces, by code: their characters stand for words, and so do words of other scripts.
 const WITHOUT_SPACES: [&str; 7] = ["zh", "ja", "th", "lo", "my", "km", "yue"];
 
 /// A word, or a character of a language without spaces.
@@ -36,6 +37,19 @@ impl Word {
         self.end_s += by_s;
         self.attended_s += by_s;
         self
+    }
+
+    /// Words as one, written as `text`: from the start of the first to the end of the last, as sure as the least sure.
+    /// `None` where there are no words.
+    pub fn joined(words: &[Self], text: String) -> Option<Self> {
+        let (first, last) = (words.first()?, words.last()?);
+        Some(Self {
+            start_s: first.start_s,
+            end_s: last.end_s,
+            confidence: words.iter().map(|word| word.confidence).fold(f32::INFINITY, f32::min),
+            attended_s: words.iter().map(|word| word.attended_s).fold(0.0, f64::max),
+            ..Self::new(text)
+        })
     }
 
     /// Takes over the times and the confidence of another guess at the same word.
@@ -94,13 +108,14 @@ pub fn split(text: &str, language: Language) -> Vec<Word> {
     let by_character = WITHOUT_SPACES.contains(&language.code());
     let mut words: Vec<String> = Vec::new();
     let mut after_space = true;
-    for c in text.chars() {
-        let opens = if by_character { c.is_alphanumeric() } else { c.is_whitespace() && !after_space };
+    for token in tokens(text) {
+        let space = token.starts_with(char::is_whitespace);
+        let opens = if by_character { is_word(token) } else { space && !after_space };
         match words.last_mut() {
-            Some(word) if !opens => word.push(c),
-            _ => words.push(c.to_string()),
+            Some(word) if !opens => word.push_str(token),
+            _ => words.push(token.to_owned()),
         }
-        after_space = c.is_whitespace();
+        after_space = space;
     }
     words.into_iter().map(Word::new).collect()
 }
@@ -131,6 +146,8 @@ mod tests {
     fn languages_without_spaces_go_by_character() -> Result<(), Box<dyn std::error::Error>> {
         let words = split("你好，世界。", "zh".parse()?);
         assert_eq!(words.iter().map(|w| w.text.as_str()).collect::<Vec<_>>(), ["你", "好，", "世", "界。"]);
+        let words = split("用GitHub吧", "zh".parse()?);
+        assert_eq!(words.iter().map(|w| w.text.as_str()).collect::<Vec<_>>(), ["用", "GitHub", "吧"]);
         Ok(())
     }
 

@@ -60,7 +60,7 @@ impl<'a, T: Send> Batch<'a, T> {
     /// Takes in a window and the first request of its decoding.
     ///
     /// # Errors
-    /// Where the features are not this model's.
+    /// Where the features are not this model's, or there is no memory.
     pub fn admit(
         &mut self,
         tag: T,

@@ -375,7 +375,7 @@ impl<'a> Window<'a> {
     /// Begins the decoding of a window.
     ///
     /// # Errors
-    /// Where the features are not this model's.
+    /// Where the features are not this model's, or there is no memory.
     pub fn new(decoder: &'a Decoder, features: &AudioFeatures) -> Result<Self, DecodeError> {
         let mut work = Workspace::default();
         Ok(Self { decoder, cache: decoder.listen(features, None, &mut work)?, work })

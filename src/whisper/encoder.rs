@@ -94,13 +94,13 @@ struct Norms {
 /// A linear layer of the encoder; convolutions are such layers over overlapping rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layer {
-    /// The first or second convolution.
+    /// The first or second convolution, 0 or 1.
     Conv(usize),
-    /// Queries, keys and values of a block.
+    /// Queries, keys and values of a block; blocks are counted from 0.
     Qkv(usize),
     /// The output of a block's attention.
     Out(usize),
-    /// The first or second layer of a block's MLP.
+    /// The first or second layer, 0 or 1, of a block's MLP: block, layer.
     Mlp(usize, usize),
 }
 

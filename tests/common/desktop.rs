@@ -42,9 +42,13 @@ impl Desktop {
 
     /// A session with the real model, whose daemon is not started yet.
     pub fn with_model() -> Self {
-        let model = model("base");
+        Self::with_models(model("base").path().parent().expect("a directory"))
+    }
+
+    /// A session with the models of a directory, whose daemon is not started yet.
+    pub fn with_models(directory: &Path) -> Self {
         let mut desktop = Self::without_daemon();
-        desktop.models = model.path().parent().expect("a directory").to_owned();
+        desktop.models = directory.to_owned();
         desktop
     }
 

@@ -12,8 +12,8 @@ use ureq::http::Response;
 use ureq::http::header::{ACCEPT_ENCODING, CONTENT_RANGE, ETAG, IF_RANGE, RANGE};
 
 use crate::models::error::ModelError;
-use crate::models::file::hex;
 use crate::models::progress::{Done, Progress};
+use crate::models::tensor_file::hex;
 
 use super::{Failure, check_sha256, part_of};
 

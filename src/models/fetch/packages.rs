@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use zip::ZipArchive;
 
 use crate::models::error::ModelError;
-use crate::models::file::hex;
 use crate::models::progress::{Done, Progress};
+use crate::models::tensor_file::hex;
 
 use super::{Failure, check_sha256, part_of};
 

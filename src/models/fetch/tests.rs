@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::*;
-use crate::models::file::hex;
 use crate::models::import::synthetic;
+use crate::models::tensor_file::hex;
 
 /// How the server treats the next requests.
 #[derive(Debug, Clone, Copy)]
