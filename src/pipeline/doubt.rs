@@ -19,7 +19,8 @@ const LONG_ENOUGH: f32 = 6.0;
 /// Tokens a second of sound below which a text is doubtful. In 253 windows of more than 6 s of English speech there were
 /// 2.8 and more but for one, a list of digits with 1.5; a window in which a sentence is missing has less than 2.
 const FEW: f32 = 2.5;
-/// How many times the tokens of the whole the pieces must have: less is another spelling, not another sentence.
+/// How many times the letters and digits of the whole the pieces must have: less is another spelling, not another
+/// sentence.
 const MORE: f32 = 1.25;
 /// Mean log-probability that each piece must have: what is made up has less.
 const LIKELY: f32 = -0.7;
@@ -31,7 +32,7 @@ pub type Text = (DecodingResult, Vec<Segment>);
 
 /// Whether a text is too short for so many seconds of sound.
 pub fn is_doubtful(result: &DecodingResult, sound_s: f32, eot: u32) -> bool {
-    sound_s >= LONG_ENOUGH && (n_words(result, eot) as f32) < FEW * sound_s
+    sound_s >= LONG_ENOUGH && (result.tokens.iter().filter(|token| **token < eot).count() as f32) < FEW * sound_s
 }
 
 /// Decodes windows in pieces.
@@ -65,10 +66,8 @@ impl Pieces<'_> {
             }
             texts.push((found, segments));
         }
-        let eot = self.whisper.tokenizer().special().eot;
-        let n_pieces: usize = texts.iter().map(|(found, _)| n_words(found, eot)).sum();
-        let is_more = n_pieces as f32 >= MORE * n_words(result, eot) as f32;
-        Ok(texts.into_iter().reduce(join).filter(|_| is_more))
+        let text = texts.into_iter().reduce(join);
+        Ok(text.filter(|(found, _)| n_letters(&found.text) as f32 >= MORE * n_letters(&result.text) as f32))
     }
 
     /// What a piece says, in seconds from the start of the window.
@@ -102,9 +101,9 @@ impl Pieces<'_> {
     }
 }
 
-/// Tokens that are text.
-fn n_words(result: &DecodingResult, eot: u32) -> usize {
-    result.tokens.iter().filter(|token| **token < eot).count()
+/// Letters and digits of a text.
+fn n_letters(text: &str) -> usize {
+    text.chars().filter(|c| c.is_alphanumeric()).count()
 }
 
 /// A window cut anew, at its pauses.
@@ -158,6 +157,7 @@ mod tests {
         let timestamps = vec![EOT + 200; 100];
         let sparse = result([vec![7; 20], timestamps.clone()].concat(), "", -0.1);
         assert!(is_doubtful(&sparse, 12.0, EOT), "timestamps are no text");
+        assert_eq!(n_letters("9-0-2, 1"), 4);
         assert!(!is_doubtful(&sparse, 7.0, EOT) && !is_doubtful(&result(vec![7], "", -0.1), 5.0, EOT));
     }
 
