@@ -138,6 +138,9 @@ fn check_figures(status: &Value) {
             |name: &str| session["figures"][name].as_f64().unwrap_or_else(|| panic!("{name} is missing: {session}"));
         assert!(figure("audio") > 10.0 && figure("real_time_factor") > 0.0, "{session}");
         assert!(figure("final_p50") <= figure("final_p95") && figure("final_p95") < 10.0, "{session}");
+        // A word is committed after its end, and before all of the sample is over.
+        assert!(figure("committed_p50") > 0.0 && figure("committed_p50") <= figure("committed_p95"), "{session}");
+        assert!(figure("committed_p95") < 11.0, "{session}");
         assert!(figure("step") >= 0.5 && (0.0..10.0).contains(&figure("backlog")), "{session}");
         assert_eq!((figure("overruns"), figure("dropped_samples")), (0.0, 0.0), "{session}");
     }
@@ -188,7 +191,7 @@ fn the_text_is_the_wanted_one_while_it_is_spoken() {
 
     let job = desktop.output_of(desktop.command(PYTHON).args(["-c", FILE_JOB]).arg(data("jfk.flac")));
     let told = String::from_utf8_lossy(&job.stdout).into_owned();
-    assert!(told.starts_with("1 en True And so compatriots"), "{told}");
+    assert!(told.starts_with("1 en True True And so compatriots"), "{told}");
 }
 
 #[test]
@@ -335,7 +338,10 @@ bus = Gio.bus_get_sync(Gio.BusType.SESSION)
 loop = GLib.MainLoop()
 def finished(bus, sender, path, interface, name, args):
     status, text, details = args
-    print(status, *((details["language"], details["segments"][0][2] in text, text) if text else ()))
+    words = details["words"]
+    is_timed = all(0 <= start <= end <= details["duration"] and 0 < sure <= 1 for _, start, end, sure in words)
+    is_complete = text and " ".join(word for word, *_ in words) == text and details["segments"][0][2] in text
+    print(status, *((details["language"], is_complete, is_timed, text) if text else ()))
     loop.quit()
 bus.signal_subscribe("org.hearken.Hearken1", "org.hearken.Hearken1.Job", "Finished", None, None, 0, finished)
 reader, writer = os.pipe()
@@ -363,7 +369,7 @@ fn a_file_over_the_bus_has_the_text_of_the_command() {
     // A job's segments have times.
     let command = desktop.output_of(desktop.hearken().arg("--timestamps").arg("--file").arg(data("jfk.flac")));
     let text = String::from_utf8_lossy(&command.stdout).lines().map(str::trim).collect::<Vec<_>>().join(" ");
-    assert_eq!(String::from_utf8_lossy(&job.stdout).trim(), format!("1 en True {text}"));
+    assert_eq!(String::from_utf8_lossy(&job.stdout).trim(), format!("1 en True True {text}"));
 }
 
 #[test]

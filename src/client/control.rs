@@ -139,12 +139,13 @@ fn describe(status: &Value) -> String {
     for session in status.get("sessions").and_then(Value::as_array).into_iter().flatten() {
         let figure = |name: &str| session.pointer(&format!("/figures/{name}")).and_then(Value::as_f64).unwrap_or(0.0);
         lines += &format!(
-            "{}: {} {}, {:.1} s heard, step {:.1} s, final after {:.2} s (p95), real-time factor {:.2}, {} overruns{}\n",
+            "{}: {} {}, {:.1} s heard, step {:.1} s, words after {:.2} s and finals after {:.2} s (p95), real-time factor {:.2}, {} overruns{}\n",
             text(session, "path"),
             text(session, "state"),
             text(session, "device"),
             figure("audio"),
             figure("step"),
+            figure("committed_p95"),
             figure("final_p95"),
             figure("real_time_factor"),
             figure("overruns"),

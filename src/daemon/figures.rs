@@ -1,9 +1,10 @@
 //! How well a session keeps up: counters that any thread may read.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Latencies that percentiles are taken over: the latest ones.
+/// Times of a kind that percentiles are taken over: the latest ones.
 const KEPT: usize = 200;
 
 /// Figures of a session.
@@ -16,8 +17,29 @@ struct Inner {
     busy_s: f64,
     step_s: f64,
     backlog_s: f64,
-    finals: Vec<Duration>,
-    n_finals: usize,
+    finals: Latest,
+    committed: Latest,
+}
+
+/// The latest [`KEPT`] times of a kind, in seconds.
+#[derive(Debug, Default)]
+struct Latest(VecDeque<f64>);
+
+impl Latest {
+    fn push(&mut self, seconds: f64) {
+        if self.0.len() == KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back(seconds);
+    }
+
+    /// The nearest-rank percentiles of these shares; 0 where there are no times.
+    fn percentiles<const N: usize>(&self, shares: [f64; N]) -> [f64; N] {
+        let mut sorted: Vec<f64> = self.0.iter().copied().collect();
+        sorted.sort_by(f64::total_cmp);
+        let rank = |share: f64| ((share * sorted.len() as f64).ceil() as usize).saturating_sub(1);
+        shares.map(|share| sorted.get(rank(share)).copied().unwrap_or(0.0))
+    }
 }
 
 /// Figures at a moment.
@@ -35,6 +57,10 @@ pub struct Snapshot {
     pub final_p50_s: f64,
     /// 95th percentile of the same.
     pub final_p95_s: f64,
+    /// Median of the time from the end of a word to its being committed by a partial, in seconds.
+    pub committed_p50_s: f64,
+    /// 95th percentile of the same.
+    pub committed_p95_s: f64,
 }
 
 impl Figures {
@@ -46,39 +72,34 @@ impl Figures {
 
     /// Notes how long a final took.
     pub fn finished(&self, latency: Duration) {
-        let mut inner = self.lock();
-        let at = inner.n_finals % KEPT;
-        match inner.finals.get_mut(at) {
-            Some(oldest) => *oldest = latency,
-            None => inner.finals.push(latency),
-        }
-        inner.n_finals += 1;
+        self.lock().finals.push(latency.as_secs_f64());
+    }
+
+    /// Notes how long after its end a word was committed.
+    pub fn committed(&self, lag_s: f64) {
+        self.lock().committed.push(lag_s);
     }
 
     /// The figures now.
     pub fn snapshot(&self) -> Snapshot {
         let inner = self.lock();
-        let mut sorted = inner.finals.clone();
-        sorted.sort();
+        let [final_p50_s, final_p95_s] = inner.finals.percentiles([0.5, 0.95]);
+        let [committed_p50_s, committed_p95_s] = inner.committed.percentiles([0.5, 0.95]);
         Snapshot {
             audio_s: inner.audio_s,
             real_time_factor: if inner.audio_s > 0.0 { inner.busy_s / inner.audio_s } else { 0.0 },
             step_s: inner.step_s,
             backlog_s: inner.backlog_s,
-            final_p50_s: percentile(&sorted, 0.5),
-            final_p95_s: percentile(&sorted, 0.95),
+            final_p50_s,
+            final_p95_s,
+            committed_p50_s,
+            committed_p95_s,
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The nearest-rank percentile of sorted durations, in seconds; 0 where there are none.
-fn percentile(sorted: &[Duration], share: f64) -> f64 {
-    let rank = (share * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.saturating_sub(1)).map_or(0.0, Duration::as_secs_f64)
 }
 
 #[cfg(test)]
@@ -93,6 +114,10 @@ mod tests {
         (1..=KEPT as u64).for_each(|ms| figures.finished(Duration::from_millis(ms)));
         let now = figures.snapshot();
         assert_eq!((now.final_p50_s, now.final_p95_s), (0.1, 0.19));
+        assert_eq!((now.committed_p50_s, now.committed_p95_s), (0.0, 0.0), "they are kept apart");
+        [1.5, 0.5, 1.0].iter().for_each(|lag_s| figures.committed(*lag_s));
+        let now = figures.snapshot();
+        assert_eq!((now.committed_p50_s, now.committed_p95_s), (1.0, 1.5));
     }
 
     #[test]

@@ -110,6 +110,37 @@ pub enum SessionError {
     Closed,
 }
 
+/// How far a run has come with the sound: what the lag of words is told by.
+#[derive(Debug)]
+struct Heard {
+    /// Samples that the engine was given.
+    samples: usize,
+    /// Blocks that they came in.
+    blocks: usize,
+    /// When it was given the last of them.
+    at: Instant,
+    /// Words of the utterance that goes on that are committed.
+    committed: usize,
+}
+
+impl Heard {
+    /// Length of the audio in seconds.
+    fn audio_s(&self) -> f64 {
+        self.samples as f64 / f64::from(SAMPLE_RATE)
+    }
+
+    /// What an event commits: for each word the time since its end, in seconds.
+    fn lags_s(&mut self, event: &Event) -> Vec<f64> {
+        let Event::Partial(partial) = event else {
+            self.committed = 0;
+            return Vec::new();
+        };
+        let now_s = self.audio_s() + self.at.elapsed().as_secs_f64();
+        let known = std::mem::replace(&mut self.committed, partial.words.len());
+        partial.words.iter().skip(known).map(|word| now_s - word.end_s).collect()
+    }
+}
+
 /// A session.
 pub struct Session {
     settings: SessionSettings,
@@ -306,15 +337,18 @@ impl Session {
         let Some(mut live) = self.live(&cancelled) else {
             return;
         };
-        let (begun, mut heard, mut spoke) = (Instant::now(), 0, false);
+        let (begun, mut spoke) = (Instant::now(), false);
+        let mut heard = Heard { samples: 0, blocks: 0, at: begun, committed: 0 };
         let mut goes_on = true;
         while goes_on && !cancelled() {
             match blocks.recv() {
                 Ok(block) => {
                     for block in std::iter::once(block).chain(blocks.try_iter()) {
-                        heard += block.len();
+                        heard.samples += block.len();
+                        heard.blocks += 1;
                         live.push(&block);
                     }
+                    heard.at = Instant::now();
                 }
                 Err(_) => {
                     live.finish();
@@ -325,12 +359,12 @@ impl Session {
             if !spoke && self.settings.nothing_said.is_some_and(|most| begun.elapsed() > most) {
                 self.halt(Stopper::finish);
             }
-            if !self.tell_events(&mut live, &cancelled) {
+            if !self.tell_events(&mut live, &mut heard, &cancelled) {
                 self.cancel();
                 return;
             }
-            let backlog = blocks.len() as f64 * heard as f64 / f64::from(SAMPLE_RATE) / BACKLOG as f64;
-            self.figures.heard(heard as f64 / f64::from(SAMPLE_RATE), live.busy(), live.step_s(), backlog);
+            let backlog = blocks.len() as f64 * heard.audio_s() / heard.blocks.max(1) as f64;
+            self.figures.heard(heard.audio_s(), live.busy(), live.step_s(), backlog);
         }
         if cancelled() {
             // The utterance that was dropped keeps its number.
@@ -339,10 +373,13 @@ impl Session {
     }
 
     /// Tells all that is due; false when that failed.
-    fn tell_events(&self, live: &mut Live, cancelled: &dyn Fn() -> bool) -> bool {
+    fn tell_events(&self, live: &mut Live, heard: &mut Heard, cancelled: &dyn Fn() -> bool) -> bool {
         loop {
             match live.next_event(cancelled) {
-                Ok(Some(event)) => (self.tell)(Notice::Text(self.numbered(self.rewritten(event)))),
+                Ok(Some(event)) => {
+                    heard.lags_s(&event).into_iter().for_each(|lag_s| self.figures.committed(lag_s));
+                    (self.tell)(Notice::Text(self.numbered(self.rewritten(event))));
+                }
                 Ok(None) => return true,
                 Err(_) if cancelled() => return true,
                 Err(error) => {

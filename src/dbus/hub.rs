@@ -4,7 +4,7 @@ use super::BusError;
 use crate::config::{Config, ConfigError};
 use crate::daemon::{Engine, EngineNotice, Notice, PreCapture, Session};
 use crate::npu::BackendState;
-use crate::stream::Event;
+use crate::stream::{Event, Word};
 use futures::channel::mpsc::Sender;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -54,6 +54,8 @@ pub struct JobResult {
     pub text: String,
     /// Start and end in seconds, and text, of each segment.
     pub segments: Vec<(f64, f64, String)>,
+    /// The words of the text, in seconds of the recording.
+    pub words: Vec<Word>,
     /// Code of the language spoken; empty where nobody speaks.
     pub language: String,
     /// Seconds of audio.

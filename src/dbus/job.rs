@@ -5,6 +5,7 @@ use super::hub::{Hub, JobResult, Message, OwnedJob, sender};
 use super::options::Wanted;
 use crate::audio::{AudioError, AudioSource, AudioWarning, Block, FileSource, SAMPLE_RATE};
 use crate::pipeline::{self, Settings};
+use crate::stream::timed;
 use crate::text::{append, trimmed, written};
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords};
 use std::collections::HashMap;
@@ -107,7 +108,8 @@ impl JobObject {
     }
 
     /// The one result, to the owner alone; the object is removed after it. status: 1 done, 2 cancelled, 3 failed.
-    /// details: segments (a(dds)): start and end in seconds, and text, of each; language (s), duration (d) in seconds,
+    /// details: segments (a(dds)): start and end in seconds, and text, of each; words (a(sddd)): the words of text, each
+    /// with start and end in seconds of the recording and confidence from 0 to 1; language (s), duration (d) in seconds,
     /// error (s) where there was one.
     #[zbus(signal)]
     pub(super) async fn finished(
@@ -157,7 +159,7 @@ fn run(
         fallback: FallbackOptions::default(),
         initial_prompt: whisper.tokenizer().encode_prompt(&wanted.settings.prompt)?,
         condition_on_previous_text: false,
-        word_timestamps: false,
+        word_timestamps: true,
     };
     let mut result = JobResult::default();
     let ending = pipeline::transcribe(&whisper, source, &settings, stop, |mut passage| {
@@ -167,6 +169,7 @@ fn run(
         }
         for segment in passage.segments {
             result.language = passage.language.code().to_owned();
+            result.words.extend(timed(&segment.words, passage.language));
             append(&mut result.text, &segment.text);
             result.segments.push((segment.start, segment.end, trimmed(&segment.text).to_owned()));
         }

@@ -215,6 +215,7 @@ impl Bus {
             let emitter = self.to_owner(path.clone(), owner);
             let details = HashMap::from([
                 ("segments", Variant::new(result.segments)),
+                ("words", words(&result.words)),
                 ("language", result.language.into()),
                 ("duration", result.duration_s.into()),
                 ("error", result.error.into()),

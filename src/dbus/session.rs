@@ -77,9 +77,10 @@ impl SessionObject {
     }
 
     /// How well the session keeps up. real_time_factor (d): seconds of work for a second of audio; final_p50 and
-    /// final_p95 (d): seconds from the end of an utterance to its text; step (d): seconds between two guesses at
-    /// present; backlog (d): seconds of audio that wait; audio (d): seconds of audio heard; overruns and
-    /// dropped_samples (t): what was lost while capturing.
+    /// final_p95 (d): seconds from the end of an utterance to its text; committed_p50 and committed_p95 (d): seconds
+    /// from the end of a word to its being committed by a Partial; step (d): seconds between two guesses at present;
+    /// backlog (d): seconds of audio that wait; audio (d): seconds of audio heard; overruns and dropped_samples (t):
+    /// what was lost while capturing. Percentiles are of the latest 200.
     #[zbus(property(emits_changed_signal = "false"))]
     fn figures(&self) -> HashMap<String, zbus::OwnedVariant> {
         let (now, tally) = (self.session.figures(), self.session.tally());
@@ -87,6 +88,8 @@ impl SessionObject {
             ("real_time_factor", now.real_time_factor),
             ("final_p50", now.final_p50_s),
             ("final_p95", now.final_p95_s),
+            ("committed_p50", now.committed_p50_s),
+            ("committed_p95", now.committed_p95_s),
             ("step", now.step_s),
             ("backlog", now.backlog_s),
             ("audio", now.audio_s),
