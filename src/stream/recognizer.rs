@@ -12,6 +12,10 @@ use std::sync::Arc;
 /// Tokens that a second of speech may give in a draft; fast English is about 6. More is a loop.
 const TOKENS_PER_SECOND: usize = 10;
 
+/// Probability of `<|nospeech|>` and mean log-probability from which on a draft is not shown: music gives words of up to
+/// -0.5, one draft of speech in thirty has as much of both, and more audio decides.
+const DOUBTFUL: (f32, f32) = (0.5, -0.4);
+
 /// How much work a text is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effort {
@@ -121,7 +125,8 @@ impl Recognizer for WhisperRecognizer {
         let features = self.encoder.encode(&self.log_mel.compute(request.samples, 2 * n_ctx))?;
         let mut window = Window::new(self.whisper.decoder(), &features).map_err(DecodingError::Inference)?;
         let result = decode_with_fallback(&mut window, self.whisper.tokenizer(), &options, fallback, cancelled)?;
-        let is_bad = request.effort == Effort::Draft && self.fallback.needs_fallback(&result);
+        let is_doubtful = result.no_speech_prob > DOUBTFUL.0 && result.avg_logprob < DOUBTFUL.1;
+        let is_bad = request.effort == Effort::Draft && (is_doubtful || self.fallback.needs_fallback(&result));
         let mut words = Vec::new();
         if !is_bad && !self.fallback.is_silence(&result) {
             let said = Said {
