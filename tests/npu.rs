@@ -69,10 +69,12 @@ fn bf16_is_close_to_f32_in_every_row_and_int8_is_the_cpus() {
         dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
     };
     let whole = cosine(&want, &got);
-    assert!((0.999..0.999_999_9).contains(&whole), "{whole}");
+    assert!((0.9995..0.999_999_9).contains(&whole), "{whole}");
     let rows = want.chunks_exact(512).zip(got.chunks_exact(512));
-    let worst = rows.map(|(a, b)| cosine(a, b)).fold(1.0, f64::min);
-    assert!(worst >= 0.98, "{worst}");
+    let mut rows: Vec<f64> = rows.map(|(a, b)| cosine(a, b)).collect();
+    rows.sort_by(f64::total_cmp);
+    // A few positions hang on little: what they gather is decided by small differences between scores.
+    assert!(rows[0] >= 0.95 && rows[rows.len() / 20] >= 0.999, "{} {}", rows[0], rows[rows.len() / 20]);
     assert!(states(Compute::Int8, None) == states(Compute::Int8, Some(Format::Int8)));
 }
 

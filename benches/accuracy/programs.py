@@ -6,6 +6,7 @@ where "seconds" is the time that transcribing took and "language" is None unless
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -71,7 +72,8 @@ def transcribe(program, clips, options, folder, run):
         if not clip.path.is_file():
             raise Bad(f"{clip.path} is missing: the manifest names it")
         link.symlink_to(clip.path.resolve())
-    command = [program, "--output-dir", texts, *options, "--file", *links]
+    # The user's replacements are no part of the comparison.
+    command = [program, "--config", os.devnull, "--output-dir", texts, *options, "--file", *links]
     done = subprocess.run([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if done.returncode != 0:
         raise Bad(f"{program} failed (exit code {done.returncode}): {done.stderr.strip().splitlines()[-1:]}")

@@ -7,6 +7,7 @@
 import argparse
 import difflib
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -73,7 +74,9 @@ def align(aligner, clip):
 
 
 def transcribe(program, clip):
-    command = [program, "--file", clip.path, "--language", "en", "--word-timestamps", "--format", "json", "--quiet"]
+    # The user's replacements are no part of the comparison.
+    command = [program, "--config", os.devnull, "--file", clip.path, "--language", "en", "--word-timestamps"]
+    command += ["--format", "json", "--quiet"]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if done.returncode != 0:
         raise manifest.Bad(f"{program} failed: {done.stderr.strip()}")

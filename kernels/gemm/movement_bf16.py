@@ -4,7 +4,7 @@ block product the k of A are the k of B, each k of a result is taken once, and t
 import model
 
 K_TILE, TILE, SLICE, BAND, BLOCK, OUT = 512, 64, 128, 32, 8, 512
-SHAPES = [(256, 1024, 512), (512, 512, 1024)]
+SHAPES = [(256, 1024, 512), (512, 512, 1024), (512, 3072, 512), (256, 4096, 512)]
 
 
 def packed(k, n):

@@ -42,7 +42,7 @@ pub use level::{Level, LevelError};
 pub use linear::{Epilogue, LayerNorm, Linear, Packed, PackedI8, pack_i8};
 pub use math::{gelu, layer_norm, softmax};
 pub use matrix::{MatMut, MatRef};
-pub use offload::{Product, finish_product, to_bf16, to_i8};
+pub use offload::{Product, finish_product, terms_width, to_bf16_terms, to_i8};
 pub use pages::LargePages;
 pub use peak::peak_macs;
 pub use pool::Pool;

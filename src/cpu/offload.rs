@@ -2,7 +2,8 @@
 //! it through the layer's bias, GELU and addition.
 //!
 //! Both halves are those of [`super::Linear`]: what is quantised to 8 bits here and finished here is, bit for bit, what
-//! it would have computed.
+//! it would have computed. A device that multiplies bf16 as bfp16 loses most by rounding activations, in whose blocks few
+//! are large and many small; it gets them in two terms.
 
 use super::Cpu;
 use super::blocks::{Input, quantize_row};
@@ -14,46 +15,93 @@ use super::simd::{Kernel, LANES, Simd};
 /// Rows that one task takes.
 const ROWS: usize = 16;
 
-/// Rounds rows, normalised first where a layer norm is given, to bf16 (to nearest, ties to even).
+/// Values that share an exponent where bf16 is multiplied as bfp16ebs8.
+const BLOCK: usize = 8;
+/// Bits of such a value without its sign.
+const MANTISSA_BITS: u32 = 7;
+/// Bias of an `f32` exponent, and the bits behind the leading one of its mantissa.
+const F32: (u32, u32) = (127, 23);
+
+/// Values of a row of `cols` values in two terms.
+pub fn terms_width(cols: usize) -> usize {
+    2 * cols.next_multiple_of(BLOCK)
+}
+
+/// Writes rows, normalised first where a layer norm is given, as the sum of two rows of bf16, for a device that rounds each
+/// block of 8 to 7 bits and a common exponent before it multiplies: the first row has what the device keeps of the value,
+/// the second what it would lose. Rounding is to nearest, ties to even.
 ///
-/// `to`: `[x.rows][stride]`; what a row has beyond the input's columns becomes 0.
+/// `to`: `[x.rows][stride]`; a row is the first terms, the second from [`terms_width`] / 2 on, zeros from there on and between.
 ///
 /// # Panics
 /// Where `to` has another size.
-pub fn to_bf16(cpu: &Cpu, x: MatRef<'_>, norm: Option<&LayerNorm>, to: &mut [u16], stride: usize) {
-    assert!(to.len() == x.rows * stride && stride >= x.cols, "bf16 rows of another shape");
+pub fn to_bf16_terms(cpu: &Cpu, x: MatRef<'_>, norm: Option<&LayerNorm>, to: &mut [u16], stride: usize) {
+    assert!(to.len() == x.rows * stride && stride >= terms_width(x.cols), "bf16 rows of another shape");
     let input = Input { rows: x, norm };
     cpu.pool.pieces(to, ROWS * stride, |i, to| {
-        cpu.level.dispatch(ToBf16 { input, first: i * ROWS, to, stride });
+        cpu.level.dispatch(ToBf16Terms { input, first: i * ROWS, to, stride });
     });
 }
 
-struct ToBf16<'a> {
+struct ToBf16Terms<'a> {
     input: Input<'a>,
     first: usize,
     to: &'a mut [u16],
     stride: usize,
 }
 
-impl Kernel for ToBf16<'_> {
+impl Kernel for ToBf16Terms<'_> {
     type Out = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let mut scratch = vec![0.0; self.input.rows.cols];
         for r in 0..self.to.len() / self.stride {
             let row = self.input.row(s, self.first + r, &mut scratch);
-            let to = &mut self.to[r * self.stride..][..self.stride];
-            for i in 0..row.len() {
-                let bits = row[i].to_bits();
-                // Half of what is cut off, and one less where the last bit kept is even; a number that is none stays so.
-                let rounded = (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16;
-                to[i] = if bits & 0x7fff_ffff > 0x7f80_0000 { 0x7fc0 } else { rounded };
+            let width = terms_width(row.len());
+            let (first, to) = self.to[r * self.stride..][..self.stride].split_at_mut(width / 2);
+            let (second, zeros) = to.split_at_mut(width / 2);
+            for i in (0..row.len()).step_by(BLOCK) {
+                let mut block = [0.0; BLOCK];
+                let len = BLOCK.min(row.len() - i);
+                block[..len].copy_from_slice(&row[i..][..len]);
+                terms(block, &mut first[i..][..BLOCK], &mut second[i..][..BLOCK]);
             }
-            for i in row.len()..self.stride {
-                to[i] = 0;
-            }
+            zeros.fill(0);
         }
     }
+}
+
+/// The two terms of a block.
+#[inline(always)]
+fn terms(block: [f32; BLOCK], first: &mut [u16], second: &mut [u16]) {
+    let mut largest = 0;
+    for j in 0..BLOCK {
+        largest = largest.max(block[j].to_bits() & 0x7fff_ffff);
+    }
+    let (bias, bits) = F32;
+    let exponent = largest >> bits;
+    // The last bit kept is a unit. Adding 1.5 × 2²³ units leaves a whole number of them; 128, which 7 bits do not hold, is
+    // held at 127. Values too small or large for this are rounded to bf16 as they are.
+    let (mut shift, mut most) = (0.0, f32::INFINITY);
+    if exponent >= MANTISSA_BITS && exponent + bits < 2 * bias {
+        let unit = exponent + 1 - MANTISSA_BITS;
+        shift = f32::from_bits((unit + bits) << bits | 1 << (bits - 1));
+        most = f32::from_bits(unit << bits) * 127.0;
+    }
+    for j in 0..BLOCK {
+        let kept = (block[j] + shift - shift).clamp(-most, most);
+        first[j] = rounded(kept);
+        second[j] = rounded(block[j] - f32::from_bits(u32::from(first[j]) << 16));
+    }
+}
+
+/// To bf16.
+#[inline(always)]
+fn rounded(x: f32) -> u16 {
+    let bits = x.to_bits();
+    // Half of what is cut off, and one less where the last bit kept is even; a number that is none stays so.
+    let rounded = (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16;
+    if bits & 0x7fff_ffff > 0x7f80_0000 { 0x7fc0 } else { rounded }
 }
 
 /// Quantises rows symmetrically, as [`super::Linear`] does, and writes each row's scale.
@@ -186,6 +234,7 @@ mod tests {
     use super::*;
     use crate::models::quantize_rows;
     use half::bf16;
+    use xrt_sys::bfp16::Block;
 
     fn noise(n: usize, seed: usize) -> Vec<f32> {
         (0..n).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1000.0 - 1.0).collect()
@@ -197,21 +246,40 @@ mod tests {
     }
 
     #[test]
-    fn bf16_rows_are_rounded_as_the_format_defines_and_filled_with_zeros() {
-        let (rows, cols, stride) = (19, 35, 48);
+    fn the_first_term_is_what_the_device_keeps_and_both_are_the_value() {
+        let (rows, cols, stride) = (19, 35, 96);
         let mut x = noise(rows * cols, 1);
-        x[..6].copy_from_slice(&[f32::INFINITY, -0.0, f32::NAN, 1e-40, 3.0e38, f32::from_bits(0x3f80_8000)]);
+        // A carry out of 7 bits, a tie, values that differ by much, by nothing, and too small or large for two terms.
+        x[..8].copy_from_slice(&[1.999, -1.999, 1.0 / 128.0, 3.0 / 128.0, 1e-3, -0.0, 0.5, 1.0]);
+        x[8..16].fill(0.0);
+        x[16..24].fill(1e-40);
+        x[24..32].copy_from_slice(&[3.0e38, 1.0, -2.0e38, 0.0, 1e30, 7.0, 1e-9, 4e37]);
         for cpu in cpus() {
             let mut to = vec![7; rows * stride];
-            to_bf16(&cpu, MatRef::dense(&x, cols), None, &mut to, stride);
-            for (i, got) in to.iter().enumerate() {
-                let want =
-                    if i % stride < cols { bf16::from_f32(x[i / stride * cols + i % stride]) } else { bf16::ZERO };
-                assert!(
-                    *got == want.to_bits() || want.is_nan() && bf16::from_bits(*got).is_nan(),
-                    "{i}: {got:x} {want}"
-                );
+            to_bf16_terms(&cpu, MatRef::dense(&x, cols), None, &mut to, stride);
+            let half = terms_width(cols) / 2;
+            for (row, x) in to.chunks_exact(stride).zip(x.chunks_exact(cols)) {
+                let value = |i: usize| bf16::from_bits(row[i]).to_f32();
+                let beyond = (cols..half).chain(half + cols..stride);
+                assert!(beyond.into_iter().all(|i| row[i] == 0));
+                for (i, block) in x.chunks(8).enumerate() {
+                    let mut whole = [0.0; 8];
+                    whole[..block.len()].copy_from_slice(block);
+                    let first: [f32; 8] = std::array::from_fn(|j| value(8 * i + j));
+                    let largest = whole.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+                    if largest < 1e33 {
+                        // The device's rounding changes nothing.
+                        assert_eq!(Block::round(first).values(), first, "{whole:?}");
+                    }
+                    for j in 0..block.len() {
+                        let error = (first[j] - block[j] + value(half + 8 * i + j)).abs();
+                        // A first term is held or rounded within a unit, of which the second keeps 8 bits.
+                        assert!(error <= largest * 2f32.powi(-14) + 2f32.powi(-133), "{whole:?}: {j}: {error}");
+                    }
+                }
             }
+            to_bf16_terms(&cpu, MatRef::dense(&[1.0, f32::NAN, 2.0], 3), None, &mut to[..16], 16);
+            assert!(bf16::from_bits(to[1]).is_nan() && bf16::from_bits(to[9]).is_nan());
         }
     }
 

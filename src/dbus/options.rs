@@ -116,6 +116,7 @@ mod tests {
         };
         assert_eq!(complaint("langauge", Variant::from("de")), "unknown option 'langauge': did you mean 'language'?");
         assert_eq!(complaint("step", Variant::from("x")), "option 'step' has a value of the wrong type");
+        assert!(complaint("spoken_punctuation", Variant::from("yes")).contains("wrong type"));
         assert!(complaint("hotwords", Variant::from("Hearken")).contains("wrong type"));
         assert!(complaint("step", Variant::from(99.0)).contains("from 0.2 to 5"));
         assert!(complaint("task", Variant::from("sing")).contains("translate"));

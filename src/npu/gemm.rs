@@ -5,7 +5,7 @@
 
 use super::device::{Buffer, Device, DeviceError, Kernel, List, Run};
 use super::weights::PackedLayer;
-use crate::cpu::{Cpu, Epilogue, LayerNorm, MatMut, MatRef, Product, finish_product, to_bf16, to_i8};
+use crate::cpu::{Cpu, Epilogue, LayerNorm, MatMut, MatRef, Product, finish_product, to_bf16_terms, to_i8};
 use crate::whisper::{EncodeError, Layer, Layers};
 use std::path::Path;
 use std::sync::Arc;
@@ -231,7 +231,7 @@ impl Gemm {
                 to_i8(cpu, rows, norm, to, stream.k, scales);
             }),
             _ => a.write(2 * part.rows * stream.k, |to| {
-                to_bf16(cpu, rows, norm, bytemuck::cast_slice_mut(to), stream.k);
+                to_bf16_terms(cpu, rows, norm, bytemuck::cast_slice_mut(to), stream.k);
             }),
         }?;
         let begun = Instant::now();

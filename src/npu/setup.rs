@@ -5,6 +5,7 @@
 use super::device::{Device, DeviceError};
 use super::gemm::{Gemm, Submission};
 use super::weights::{PackError, PackedLayer, load};
+use crate::cpu::terms_width;
 use crate::models::ModelFile;
 use crate::whisper::{Dims, Layer};
 use std::path::{Path, PathBuf};
@@ -59,7 +60,7 @@ impl DeviceKind {
 /// Number format of an NPU's products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// bf16 activations, bfp16 weights, sums in `f32`.
+    /// Activations as the sum of two terms in bf16, bfp16 weights, sums in `f32`.
     Bf16,
     /// 8-bit activations and weights, sums in 32-bit whole numbers.
     Int8,
@@ -206,9 +207,11 @@ impl Source {
     }
 }
 
-/// The shapes, \[m, k, n\], of all products of a model's encoder, at the heights that the software device gets.
+/// The shapes, \[m, k, n\], of all products of a model's encoder in both number formats, at the heights that the software
+/// device gets.
 pub fn shapes(dims: &Dims) -> Vec<[usize; 3]> {
     let products = Layer::all(dims).map(|layer| layer.shape(dims));
+    let products = products.flat_map(|(n, k)| [(n, k), (n, terms_width(k))]);
     let shape = |(n, k): (usize, usize)| HEIGHTS.map(|m| [m, k.next_multiple_of(K_TILE), n]);
     let mut shapes: Vec<_> = products.flat_map(shape).collect();
     shapes.sort_unstable();

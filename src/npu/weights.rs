@@ -3,6 +3,7 @@
 
 use super::layout::{pack_bfp16, pack_i8};
 use super::packed_file::PackedFile;
+use crate::cpu::terms_width;
 use crate::models::{ModelError, ModelFile};
 use crate::whisper::Layer;
 use bytes::Bytes;
@@ -76,9 +77,24 @@ pub fn load(file: &Arc<ModelFile>, overlay: &Overlay) -> Result<Vec<PackedLayer>
 /// Rows of B, filled up to a shape that the overlay has, and its columns.
 fn shape(file: &ModelFile, overlay: &Overlay, layer: Layer) -> Result<(usize, usize), NoStream> {
     let (n, k) = layer.shape(file.dims());
+    let k = depth(overlay, k);
     let padded = overlay.streams.iter().filter(|s| s.n == n && s.k >= k).map(|s| s.k).min();
     let no_stream = || NoStream { overlay: overlay.name.clone(), name: layer.spec().name, k, n };
     Ok((padded.ok_or_else(no_stream)?, n))
+}
+
+/// Rows of B for a layer of inputs of `k` values: activations in bf16 come in two terms, which meet the same weights.
+fn depth(overlay: &Overlay, k: usize) -> usize {
+    if overlay.b.dtype == Type::I8 { k } else { terms_width(k) }
+}
+
+/// Weights `[n][k]` for both terms, `[n][terms_width(k)]`.
+fn for_terms(weights: &[f32], k: usize) -> Vec<f32> {
+    let mut both = vec![0.0; weights.len() / k * terms_width(k)];
+    for (i, term) in both.chunks_exact_mut(terms_width(k) / 2).enumerate() {
+        term[..k].copy_from_slice(&weights[i / 2 * k..][..k]);
+    }
+    both
 }
 
 fn pack(file: &Arc<ModelFile>, overlay: &Overlay, shapes: &[(usize, usize)]) -> Result<Vec<PackedLayer>, PackError> {
@@ -99,7 +115,10 @@ fn pack_layer(
             let packed = spec.packed_i8(file, n)?;
             (pack_i8(&packed.rows(n, k), k, padded, layout), packed.scales)
         }
-        _ => (pack_bfp16(&spec.weights(file)?.0, k, padded, layout), Vec::new()),
+        _ => {
+            let weights = for_terms(&spec.weights(file)?.0, k);
+            (pack_bfp16(&weights, terms_width(k), padded, layout), Vec::new())
+        }
     };
     Ok(PackedLayer { data: data.into(), k: padded.0, n, scales, bias: spec.bias(file)? })
 }

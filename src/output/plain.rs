@@ -4,7 +4,7 @@ use super::format::{TranscriptWriter, milliseconds, one_line};
 use super::transcript::{Footer, Header, Segment};
 use crate::text::trimmed;
 
-/// A line of text per segment, or several where line ends were spoken.
+/// A line of text per segment, or several where it has line ends, which openai-whisper writes, too.
 pub(super) struct Txt;
 
 impl TranscriptWriter for Txt {

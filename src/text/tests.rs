@@ -266,7 +266,13 @@ fn an_utterance_that_goes_on_is_shown_as_it_will_be() {
     assert_eq!(times, [("So", 0.0, 0.5, 1.0), ("Hearken", 1.0, 2.5, 0.98)]);
     assert_eq!(told(&rules, last(&words)).0, "So Hearken\nIt is");
     assert_eq!(told(&rules, last(&[" New", " line"])).0, "\n", "a line end by itself is text");
-    assert_eq!(told(&Rules::default(), partial(&words, 2)), told(&Rules::default(), partial(&words, 2)));
+    assert_eq!(Rules::default().event(partial(&words, 2), Language::ENGLISH), partial(&words, 2), "there are no rules");
+}
+
+#[test]
+fn a_language_without_a_table_keeps_its_words() {
+    let event = partial(&[" new", " line", " comma"], 2);
+    assert_eq!(rules(&[], true).event(event.clone(), language("it")), event);
 }
 
 #[test]
