@@ -1,8 +1,9 @@
 //! Live text: samples in as they come, [`Event`]s out.
 //!
 //! While an utterance goes on, it is transcribed anew every step ([`Pace`]), and as long as there is no text to show in
-//! half the time; the words that a [`CommitPolicy`] settles on are committed, and every later guess has to continue
-//! them. A pause is guessed as it begins, and then left alone, so that the engine is free when half a second of
+//! half the time; the words that a [`CommitPolicy`] settles on are committed. Guesses are free all the same: a committed
+//! word that later audio would have made another keeps its place, and what follows it is what a recording of the same
+//! speech would have there. A pause is guessed as it begins, and then left alone, so that the engine is free when half a second of
 //! silence has followed: the text is then made in full, ahead of the end of the utterance. When speech goes on after
 //! all, it was one more guess.
 //!
@@ -12,7 +13,7 @@ use super::pace::Pace;
 use super::policy::CommitPolicy;
 use super::recognizer::{Effort, Hypothesis, RecognizeError, Recognizer, Request};
 use super::segmenter::{Ongoing, PRE_ROLL, Segmenter, SegmenterOptions, Utterance};
-use super::words::{Word, common_prefix, join};
+use super::words::{Word, common_prefix, continuation, join};
 use crate::audio::SAMPLE_RATE;
 use crate::audio::vad::FRAME;
 use crate::whisper::tokenizer::Language;
@@ -21,10 +22,6 @@ use std::time::{Duration, Instant};
 
 /// Speech from which on a detected language holds for the rest of its utterance, in samples: 3 s.
 const LANGUAGE_SAMPLES: usize = 3 * SAMPLE_RATE as usize;
-
-/// Audio of an utterance, its pre-roll among it, before which no word is committed, in samples: 2 s. Two guesses at less
-/// agree too often on a wrong first word, which all later ones would have to continue.
-const FIRST_COMMIT: usize = 2 * SAMPLE_RATE as usize;
 
 /// Silence that is taken as the beginning of a pause, in samples: 0.1 s, longer than the closure of a stop consonant.
 const PAUSE: usize = SAMPLE_RATE as usize / 10;
@@ -98,7 +95,7 @@ pub struct Final {
 /// An utterance whose end is known.
 struct Ended {
     utterance: Utterance,
-    at: Instant,
+    at: Duration,
 }
 
 /// What is known about the utterance that goes on.
@@ -106,14 +103,17 @@ struct Current {
     number: u64,
     revision: u64,
     committed: Vec<Word>,
-    /// What the latest guess had behind the committed words.
-    tail: Vec<Word>,
+    /// Text of the latest guess that had any.
+    draft: String,
     /// Length of the latest guess's audio in samples.
     guessed: usize,
     language: Option<Language>,
     /// The text made ahead, and the audio that it is of.
     ahead: Option<(u64, usize, Hypothesis)>,
 }
+
+/// Tells the time, from any moment on.
+type Clock = Box<dyn Fn() -> Duration + Send>;
 
 /// The live engine.
 pub struct Live {
@@ -126,11 +126,14 @@ pub struct Live {
     /// Words of the utterance that goes on which were told with the one before it.
     told: Vec<Word>,
     busy: Duration,
+    /// What the work's time is measured by.
+    clock: Clock,
 }
 
 impl Live {
     /// An engine at the start of a stream.
     pub fn new(recognizer: Box<dyn Recognizer>, policy: Box<dyn CommitPolicy>, options: LiveOptions) -> Self {
+        let begun = Instant::now();
         Self {
             recognizer,
             policy,
@@ -140,6 +143,7 @@ impl Live {
             current: Current::new(1),
             told: Vec::new(),
             busy: Duration::ZERO,
+            clock: Box::new(move || begun.elapsed()),
         }
     }
 
@@ -147,14 +151,14 @@ impl Live {
     pub fn push(&mut self, samples: &[f32]) {
         if let Some(segmenter) = &mut self.segmenter {
             let ended = segmenter.push(samples).into_iter();
-            self.ended.extend(ended.map(|utterance| Ended { utterance, at: Instant::now() }));
+            self.ended.extend(ended.map(|utterance| Ended { utterance, at: (self.clock)() }));
         }
     }
 
     /// The stream has ended; what was said until then is still to be transcribed.
     pub fn finish(&mut self) {
         let last = self.segmenter.take().and_then(Segmenter::finish);
-        self.ended.extend(last.map(|utterance| Ended { utterance, at: Instant::now() }));
+        self.ended.extend(last.map(|utterance| Ended { utterance, at: (self.clock)() }));
     }
 
     /// Does what is due; `None` once nothing is until more samples come.
@@ -192,47 +196,36 @@ impl Live {
         };
         let (start, len) = (ongoing.start, ongoing.samples.len());
         let current = &mut self.current;
-        let effort = match current.effort(&ongoing, self.pace) {
-            None => return Ok(None),
-            Some(effort) => effort,
+        let Some(effort) = current.effort(&ongoing, self.pace) else {
+            return Ok(None);
         };
-        // A text made ahead is to be the one that a recording of the same speech would have, so it is made freely.
-        let (mut prefix, mut draft) = (join(&self.told), join(&current.committed) + &join(&current.tail));
-        if effort == Effort::Draft {
-            prefix += &join(&current.committed);
-            draft = join(&current.tail);
-        }
+        let prefix = join(&self.told);
         let language = current.language.filter(|_| effort == Effort::Draft || !current.committed.is_empty());
-        let begun = Instant::now();
-        let request = Request { samples: ongoing.samples, prefix: &prefix, draft: &draft, language, effort };
+        let begun = (self.clock)();
+        let request = Request { samples: ongoing.samples, prefix: &prefix, draft: &current.draft, language, effort };
         let guess = self.recognizer.recognize(request, cancelled)?.later(seconds(start));
-        self.busy += begun.elapsed();
+        let cost = (self.clock)() - begun;
+        self.busy += cost;
         if let Some(pace) = &mut self.pace {
-            pace.spent(begun.elapsed());
+            pace.spent(cost);
         }
         current.guessed = len;
         if len >= LANGUAGE_SAMPLES && !guess.words.is_empty() {
             current.language = Some(guess.language);
         }
-        let tail = match effort {
-            Effort::Draft => guess.words,
-            Effort::Full => {
-                let agreed = common_prefix(&current.committed, &guess.words);
-                current.ahead = Some((start, len, guess.clone()));
-                if agreed < current.committed.len() {
-                    return Ok(None);
-                }
-                guess.words.get(agreed..).unwrap_or_default().to_vec()
-            }
-        };
+        if effort == Effort::Full {
+            current.ahead = Some((start, len, guess.clone()));
+        }
+        let tail = guess.words.get(continuation(&current.committed, &guess.words)..).unwrap_or_default();
+        if !guess.words.is_empty() {
+            current.draft = join(&guess.words);
+        }
         if tail.is_empty() || self.pace.is_none() {
             return Ok(None);
         }
         let end_s = seconds(start + len as u64);
-        let n = if len < FIRST_COMMIT { 0 } else { self.policy.update(&tail, end_s).min(tail.len()) };
-        let (settled, tail) = tail.split_at(n);
+        let (settled, tail) = tail.split_at(self.policy.update(tail, end_s).min(tail.len()));
         current.committed.extend_from_slice(settled);
-        current.tail = tail.to_vec();
         current.revision += 1;
         Ok(Some(Partial {
             utterance: current.number,
@@ -250,11 +243,11 @@ impl Live {
     fn conclude(&mut self, ended: Ended, cancelled: &dyn Fn() -> bool) -> Result<Option<Final>, RecognizeError> {
         let Utterance { samples, start } = &ended.utterance;
         let end = start + samples.len() as u64;
-        let begun = Instant::now();
+        let begun = (self.clock)();
         let ahead = self.current.ahead.take().filter(|(s, n, _)| (*s, *n) == (*start, samples.len()));
         let language = self.current.language.filter(|_| !self.current.committed.is_empty());
         let told = join(&self.told);
-        let draft = join(&self.current.committed) + &join(&self.current.tail);
+        let draft = std::mem::take(&mut self.current.draft);
         let request = Request { samples, prefix: &told, draft: &draft, language, effort: Effort::Full };
         let hypothesis = match ahead {
             Some((_, _, hypothesis)) => hypothesis,
@@ -262,23 +255,23 @@ impl Live {
         };
         let mut words = std::mem::take(&mut self.current.committed);
         let agreed = common_prefix(&words, &hypothesis.words);
-        let mut beyond = Vec::new();
         for (committed, heard) in words.iter_mut().zip(&hypothesis.words).take(agreed) {
             // The text is settled; of all audio its times are better known.
             committed.retime(heard);
         }
-        if agreed == words.len() {
-            words.extend_from_slice(hypothesis.words.get(agreed..).unwrap_or_default());
-        } else if agreed == hypothesis.words.len() && self.goes_on_at(end) {
-            // The cut lies before words that were committed already: they are the next utterance's first.
-            beyond = words.get(agreed..).unwrap_or_default().to_vec();
-        } else {
-            let prefix = told.clone() + &join(&words);
-            let rest = self.recognizer.recognize(Request { prefix: &prefix, draft: "", ..request }, cancelled)?;
-            words.extend(rest.later(seconds(*start)).words);
+        // Where the cut lies before words that were committed already, they are the next utterance's first.
+        let before = match self.goes_on_at(end) {
+            true if agreed == hypothesis.words.len() => agreed,
+            true => words.iter().take_while(|word| word.start_s.midpoint(word.end_s) < seconds(end)).count(),
+            false => words.len(),
+        };
+        let beyond = words.get(before..).unwrap_or_default().to_vec();
+        if beyond.is_empty() {
+            let next = continuation(&words, &hypothesis.words);
+            words.extend_from_slice(hypothesis.words.get(next..).unwrap_or_default());
         }
         let text = join(&words);
-        self.busy += begun.elapsed();
+        self.busy += (self.clock)() - begun;
         let Current { number, revision, .. } = self.current;
         self.told = beyond;
         self.policy.reset();
@@ -296,7 +289,7 @@ impl Live {
             words,
             language: hypothesis.language,
             avg_logprob: hypothesis.avg_logprob,
-            latency: ended.at.elapsed(),
+            latency: (self.clock)() - ended.at,
         }))
     }
 
@@ -314,7 +307,7 @@ impl Current {
             number,
             revision: 0,
             committed: Vec::new(),
-            tail: Vec::new(),
+            draft: String::new(),
             guessed: UNGUESSED,
             language: None,
             ahead: None,

@@ -36,7 +36,15 @@ impl Policy {
     }
 }
 
-/// LocalAgreement-2: what two guesses in a row agree on (Macháček et al., arXiv:2307.14743).
+/// Audio that is wanted behind a word that the model is sure of, in seconds.
+const BEHIND_S: f64 = 0.2;
+
+/// What a word of no confidence at all wants more, in seconds: the less sure the model is of a word, the likelier it is
+/// that what comes makes another of it.
+const DOUBT_S: f64 = 2.0;
+
+/// LocalAgreement-2: what two guesses in a row agree on (Macháček et al., arXiv:2307.14743), of the words that have
+/// enough audio behind them.
 ///
 /// The last word of a guess waits: the audio may end within it, and its punctuation with it. Holding back two words
 /// was measured: as many word errors, later.
@@ -46,8 +54,8 @@ pub struct LocalAgreement {
 }
 
 impl CommitPolicy for LocalAgreement {
-    fn update(&mut self, guess: &[Word], _: f64) -> usize {
-        let agreed = self.agreed(guess);
+    fn update(&mut self, guess: &[Word], end_s: f64) -> usize {
+        let agreed = self.agreed(guess, end_s);
         self.keep(guess, agreed);
         agreed
     }
@@ -58,9 +66,13 @@ impl CommitPolicy for LocalAgreement {
 }
 
 impl LocalAgreement {
-    /// How many words the guess before and this one have in common, the last word aside.
-    fn agreed(&self, guess: &[Word]) -> usize {
-        common_prefix(&self.previous, guess).min(guess.len().saturating_sub(1))
+    /// How many words the guess before and this one have in common, the last word aside, up to the first that has too
+    /// little audio behind it.
+    fn agreed(&self, guess: &[Word], end_s: f64) -> usize {
+        let wanted_s = |word: &Word| BEHIND_S + DOUBT_S * f64::from(1.0 - word.confidence);
+        let has_enough = |word: &&Word| word.end_s + wanted_s(word) <= end_s;
+        let in_common = common_prefix(&self.previous, guess).min(guess.len().saturating_sub(1));
+        guess.iter().take(in_common).take_while(has_enough).count()
     }
 
     /// Keeps what follows the words that are committed, for the next guess.
@@ -95,7 +107,7 @@ pub struct Both {
 
 impl CommitPolicy for Both {
     fn update(&mut self, guess: &[Word], end_s: f64) -> usize {
-        let settled = self.agreement.agreed(guess).min(AlignAtt.update(guess, end_s));
+        let settled = self.agreement.agreed(guess, end_s).min(AlignAtt.update(guess, end_s));
         self.agreement.keep(guess, settled);
         settled
     }
@@ -114,7 +126,7 @@ mod tests {
     #[test]
     fn two_guesses_have_to_agree() {
         let mut policy = LocalAgreement::default();
-        let mut update = |text| policy.update(&split(text, Language::ENGLISH), 0.0);
+        let mut update = |text| policy.update(&sure(text), 1.0);
         assert_eq!(update(" And so my"), 0);
         assert_eq!(update(" and so, my fellow"), 3);
         assert_eq!(update(" fellow"), 0, "the last word waits");
@@ -125,16 +137,36 @@ mod tests {
     #[test]
     fn a_new_utterance_knows_nothing_of_the_last() {
         let mut policy = LocalAgreement::default();
-        let guess = split(" yes yes yes", Language::ENGLISH);
-        assert_eq!(policy.update(&guess, 0.0), 0);
+        let guess = sure(" yes yes yes yes");
+        assert_eq!((policy.update(&guess, 1.0), policy.update(&guess, 1.0)), (0, 3));
         policy.reset();
-        assert_eq!(policy.update(&guess, 0.0), 0);
+        assert_eq!(policy.update(&guess, 1.0), 0);
     }
 
-    /// Words that the decoder attends to most at these times.
+    #[test]
+    fn a_word_waits_the_longer_the_less_sure_it_is() {
+        let mut guess = attended(" And so my fellow", &[0.4, 0.7, 1.0, 2.0]);
+        guess[1].confidence = 0.5;
+        let settled = |end_s| {
+            let mut policy = LocalAgreement::default();
+            policy.update(&guess, end_s);
+            policy.update(&guess, end_s)
+        };
+        assert_eq!((settled(0.5), settled(0.7), settled(1.8)), (0, 1, 1));
+        assert_eq!(settled(2.0), 3, "1.2 s behind it are enough, and the last word waits");
+    }
+
+    /// Words that the model is sure of, at the start of the audio.
+    fn sure(text: &str) -> Vec<Word> {
+        attended(text, &[0.0; 9])
+    }
+
+    /// Words that the model is sure of, and that end where the decoder attends to most.
     fn attended(text: &str, times: &[f64]) -> Vec<Word> {
         let mut words = split(text, Language::ENGLISH);
-        words.iter_mut().zip(times).for_each(|(word, at)| word.attended_s = *at);
+        for (word, at) in words.iter_mut().zip(times) {
+            (word.end_s, word.attended_s, word.confidence) = (*at, *at, 1.0);
+        }
         words
     }
 

@@ -12,6 +12,15 @@ use std::sync::Arc;
 /// Tokens that a second of speech may give in a draft; fast English is about 6. More is a loop.
 const TOKENS_PER_SECOND: usize = 10;
 
+/// Probability of `<|nospeech|>` above which a draft has to be likely to be shown.
+const NO_SPEECH: f32 = 0.5;
+/// Mean log-probability that such a draft needs: music gives words of up to -0.5, but in its first seconds of -0.65 at
+/// most, where digits and single words have -0.55. One draft of speech in thirty has less; more audio decides.
+const LIKELY: f32 = -0.4;
+const LIKELY_SHORT: f32 = -0.6;
+/// Length of sound from which on it is no longer short, in seconds.
+const SHORT_S: f32 = 3.0;
+
 /// How much work a text is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effort {
@@ -121,7 +130,10 @@ impl Recognizer for WhisperRecognizer {
         let features = self.encoder.encode(&self.log_mel.compute(request.samples, 2 * n_ctx))?;
         let mut window = Window::new(self.whisper.decoder(), &features).map_err(DecodingError::Inference)?;
         let result = decode_with_fallback(&mut window, self.whisper.tokenizer(), &options, fallback, cancelled)?;
-        let is_bad = request.effort == Effort::Draft && self.fallback.needs_fallback(&result);
+        let is_short = options.sound_s.is_some_and(|sound_s| sound_s < SHORT_S);
+        let likely = if is_short { LIKELY_SHORT } else { LIKELY };
+        let is_doubtful = result.no_speech_prob > NO_SPEECH && result.avg_logprob < likely;
+        let is_bad = request.effort == Effort::Draft && (is_doubtful || self.fallback.needs_fallback(&result));
         let mut words = Vec::new();
         if !is_bad && !self.fallback.is_silence(&result) {
             let said = Said {

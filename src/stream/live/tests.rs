@@ -5,6 +5,7 @@ use crate::audio::{FileSource, Mono16k};
 use crate::stream::{Policy, split};
 use proptest::prelude::*;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 type Calls = Arc<Mutex<Vec<(Effort, usize, String)>>>;
@@ -155,14 +156,83 @@ fn the_first_guess_comes_a_step_after_the_onset() {
     assert!(calls[0].1 > 16_000 && calls[0].1 < 18_000, "{:?}", calls[0]);
 }
 
+/// Hears a wrong first word until there is more audio.
+struct Improving(Calls);
+
+impl Recognizer for Improving {
+    fn recognize(&mut self, request: Request<'_>, _: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError> {
+        let mut calls = self.0.lock().expect("one thread");
+        calls.push((request.effort, request.samples.len(), request.prefix.to_owned()));
+        let text = if request.samples.len() < 64_000 { " won two three" } else { " one two, three four" };
+        Ok(Hypothesis { words: split(text, Language::ENGLISH), language: Language::ENGLISH, avg_logprob: -0.1 })
+    }
+}
+
 #[test]
-fn later_guesses_have_to_continue_what_is_committed() {
-    let (_, calls) = run(speech(), &[" one two"], Some(0.5));
-    let forced = calls.iter().position(|(_, _, prefix)| !prefix.is_empty()).expect("words are committed");
-    // Two guesses at 2 s of audio or more agree on " one"; the last word waits.
-    assert_eq!((calls[forced].0, calls[forced].2.as_str()), (Effort::Draft, " one"));
-    let long_enough = calls[..forced].iter().rev().take_while(|(_, len, _)| *len >= FIRST_COMMIT);
-    assert_eq!(long_enough.filter(|(effort, _, _)| *effort == Effort::Draft).count(), 2, "{calls:?}");
+fn a_wrong_word_that_is_committed_leads_no_guess_astray() {
+    let calls = Calls::default();
+    let segmenter = SegmenterOptions { end_pause: 40_000, ..SegmenterOptions::default() };
+    let options = LiveOptions { segmenter, step_s: Some(0.5) };
+    let mut live = Live::new(Box::new(Improving(calls.clone())), Policy::LocalAgreement.start(), options);
+    let (mut shown, mut events) = (Vec::new(), Vec::new());
+    for block in speech()[..128_000].chunks(800) {
+        live.push(block);
+        events.extend(live.next_event(&|| false).expect("scripted"));
+    }
+    live.finish();
+    events.extend(live.next_event(&|| false).expect("scripted"));
+    for event in &events {
+        if let Event::Partial(partial) = event {
+            shown.push((partial.committed.as_str(), partial.tail.as_str()));
+        }
+    }
+    shown.dedup();
+    assert_eq!(shown, [("", "won two three"), ("won two", " three"), ("won two three", " four")]);
+    assert_eq!(finals(&events).iter().map(|done| done.text.as_str()).collect::<Vec<_>>(), ["won two three four"]);
+    assert!(calls.lock().expect("one thread").iter().all(|(_, _, prefix)| prefix.is_empty()));
+}
+
+/// Takes `cost` for each text, on the clock that it moves.
+struct Slow {
+    clock: Arc<AtomicU64>,
+    cost: Duration,
+}
+
+impl Recognizer for Slow {
+    fn recognize(&mut self, request: Request<'_>, _: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError> {
+        self.clock.fetch_add(self.cost.as_micros() as u64, Ordering::Relaxed);
+        let words = split(&" word".repeat(request.samples.len() / 6400), Language::ENGLISH);
+        Ok(Hypothesis { words, language: Language::ENGLISH, avg_logprob: -0.1 })
+    }
+}
+
+/// Speaks for `seconds` to a machine on which every text costs that much. Gives the seconds of audio that had gathered
+/// each time that the engine was free again, and the step at the end.
+fn speak_to_slow(cost: Duration, seconds: usize) -> (Vec<f64>, f64) {
+    let clock = Arc::new(AtomicU64::new(0));
+    let segmenter = SegmenterOptions { end_pause: 12_800, ..SegmenterOptions::default() };
+    let options = LiveOptions { segmenter, step_s: Some(0.5) };
+    let recognizer = Box::new(Slow { clock: clock.clone(), cost });
+    let mut live = Live::new(recognizer, Policy::LocalAgreement.start(), options);
+    let of_live = clock.clone();
+    live.clock = Box::new(move || Duration::from_micros(of_live.load(Ordering::Relaxed)));
+    let mut backlogs = Vec::new();
+    let mut blocks = speech().chunks(960).cycle();
+    let mut heard = 0;
+    while heard < seconds * 16_000 {
+        let spoken = clock.load(Ordering::Relaxed) as usize * 16 / 1000;
+        backlogs.push(spoken.saturating_sub(heard) as f64 / 16_000.0);
+        // What has gathered is heard at once; where nothing has, the engine waits for the next block.
+        let until = spoken.max(heard + 1);
+        while heard < until {
+            let block = blocks.next().expect("an endless speaker");
+            live.push(block);
+            heard += block.len();
+        }
+        clock.fetch_max(heard as u64 * 1000 / 16, Ordering::Relaxed);
+        while live.next_event(&|| false).expect("it does not fail").is_some() {}
+    }
+    (backlogs, live.step_s())
 }
 
 #[test]
@@ -177,6 +247,22 @@ fn the_final_is_made_before_the_end_is_known() {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
+    #[test]
+    fn on_a_slow_machine_the_step_widens_and_the_backlog_does_not_grow(ms in 1u64..1500) {
+        let cost = Duration::from_millis(ms);
+        let (backlogs, step_s) = speak_to_slow(cost, 90);
+        let mut pace = Pace::new(0.5);
+        (0..100).for_each(|_| pace.spent(cost));
+        prop_assert!((step_s - pace.step_s()).abs() < 0.2, "{} s instead of {}", step_s, pace.step_s());
+        // A guess, and the final of an utterance that has ended meanwhile, made twice at most.
+        let most_s = 3.0 * cost.as_secs_f64() + 0.1;
+        let worst_s = backlogs.iter().copied().fold(0.0, f64::max);
+        prop_assert!(worst_s <= most_s, "{} s have gathered at {} s a text", worst_s, cost.as_secs_f64());
+        let (early, late) = backlogs.split_at(backlogs.len() / 2);
+        let mean = |of: &[f64]| of.iter().sum::<f64>() / of.len() as f64;
+        prop_assert!(mean(late) <= mean(early) + 0.3 * cost.as_secs_f64(), "{} s after {}", mean(late), mean(early));
+    }
+
     #[test]
     fn committed_text_only_grows_and_every_utterance_has_one_final(
         texts in prop::collection::vec("( (a|b|no|Yes|well,)){0,4}", 1..9),

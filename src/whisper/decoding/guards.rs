@@ -25,9 +25,12 @@ const SPARSE: f32 = 1.0;
 /// less.
 const SPARSE_LOGPROB: f32 = -0.75;
 /// Probability of `<|nospeech|>` and mean log-probability that together mean that nobody spoke: OpenAI's rule with
-/// stricter thresholds (OpenAI's: 0.6 and -1). Speech that has such a probability has -0.5 and more.
+/// stricter thresholds (OpenAI's: 0.6 and -1). Speech that has such a probability has -0.5 and more, but for single words
+/// and digits, for which OpenAI's hold; sparse text of such a probability is music's up to -0.5, and nobody's speech.
 const NO_SPEECH: f32 = 0.5;
 const NO_SPEECH_LOGPROB: f32 = -0.6;
+const NO_SPEECH_LOGPROB_SHORT: f32 = -1.0;
+const NO_SPEECH_LOGPROB_SPARSE: f32 = -0.45;
 
 /// Most tokens to sample for so many seconds of audio.
 pub(super) fn most_tokens(seconds: f32) -> usize {
@@ -51,8 +54,13 @@ pub(super) fn is_sparse(n_tokens: usize, sound_s: f32) -> bool {
 
 /// Whether a text was made up where nobody spoke.
 pub(super) fn is_non_speech(n_tokens: usize, sound_s: f32, avg_logprob: f32, no_speech_prob: f32) -> bool {
-    let made_up = is_sparse(n_tokens, sound_s) && avg_logprob < SPARSE_LOGPROB;
-    made_up || (no_speech_prob > NO_SPEECH && avg_logprob < NO_SPEECH_LOGPROB)
+    let is_sparse = is_sparse(n_tokens, sound_s);
+    let least = match is_sparse {
+        _ if sound_s < LONG_ENOUGH => NO_SPEECH_LOGPROB_SHORT,
+        true => NO_SPEECH_LOGPROB_SPARSE,
+        false => NO_SPEECH_LOGPROB,
+    };
+    (is_sparse && avg_logprob < SPARSE_LOGPROB) || (no_speech_prob > NO_SPEECH && avg_logprob < least)
 }
 
 #[cfg(test)]
@@ -93,5 +101,7 @@ mod tests {
         let long_and_hard = is_non_speech(20, 8.0, -0.95, 0.1);
         assert!(you_in_music && !heading && !one_word && !long_and_hard);
         assert!(is_non_speech(16, 9.8, -0.7, 0.56) && !is_non_speech(10, 6.5, -0.45, 0.82));
+        let (digits, numbers_in_music) = (is_non_speech(4, 2.6, -0.63, 0.68), is_non_speech(3, 9.0, -0.54, 0.71));
+        assert!(!digits && numbers_in_music);
     }
 }
