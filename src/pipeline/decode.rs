@@ -13,8 +13,11 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Windows in flight: more of them gain little, since products of so many rows wait for arithmetic rather than for
-/// the weights, and each keeps 7 MB (base) of keys and values.
+/// the weights, and each keeps up to 10 MB (base) of keys and values.
 pub const IN_FLIGHT: usize = 8;
+
+/// The same with beams, which are rows of a pass too and have keys and values of their own.
+const IN_FLIGHT_WITH_BEAMS: usize = 6;
 
 /// Windows whose text waits for that of an earlier one.
 const WAITING: usize = 32;
@@ -110,7 +113,11 @@ impl<'a> Stage<'a> {
     /// come.
     fn admit(&mut self, turns: &Turns, encoded: &Receiver<Encoded>) -> Result<bool, StageError> {
         loop {
-            let most = if self.independent() { IN_FLIGHT } else { 1 };
+            let most = match self.options.beam_size {
+                _ if !self.independent() => 1,
+                None => IN_FLIGHT,
+                Some(_) => IN_FLIGHT_WITH_BEAMS,
+            };
             if self.batch.len() >= most || self.windows.len() >= WAITING {
                 return Ok(true);
             }
