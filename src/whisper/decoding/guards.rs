@@ -25,11 +25,10 @@ const SPARSE: f32 = 1.0;
 /// less.
 const SPARSE_LOGPROB: f32 = -0.75;
 /// Probability of `<|nospeech|>` and mean log-probability that together mean that nobody spoke: OpenAI's rule with
-/// stricter thresholds (OpenAI's: 0.6 and -1). Speech that has such a probability has -0.5 and more, but for single words
-/// and digits, for which OpenAI's hold; sparse text of such a probability is music's up to -0.5, and nobody's speech.
+/// stricter thresholds (OpenAI's: 0.6 and -1). Speech that has such a probability has -0.5 and more, but for spoken
+/// digits (-0.63); sparse text of such a probability is music's up to -0.5, and nobody's speech.
 const NO_SPEECH: f32 = 0.5;
-const NO_SPEECH_LOGPROB: f32 = -0.6;
-const NO_SPEECH_LOGPROB_SHORT: f32 = -1.0;
+const NO_SPEECH_LOGPROB: f32 = -0.65;
 const NO_SPEECH_LOGPROB_SPARSE: f32 = -0.45;
 
 /// Most tokens to sample for so many seconds of audio.
@@ -55,11 +54,7 @@ pub(super) fn is_sparse(n_tokens: usize, sound_s: f32) -> bool {
 /// Whether a text was made up where nobody spoke.
 pub(super) fn is_non_speech(n_tokens: usize, sound_s: f32, avg_logprob: f32, no_speech_prob: f32) -> bool {
     let is_sparse = is_sparse(n_tokens, sound_s);
-    let least = match is_sparse {
-        _ if sound_s < LONG_ENOUGH => NO_SPEECH_LOGPROB_SHORT,
-        true => NO_SPEECH_LOGPROB_SPARSE,
-        false => NO_SPEECH_LOGPROB,
-    };
+    let least = if is_sparse { NO_SPEECH_LOGPROB_SPARSE } else { NO_SPEECH_LOGPROB };
     (is_sparse && avg_logprob < SPARSE_LOGPROB) || (no_speech_prob > NO_SPEECH && avg_logprob < least)
 }
 
