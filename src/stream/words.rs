@@ -4,6 +4,7 @@
 use crate::text::{is_word, tokens};
 use crate::whisper::alignment::TimedWord;
 use crate::whisper::tokenizer::Language;
+use std::iter;
 
 /// Languages written without spaces, by code: their characters stand for words, and so do words of other scripts.
 const WITHOUT_SPACES: [&str; 7] = ["zh", "ja", "th", "lo", "my", "km", "yue"];
@@ -128,6 +129,9 @@ pub fn common_prefix(a: &[Word], b: &[Word]) -> usize {
 /// What a second is worth in finding where two texts part, in words.
 const SECOND: f64 = 0.5;
 
+/// Similarity of their letters from which two words may be the same one, one of them cut short.
+const ALIKE: f64 = 0.5;
+
 /// How many words of `heard` say what `settled` says, if in other words: those with the smallest edit distance to it,
 /// and the distance in time between the ends of both added. A word for another costs what their letters differ by, at
 /// most as much as a word left out.
@@ -149,7 +153,14 @@ pub fn continuation(settled: &[Word], heard: &[Word]) -> usize {
         distances = row;
     }
     let ends = heard.first().map(|word| word.start_s).into_iter().chain(heard.iter().map(|word| word.end_s));
-    let costs = distances.iter().zip(ends).map(|(words, end_s)| words + SECOND * (end_s - last.end_s).abs());
+    // Another word whose middle lies behind all that is settled says more than that.
+    let is_more = |word: &Word| {
+        let middle_s = (word.start_s + word.end_s) / 2.0;
+        middle_s > last.end_s && strsim::normalized_levenshtein(&word.key, &last.key) < ALIKE
+    };
+    let lost = iter::once(0.0).chain(heard.iter().map(|word| if is_more(word) { 1.0 } else { 0.0 }));
+    let costs = distances.iter().zip(ends).zip(lost);
+    let costs = costs.map(|((words, end_s), lost)| words + lost + SECOND * (end_s - last.end_s).abs());
     costs.enumerate().min_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(0, |(n, _)| n)
 }
 
@@ -208,6 +219,17 @@ mod tests {
         settled[1] = split(" um", Language::ENGLISH).remove(0).later(0.3);
         (heard[1].start_s, heard[1].end_s) = (1.2, 1.5);
         assert_eq!(join(&heard[continuation(&settled, &heard)..]), " Fitz-Ooth to", "it is said much later");
+    }
+
+    #[test]
+    fn a_word_behind_all_that_is_settled_is_not_lost() {
+        let mut settled = spoken(" and so my and so my");
+        settled[5].end_s = 2.32;
+        let mut heard = spoken(" And so my fellow Americans");
+        for (word, (start_s, end_s)) in heard[2..].iter_mut().zip([(1.37, 2.2), (2.2, 2.56), (2.56, 3.12)]) {
+            (word.start_s, word.end_s) = (start_s, end_s);
+        }
+        assert_eq!(join(&heard[continuation(&settled, &heard)..]), " fellow Americans");
     }
 
     fn timed_word(text: &str, start: f64, end: f64, probability: f32) -> TimedWord {
