@@ -4,7 +4,7 @@ use super::words::{Word, timed};
 use crate::audio::{SAMPLE_RATE, sound_seconds};
 use crate::mel::LogMel;
 use crate::whisper::alignment::{Pauses, Said};
-use crate::whisper::decoding::{DecodingError, DecodingOptions, FallbackOptions, decode_with_fallback};
+use crate::whisper::decoding::{DecodingError, DecodingOptions, FallbackOptions, decode_with_fallback, is_sparse};
 use crate::whisper::tokenizer::{Language, TokenizerError};
 use crate::whisper::{DecodeError, EncodeError, Encoder, Whisper, Window};
 use std::sync::Arc;
@@ -133,7 +133,10 @@ impl Recognizer for WhisperRecognizer {
         let is_short = options.sound_s.is_some_and(|sound_s| sound_s < SHORT_S);
         let likely = if is_short { LIKELY_SHORT } else { LIKELY };
         let is_doubtful = result.no_speech_prob > NO_SPEECH && result.avg_logprob < likely;
-        let is_bad = request.effort == Effort::Draft && (is_doubtful || self.fallback.needs_fallback(&result));
+        // Few words in much sound may be none; what follows them is looked for in the final text alone.
+        let is_sparse = is_sparse(result.tokens.len(), options.sound_s.unwrap_or_default());
+        let is_poor = is_doubtful || is_sparse || self.fallback.needs_fallback(&result);
+        let is_bad = request.effort == Effort::Draft && is_poor;
         let mut words = Vec::new();
         if !is_bad && !self.fallback.is_silence(&result) {
             let said = Said {

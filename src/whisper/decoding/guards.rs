@@ -47,7 +47,7 @@ pub(super) fn repetition(tokens: &[u32]) -> Option<usize> {
 }
 
 /// Whether a text of so many tokens is too short for `sound_s` seconds of sound.
-pub(super) fn is_sparse(n_tokens: usize, sound_s: f32) -> bool {
+pub fn is_sparse(n_tokens: usize, sound_s: f32) -> bool {
     sound_s >= LONG_ENOUGH && (n_tokens as f32) < SPARSE * sound_s
 }
 

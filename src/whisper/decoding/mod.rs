@@ -25,6 +25,7 @@ mod window;
 
 pub use error::DecodingError;
 pub use fallback::FallbackOptions;
+pub use guards::is_sparse;
 pub use hotwords::Hotwords;
 pub use language::detect_language;
 pub use options::{DecodingOptions, OptionsError, SuppressTokens};
