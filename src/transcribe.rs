@@ -13,7 +13,7 @@ use crate::text::{Rules, written};
 use crate::whisper::alignment::TimedWord;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords, OptionsError};
 use crate::whisper::tokenizer::{Language, SpecialTokens, Task};
-use crate::whisper::{LoadError, RECORDING_WINDOW, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
+use crate::whisper::{Dims, LoadError, RECORDING_WINDOW, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::Path;
@@ -75,9 +75,14 @@ pub fn load(args: &EngineArgs) -> Result<Whisper, Error> {
     Ok(whisper.with_npu(npu))
 }
 
+/// Encoder positions of the longest window: the one asked for, else `default`, and no more than the model has.
+pub fn longest_window(args: &EngineArgs, default: usize, dims: &Dims) -> usize {
+    args.window.map_or(default, window_positions).min(dims.n_audio_ctx)
+}
+
 /// Encoder positions of a window of so many seconds, rounded down to a window that has a silent tail; a longer one than
 /// any of these stays as it is. A window without a tail makes the decoder loop.
-pub fn window_positions(seconds: f64) -> usize {
+fn window_positions(seconds: f64) -> usize {
     let positions = (seconds * f64::from(SAMPLE_RATE) / SAMPLES_PER_POSITION as f64).round() as usize;
     match TAIL_LENGTHS.last() {
         Some(longest) if positions <= *longest => TAIL_LENGTHS.into_iter().rfind(|n| *n <= positions),
@@ -114,7 +119,7 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
         no_speech_threshold: Some(args.decoding.no_speech_threshold),
     };
     let condition_on_previous_text = args.decoding.condition_on_previous_text;
-    let n_ctx = args.engine.window.map_or(RECORDING_WINDOW, window_positions).min(whisper.file().dims().n_audio_ctx);
+    let n_ctx = longest_window(&args.engine, RECORDING_WINDOW, whisper.file().dims());
     let word_timestamps = args.decoding.word_timestamps;
     Ok(Settings { n_ctx, decoding, fallback, initial_prompt, condition_on_previous_text, word_timestamps })
 }

@@ -10,7 +10,7 @@ use crate::error::{Error, exit};
 use crate::models::{ModelFile, Store, write_random};
 use crate::npu::{DeviceKind, Npu, NpuOptions, Submission, Times};
 use crate::output::{self, OutputError};
-use crate::transcribe::window_positions;
+use crate::transcribe::longest_window;
 use crate::whisper::{Compute, Dims, EncodeError, LIVE_WINDOW, LoadError, SAMPLES_PER_POSITION, Tails, Whisper};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -117,7 +117,7 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     let device = DeviceKind::from(args.engine.device);
     let arithmetic = Arithmetic::new(args.engine.compute, device)?;
     let threads = args.engine.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let longest = args.engine.window.map_or(LIVE_WINDOW, window_positions).min(file.dims().n_audio_ctx);
+    let longest = longest_window(&args.engine, LIVE_WINDOW, file.dims());
     let n_ctx = match args.utterance {
         Some(seconds) => Tails::load(&file)?.window((seconds * f64::from(SAMPLE_RATE)) as usize, longest),
         None => longest,
