@@ -341,7 +341,7 @@ def finished(bus, sender, path, interface, name, args):
     words = details["words"]
     is_timed = all(0 <= start <= end <= details["duration"] and 0 < sure <= 1 for _, start, end, sure in words)
     is_complete = text and " ".join(word for word, *_ in words) == text and details["segments"][0][2] in text
-    print(status, *((details["language"], is_complete, is_timed, text) if text else ()))
+    print(status, *((details["language"], is_complete, is_timed, text) if text else (details["error"],)))
     loop.quit()
 bus.signal_subscribe("org.hearken.Hearken1", "org.hearken.Hearken1.Job", "Finished", None, None, 0, finished)
 reader, writer = os.pipe()
@@ -360,6 +360,57 @@ fn a_job_whose_pipe_stays_open_can_be_cancelled() {
     let desktop = Desktop::new();
     let job = desktop.output_of(desktop.command(PYTHON).args(["-c", FILE_JOB]));
     assert_eq!(String::from_utf8_lossy(&job.stdout).trim(), "2", "{}", String::from_utf8_lossy(&job.stderr));
+}
+
+#[test]
+fn a_job_that_fails_tells_why_in_words_of_its_client() {
+    let desktop = Desktop::new();
+    let run = |path: &str| {
+        let job = desktop.output_of(desktop.command(PYTHON).args(["-c", FILE_JOB, path]));
+        String::from_utf8_lossy(&job.stdout).trim().to_owned()
+    };
+    assert!(run("/dev/null").starts_with("3 the recording: is empty"), "{}", run("/dev/null"));
+    assert_eq!(run("/"), "3 the recording: is a directory, not an audio file; give the files in it");
+}
+
+#[test]
+fn without_a_model_there_is_nothing_to_wait_for() {
+    let mut desktop = Desktop::without_daemon();
+    desktop.configure("[audio]\npre_capture = 20\n");
+    desktop.start_daemon();
+    desktop.wait_for("the missing model", |d| (d.status()["state"] == "missing").then_some(()));
+    let program = env!("CARGO_BIN_EXE_hearken");
+    for command in ["listen", "record"] {
+        let both = format!("exec {program} {command} 2>&1");
+        let mut client = desktop.follow(desktop.command("sh").args(["-c", &both]));
+        client.wait_for("remedy", |line| line.contains("hearken models fetch base").then_some(()));
+        desktop.wait_for("the microphone", |desktop| desktop.is_recording().then_some(()));
+        signal(&client.child.0, "INT");
+        let code = desktop.wait_for("its end", |_| client.child.0.try_wait().expect("a child").map(|s| s.code()));
+        assert_eq!(code, Some(0), "{command}");
+    }
+    let last = desktop.output_of(desktop.hearken().args(["last", "1000"]));
+    assert_eq!(last.status.code(), Some(8));
+    let told = String::from_utf8_lossy(&last.stderr).into_owned();
+    assert!(told.contains("only the last 20 s are kept") && told.contains("hearken models fetch base"), "{told}");
+}
+
+#[test]
+fn trouble_is_told_once_and_so_is_its_end() {
+    let mut desktop = Desktop::new();
+    let both = format!("exec {} record 2>&1", env!("CARGO_BIN_EXE_hearken"));
+    let mut record = desktop.follow(desktop.command("sh").args(["-c", &both]));
+    desktop.wait_for("the microphone", |desktop| desktop.is_recording().then_some(()));
+    desktop.kill_sound();
+    record.wait_for("loss", |line| line.contains("cannot be reached").then_some(()));
+    // The microphone is tried again several times meanwhile.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    desktop.start_sound();
+    record.wait_for("sound", |line| line.contains("all is well again").then_some(()));
+    signal(&record.child.0, "INT");
+    let (code, lines) = record.finish();
+    assert_eq!(code, Some(0));
+    assert_eq!(lines.iter().filter(|line| line.contains("cannot be reached")).count(), 1, "{lines:#?}");
 }
 
 #[test]

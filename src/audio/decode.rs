@@ -62,7 +62,15 @@ impl FileSource {
     pub fn open_until(path: &Path, stop: Arc<AtomicBool>) -> Result<Self, AudioError> {
         let stdin = path.as_os_str() == STDIN;
         let name = if stdin { "standard input".into() } else { path.display().to_string() };
-        Self::from_bytes(Bytes::open(path, &name, stop)?, name)
+        Self::open_as(path, &name, stop)
+    }
+
+    /// As [`open_until`](Self::open_until); `name` is what errors call it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_as(path: &Path, name: &str, stop: Arc<AtomicBool>) -> Result<Self, AudioError> {
+        Self::from_bytes(Bytes::open(path, name, stop)?, name.to_owned())
     }
 
     /// Opens a recording that the program itself carries; `name` is what errors call it.

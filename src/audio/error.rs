@@ -14,7 +14,7 @@ pub enum AudioError {
         name: String,
     },
     /// A directory where a file was expected.
-    #[error("{name}: is a directory, not an audio file; name the files in it, for example {name}/*.flac")]
+    #[error("{name}: is a directory, not an audio file; give the files in it")]
     IsDirectory {
         /// The file as the user named it.
         name: String,

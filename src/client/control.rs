@@ -8,8 +8,9 @@ use crate::error::{Error, exit};
 use crate::output::print;
 use futures::StreamExt;
 use serde_json::{Value, json};
-use zbus::fdo::ObjectManagerProxy;
+use zbus::fdo::{DBusProxy, ObjectManagerProxy};
 use zbus::message::Type;
+use zbus::names::BusName;
 use zbus::{Connection, MatchRule, MessageStream, OwnedObjectPath, Variant};
 
 /// What to do with a session.
@@ -58,6 +59,21 @@ pub fn status(args: &StatusArgs) -> Result<u8, Error> {
             if !args.follow || changes.next().await.is_none() {
                 return Ok(exit::SUCCESS);
             }
+        }
+    })
+}
+
+/// What the daemon is doing, as `hearken status --json` prints it; `None` where it does not run. Does not start it.
+///
+/// # Errors
+/// When the bus cannot be reached or the daemon does not answer as it should.
+pub fn running() -> Result<Option<Value>, ClientError> {
+    zbus::block_on(async {
+        let connection = connect().await?;
+        let name = BusName::try_from(NAME).map_err(|e| ClientError::Bus(e.into()))?;
+        match DBusProxy::new(&connection).await?.name_has_owner(name).await? {
+            true => gather(&connection).await.map(Some),
+            false => Ok(None),
         }
     })
 }
@@ -137,20 +153,45 @@ fn describe(status: &Value) -> String {
         lines += &format!("the microphone is open: the last {seconds} s are kept\n");
     }
     for session in status.get("sessions").and_then(Value::as_array).into_iter().flatten() {
-        let figure = |name: &str| session.pointer(&format!("/figures/{name}")).and_then(Value::as_f64).unwrap_or(0.0);
-        lines += &format!(
-            "{}: {} {}, {:.1} s heard, step {:.1} s, words after {:.2} s and finals after {:.2} s (p95), real-time factor {:.2}, {} overruns{}\n",
-            text(session, "path"),
-            text(session, "state"),
-            text(session, "device"),
-            figure("audio"),
-            figure("step"),
-            figure("committed_p95"),
-            figure("final_p95"),
-            figure("real_time_factor"),
-            figure("overruns"),
-            trouble(session)
-        );
+        let state = format!("{} {}", text(session, "state"), text(session, "device"));
+        let parts: Vec<String> = std::iter::once(state.trim_end().to_owned()).chain(figures(session)).collect();
+        lines += &format!("{}: {}{}\n", text(session, "path"), parts.join(", "), trouble(session));
     }
     lines
+}
+
+/// The figures of a session that there are: none of words before anything was said.
+fn figures(session: &Value) -> impl Iterator<Item = String> {
+    let figure = |name: &str, text: fn(f64) -> String| {
+        let value = session.pointer(&format!("/figures/{name}")).and_then(Value::as_f64);
+        value.filter(|value| *value > 0.0).map(text)
+    };
+    let all = [
+        figure("audio", |s| format!("{s:.1} s heard")),
+        figure("step", |s| format!("step {s:.1} s")),
+        figure("committed_p95", |s| format!("words after {s:.2} s (p95)")),
+        figure("final_p95", |s| format!("finals after {s:.2} s (p95)")),
+        figure("real_time_factor", |x| format!("real-time factor {x:.2}")),
+        figure("overruns", |n| format!("{n} overruns")),
+    ];
+    all.into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_shows_what_there_is() {
+        let session = |state: &str, device: &str, trouble: &str, figures: Value| json!({"path": "/1", "state": state, "device": device, "trouble": trouble, "figures": figures});
+        let none = json!({"audio": 0.0, "step": 0.0, "committed_p95": 0.0, "final_p95": 0.0, "overruns": 0});
+        let some = json!({"audio": 3.25, "step": 0.5, "committed_p95": 0.0, "real_time_factor": 0.1, "overruns": 2});
+        let status = json!({
+            "version": "1.0", "state": "ready", "trouble": "", "model": "base", "backend": "cpu", "pre_capture": 0.0,
+            "sessions": [session("idle", "", "", none), session("device-lost", "mic", "it is gone", some)],
+        });
+        let expected = "hearken 1.0: ready, model base on the cpu\n/1: idle\n\
+            /1: device-lost mic, 3.2 s heard, step 0.5 s, real-time factor 0.10, 2 overruns: it is gone\n";
+        assert_eq!(describe(&status), expected);
+    }
 }

@@ -27,8 +27,8 @@ pub fn listen(args: &ListenArgs) -> Result<u8, Error> {
         if !args.standby {
             session.proxy.start().await.map_err(ClientError::from)?;
         }
-        let mut view =
-            View { json: args.json, redraws: !args.json && std::io::stdout().is_terminal(), device: String::new() };
+        let redraws = !args.json && std::io::stdout().is_terminal();
+        let mut view = View { json: args.json, redraws, listens: false };
         let mut ending = false;
         loop {
             let told = session.next().await;
@@ -69,7 +69,7 @@ pub fn record(args: &RecordArgs) -> Result<u8, Error> {
                         session.proxy.stop().await.map_err(ClientError::from)?;
                     }
                 }
-                Told::Trouble { reason } if !reason.is_empty() => complain(&format!("hearken: {reason}")),
+                Told::Trouble { reason } => tell_trouble(&reason),
                 Told::State { state: IDLE } => break,
                 _ => {}
             }
@@ -91,18 +91,12 @@ pub fn record(args: &RecordArgs) -> Result<u8, Error> {
 struct View {
     json: bool,
     redraws: bool,
-    /// The device that was shown.
-    device: String,
+    /// Whether that it listens was shown since it was idle.
+    listens: bool,
 }
 
 impl View {
     fn show(&mut self, told: &Told) -> Result<(), Error> {
-        if let Told::Device { id } = told {
-            if self.device == *id {
-                return Ok(());
-            }
-            self.device.clone_from(id);
-        }
         if self.json {
             if matches!(told, Told::Interrupted | Told::Gone) {
                 return Ok(());
@@ -119,11 +113,20 @@ impl View {
             }
             Told::Final { text, .. } if !text.is_empty() => print(&format!("{clear}{}\n", text.trim_end()))?,
             Told::Final { .. } => print(clear)?,
-            Told::Trouble { reason } if !reason.is_empty() => complain(&format!("hearken: {reason}")),
+            Told::Trouble { reason } => tell_trouble(reason),
             Told::Device { id } => complain(&format!("hearken: the microphone is {id}")),
-            Told::State { state: LISTENING } => complain("hearken: listening; Ctrl-C ends it"),
+            Told::State { state: LISTENING } if !self.listens => {
+                self.listens = true;
+                complain("hearken: listening; Ctrl-C ends it");
+            }
+            Told::State { state: IDLE } => self.listens = false,
             _ => {}
         }
         Ok(())
     }
+}
+
+/// Tells why there is no sound or text, or that this is over.
+fn tell_trouble(reason: &str) {
+    complain(&format!("hearken: {}", if reason.is_empty() { "all is well again" } else { reason }));
 }

@@ -9,7 +9,7 @@ mod listen;
 mod proxies;
 mod session;
 
-pub use control::{Control, control, status};
+pub use control::{Control, control, running, status};
 pub use devices::devices;
 pub use last::last;
 pub use listen::{listen, record};

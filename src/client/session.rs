@@ -64,6 +64,9 @@ pub enum Told {
 pub struct OwnSession {
     pub proxy: SessionProxy<'static>,
     told: Pin<Box<dyn Stream<Item = Told>>>,
+    /// Device and trouble as they were told last.
+    device: String,
+    trouble: String,
 }
 
 impl OwnSession {
@@ -77,12 +80,24 @@ impl OwnSession {
         let owners = DBusProxy::new(&connection).await?.receive_name_owner_changed_with_args(&[(0, NAME)]).await?;
         let gone = owners.map(|_| Told::Gone);
         let told = stream::select(stream::select(signals, gone), interruptions());
-        Ok(Self { proxy, told: Box::pin(told) })
+        Ok(Self { proxy, told: Box::pin(told), device: String::new(), trouble: String::new() })
     }
 
-    /// The next thing that happens.
+    /// The next thing that happens. The daemon tells device and trouble with each change of its state; here they are told
+    /// when they are others.
     pub async fn next(&mut self) -> Told {
-        self.told.next().await.unwrap_or(Told::Gone)
+        loop {
+            let told = self.told.next().await.unwrap_or(Told::Gone);
+            let (known, now) = match &told {
+                Told::Device { id } => (&mut self.device, id),
+                Told::Trouble { reason } => (&mut self.trouble, reason),
+                _ => return told,
+            };
+            if known != now {
+                known.clone_from(now);
+                return told;
+            }
+        }
     }
 }
 

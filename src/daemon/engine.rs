@@ -29,6 +29,15 @@ pub enum EngineState {
     Failed(String),
 }
 
+impl EngineState {
+    fn trouble(&self) -> &str {
+        match self {
+            Self::Missing(reason) | Self::Failed(reason) => reason,
+            Self::Loading | Self::Ready => "",
+        }
+    }
+}
+
 /// What an engine tells.
 #[derive(Debug, Clone)]
 pub enum EngineNotice {
@@ -105,10 +114,16 @@ impl Engine {
         self.lock().wanted.name.clone()
     }
 
-    /// Waits until the model is loaded; `None` where `cancelled` says so before.
-    pub fn wait(&self, cancelled: &dyn Fn() -> bool) -> Option<Arc<Whisper>> {
+    /// Why it cannot transcribe; empty where it can, or is about to.
+    pub fn trouble(&self) -> String {
+        self.lock().state.trouble().to_owned()
+    }
+
+    /// Waits until the model is loaded; `None` where `gives_up` says so before, which is told the trouble of the moment,
+    /// empty while the model is being loaded.
+    pub fn wait(&self, gives_up: &dyn Fn(&str) -> bool) -> Option<Arc<Whisper>> {
         let mut inner = self.lock();
-        while !cancelled() {
+        while !gives_up(inner.state.trouble()) {
             if let Some(whisper) = &inner.whisper {
                 return Some(whisper.clone());
             }
@@ -144,9 +159,9 @@ impl Engine {
         if inner.generation != generation || inner.state == state {
             return;
         }
-        match &state {
-            EngineState::Missing(reason) | EngineState::Failed(reason) => warn!("{reason}"),
-            _ => info!(model = inner.wanted.name, "the model is ready"),
+        match state.trouble() {
+            "" => info!(model = inner.wanted.name, "the model is ready"),
+            reason => warn!("{reason}"),
         }
         (inner.state, inner.whisper) = (state, whisper);
         drop(inner);

@@ -156,6 +156,8 @@ struct Inner {
     device: String,
     trouble: String,
     stopper: Option<Stopper>,
+    /// Whether it has been started and the model is not there yet.
+    waits_for_model: bool,
     is_closed: bool,
 }
 
@@ -171,6 +173,7 @@ impl Session {
             device: String::new(),
             trouble: String::new(),
             stopper: None,
+            waits_for_model: false,
             is_closed: false,
         };
         Arc::new(Self {
@@ -199,6 +202,7 @@ impl Session {
         let stopper = Stopper::default();
         inner.state = SessionState::Starting;
         inner.stopper = Some(stopper.clone());
+        inner.waits_for_model = true;
         drop(inner);
         (self.tell)(Notice::Changed);
         let (sender, receiver) = bounded(BACKLOG);
@@ -212,7 +216,8 @@ impl Session {
         Ok(())
     }
 
-    /// Closes the microphone and transcribes what was said; does nothing where it is not listening.
+    /// Closes the microphone and transcribes what was said, or drops it where there is no model; does nothing where it is
+    /// not listening.
     pub fn stop(&self) {
         self.halt(Stopper::finish);
     }
@@ -254,7 +259,11 @@ impl Session {
 
     /// Why there is no sound or no text; empty where all is well.
     pub fn trouble(&self) -> String {
-        self.lock().trouble.clone()
+        let (own, waits_for_model) = {
+            let inner = self.lock();
+            (inner.trouble.clone(), inner.waits_for_model)
+        };
+        if own.is_empty() && waits_for_model { self.engine.trouble() } else { own }
     }
 
     /// How well it keeps up.
@@ -332,7 +341,7 @@ impl Session {
     /// The work thread: blocks to text.
     fn work(&self, stopper: &Stopper, blocks: &Receiver<Vec<f32>>) {
         let cancelled = || stopper.is_cancelled();
-        let Some(mut live) = self.live(&cancelled) else {
+        let Some(mut live) = self.live(stopper) else {
             return;
         };
         let (begun, mut spoke) = (Instant::now(), false);
@@ -411,9 +420,12 @@ impl Session {
         event
     }
 
-    /// A live engine, once the model is there; `None` where the wait was cancelled.
-    fn live(&self, cancelled: &dyn Fn() -> bool) -> Option<Live> {
-        let whisper = self.engine.wait(cancelled)?;
+    /// A live engine, once the model is there; `None` where nobody waits for it any more.
+    fn live(&self, stopper: &Stopper) -> Option<Live> {
+        let is_finishing = || self.state() == SessionState::Finishing;
+        let gives_up = |trouble: &str| stopper.is_cancelled() || (!trouble.is_empty() && is_finishing());
+        let whisper = self.engine.wait(&gives_up)?;
+        self.lock().waits_for_model = false;
         let SessionSettings { decoding, live, .. } = &self.settings;
         let prompt = whisper.tokenizer().encode_prompt(&self.settings.prompt).unwrap_or_default();
         let hotwords = Hotwords::shared(whisper.tokenizer(), &self.settings.hotwords).unwrap_or_default();
@@ -441,6 +453,7 @@ impl Drop for Idle {
         if let Some(stopper) = inner.stopper.take() {
             stopper.cancel();
         }
+        inner.waits_for_model = false;
         inner.state = SessionState::Idle;
         drop(inner);
         (self.0.tell)(Notice::Changed);

@@ -176,6 +176,11 @@ impl Hub {
         lock(&self.sessions).get(&number).cloned()
     }
 
+    /// Numbers of all sessions.
+    pub(super) fn sessions(&self) -> Vec<u64> {
+        lock(&self.sessions).keys().copied().collect()
+    }
+
     /// Ends a session.
     pub(super) fn close_session(&self, number: u64) {
         if let Some(owned) = lock(&self.sessions).remove(&number) {

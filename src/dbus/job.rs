@@ -36,7 +36,7 @@ impl Recording {
             Self::File(file) => {
                 // The kernel's name of an open file.
                 let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-                Ok(Box::new(FileSource::open_until(&path, stop)?))
+                Ok(Box::new(FileSource::open_as(&path, "the recording", stop)?))
             }
             Self::Samples(samples) => Ok(Box::new(Excerpt { samples, is_read: false })),
         }
@@ -148,7 +148,8 @@ fn run(
     stop: &Arc<AtomicBool>,
     progress: &Progress,
 ) -> Result<JobResult, Box<dyn std::error::Error>> {
-    let whisper = hub.engine().wait(&|| stop.load(Ordering::Relaxed)).ok_or("cancelled")?;
+    let gives_up = |trouble: &str| !trouble.is_empty() || stop.load(Ordering::Relaxed);
+    let whisper = hub.engine().wait(&gives_up).ok_or_else(|| hub.engine().trouble())?;
     let source = recording.open(stop.clone())?;
     let duration = source.duration();
     let hotwords = Hotwords::shared(whisper.tokenizer(), &wanted.settings.hotwords)?;

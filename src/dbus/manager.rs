@@ -52,7 +52,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(object_server)] server: &ObjectServer,
     ) -> Result<OwnedObjectPath, BusError> {
-        let (owner, wanted) = (sender(&header)?, options::read(self.hub.config(), options)?);
+        let (owner, wanted) = (sender(&header)?, options::read(self.hub.config(), options, &options::OF_SESSIONS)?);
         let number = self.hub.number();
         let session = self.hub.create_session(number, owner.clone(), wanted);
         let object = SessionObject { hub: self.hub.clone(), number, owner, session };
@@ -95,7 +95,8 @@ impl Manager {
     }
 
     /// Transcribes the recording that a file descriptor is open on, in any format that `hearken --file` takes. options:
-    /// language, languages, task, prompt, hotwords, spoken_punctuation as for CreateSession. The job tells the text to the caller alone.
+    /// language, languages, task, prompt, hotwords, spoken_punctuation as for CreateSession. The job tells the text to the
+    /// caller alone; it fails where the model is missing.
     #[zbus(out_args("job"))]
     async fn transcribe_file(
         &self,
@@ -164,10 +165,7 @@ impl Manager {
     /// Why it cannot transcribe; empty where it can.
     #[zbus(property)]
     fn trouble(&self) -> String {
-        match self.hub.engine().state() {
-            EngineState::Missing(reason) | EngineState::Failed(reason) => reason,
-            _ => String::new(),
-        }
+        self.hub.engine().trouble()
     }
 
     /// Name of the model.
@@ -201,7 +199,7 @@ impl Manager {
         header: &Header<'_>,
         server: &ObjectServer,
     ) -> Result<OwnedObjectPath, BusError> {
-        let (owner, wanted) = (sender(header)?, options::read(self.hub.config(), options)?);
+        let (owner, wanted) = (sender(header)?, options::read(self.hub.config(), options, &options::OF_JOBS)?);
         let number = self.hub.number();
         let job = OwnedJob { owner, stop: Arc::new(AtomicBool::new(false)) };
         self.hub.add_job(number, job.clone());

@@ -9,8 +9,11 @@ use zbus::{OwnedVariant, Variant};
 /// Options as they come over the bus.
 pub(super) type Options = HashMap<String, OwnedVariant>;
 
-/// Names of the options.
-const NAMES: [&str; 13] = [
+/// Names of the options of jobs.
+pub(super) const OF_JOBS: [&str; 6] = ["language", "languages", "task", "prompt", "hotwords", "spoken_punctuation"];
+
+/// Names of the options of sessions.
+pub(super) const OF_SESSIONS: [&str; 13] = [
     "device",
     "language",
     "languages",
@@ -33,10 +36,13 @@ pub(super) struct Wanted {
     pub captions: bool,
 }
 
-/// Reads options over `config`.
-pub(super) fn read(mut config: Config, options: Options) -> Result<Wanted, BusError> {
+/// Reads options, which may have the `known` names, over `config`.
+pub(super) fn read(mut config: Config, options: Options, known: &[&str]) -> Result<Wanted, BusError> {
     let (mut prompt, mut captions) = (String::new(), false);
     for (name, value) in options {
+        if !known.contains(&name.as_str()) {
+            return Err(unknown(&name, known));
+        }
         let wrong = || BusError::InvalidOption(format!("option '{name}' has a value of the wrong type"));
         match name.as_str() {
             "device" => config.audio.device = text(value).ok_or_else(wrong)?,
@@ -54,14 +60,15 @@ pub(super) fn read(mut config: Config, options: Options) -> Result<Wanted, BusEr
             "longest" => config.endpoint.longest = number(value).ok_or_else(wrong)?,
             "nothing_said" => config.endpoint.nothing_said = number(value).ok_or_else(wrong)?,
             "captions" => captions = bool::try_from(value).map_err(|_| wrong())?,
-            unknown => {
-                let advice = nearest(unknown, NAMES);
-                return Err(BusError::InvalidOption(format!("unknown option '{unknown}': {advice}")));
-            }
+            other => return Err(unknown(other, known)),
         }
     }
     let settings = SessionSettings::new(&config).map_err(|e| BusError::InvalidOption(e.to_string()))?;
     Ok(Wanted { settings: SessionSettings { prompt, ..settings }, captions })
+}
+
+fn unknown(name: &str, known: &[&str]) -> BusError {
+    BusError::InvalidOption(format!("unknown option '{name}': {}", nearest(name, known.iter().copied())))
 }
 
 fn text(value: OwnedVariant) -> Option<String> {
@@ -99,7 +106,7 @@ mod tests {
             ("captions", Variant::from(true)),
             ("hotwords", Variant::from(vec!["Hearken", "Zürich"])),
         ];
-        let wanted = read(Config::default(), options(&given)).expect("valid");
+        let wanted = read(Config::default(), options(&given), &OF_SESSIONS).expect("valid");
         assert!(wanted.captions);
         assert_eq!(wanted.settings.device.as_deref(), Some("mic"));
         assert_eq!(wanted.settings.decoding.language.map(|language| language.code()), Some("de"));
@@ -110,15 +117,20 @@ mod tests {
 
     #[test]
     fn wrong_options_are_told() {
-        let complaint = |name, value| match read(Config::default(), options(&[(name, value)])) {
+        let complaint_about = |name, value, known| match read(Config::default(), options(&[(name, value)]), known) {
             Err(BusError::InvalidOption(message)) => message,
             _ => panic!("{name} was taken"),
         };
+        let complaint = |name, value| complaint_about(name, value, &OF_SESSIONS);
         assert_eq!(complaint("langauge", Variant::from("de")), "unknown option 'langauge': did you mean 'language'?");
         assert_eq!(complaint("step", Variant::from("x")), "option 'step' has a value of the wrong type");
         assert!(complaint("spoken_punctuation", Variant::from("yes")).contains("wrong type"));
         assert!(complaint("hotwords", Variant::from("Hearken")).contains("wrong type"));
         assert!(complaint("step", Variant::from(99.0)).contains("from 0.2 to 5"));
         assert!(complaint("task", Variant::from("sing")).contains("translate"));
+        assert_eq!(
+            complaint_about("captions", Variant::from(true), &OF_JOBS),
+            "unknown option 'captions': there are language, languages, task, prompt, hotwords, spoken_punctuation"
+        );
     }
 }

@@ -231,7 +231,12 @@ impl Bus {
         let (manager, emitter) = (object.get().await, object.signal_emitter());
         manager.model_changed(emitter).await?;
         manager.trouble_changed(emitter).await?;
-        manager.state_changed(emitter).await
+        manager.state_changed(emitter).await?;
+        // Sessions that wait for the model have its trouble.
+        for number in self.hub.sessions() {
+            self.session_changed(number).await?;
+        }
+        Ok(())
     }
 
     /// Ends what a client that has left the bus had.

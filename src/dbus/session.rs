@@ -25,7 +25,8 @@ impl SessionObject {
         Ok(self.session.start()?)
     }
 
-    /// Closes the microphone; what was said is transcribed, then the state becomes 1 (idle).
+    /// Closes the microphone; what was said is transcribed, or dropped where the model is missing, then the state becomes 1
+    /// (idle).
     async fn stop(&self) {
         self.session.stop();
     }
@@ -64,7 +65,7 @@ impl SessionObject {
         self.session.device()
     }
 
-    /// Why there is no sound or no text; empty where all is well.
+    /// Why there is no sound or no text, the model's absence among it; empty where all is well.
     #[zbus(property)]
     fn trouble(&self) -> String {
         self.session.trouble()
