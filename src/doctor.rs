@@ -2,6 +2,8 @@
 //!
 //! In: the machine, as the system describes it. Out: one [`Check`] a line.
 
+mod dictation;
+
 use std::env;
 use std::fmt::{self, Display};
 use std::fs;
@@ -11,6 +13,7 @@ use std::thread;
 
 use crate::config::{Config, ConfigError};
 use crate::cpu::Level;
+use crate::error::exit;
 use crate::models::{Manifest, ModelError, Store, is_offline};
 use crate::npu::{self, Finding};
 
@@ -26,6 +29,8 @@ pub enum Status {
     Warn,
     /// Transcription does not work without it.
     Missing,
+    /// Wrong: whatever reads it refuses it.
+    Error,
 }
 
 /// One thing that was looked at.
@@ -49,13 +54,19 @@ pub fn run() -> Vec<Check> {
         .extend(storage(Store::locate(), &config.as_ref().map_or_else(|_| Config::default(), Clone::clone).model.name));
     checks.push(configuration(config));
     checks.push(fetching());
+    checks.extend(dictation::checks());
     checks.extend(npu());
     checks
 }
 
-/// Whether nothing that transcription needs is missing.
-pub fn all_there(checks: &[Check]) -> bool {
-    checks.iter().all(|check| check.status != Status::Missing)
+/// The exit code: whether something that transcription needs is missing, or something is wrong.
+pub fn exit_code(checks: &[Check]) -> u8 {
+    let is_any = |status| checks.iter().any(|check| check.status == status);
+    match (is_any(Status::Missing), is_any(Status::Error)) {
+        (true, _) => exit::MODEL,
+        (_, true) => exit::CONFIG,
+        _ => exit::SUCCESS,
+    }
 }
 
 /// The checks as lines of text, remedies below what they mend.
@@ -69,6 +80,7 @@ impl Display for Check {
             Status::Ok => "ok",
             Status::Warn => "warning",
             Status::Missing => "missing",
+            Status::Error => "error",
         };
         writeln!(f, "{status:<9}{:<18}{}", self.name, self.detail)?;
         match &self.remedy {
@@ -151,8 +163,8 @@ fn configuration(config: Result<Config, ConfigError>) -> Check {
     match config {
         Ok(config) => ok("configuration", format!("model {}", config.model.name)),
         Err(error) => Check {
-            status: Status::Warn,
-            remedy: Some("mend it: the daemon does not start with it".to_owned()),
+            status: Status::Error,
+            remedy: Some("mend it: neither the daemon nor hearken --file starts with it".to_owned()),
             ..ok("configuration", error.to_string())
         },
     }
@@ -290,12 +302,12 @@ mod tests {
     fn a_machine_without_models_says_how_to_get_one() {
         let directory = tempfile::tempdir().expect("a directory");
         let checks = storage(Ok(Store::at(directory.path().join("hearken/models"))), "base");
-        assert!(!all_there(&checks));
+        assert_eq!(exit_code(&checks), exit::MODEL);
         let report = report(&checks);
         assert!(report.contains("missing  models"), "{report}");
         assert!(report.contains("-> hearken models fetch base"), "{report}");
         assert!(report.contains("can be written"), "{report}");
-        assert!(!all_there(&storage(Err(ModelError::NoDirectory), "base")));
+        assert_eq!(exit_code(&storage(Err(ModelError::NoDirectory), "base")), exit::MODEL);
     }
 
     #[test]
@@ -320,7 +332,8 @@ mod tests {
     #[test]
     fn a_configuration_that_makes_no_sense_is_told() {
         let check = configuration(Err(ConfigError::NoDirectory));
-        assert_eq!((check.status, check.detail), (Status::Warn, ConfigError::NoDirectory.to_string()));
+        assert_eq!((check.status, &check.detail), (Status::Error, &ConfigError::NoDirectory.to_string()));
+        assert_eq!(exit_code(&[check]), exit::CONFIG);
     }
 
     #[test]
@@ -330,7 +343,7 @@ mod tests {
             fs::write(directory.path().join(file), "").expect("a file");
         }
         let checks = storage(Ok(Store::at(directory.path())), "base");
-        assert!(!all_there(&checks));
+        assert_eq!(exit_code(&checks), exit::MODEL);
         let report = report(&checks);
         assert!(report.contains("none in ") && report.contains("base.safetensors is damaged"), "{report}");
     }

@@ -39,6 +39,8 @@ pub mod exit {
     pub const SESSION: u8 = 9;
     /// The configuration makes no sense.
     pub const CONFIG: u8 = 10;
+    /// The NPU that was asked for cannot be used.
+    pub const NPU: u8 = 11;
     /// Interrupted by SIGINT (128 + 2, as shells report it).
     pub const INTERRUPTED: u8 = 130;
 }
@@ -101,7 +103,7 @@ impl Error {
             Self::Audio(error) => error.exit_code(),
             Self::Model(error) | Self::Load(LoadError::Model(error)) => error.exit_code(),
             Self::Load(LoadError::Tokenizer(_)) => exit::MODEL,
-            Self::Load(LoadError::Npu(_)) => exit::UNEXPECTED,
+            Self::Load(LoadError::Npu(_)) => exit::NPU,
             Self::Load(LoadError::Level(_)) | Self::Arithmetic(_) | Self::Options(_) => exit::USAGE,
             Self::Capture(_) => exit::INPUT,
             Self::Config(_) => exit::CONFIG,

@@ -44,7 +44,7 @@ fn run(cli: Cli) -> Result<u8, Error> {
         Some(Command::Doctor) => {
             let checks = doctor::run();
             output::print(&doctor::report(&checks))?;
-            Ok(if doctor::all_there(&checks) { exit::SUCCESS } else { exit::MODEL })
+            Ok(doctor::exit_code(&checks))
         }
         Some(Command::Models(command)) => {
             if let Some(model) = command.run(&recordings::prepare)? {

@@ -65,8 +65,25 @@ fn doctor_says_what_is_missing() {
     assert_eq!(code_of(&output), Some(exit::MODEL));
     let report = String::from_utf8_lossy(&output.stdout);
     assert!(report.contains("hearken models fetch base"), "{report}");
-    for subject in ["CPU", "memory", "fetching", "NPU"] {
+    for subject in ["CPU", "memory", "fetching", "microphone", "daemon", "NPU"] {
         assert!(report.contains(subject), "{report}");
+    }
+}
+
+#[test]
+fn a_configuration_that_makes_no_sense_is_an_error_wherever_it_is_read() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("hearken/config.toml");
+    std::fs::create_dir(directory.path().join("hearken")).expect("a directory");
+    std::fs::write(&file, "[live]\nstpe = 1\n").expect("a file");
+    let run =
+        |arguments: &[&str]| hearken(arguments).env("XDG_CONFIG_HOME", directory.path()).output().expect("it runs");
+    let doctor = String::from_utf8_lossy(&run(&["doctor"]).stdout).into_owned();
+    assert!(doctor.contains("error    configuration     unknown key 'live.stpe'"), "{doctor}");
+    for command in [&["--file", "a.wav"][..], &["daemon"]] {
+        let output = run(command);
+        assert_eq!(code_of(&output), Some(exit::CONFIG), "{}", stderr_of(&output));
+        assert!(stderr_of(&output).contains("live.stpe"), "{}", stderr_of(&output));
     }
 }
 

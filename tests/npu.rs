@@ -189,14 +189,18 @@ fn what_an_npu_lacks_is_one_clear_error() {
         let mut command = hearken(&["--file", file.to_str().expect("UTF-8"), "--device", device]);
         command.env(variable, value).output().expect("it runs")
     };
+    let hardware = match hearken::npu::is_there(Path::new("/")) {
+        true => "/nonexistent/manifest.json: cannot be read",
+        false => "there is no AMD XDNA2 NPU on this machine; take the CPU, which is the default; see `hearken doctor`",
+    };
     for (device, variable, value, want) in [
-        ("npu", "HEARKEN_NPU_OVERLAYS", "/nonexistent", "/nonexistent/manifest.json: cannot be read"),
+        ("npu", "HEARKEN_NPU_OVERLAYS", "/nonexistent", hardware),
         ("npu-software", "HEARKEN_NPU_OVERLAYS", "/nonexistent", "/nonexistent/manifest.json: cannot be read"),
         ("npu-software", FAULTS, "run_strat:1:error", "run_strat:1:error"),
     ] {
         let output = run(device, variable, value);
         let stderr = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert_eq!(output.status.code(), Some(11), "{stderr}");
         assert!(stderr.starts_with("hearken: ") && stderr.contains(want) && stderr.lines().count() == 1, "{stderr}");
     }
 }

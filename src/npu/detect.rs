@@ -59,6 +59,11 @@ pub fn examine(root: &Path) -> Vec<Finding> {
     findings
 }
 
+/// Whether the machine has an NPU that Hearken can use; `root` as for [`examine`].
+pub fn is_there(root: &Path) -> bool {
+    pci_device(root).is_some_and(|(_, id)| id == XDNA2)
+}
+
 /// The first NPU on the PCI bus, and its device id.
 fn pci_device(root: &Path) -> Option<(PathBuf, &'static str)> {
     let mut devices: Vec<PathBuf> =

@@ -18,7 +18,7 @@ mod setup;
 mod weights;
 
 pub use backend::{BackendState, Npu, NpuEncoder};
-pub use detect::{Finding, examine};
+pub use detect::{Finding, examine, is_there};
 pub use device::DeviceError;
 pub use gemm::{Submission, Times};
 pub use setup::{DeviceKind, Format, NpuOptions, SetupError, pack_weights, shapes};

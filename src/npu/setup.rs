@@ -2,6 +2,7 @@
 //!
 //! In: the user's choice and the environment. Out: a [`Source`] from which the device is opened, again where need be.
 
+use super::detect::is_there;
 use super::device::{Device, DeviceError};
 use super::gemm::{Gemm, Submission};
 use super::weights::{PackError, PackedLayer, keep, load};
@@ -86,6 +87,9 @@ pub struct NpuOptions {
 /// Why an NPU cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
+    /// There is none.
+    #[error("there is no AMD XDNA2 NPU on this machine; take the CPU, which is the default; see `hearken doctor`")]
+    NoNpu,
     /// The shim or XRT is not there.
     #[error(transparent)]
     Runtime(#[from] ApiError),
@@ -166,6 +170,14 @@ impl Source {
     /// # Errors
     /// Where something is missing or does not fit; the device itself is not looked at.
     pub fn new(file: &Arc<ModelFile>, options: &NpuOptions) -> Result<Self, SetupError> {
+        Self::find(file, options).map_err(|error| match options.kind {
+            // What else is missing does not matter then.
+            DeviceKind::Npu if !is_there(Path::new("/")) => SetupError::NoNpu,
+            _ => error,
+        })
+    }
+
+    fn find(file: &Arc<ModelFile>, options: &NpuOptions) -> Result<Self, SetupError> {
         let is_software = options.kind == DeviceKind::NpuSoftware;
         let installed = overlays_directory();
         let directory = match std::env::var_os(OVERLAYS_VARIABLE) {

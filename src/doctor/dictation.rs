@@ -1,0 +1,104 @@
+//! What dictation needs beside transcription: a microphone, a session bus and the daemon on it.
+
+use super::{Check, Status, ok};
+use crate::audio::capture::{self, CaptureError, Device};
+use crate::client::{self, ClientError};
+use serde_json::Value;
+
+/// Looks at microphone, bus and daemon; the daemon is not started for that.
+pub(super) fn checks() -> [Check; 2] {
+    [microphone(capture::devices()), daemon(client::running())]
+}
+
+fn microphone(devices: Result<Vec<Device>, CaptureError>) -> Check {
+    let name = "microphone";
+    let devices = match devices {
+        Ok(devices) => devices,
+        Err(error) => return told(name, &error.to_string()),
+    };
+    match devices.iter().find(|device| device.is_default) {
+        Some(device) if device.is_monitor => Check {
+            status: Status::Warn,
+            remedy: Some("plug one in, or name it: --device, audio.device in config.toml".to_owned()),
+            ..ok(name, format!("the default input is what an output plays: {}", device.description))
+        },
+        Some(device) => ok(name, format!("{} ({})", device.description, device.id)),
+        None => Check {
+            status: Status::Warn,
+            remedy: Some("name one: --device, audio.device in config.toml; hearken devices lists them".to_owned()),
+            ..ok(name, format!("none of {} inputs is the default", devices.len()))
+        },
+    }
+}
+
+/// `status` is what the daemon says of itself, as in `hearken status --json`.
+fn daemon(status: Result<Option<Value>, ClientError>) -> Check {
+    let name = "daemon";
+    let status = match status {
+        Ok(Some(status)) => status,
+        Ok(None) => {
+            return Check {
+                status: Status::Warn,
+                remedy: Some("systemctl --user enable --now hearken, or hearken daemon".to_owned()),
+                ..ok(name, "the session bus is there, the daemon does not run")
+            };
+        }
+        Err(error) => return told(name, &error.to_string()),
+    };
+    let field = |key: &str| status.get(key).and_then(Value::as_str).unwrap_or_default();
+    let (version, trouble) = (field("version"), field("trouble"));
+    let detail = format!("runs, version {version}, model {}: {}", field("model"), field("state"));
+    let remedy = if version != env!("CARGO_PKG_VERSION") {
+        Some("systemctl --user restart hearken: this program has another version".to_owned())
+    } else {
+        Some(trouble.to_owned()).filter(|trouble| !trouble.is_empty())
+    };
+    let status = if remedy.is_some() { Status::Warn } else { Status::Ok };
+    Check { status, remedy, ..ok(name, detail) }
+}
+
+/// A warning from an error, which tells the remedy after its last semicolon.
+fn told(name: &'static str, error: &str) -> Check {
+    let (detail, remedy) = error.rsplit_once("; ").map_or((error, None), |(what, how)| (what, Some(how.to_owned())));
+    Check { status: Status::Warn, remedy, ..ok(name, detail) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_microphone_is_the_default_input_unless_that_is_none() {
+        let device = |is_default, is_monitor| Device {
+            id: "mic".to_owned(),
+            description: "Headset".to_owned(),
+            is_default,
+            is_monitor,
+            rate: 48_000,
+            channels: 1,
+        };
+        let check = |devices: &[Device]| microphone(Ok(devices.to_vec()));
+        assert_eq!(check(&[device(true, false)]), ok("microphone", "Headset (mic)"));
+        assert!(check(&[device(true, true)]).detail.contains("what an output plays"));
+        assert_eq!(check(&[device(false, false)]).status, Status::Warn);
+        let none = microphone(Err(CaptureError::NoDevice));
+        assert_eq!(
+            (none.detail.as_str(), none.remedy.as_deref()),
+            ("there is no input device", Some("plug in a microphone"))
+        );
+    }
+
+    #[test]
+    fn the_daemon_is_there_with_this_version_and_a_model() {
+        let status = |version: &str, state: &str, trouble: &str| {
+            daemon(Ok(Some(json!({"version": version, "state": state, "model": "base", "trouble": trouble}))))
+        };
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(status(version, "ready", ""), ok("daemon", format!("runs, version {version}, model base: ready")));
+        assert_eq!(status(version, "missing", "fetch it").remedy.as_deref(), Some("fetch it"));
+        assert!(status("0.0.0", "ready", "").remedy.is_some_and(|remedy| remedy.contains("restart")));
+        assert!(daemon(Ok(None)).remedy.is_some_and(|remedy| remedy.contains("hearken daemon")));
+        assert_eq!(daemon(Err(ClientError::NoDaemon)).status, Status::Warn);
+    }
+}
