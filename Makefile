@@ -41,17 +41,20 @@ model:
 		$(HEARKEN) models fetch $(MODEL); \
 	}
 
+# Documentation, which keeps its place, so that its links hold.
+DOCS := README.md NOTICE LICENSE-MIT LICENSE-APACHE docs/*.md docs/transcript.schema.json packaging/config.toml \
+	packaging/dbus/*.xml models/MODEL.md models/tail/README.md kernels/*.md xrt-sys/include/hearken_xrt.h benches/*/README.md
+
 # Installs what `make` has built, so that root needs no Rust: make && sudo make install
 install:
 	@test -x $(HEARKEN) || { echo "install: $(HEARKEN) is not built yet; run make first" >&2; exit 1; }
 	install -Dm755 $(HEARKEN) $(DESTDIR)$(PREFIX)/bin/hearken
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d \
-		$(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/doc/hearken
+		$(DESTDIR)$(PREFIX)/share/zsh/site-functions
 	$(HEARKEN) completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/hearken
 	$(HEARKEN) completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/hearken.fish
 	$(HEARKEN) completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_hearken
-	install -m644 README.md NOTICE LICENSE-MIT LICENSE-APACHE docs/third-party.md docs/transcript.schema.json \
-		packaging/config.toml $(DESTDIR)$(PREFIX)/share/doc/hearken
+	for file in $(DOCS); do install -Dm644 $$file $(DESTDIR)$(PREFIX)/share/doc/hearken/$$file || exit; done
 	if [ -e target/release/libhearken_xrt.so ]; then \
 		install -Dm755 -t $(DESTDIR)$(PREFIX)/lib/hearken target/release/libhearken_xrt.so; fi
 	if [ -e target/npu/manifest.json ]; then install -Dm644 -t $(DESTDIR)$(PREFIX)/lib/hearken/npu target/npu/*; fi

@@ -23,6 +23,7 @@ fn the_bus_starts_the_installed_daemon_on_demand() {
     let prefix = tempfile::tempdir().expect("a directory");
     install(prefix.path());
     let share = prefix.path().join("share");
+    links_hold(&share.join("doc/hearken"));
     let desktop = Desktop::with_data_dir(&share);
     let status = desktop.output_of(desktop.hearken().arg("status"));
     assert!(status.status.success(), "{}", String::from_utf8_lossy(&status.stderr));
@@ -45,6 +46,24 @@ fn the_bus_starts_the_installed_daemon_on_demand() {
     assert!(Command::new("kill").arg(&pid).status().expect("kill").success());
     for interface in ["Manager", "Session", "Job", "Captions"] {
         assert!(share.join(format!("dbus-1/interfaces/org.hearken.Hearken1.{interface}.xml")).is_file());
+    }
+}
+
+/// Checks that what the installed README and the documents beside it link to is installed, too.
+fn links_hold(documentation: &Path) {
+    let mut pages = vec![documentation.join("README.md")];
+    pages
+        .extend(std::fs::read_dir(documentation.join("docs")).expect("a directory").map(|e| e.expect("a file").path()));
+    pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
+    assert!(pages.len() > 5, "{pages:?}");
+    for page in pages {
+        let text = std::fs::read_to_string(&page).expect("text");
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        let dead: Vec<&str> = targets
+            .filter(|target| !target.is_empty() && !target.contains("://"))
+            .filter(|target| !page.with_file_name(target).exists())
+            .collect();
+        assert!(dead.is_empty(), "{}: {dead:?}", page.display());
     }
 }
 
@@ -94,6 +113,7 @@ fn the_debian_package_installs_starts_and_removes_cleanly() {
     assert!(dpkg(&["--status", "hearken"]).contains("Status: install ok installed"));
     let unit = std::fs::read_to_string(root.join("usr/lib/systemd/user/hearken.service")).expect("a unit");
     assert!(unit.contains("ExecStart=/usr/bin/hearken daemon"), "{unit}");
+    links_hold(&root.join("usr/share/doc/hearken"));
 
     let desktop = Desktop::without_daemon();
     let program = root.join("usr/bin/hearken").display().to_string();
