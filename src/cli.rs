@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::config::DEFAULT_MODEL;
 use crate::models::cli::ModelsCommand;
 use crate::npu::DeviceKind;
 use crate::stream::Policy;
@@ -33,14 +34,21 @@ Examples:
       A larger model: slower, fewer mistakes.
 
 Environment:
-  HEARKEN_MODELS_DIR   where models are kept, instead of hearken/models in the user's data directory
-  HEARKEN_OFFLINE=1    never use the network
-  HEARKEN_CPU          instruction set, instead of the fastest there is: avx512bf16, avx512, avxvnni,
-                       avx2, neondotprod, neon or scalar
-  HEARKEN_NPU_SHIM     libhearken_xrt.so, instead of the one in lib/hearken beside the program's directory
-  HEARKEN_NPU_OVERLAYS directory of the NPU's overlays, instead of lib/hearken/npu
+  HEARKEN_MODELS_DIR
+      Where models are kept [default: hearken/models in the user's data directory].
+  HEARKEN_OFFLINE=1
+      Never use the network.
+  HEARKEN_CPU
+      Instruction set [default: the fastest there is]: avx512bf16, avx512,
+      avxvnni, avx2, neondotprod, neon or scalar.
+  HEARKEN_NPU_SHIM
+      libhearken_xrt.so [default: the one in lib/hearken beside the program's
+      directory].
+  HEARKEN_NPU_OVERLAYS
+      Directory of the NPU's overlays [default: npu in that lib/hearken].
   HEARKEN_NPU_SOFTWARE_FAULTS
-                       what goes wrong on the software device: CALL:NTH:EFFECT,... e.g. run_start:100:vanish
+      What goes wrong on the software device: CALL:NTH:EFFECT,... for example
+      run_start:100:vanish.
 
 Exit codes:
     0  success; a recording in which nobody speaks gives an empty transcript
@@ -54,6 +62,7 @@ Exit codes:
     8  the daemon cannot be reached, cannot start, or refuses what was asked of it
     9  there is no session to control
    10  the configuration makes no sense
+   11  the NPU that was asked for cannot be used
   130  interrupted by Ctrl-C or SIGTERM";
 
 /// Streaming speech-to-text with OpenAI's Whisper, on your own machine
@@ -305,9 +314,9 @@ pub struct BenchEncoderArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model and machine")]
 pub struct EngineArgs {
-    /// Name of the model; `hearken models list` shows all
-    #[arg(long, value_name = "NAME", default_value = "base")]
-    pub model: String,
+    /// Name of the model; `hearken models list` shows all [default: base; with --file, the configuration's]
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
     /// Arithmetic of the matrix products: int8 is faster, f32 exact, bf16 an NPU's nearest to it; auto is int8
     #[arg(long, value_enum, value_name = "TYPE", default_value_t = Compute::Auto)]
     pub compute: Compute,
@@ -322,6 +331,13 @@ pub struct EngineArgs {
     /// CPU threads [default: one for each core]
     #[arg(long, value_name = "N", value_parser = values::threads)]
     pub threads: Option<usize>,
+}
+
+impl EngineArgs {
+    /// Name of the model.
+    pub fn model(&self) -> &str {
+        self.model.as_deref().unwrap_or(DEFAULT_MODEL)
+    }
 }
 
 /// What encodes.

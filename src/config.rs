@@ -1,4 +1,5 @@
-//! The configuration of the daemon: `hearken/config.toml` in the user's configuration directory.
+//! The configuration: `hearken/config.toml` in the user's configuration directory. All of it is the daemon's; `hearken
+//! --file` takes `model.name`, `[text]` and `[replacements]`.
 //!
 //! `packaging/config.toml` documents every key. A key that nothing reads is an error with the nearest name, so that a
 //! slip does not go unnoticed.
@@ -18,6 +19,9 @@ use thiserror::Error;
 
 /// Similarity from which a known name is suggested for an unknown one (`strsim::jaro_winkler`).
 const NEAR: f64 = 0.7;
+
+/// The model that runs where nobody names another.
+pub const DEFAULT_MODEL: &str = "base";
 
 /// The section whose keys are the user's.
 const REPLACEMENTS: &str = "replacements";
@@ -104,7 +108,7 @@ pub struct EndpointConfig {
 
 impl Default for ModelConfig {
     fn default() -> Self {
-        Self { name: "base".to_owned(), compute: "auto".to_owned(), threads: 0, device: "cpu".to_owned() }
+        Self { name: DEFAULT_MODEL.to_owned(), compute: "auto".to_owned(), threads: 0, device: "cpu".to_owned() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::arithmetic::Arithmetic;
 use crate::audio::{FileSource, SAMPLE_RATE};
-use crate::cli::{DecodingArgs, EngineArgs, TranscribeArgs};
+use crate::cli::{DecodingArgs, EngineArgs, Task, TranscribeArgs};
 use crate::config::{Config, ConfigError};
 use crate::error::{Error, exit, exit_code_of_all};
 use crate::models::Store;
@@ -12,7 +12,7 @@ use crate::pipeline::{self, Ending, Passage, Settings};
 use crate::text::{Rules, written};
 use crate::whisper::alignment::TimedWord;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords, OptionsError};
-use crate::whisper::tokenizer::{Language, SpecialTokens, Task};
+use crate::whisper::tokenizer::{self, Language, SpecialTokens};
 use crate::whisper::{Dims, LoadError, RECORDING_WINDOW, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -27,7 +27,10 @@ use std::time::Instant;
 /// Where nothing can be transcribed at all: the model, the configuration or the output directory is not usable.
 pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
     let destination = Destination::new(&args.file, &args.format, args.output_dir.as_deref())?;
-    let rules = rules(args)?;
+    let config = configuration(args.config.as_deref())?;
+    let args = &over(&config, args.clone())?;
+    let rules = Rules::new(&config.replacements, args.spoken_punctuation).map_err(ConfigError::from)?;
+    note_surplus_threads(args);
     let stop = stop_on_signals()?;
     let whisper = load(&args.engine)?;
     let settings = settings(args, &whisper)?;
@@ -59,7 +62,7 @@ pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
 pub fn load(args: &EngineArgs) -> Result<Whisper, Error> {
     let kind = args.device.into();
     let arithmetic = Arithmetic::new(args.compute, kind)?;
-    let file = Arc::new(Store::locate()?.open(&args.model)?);
+    let file = Arc::new(Store::locate()?.open(args.model())?);
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let whisper = Whisper::load(file, arithmetic.cpu, threads)?;
     let Some(format) = arithmetic.npu else {
@@ -99,7 +102,7 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
     };
     let hotwords = Hotwords::shared(whisper.tokenizer(), &args.decoding.hotwords)?;
     let decoding = DecodingOptions {
-        task: args.task.into(),
+        task: task(args).into(),
         language: args.language,
         allowed_languages: args.languages.clone(),
         best_of: Some(best_of),
@@ -124,24 +127,47 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
     Ok(Settings { n_ctx, decoding, fallback, initial_prompt, condition_on_previous_text, word_timestamps })
 }
 
-/// What to make of the text: the configuration's replacements, and spoken punctuation where the command line asks for it.
-fn rules(args: &TranscribeArgs) -> Result<Rules, ConfigError> {
-    let mut config = match &args.config {
+/// The configuration in the file that the command line names, or in the user's own, which alone may be missing.
+fn configuration(named: Option<&Path>) -> Result<Config, ConfigError> {
+    match named {
         Some(path) => {
-            // Only the user's own file may be missing.
-            std::fs::metadata(path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
-            Config::read(path)?
+            std::fs::metadata(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+            Config::read(path)
         }
-        None => Config::path().map_or_else(|_| Ok(Config::default()), |path| Config::read(&path))?,
-    };
-    config.text.spoken_punctuation = args.spoken_punctuation;
-    config.rules()
+        None => Config::path().map_or_else(|_| Ok(Config::default()), |path| Config::read(&path)),
+    }
+}
+
+/// The command line, with the configuration's model and `[text]` where it says nothing of them.
+fn over(config: &Config, mut args: TranscribeArgs) -> Result<TranscribeArgs, ConfigError> {
+    args.engine.model.get_or_insert_with(|| config.model.name.clone());
+    args.task.get_or_insert(config.task()?.into());
+    if args.language.is_none() && args.languages.is_empty() {
+        (args.language, args.languages) = (config.language()?, config.languages()?);
+    }
+    if args.decoding.hotwords.is_empty() {
+        args.decoding.hotwords.clone_from(&config.text.hotwords);
+    }
+    args.spoken_punctuation |= config.text.spoken_punctuation;
+    Ok(args)
+}
+
+fn task(args: &TranscribeArgs) -> Task {
+    args.task.unwrap_or(Task::Transcribe)
+}
+
+/// Tells that more threads than there are cores gain nothing.
+fn note_surplus_threads(args: &TranscribeArgs) {
+    let cores = std::thread::available_parallelism().map_or(usize::MAX, usize::from);
+    if let Some(threads) = args.engine.threads.filter(|threads| *threads > cores && !args.quiet) {
+        complain(&format!("hearken: {threads} threads are more than the {cores} that this machine runs at once"));
+    }
 }
 
 /// Checks task, languages and tokens against the model, before any recording is opened.
 fn refuse_what_the_model_cannot(options: &DecodingOptions, special: &SpecialTokens) -> Result<(), OptionsError> {
     let english_only = !special.is_multilingual;
-    if english_only && options.task == Task::Translate {
+    if english_only && options.task == tokenizer::Task::Translate {
         return Err(OptionsError::Translate);
     }
     let serves = |language: &Language| match english_only {
@@ -189,9 +215,6 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn run(&self) -> Result<u8, Error> {
-        if self.args.file.len() > 1 && self.args.output_dir.is_none() {
-            self.note(&format!("hearken: {}:", self.path.display()));
-        }
         let begun = Instant::now();
         let source = FileSource::open_until(self.path, self.stop.clone())?;
         let progress = Progress::new(crate::audio::AudioSource::duration(&source), self.args.quiet);
@@ -240,8 +263,8 @@ impl Job<'_> {
     fn header(&self) -> Header {
         Header {
             file: self.path.display().to_string(),
-            model: self.args.engine.model.clone(),
-            task: self.args.task.name().to_owned(),
+            model: self.args.engine.model().to_owned(),
+            task: task(self.args).name().to_owned(),
         }
     }
 
@@ -278,6 +301,35 @@ impl Job<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Cli;
+    use clap::Parser;
+    use tokenizer::Task;
+
+    #[test]
+    fn the_configuration_counts_where_the_command_line_is_silent() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("config.toml");
+        let text = "[model]\nname = \"small\"\n[text]\nlanguage = \"de\"\ntask = \"translate\"\n\
+            hotwords = [\"Hearken\"]\nspoken_punctuation = true\n";
+        std::fs::write(&path, text).expect("a file");
+        let config = configuration(Some(&path)).expect("valid");
+        let args = |line: &str| {
+            let cli = Cli::try_parse_from(line.split(' ')).expect("valid");
+            over(&config, cli.transcribe).expect("valid")
+        };
+        let silent = args("hearken --file a.wav");
+        assert_eq!((silent.engine.model(), silent.spoken_punctuation), ("small", true));
+        assert_eq!((silent.language.map(Language::code), task(&silent).name()), (Some("de"), "translate"));
+        assert_eq!(silent.decoding.hotwords, ["Hearken"]);
+        let given = args("hearken --file a.wav --model tiny --languages en,fr --task transcribe --hotwords Ann");
+        assert_eq!((given.engine.model(), given.language, given.languages.len()), ("tiny", None, 2));
+        assert_eq!((task(&given).name(), given.decoding.hotwords), ("transcribe", vec!["Ann".to_owned()]));
+
+        // A slip is told wherever it is: a key that is not read now may be meant to be.
+        std::fs::write(&path, "[live]\nstpe = 1\n").expect("a file");
+        assert!(configuration(Some(&path)).is_err());
+        assert!(configuration(Some(Path::new("/nonexistent"))).is_err());
+    }
 
     #[test]
     fn what_the_model_cannot_serve_is_refused() {

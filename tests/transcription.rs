@@ -186,16 +186,18 @@ fn a_second_interrupt_ends_at_once_and_leaves_no_file() {
 }
 
 #[test]
-fn several_files_on_standard_output_are_told_apart_on_standard_error() {
+fn several_texts_on_standard_output_are_told_apart() {
     let dir = tempfile::tempdir().expect("a scratch directory");
     let files = ["a.wav", "b.wav"].map(|name| wav(dir.path(), name, &[0.0; 8000]).display().to_string());
     let arguments = ["--file", &files[0], &files[1]];
     let output = run(&arguments);
-    let heard = text(&output.stderr);
-    let at = |line: &str| heard.find(line).unwrap_or_else(|| panic!("{line} is not in {heard}"));
-    assert!(at(&format!("hearken: {}:\n", files[0])) < at(&format!("hearken: {}:\n", files[1])));
+    assert_eq!(text(&output.stdout), format!("==> {} <==\n\n==> {} <==", files[0], files[1]));
     assert_eq!(text(&run(&[&arguments[..], &["--quiet"]].concat()).stderr), "");
-    assert!(!text(&run(&arguments[..2]).stderr).contains("a.wav:\n"), "a single one needs no heading");
+    assert_eq!(text(&run(&arguments[..2]).stdout), "", "a single one needs no heading");
+    let json = run(&[&arguments[..], &["--format", "json"]].concat());
+    assert!(text(&json.stdout).starts_with('{'), "JSON names its file itself");
+    let threads = run(&["--file", &files[0], "--threads", "1000"]);
+    assert!(text(&threads.stderr).contains("1000 threads are more than"), "{}", text(&threads.stderr));
 }
 
 #[test]
@@ -292,7 +294,8 @@ fn one_bad_file_does_not_stop_the_others() {
     let sample = sample.to_str().expect("UTF-8");
     let output = run(&["--file", "absent.wav", sample, "--quiet"]);
     assert_eq!(code(&output), i32::from(exit::SOME_FAILED));
-    assert_eq!(words(&text(&output.stdout)), words(SENTENCE));
+    assert_eq!(text(&output.stdout).lines().next(), Some(&*format!("==> {sample} <==")));
+    assert!(words(&text(&output.stdout)).ends_with(&words(SENTENCE)));
     assert!(text(&output.stderr).contains("absent.wav"));
 }
 

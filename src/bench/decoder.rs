@@ -76,7 +76,7 @@ pub fn decoder(args: &BenchDecoderArgs) -> Result<u8, Error> {
     let passes = PASSES.into_iter().map(|pass| bench.run(pass)).collect::<Result<Vec<_>, _>>()?;
     let bandwidth_gb_s = passes.first().map_or(0.0, |pass| pass.read_mb / pass.bound_ms);
     let report = Report {
-        model: args.engine.model.clone(),
+        model: args.engine.model().to_owned(),
         compute: Arithmetic::new(args.engine.compute, args.engine.device.into())?.cpu.name(),
         cpu: whisper.cpu().level.name(),
         threads: whisper.cpu().pool.threads(),

@@ -99,7 +99,7 @@ struct Split {
 /// # Errors
 /// Where the model is missing or damaged, the NPU fails, or the report cannot be written.
 pub fn encoder(args: &BenchEncoderArgs) -> Result<u8, Error> {
-    let mut file = Arc::new(Store::locate()?.open(&args.engine.model)?);
+    let mut file = Arc::new(Store::locate()?.open(args.engine.model())?);
     // Lives as long as the model that is mapped from it.
     let scratch = tempfile::tempdir().map_err(|e| OutputError::Directory { path: std::env::temp_dir(), source: e })?;
     if args.random_weights {
@@ -168,7 +168,7 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     });
     let window_s = (n_ctx * SAMPLES_PER_POSITION) as f64 / f64::from(SAMPLE_RATE);
     Ok(Report {
-        model: args.engine.model.clone(),
+        model: args.engine.model().to_owned(),
         weights: if args.random_weights { "random" } else { "real" },
         compute: arithmetic.name(),
         device: device.name(),

@@ -100,7 +100,7 @@ pub fn file(args: &BenchFileArgs) -> Result<u8, Error> {
         Roofline { encoder_bound_s, decoder_bound_s, roofline_percent }
     });
     let report = Report {
-        model: args.engine.model.clone(),
+        model: args.engine.model().to_owned(),
         compute: arithmetic.name(),
         device: DeviceKind::from(args.engine.device).name(),
         cpu: whisper.cpu().level.name(),

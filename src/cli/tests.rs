@@ -31,14 +31,14 @@ fn the_definition_is_consistent() {
 fn defaults_are_openais_but_for_the_window() {
     let cli = parse("--file a.wav").expect("a file is enough");
     let TranscribeArgs { engine, decoding, format, task, .. } = cli.transcribe;
-    assert_eq!((engine.model.as_str(), engine.compute, engine.window), ("base", Compute::Auto, None));
+    assert_eq!((engine.model(), engine.compute, engine.window), ("base", Compute::Auto, None));
     assert_eq!(engine.threads, None);
     assert_eq!(decoding.temperature, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]);
     assert_eq!((decoding.beam_size, decoding.best_of, decoding.length_penalty), (1, 5, None));
     assert_eq!((decoding.compression_ratio_threshold, decoding.logprob_threshold), (2.4, -1.0));
     assert_eq!((decoding.no_speech_threshold, decoding.patience), (0.6, 1.0));
     assert_eq!(decoding.suppress_tokens, SuppressTokens::default());
-    assert_eq!((format, task), (vec![Format::Txt], Task::Transcribe));
+    assert_eq!((format, task), (vec![Format::Txt], None));
 }
 
 #[test]
@@ -139,6 +139,10 @@ fn the_help_names_every_exit_code() {
         exit::FETCH,
         exit::OUTPUT,
         exit::SOME_FAILED,
+        exit::DAEMON,
+        exit::SESSION,
+        exit::CONFIG,
+        exit::NPU,
         exit::INTERRUPTED,
     ] {
         assert!(help.lines().any(|line| line.trim_start().starts_with(&format!("{code}  "))), "{code}\n{help}");

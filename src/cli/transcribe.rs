@@ -22,9 +22,9 @@ pub struct TranscribeArgs {
     /// Languages that detection chooses from, e.g. en,de,fr [default: all]
     #[arg(long, value_name = "LANGUAGES", value_delimiter = ',')]
     pub languages: Vec<Language>,
-    /// Write what is said, or translate it into English
-    #[arg(long, value_enum, default_value_t = Task::Transcribe)]
-    pub task: Task,
+    /// Write what is said, or translate it into English [default: transcribe]
+    #[arg(long, value_enum)]
+    pub task: Option<Task>,
     /// Format of the text; several, separated by commas, need --output-dir
     #[arg(long, value_enum, value_name = "FORMAT", value_delimiter = ',', default_value = "txt", ignore_case = true)]
     pub format: Vec<Format>,
@@ -34,7 +34,8 @@ pub struct TranscribeArgs {
     /// Write marks and line ends for "comma", "full stop", "new line" and the like (en, de, fr, es)
     #[arg(long)]
     pub spoken_punctuation: bool,
-    /// Configuration whose [replacements] to make [default: hearken/config.toml in the configuration directory]
+    /// Configuration: its [replacements] are made, its model.name and [text] count where no option says otherwise
+    /// [default: hearken/config.toml in the configuration directory]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Show no progress and no notes; errors are still shown
@@ -119,6 +120,15 @@ impl From<Task> for crate::whisper::tokenizer::Task {
         match task {
             Task::Transcribe => Self::Transcribe,
             Task::Translate => Self::Translate,
+        }
+    }
+}
+
+impl From<crate::whisper::tokenizer::Task> for Task {
+    fn from(task: crate::whisper::tokenizer::Task) -> Self {
+        match task {
+            crate::whisper::tokenizer::Task::Transcribe => Self::Transcribe,
+            crate::whisper::tokenizer::Task::Translate => Self::Translate,
         }
     }
 }

@@ -123,7 +123,7 @@ fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
 fn list(store: &Store, out: &mut Vec<u8>) -> Result<(), ModelError> {
     let manifest = Manifest::builtin();
     let installed = store.installed()?;
-    let mut rows = vec![row(["NAME", "INSTALLED", "SIZE", "LANGUAGES", "LICENCE"])];
+    let mut rows = vec![row(["NAME", "INSTALLED", "DOWNLOAD", "LANGUAGES", "LICENCE"])];
     let state = |name: &str| -> Option<String> {
         let path = store.path(name).ok().filter(|_| installed.iter().any(|i| i == name))?;
         Some(match ModelFile::open(&path) {
@@ -132,16 +132,16 @@ fn list(store: &Store, out: &mut Vec<u8>) -> Result<(), ModelError> {
         })
     };
     for model in &manifest.models {
-        let size = model.size.map_or_else(|| "?".to_owned(), human_bytes);
-        let (mark, size) = state(&model.name).map_or(("-", size), |size| ("yes", size));
-        rows.push(row([&model.name, mark, &size, &model.languages, &model.license]));
+        let download = model.size.map_or_else(|| "?".to_owned(), human_bytes);
+        let installed = state(&model.name).unwrap_or_else(|| "-".to_owned());
+        rows.push(row([&model.name, &installed, &download, &model.languages, &model.license]));
     }
     for name in installed.iter().filter(|name| !manifest.models.iter().any(|m| m.name == **name)) {
         let languages = ModelFile::open(&store.path(name)?)
             .map_or("?", |model| if model.dims().is_multilingual() { "multilingual" } else { "English" });
-        rows.push(row([name, "yes", &state(name).unwrap_or_default(), languages, "?"]));
+        rows.push(row([name, &state(name).unwrap_or_default(), "-", languages, "?"]));
     }
-    table(out, &[Align::Left, Align::Left, Align::Right, Align::Left, Align::Left], &rows);
+    table(out, &[Align::Left, Align::Right, Align::Right, Align::Left, Align::Left], &rows);
     line(out, &format!("\nModels are kept in {}", store.dir().display()));
     Ok(())
 }
@@ -150,7 +150,13 @@ fn fetch_named(store: &Store, name: &str, prepare: &Prepare<'_>, out: &mut Vec<u
     let manifest = Manifest::builtin();
     let model = manifest.require(name, &[])?;
     let mut bar = Bar::new();
-    let fetched = fetch(model, store, is_offline(), prepare, &mut |what, done| bar.show(what, done))?;
+    let size = model.size.map_or_else(String::new, |bytes| format!(", {} to download", human_bytes(bytes)));
+    let mut announcement =
+        Some(format!("hearken: fetching {name}{size}; then it is converted: minutes, about two for base"));
+    let fetched = fetch(model, store, is_offline(), prepare, &mut |what, done| {
+        announcement.take().iter().for_each(|line| complain(line));
+        bar.show(what, done);
+    })?;
     bar.clear();
     let how = match fetched {
         Fetched::AlreadyInstalled => "was already installed",
@@ -238,7 +244,7 @@ fn write_inspection(out: &mut Vec<u8>, tensors: &[TensorReport], int8: bool) {
     }
 }
 
-/// A progress bar on standard error, where that is a terminal.
+/// A progress bar on standard error, or where that is no terminal a line for each thing that is done.
 struct Bar(ProgressBar);
 
 impl Bar {
@@ -259,6 +265,9 @@ impl Bar {
             Done::Bytes(done, None) => ("{msg:30} {decimal_bytes}, {decimal_bytes_per_sec}", done, None),
         };
         if self.0.message() != what {
+            if self.0.is_hidden() {
+                complain(&format!("hearken: {what}"));
+            }
             self.0.reset();
             let style = ProgressStyle::with_template(template);
             self.0.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -311,7 +320,7 @@ mod tests {
         let name = || "ggml-mine".to_owned();
         let list = run(dir.path(), ModelsCommand::List).unwrap();
         assert!(
-            list.lines().any(|l| l.starts_with("ggml-mine") && l.contains("yes") && l.contains("English")),
+            list.lines().any(|l| l.starts_with("ggml-mine") && l.contains("B  ") && l.contains("English")),
             "{list}"
         );
         assert!(list.lines().any(|l| l.starts_with("base ") && l.contains("145 MB") && l.contains("MIT")), "{list}");

@@ -9,6 +9,7 @@ use std::fs::Permissions;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tempfile::NamedTempFile;
@@ -36,6 +37,10 @@ pub fn remove_unfinished() {
 pub struct Destination {
     formats: Vec<Format>,
     directory: Option<PathBuf>,
+    /// Whether several texts without a name of their own follow one another on standard output.
+    has_headings: bool,
+    /// Whether there was a heading already.
+    has_begun: AtomicBool,
 }
 
 impl Destination {
@@ -55,14 +60,20 @@ impl Destination {
             }
             None => fits_standard_output(inputs, &formats)?,
         }
-        Ok(Self { formats, directory: directory.map(Path::to_owned) })
+        let has_headings = directory.is_none() && inputs.len() > 1 && formats == [Format::Txt];
+        Ok(Self { formats, directory: directory.map(Path::to_owned), has_headings, has_begun: AtomicBool::new(false) })
     }
 
-    /// Begins the transcript of `input`.
+    /// Begins the transcript of `input`, under a heading as of head(1) where texts follow one another.
     ///
     /// # Errors
     /// When a file cannot be made, or standard output does not take the beginning.
     pub fn open(&self, input: &Path, header: &Header) -> Result<Output, OutputError> {
+        if self.has_headings {
+            let blank = if self.has_begun.swap(true, Ordering::Relaxed) { "\n" } else { "" };
+            let name = if input.as_os_str() == "-" { "standard input".into() } else { input.to_string_lossy() };
+            print(&format!("{blank}==> {name} <==\n"))?;
+        }
         let mut parts = Vec::with_capacity(self.formats.len());
         for &format in &self.formats {
             let sink = match &self.directory {
