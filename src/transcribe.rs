@@ -12,7 +12,7 @@ use crate::text::{Rules, written};
 use crate::whisper::alignment::TimedWord;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords, OptionsError};
 use crate::whisper::tokenizer::{Language, SpecialTokens, Task};
-use crate::whisper::{Compute, LoadError, RECORDING_WINDOW, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
+use crate::whisper::{Compute, LONGEST_WINDOW, LoadError, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::Path;
@@ -128,7 +128,7 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
         no_speech_threshold: Some(args.decoding.no_speech_threshold),
     };
     let condition_on_previous_text = args.decoding.condition_on_previous_text;
-    let n_ctx = args.engine.window.map_or(RECORDING_WINDOW, window_positions).min(whisper.file().dims().n_audio_ctx);
+    let n_ctx = args.engine.window.map_or(LONGEST_WINDOW, window_positions).min(whisper.file().dims().n_audio_ctx);
     let word_timestamps = args.decoding.word_timestamps;
     Ok(Settings { n_ctx, decoding, fallback, initial_prompt, condition_on_previous_text, word_timestamps })
 }

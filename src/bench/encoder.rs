@@ -1,7 +1,7 @@
 //! `hearken bench encoder`: the time that the encoder takes for one window, beside the time in which the machine could
 //! make its multiplications at best, and how far it is from the reference path.
 
-use super::{Spread, cosine, json, milliseconds, window};
+use super::{COMPARED_WINDOW, Spread, cosine, json, milliseconds, window};
 use crate::audio::SAMPLE_RATE;
 use crate::cli::BenchEncoderArgs;
 use crate::cpu::{Operands, peak_macs};
@@ -10,7 +10,7 @@ use crate::models::{ModelFile, Store, write_random};
 use crate::npu::{DeviceKind, Format, Npu, NpuOptions, Submission, Times};
 use crate::output::{self, OutputError};
 use crate::transcribe::{compute, npu_format, window_positions};
-use crate::whisper::{Compute, Dims, EncodeError, LIVE_WINDOW, LoadError, SAMPLES_PER_POSITION, Tails, Whisper};
+use crate::whisper::{Compute, Dims, EncodeError, LoadError, SAMPLES_PER_POSITION, Tails, Whisper};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::fmt::Write;
@@ -106,7 +106,7 @@ pub fn encoder(args: &BenchEncoderArgs) -> Result<u8, Error> {
 
 fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Error> {
     let threads = args.engine.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let longest = args.engine.window.map_or(LIVE_WINDOW, window_positions).min(file.dims().n_audio_ctx);
+    let longest = args.engine.window.map_or(COMPARED_WINDOW, window_positions).min(file.dims().n_audio_ctx);
     let n_ctx = match args.utterance {
         Some(seconds) => Tails::load(&file)?.window((seconds * f64::from(SAMPLE_RATE)) as usize, longest),
         None => longest,
