@@ -126,6 +126,7 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
         compression_ratio_threshold: Some(args.decoding.compression_ratio_threshold),
         logprob_threshold: Some(args.decoding.logprob_threshold),
         no_speech_threshold: Some(args.decoding.no_speech_threshold),
+        ..FallbackOptions::default()
     };
     let condition_on_previous_text = args.decoding.condition_on_previous_text;
     let n_ctx = args.engine.window.map_or(RECORDING_WINDOW, window_positions).min(whisper.file().dims().n_audio_ctx);

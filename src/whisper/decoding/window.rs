@@ -15,6 +15,9 @@ use crate::cpu::Level;
 use crate::whisper::tokenizer::{Language, Tokenizer};
 use std::collections::VecDeque;
 
+/// Beams that look for a likelier text than an unlikely greedy one: OpenAI's command's own number.
+const BEAMS: usize = 5;
+
 /// A window on its way from audio to text, between two passes of the decoder.
 pub struct Decoding<'t> {
     level: Level,
@@ -27,6 +30,8 @@ pub struct Decoding<'t> {
     language_probs: LanguageProbs,
     /// Text that ended before the audio did, while the search for what follows it runs.
     begun: Option<Hypothesis>,
+    /// An unlikely greedy text and whether it repeats itself, while beams look for a likelier one.
+    unlikely: Option<(DecodingResult, bool)>,
     /// The best of the attempts that were rejected.
     rejected: Option<DecodingResult>,
     stage: Stage,
@@ -101,6 +106,7 @@ impl<'t> Decoding<'t> {
             language,
             language_probs: None,
             begun: None,
+            unlikely: None,
             rejected: None,
             stage,
         };
@@ -157,7 +163,13 @@ impl<'t> Decoding<'t> {
             return Progress::Wants(self.search());
         }
         let attempt = self.attempts.pop_front().unwrap_or_default();
-        let (mut result, repeats) = self.result(&attempt, best, no_speech_prob);
+        let found = self.result(&attempt, best, no_speech_prob);
+        if self.wants_beams(&attempt, &found.0) {
+            self.unlikely = Some(found);
+            self.attempts.push_front(DecodingOptions { beam_size: Some(BEAMS), draft: Vec::new(), ..attempt });
+            return Progress::Wants(self.search());
+        }
+        let (mut result, repeats) = self.likelier(found);
         if !result.is_non_speech && (repeats || self.fallback.needs_fallback(&result)) {
             let rank = |result: &DecodingResult| (!self.fallback.is_repetitive(result), result.avg_logprob);
             result = match self.rejected.take() {
@@ -172,6 +184,24 @@ impl<'t> Decoding<'t> {
         }
         result.language_probs = self.language_probs.take();
         Progress::Done(Box::new(result))
+    }
+
+    /// Whether beams are to look for a likelier text than the greedy one. Text that nobody said is not improved upon.
+    fn wants_beams(&self, attempt: &DecodingOptions, result: &DecodingResult) -> bool {
+        let is_greedy = attempt.temperature == 0.0 && attempt.beam_size.is_none();
+        let is_unlikely = self.fallback.beam_logprob_threshold.is_some_and(|least| result.avg_logprob < least);
+        is_greedy && is_unlikely && !self.attempts.is_empty() && !self.fallback.is_silence(result)
+    }
+
+    /// What beams have found, or the greedy text where that is no less likely.
+    fn likelier(&mut self, found: (DecodingResult, bool)) -> (DecodingResult, bool) {
+        let rank = |(result, repeats): &(DecodingResult, bool)| {
+            (!repeats && !self.fallback.is_repetitive(result), result.avg_logprob)
+        };
+        match self.unlikely.take() {
+            Some(greedy) if found.0.is_non_speech || rank(&greedy) >= rank(&found) => greedy,
+            _ => found,
+        }
     }
 
     /// What an attempt has found, without its repetitions; and whether there were any.
