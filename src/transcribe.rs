@@ -1,18 +1,19 @@
 //! `hearken --file`: recordings in, text on standard output or in files, one after another.
 
+use crate::arithmetic::Arithmetic;
 use crate::audio::{FileSource, SAMPLE_RATE};
-use crate::cli::{Compute as ComputeArg, DecodingArgs, EngineArgs, TranscribeArgs};
+use crate::cli::{DecodingArgs, EngineArgs, TranscribeArgs};
 use crate::config::{Config, ConfigError};
 use crate::error::{Error, exit, exit_code_of_all};
 use crate::models::Store;
-use crate::npu::{BackendState, DeviceKind, Format as NpuFormat, Npu, NpuOptions};
+use crate::npu::{BackendState, DeviceKind, Npu, NpuOptions};
 use crate::output::{Destination, Footer, Header, Progress, Segment, Word, closing_line, complain, remove_unfinished};
 use crate::pipeline::{self, Ending, Passage, Settings};
 use crate::text::{Rules, written};
 use crate::whisper::alignment::TimedWord;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords, OptionsError};
 use crate::whisper::tokenizer::{Language, SpecialTokens, Task};
-use crate::whisper::{Compute, LoadError, RECORDING_WINDOW, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
+use crate::whisper::{Dims, LoadError, RECORDING_WINDOW, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::Path;
@@ -54,16 +55,17 @@ pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
 /// Loads the model that the command line names.
 ///
 /// # Errors
-/// Where it is missing or damaged.
+/// Where it is missing or damaged, or the device does not have the arithmetic that is asked for.
 pub fn load(args: &EngineArgs) -> Result<Whisper, Error> {
+    let kind = args.device.into();
+    let arithmetic = Arithmetic::new(args.compute, kind)?;
     let file = Arc::new(Store::locate()?.open(&args.model)?);
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let whisper = Whisper::load(file, compute(args.compute), threads)?;
-    let kind = args.device.into();
-    if kind == DeviceKind::Cpu {
+    let whisper = Whisper::load(file, arithmetic.cpu, threads)?;
+    let Some(format) = arithmetic.npu else {
         return Ok(whisper);
-    }
-    let options = NpuOptions::new(kind, npu_format(args.compute)).map_err(LoadError::from)?;
+    };
+    let options = NpuOptions::new(kind, format).map_err(LoadError::from)?;
     let tell = |state: &BackendState| complain(&format!("hearken: {state}"));
     let npu = Npu::new(whisper.file(), options, tell).map_err(LoadError::from)?;
     let state = npu.state();
@@ -73,25 +75,14 @@ pub fn load(args: &EngineArgs) -> Result<Whisper, Error> {
     Ok(whisper.with_npu(npu))
 }
 
-/// An NPU multiplies in 8 bits only where that was asked for: bf16 is the more exact.
-pub fn npu_format(arg: ComputeArg) -> NpuFormat {
-    match arg {
-        ComputeArg::Int8 => NpuFormat::Int8,
-        ComputeArg::F32 | ComputeArg::Auto => NpuFormat::Bf16,
-    }
-}
-
-/// `auto` is int8: it is the faster on every instruction set.
-pub fn compute(arg: ComputeArg) -> Compute {
-    match arg {
-        ComputeArg::F32 => Compute::F32,
-        ComputeArg::Int8 | ComputeArg::Auto => Compute::Int8,
-    }
+/// Encoder positions of the longest window: the one asked for, else `default`, and no more than the model has.
+pub fn longest_window(args: &EngineArgs, default: usize, dims: &Dims) -> usize {
+    args.window.map_or(default, window_positions).min(dims.n_audio_ctx)
 }
 
 /// Encoder positions of a window of so many seconds, rounded down to a window that has a silent tail; a longer one than
 /// any of these stays as it is. A window without a tail makes the decoder loop.
-pub fn window_positions(seconds: f64) -> usize {
+fn window_positions(seconds: f64) -> usize {
     let positions = (seconds * f64::from(SAMPLE_RATE) / SAMPLES_PER_POSITION as f64).round() as usize;
     match TAIL_LENGTHS.last() {
         Some(longest) if positions <= *longest => TAIL_LENGTHS.into_iter().rfind(|n| *n <= positions),
@@ -129,7 +120,7 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
         ..FallbackOptions::default()
     };
     let condition_on_previous_text = args.decoding.condition_on_previous_text;
-    let n_ctx = args.engine.window.map_or(RECORDING_WINDOW, window_positions).min(whisper.file().dims().n_audio_ctx);
+    let n_ctx = longest_window(&args.engine, RECORDING_WINDOW, whisper.file().dims());
     let word_timestamps = args.decoding.word_timestamps;
     Ok(Settings { n_ctx, decoding, fallback, initial_prompt, condition_on_previous_text, word_timestamps })
 }
