@@ -22,7 +22,7 @@ impl Default for FallbackOptions {
     fn default() -> Self {
         Self {
             temperatures: vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0],
-            beam_logprob_threshold: Some(-0.4),
+            beam_logprob_threshold: Some(-0.5),
             compression_ratio_threshold: Some(2.4),
             logprob_threshold: Some(-1.0),
             no_speech_threshold: Some(0.6),

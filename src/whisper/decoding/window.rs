@@ -5,7 +5,7 @@ use super::error::DecodingError;
 use super::fallback::FallbackOptions;
 use super::guards;
 use super::hypothesis::Hypothesis;
-use super::language::{Candidates, LanguageProbs, given_language};
+use super::language::{Candidates, LanguageProbs, given_language, rivals, text_score};
 use super::options::DecodingOptions;
 use super::prompt::initial_tokens;
 use super::request::Request;
@@ -28,6 +28,10 @@ pub struct Decoding<'t> {
     fallback: FallbackOptions,
     language: Option<Language>,
     language_probs: LanguageProbs,
+    /// Languages that may be spoken as well and were not tried yet.
+    rivals: Vec<Language>,
+    /// The likeliest of the texts in the languages that were tried, while there are rivals left.
+    heard: Option<(Language, Hypothesis, f32)>,
     /// Text that ended before the audio did, while the search for what follows it runs.
     begun: Option<Hypothesis>,
     /// An unlikely greedy text and whether it repeats itself, while beams look for a likelier one.
@@ -105,6 +109,8 @@ impl<'t> Decoding<'t> {
             fallback,
             language,
             language_probs: None,
+            rivals: Vec::new(),
+            heard: None,
             begun: None,
             unlikely: None,
             rejected: None,
@@ -126,6 +132,9 @@ impl<'t> Decoding<'t> {
             Stage::Language(candidates) => {
                 let probabilities = candidates.probabilities(self.level, logits)?;
                 let likeliest = probabilities.first().map_or(Language::ENGLISH, |&(language, _)| language);
+                if self.attempts.len() > 1 {
+                    self.rivals = rivals(&probabilities);
+                }
                 (self.language, self.language_probs) = (Some(likeliest), Some(probabilities));
                 return Ok(Progress::Wants(self.search()));
             }
@@ -152,8 +161,32 @@ impl<'t> Decoding<'t> {
         request
     }
 
+    /// What was found, or what was found in another language where that is no less likely.
+    fn likeliest_language(&mut self, found: Hypothesis, no_speech_prob: f32) -> (Hypothesis, f32) {
+        let score = |language, text: &Hypothesis| {
+            let probabilities = self.language_probs.iter().flatten();
+            let prior = probabilities.filter(|(other, _)| Some(*other) == language).map(|(_, p)| p.ln()).sum();
+            text_score(text, prior)
+        };
+        match self.heard.take() {
+            Some((language, heard, no_speech_prob))
+                if found.tokens.is_empty() || score(Some(language), &heard) >= score(self.language, &found) =>
+            {
+                self.language = Some(language);
+                (heard, no_speech_prob)
+            }
+            _ => (found, no_speech_prob),
+        }
+    }
+
     /// The result of an attempt, or the next attempt.
     fn accept(&mut self, found: Hypothesis, no_speech_prob: f32) -> Progress {
+        let (found, no_speech_prob) = self.likeliest_language(found, no_speech_prob);
+        if let Some(rival) = self.rivals.pop() {
+            self.heard = self.language.map(|language| (language, found, no_speech_prob));
+            self.language = Some(rival);
+            return Progress::Wants(self.search());
+        }
         let (best, grown) = match self.begun.take() {
             Some(begun) => begun.continued_by(found),
             None => (found, true),
