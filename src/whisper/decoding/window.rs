@@ -161,7 +161,8 @@ impl<'t> Decoding<'t> {
         request
     }
 
-    /// What was found, or what was found in another language where that is no less likely.
+    /// What was found, or what was found in another language where that is no less likely or where what was found has
+    /// not half as many tokens: one likely word of a sentence is not what was said.
     fn likeliest_language(&mut self, found: Hypothesis, no_speech_prob: f32) -> (Hypothesis, f32) {
         let score = |language, text: &Hypothesis| {
             let probabilities = self.language_probs.iter().flatten();
@@ -170,7 +171,7 @@ impl<'t> Decoding<'t> {
         };
         match self.heard.take() {
             Some((language, heard, no_speech_prob))
-                if found.tokens.is_empty() || score(Some(language), &heard) >= score(self.language, &found) =>
+                if 2 * found.tokens.len() < heard.tokens.len() || score(Some(language), &heard) >= score(self.language, &found) =>
             {
                 self.language = Some(language);
                 (heard, no_speech_prob)
