@@ -171,7 +171,8 @@ impl<'t> Decoding<'t> {
         };
         match self.heard.take() {
             Some((language, heard, no_speech_prob))
-                if 2 * found.tokens.len() < heard.tokens.len() || score(Some(language), &heard) >= score(self.language, &found) =>
+                if 2 * found.tokens.len() < heard.tokens.len()
+                    || score(Some(language), &heard) >= score(self.language, &found) =>
             {
                 self.language = Some(language);
                 (heard, no_speech_prob)
