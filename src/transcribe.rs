@@ -117,6 +117,7 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
         compression_ratio_threshold: Some(args.decoding.compression_ratio_threshold),
         logprob_threshold: Some(args.decoding.logprob_threshold),
         no_speech_threshold: Some(args.decoding.no_speech_threshold),
+        ..FallbackOptions::default()
     };
     let condition_on_previous_text = args.decoding.condition_on_previous_text;
     let n_ctx = longest_window(&args.engine, LONGEST_WINDOW, whisper.file().dims());
