@@ -12,7 +12,7 @@ use crate::text::{Rules, written};
 use crate::whisper::alignment::TimedWord;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords, OptionsError};
 use crate::whisper::tokenizer::{Language, SpecialTokens, Task};
-use crate::whisper::{Compute, LoadError, RECORDING_WINDOW, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
+use crate::whisper::{Compute, Dims, LoadError, RECORDING_WINDOW, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::Path;
@@ -89,9 +89,14 @@ pub fn compute(arg: ComputeArg) -> Compute {
     }
 }
 
+/// Encoder positions of the longest window: the one asked for, else `default`, and no more than the model has.
+pub fn longest_window(args: &EngineArgs, default: usize, dims: &Dims) -> usize {
+    args.window.map_or(default, window_positions).min(dims.n_audio_ctx)
+}
+
 /// Encoder positions of a window of so many seconds, rounded down to a window that has a silent tail; a longer one than
 /// any of these stays as it is. A window without a tail makes the decoder loop.
-pub fn window_positions(seconds: f64) -> usize {
+fn window_positions(seconds: f64) -> usize {
     let positions = (seconds * f64::from(SAMPLE_RATE) / SAMPLES_PER_POSITION as f64).round() as usize;
     match TAIL_LENGTHS.last() {
         Some(longest) if positions <= *longest => TAIL_LENGTHS.into_iter().rfind(|n| *n <= positions),
@@ -128,7 +133,7 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
         no_speech_threshold: Some(args.decoding.no_speech_threshold),
     };
     let condition_on_previous_text = args.decoding.condition_on_previous_text;
-    let n_ctx = args.engine.window.map_or(RECORDING_WINDOW, window_positions).min(whisper.file().dims().n_audio_ctx);
+    let n_ctx = longest_window(&args.engine, RECORDING_WINDOW, whisper.file().dims());
     let word_timestamps = args.decoding.word_timestamps;
     Ok(Settings { n_ctx, decoding, fallback, initial_prompt, condition_on_previous_text, word_timestamps })
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, exit};
 use crate::models::{ModelFile, Store, write_random};
 use crate::npu::{DeviceKind, Format, Npu, NpuOptions, Submission, Times};
 use crate::output::{self, OutputError};
-use crate::transcribe::{compute, npu_format, window_positions};
+use crate::transcribe::{compute, longest_window, npu_format};
 use crate::whisper::{Compute, Dims, EncodeError, LIVE_WINDOW, LoadError, SAMPLES_PER_POSITION, Tails, Whisper};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -106,7 +106,7 @@ pub fn encoder(args: &BenchEncoderArgs) -> Result<u8, Error> {
 
 fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Error> {
     let threads = args.engine.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let longest = args.engine.window.map_or(LIVE_WINDOW, window_positions).min(file.dims().n_audio_ctx);
+    let longest = longest_window(&args.engine, LIVE_WINDOW, file.dims());
     let n_ctx = match args.utterance {
         Some(seconds) => Tails::load(&file)?.window((seconds * f64::from(SAMPLE_RATE)) as usize, longest),
         None => longest,

@@ -10,7 +10,7 @@ use crate::error::{Error, exit};
 use crate::npu::DeviceKind;
 use crate::output;
 use crate::pipeline::{self, IN_FLIGHT, Passage, Settings};
-use crate::transcribe::{compute, load, window_positions};
+use crate::transcribe::{compute, load, longest_window};
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions};
 use crate::whisper::{Compute, DecodeError, RECORDING_WINDOW, Tails, Whisper};
 use serde::Serialize;
@@ -108,7 +108,7 @@ pub fn file(args: &BenchFileArgs) -> Result<u8, Error> {
 /// A recording's seconds and text.
 fn transcribe(args: &BenchFileArgs, whisper: &Whisper) -> Result<(f64, Vec<Passage>), Error> {
     let settings = Settings {
-        n_ctx: args.engine.window.map_or(RECORDING_WINDOW, window_positions).min(whisper.file().dims().n_audio_ctx),
+        n_ctx: longest_window(&args.engine, RECORDING_WINDOW, whisper.file().dims()),
         decoding: DecodingOptions { language: args.language, without_timestamps: true, ..DecodingOptions::default() },
         fallback: FallbackOptions::default(),
         initial_prompt: Vec::new(),
@@ -147,8 +147,7 @@ fn bounds(args: &BenchFileArgs, whisper: &Whisper, passages: &[Passage]) -> Resu
     let (mut encoder_s, mut steps) = (0.0, 0.0);
     for passage in passages {
         let samples = ((passage.end_s - passage.start_s) * f64::from(SAMPLE_RATE)) as usize;
-        let n_ctx = whisper
-            .window(samples, args.engine.window.map_or(RECORDING_WINDOW, window_positions).min(dims.n_audio_ctx));
+        let n_ctx = whisper.window(samples, longest_window(&args.engine, RECORDING_WINDOW, dims));
         let n_tail = tails.of(n_ctx).bias.len();
         let macs = macs(dims, n_ctx, n_tail);
         encoder_s += macs.0 / linear + macs.1 / attention;

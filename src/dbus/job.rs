@@ -162,13 +162,14 @@ fn run(
     };
     let mut result = JobResult::default();
     let ending = pipeline::transcribe(&whisper, source, &settings, stop, |mut passage| {
-        wanted.settings.rules.segments(&mut passage.segments, written(settings.decoding.task, passage.language));
+        let language = written(settings.decoding.task, passage.language);
+        wanted.settings.rules.segments(&mut passage.segments, language);
         if duration.is_some_and(|length| length > 0.0 && progress.set(passage.end_s / length)) {
             hub.post(Message::JobProgress(number));
         }
         for segment in passage.segments {
             result.language = passage.language.code().to_owned();
-            result.words.extend(timed(&segment.words, passage.language));
+            result.words.extend(timed(&segment.words, language));
             append(&mut result.text, &segment.text);
             result.segments.push((segment.start, segment.end, trimmed(&segment.text).to_owned()));
         }

@@ -1,7 +1,7 @@
 //! The decoder's stage: encoder states to text, several windows in flight, passages in the order of the windows.
 
 use super::doubt::{Pieces, Text, is_doubtful};
-use super::text::Segments;
+use super::text::{Segments, place};
 use super::turns::Turns;
 use super::{Encoded, Passage, Settings, StageError};
 use crate::audio::SAMPLE_RATE;
@@ -34,7 +34,7 @@ pub fn decode(
     encoded: &Receiver<Encoded>,
     next: &Sender<Passage>,
 ) -> Result<(), StageError> {
-    let mut stage = Stage::new(whisper, settings);
+    let mut stage = Stage::new(whisper, settings, stop);
     loop {
         let more = stage.admit(turns, encoded)?;
         if stop.load(Ordering::Relaxed) {
@@ -61,6 +61,7 @@ pub fn decode(
 struct Stage<'a> {
     whisper: &'a Whisper,
     settings: &'a Settings,
+    stop: &'a AtomicBool,
     options: DecodingOptions,
     history: PromptHistory,
     /// Windows by their number.
@@ -87,12 +88,13 @@ struct Pending {
 }
 
 impl<'a> Stage<'a> {
-    fn new(whisper: &'a Whisper, settings: &'a Settings) -> Self {
+    fn new(whisper: &'a Whisper, settings: &'a Settings, stop: &'a AtomicBool) -> Self {
         let Settings { initial_prompt, condition_on_previous_text, .. } = settings;
         let n_text_ctx = whisper.file().dims().n_text_ctx;
         Self {
             whisper,
             settings,
+            stop,
             options: settings.decoding.clone(),
             history: PromptHistory::new(initial_prompt.clone(), *condition_on_previous_text, n_text_ctx),
             batch: Batch::new(whisper.decoder()),
@@ -159,17 +161,17 @@ impl<'a> Stage<'a> {
             return Ok(());
         };
         let samples = std::mem::take(&mut window.samples);
-        let segments = self.segments.of(&result, window.end_s - window.start_s, &window.pauses, &mut audio);
-        let segments = segments.map_err(DecodingError::Inference)?;
+        let Self { whisper, settings, ref segments, stop, .. } = *self;
+        let said = segments.of(&result, window.end_s - window.start_s, &window.pauses, &mut audio);
+        let said = said.map_err(DecodingError::Inference)?;
         self.batch.reuse(audio);
-        let (whisper, fallback, segments_of) = (self.whisper, &self.settings.fallback, &self.segments);
         let eot = whisper.tokenizer().special().eot;
-        let pieces = if !segments.is_empty() && is_doubtful(&result, window.sound_s, eot) {
-            Pieces { whisper, fallback, segments: segments_of }.decode(&samples, &self.options, &result)?
+        let pieces = if !said.is_empty() && is_doubtful(&result, window.sound_s, eot) {
+            Pieces { whisper, settings, segments, stop }.decode(&samples, &self.options, &result)?
         } else {
             None
         };
-        window.said = Some(pieces.unwrap_or((result, segments)));
+        window.said = Some(pieces.unwrap_or((result, said)));
         Ok(())
     }
 
@@ -184,16 +186,7 @@ impl<'a> Stage<'a> {
             self.history.record(&segments, &result);
             self.spoken_until_s = end_s;
         }
-        for segment in &mut segments {
-            // The tail may draw a time out of the window's audio.
-            let on_stream = |seconds: &mut f64| *seconds = start_s + seconds.min(end_s - start_s);
-            on_stream(&mut segment.start);
-            on_stream(&mut segment.end);
-            for word in &mut segment.words {
-                on_stream(&mut word.start);
-                on_stream(&mut word.end);
-            }
-        }
+        place(&mut segments, start_s, end_s - start_s);
         Some(Passage {
             start_s,
             end_s,

@@ -3,16 +3,15 @@
 //!
 //! In: a window's samples and text. Out: the text of its pieces, where they hold more.
 
-use super::StageError;
-use super::text::Segments;
+use super::text::{Segments, place};
+use super::{Settings, StageError};
 use crate::audio::{SAMPLE_RATE, sound_seconds};
 use crate::mel::LogMel;
 use crate::stream::{Segmenter, SegmenterOptions, Utterance};
 use crate::whisper::alignment::Pauses;
-use crate::whisper::decoding::{
-    DecodingError, DecodingOptions, DecodingResult, FallbackOptions, Segment, decode_with_fallback,
-};
-use crate::whisper::{LIVE_WINDOW, SAMPLES_PER_POSITION, Whisper, Window};
+use crate::whisper::decoding::{DecodingError, DecodingOptions, DecodingResult, Segment, decode_with_fallback};
+use crate::whisper::{SAMPLES_PER_POSITION, Whisper, Window};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Shortest sound in which few words are doubtful, in seconds.
 const LONG_ENOUGH: f32 = 6.0;
@@ -39,10 +38,12 @@ pub fn is_doubtful(result: &DecodingResult, sound_s: f32, eot: u32) -> bool {
 pub struct Pieces<'a> {
     /// The model.
     pub whisper: &'a Whisper,
-    /// When a piece is decoded again.
-    pub fallback: &'a FallbackOptions,
+    /// Those of the whole windows.
+    pub settings: &'a Settings,
     /// What makes segments.
     pub segments: &'a Segments<'a>,
+    /// Whether to give up.
+    pub stop: &'a AtomicBool,
 }
 
 impl Pieces<'_> {
@@ -50,7 +51,7 @@ impl Pieces<'_> {
     /// the whole, `result`.
     ///
     /// # Errors
-    /// Where the encoder or the decoder fails, or there is no memory.
+    /// Where the encoder or the decoder fails, or [`DecodingError::Cancelled`].
     pub fn decode(
         &self,
         samples: &[f32],
@@ -64,7 +65,10 @@ impl Pieces<'_> {
             if found.is_rejected || found.avg_logprob < LIKELY {
                 return Ok(None);
             }
-            texts.push((found, segments));
+            // Text of a piece in which nobody speaks is none.
+            if !segments.is_empty() {
+                texts.push((found, segments));
+            }
         }
         let text = texts.into_iter().reduce(join);
         Ok(text.filter(|(found, _)| n_letters(&found.text) as f32 >= MORE * n_letters(&result.text) as f32))
@@ -72,9 +76,9 @@ impl Pieces<'_> {
 
     /// What a piece says, in seconds from the start of the window.
     fn text_of(&self, piece: &Utterance, options: &DecodingOptions) -> Result<Text, StageError> {
-        let Self { whisper, fallback, segments } = self;
+        let Self { whisper, settings, segments, stop } = self;
         let samples = &piece.samples;
-        let n_ctx = whisper.window(samples.len(), LIVE_WINDOW.min(whisper.file().dims().n_audio_ctx));
+        let n_ctx = whisper.window(samples.len(), settings.n_ctx);
         let mel = LogMel::new(whisper.file().dims().n_mels).compute(samples, 2 * n_ctx);
         let features = whisper.encoder().encode(&mel)?;
         let seconds = samples.len() as f64 / f64::from(SAMPLE_RATE);
@@ -85,18 +89,11 @@ impl Pieces<'_> {
             ..options.clone()
         };
         let mut window = Window::new(whisper.decoder(), &features).map_err(DecodingError::Inference)?;
-        let result = decode_with_fallback(&mut window, whisper.tokenizer(), &options, fallback, &|| false)?;
+        let stopped = || stop.load(Ordering::Relaxed);
+        let result = decode_with_fallback(&mut window, whisper.tokenizer(), &options, &settings.fallback, &stopped)?;
         let segments = segments.of(&result, seconds, &Pauses::of(samples), window.cache());
         let mut segments = segments.map_err(DecodingError::Inference)?;
-        let start_s = piece.start as f64 / f64::from(SAMPLE_RATE);
-        for segment in &mut segments {
-            segment.start += start_s;
-            segment.end += start_s;
-            for word in &mut segment.words {
-                word.start += start_s;
-                word.end += start_s;
-            }
-        }
+        place(&mut segments, piece.start as f64 / f64::from(SAMPLE_RATE), seconds);
         Ok((result, segments))
     }
 }

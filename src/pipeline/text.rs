@@ -44,3 +44,34 @@ impl<'a> Segments<'a> {
         Ok(segments)
     }
 }
+
+/// Turns times within an utterance of so many seconds into times of what it begins in at `start_s`.
+pub fn place(segments: &mut [Segment], start_s: f64, seconds: f64) {
+    // The last position may end behind the audio.
+    let placed = |time: &mut f64| *time = start_s + time.min(seconds);
+    for segment in segments {
+        placed(&mut segment.start);
+        placed(&mut segment.end);
+        for word in &mut segment.words {
+            placed(&mut word.start);
+            placed(&mut word.end);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::whisper::alignment::TimedWord;
+
+    #[test]
+    fn times_are_those_of_the_stream_and_none_is_behind_the_audio() {
+        let word = |start, end| TimedWord { text: " a".into(), tokens: 1, start, end, probability: 1.0, attended: 0.0 };
+        let words = vec![word(0.5, 1.0), word(1.0, 2.02)];
+        let mut segments = [Segment { start: 0.5, end: 2.02, text: " a a".into(), tokens: vec![], words }];
+        place(&mut segments, 10.0, 2.0);
+        let [Segment { start, end, words, .. }] = &segments;
+        assert_eq!((*start, *end), (10.5, 12.0));
+        assert_eq!(words.iter().map(|word| (word.start, word.end)).collect::<Vec<_>>(), [(10.5, 11.0), (11.0, 12.0)]);
+    }
+}

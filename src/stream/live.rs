@@ -259,9 +259,10 @@ impl Live {
             // The text is settled; of all audio its times are better known.
             committed.retime(heard);
         }
-        // Where the cut lies before words that were committed already, they are the next utterance's first.
+        // Where the cut lies before words that were committed already, they are the next utterance's first. A text of no
+        // words says nothing of where it lies.
         let before = match self.goes_on_at(end) {
-            true if agreed == hypothesis.words.len() => agreed,
+            true if agreed > 0 && agreed == hypothesis.words.len() => agreed,
             true => words.iter().take_while(|word| word.start_s.midpoint(word.end_s) < seconds(end)).count(),
             false => words.len(),
         };

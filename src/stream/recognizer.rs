@@ -3,6 +3,7 @@
 use super::words::{Word, timed};
 use crate::audio::{SAMPLE_RATE, sound_seconds};
 use crate::mel::LogMel;
+use crate::text::written;
 use crate::whisper::alignment::{Pauses, Said};
 use crate::whisper::decoding::{DecodingError, DecodingOptions, FallbackOptions, decode_with_fallback, is_sparse};
 use crate::whisper::tokenizer::{Language, TokenizerError};
@@ -134,7 +135,7 @@ impl Recognizer for WhisperRecognizer {
         let likely = if is_short { LIKELY_SHORT } else { LIKELY };
         let is_doubtful = result.no_speech_prob > NO_SPEECH && result.avg_logprob < likely;
         // Few words in much sound may be none; what follows them is looked for in the final text alone.
-        let is_sparse = is_sparse(result.tokens.len(), options.sound_s.unwrap_or_default());
+        let is_sparse = is_sparse(options.prefix.len() + result.tokens.len(), options.sound_s.unwrap_or_default());
         let is_poor = is_doubtful || is_sparse || self.fallback.needs_fallback(&result);
         let is_bad = request.effort == Effort::Draft && is_poor;
         let mut words = Vec::new();
@@ -148,7 +149,7 @@ impl Recognizer for WhisperRecognizer {
                 pauses: &Pauses::of(request.samples),
             };
             let aligned = self.whisper.aligner().align(window.cache(), &said).map_err(DecodingError::Inference)?;
-            words = timed(&aligned, result.language);
+            words = timed(&aligned, written(options.task, result.language));
         }
         Ok(Hypothesis { words, language: result.language, avg_logprob: result.avg_logprob })
     }

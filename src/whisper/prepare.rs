@@ -26,7 +26,7 @@ pub enum PrepareError {
 
 /// Computes the derived tensors of a model; `progress` is told the share done, 0 to 1.
 ///
-/// `recordings`: speech at 16 kHz, mono, each at least as long as the longest window with a tail.
+/// `recordings`: speech at 16 kHz, mono. A window that is longer than one of them holds the next as well.
 ///
 /// # Errors
 /// Where the model is damaged.
@@ -62,7 +62,7 @@ fn f32_tensor(name: String, shape: Vec<usize>, values: &[f32]) -> NewTensor {
     NewTensor { name, dtype: Dtype::F32, shape, data }
 }
 
-/// The silent tails of all window lengths.
+/// The silent tails of all window lengths that leave room for one.
 fn tails(
     file: &Arc<ModelFile>,
     recordings: &[Vec<f32>],
@@ -74,15 +74,15 @@ fn tails(
     let mut encoder = CpuEncoder::new(cpu, weights, Tails::none(dims.n_audio_layer));
     let mut log_mel = LogMel::new(dims.n_mels);
     let mut tensors = Vec::new();
-    for (i, n) in TAIL_LENGTHS.into_iter().enumerate() {
+    let lengths: Vec<usize> = TAIL_LENGTHS.into_iter().filter(|n| n + TAIL_RUNS <= dims.n_audio_ctx).collect();
+    for (i, n) in lengths.iter().copied().enumerate() {
         let runs = runs(n, dims.n_audio_ctx);
         let mut sum = Sum::new(dims.n_audio_layer, dims.n_audio_state, 1.0 / recordings.len() as f32);
         for j in 0..recordings.len() {
-            // A long window holds one recording and the next.
             let joined = recordings[j..].iter().chain(recordings).flatten();
             let speech: Vec<f32> = joined.copied().take(n * SAMPLES_PER_POSITION).collect();
             sum.add(&mut encoder, &log_mel.compute(&speech, 2 * dims.n_audio_ctx), &runs)?;
-            progress((i * recordings.len() + j + 1) as f32 / (TAIL_LENGTHS.len() * recordings.len()) as f32);
+            progress((i * recordings.len() + j + 1) as f32 / (lengths.len() * recordings.len()) as f32);
         }
         let bias: Vec<f32> = runs.iter().map(|run| (run.len() as f32).ln()).collect();
         let layered = vec![dims.n_audio_layer, TAIL_RUNS, dims.n_audio_state];
@@ -150,6 +150,23 @@ fn add_means(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::{Origin, import, synthetic};
+
+    #[test]
+    fn a_model_of_short_windows_has_tails_for_those_that_leave_room() {
+        let dims = crate::whisper::Dims { n_audio_ctx: 200, ..synthetic::dims() };
+        let directory = tempfile::tempdir().expect("a directory");
+        let (pt, model) = (directory.path().join("tiny.pt"), directory.path().join("tiny.safetensors"));
+        synthetic::write_pt(&pt, &dims, &synthetic::model(&dims));
+        let origin = Origin { name: "tiny".to_owned(), source: "nowhere".to_owned(), dims: None };
+        import(&pt, &model, &origin, &|_, _| Ok(Vec::new()), &mut |_, _| ()).expect("an import");
+        let file = ModelFile::open(&model).expect("a model");
+        let tone: Vec<f32> = (0..32_000).map(|i| (i as f32 * 0.3).sin()).collect();
+        let derived = derive(&file, &[tone], &mut |_| ()).expect("tensors");
+        let names: Vec<&str> =
+            derived.iter().map(|t| t.name.as_str()).filter(|name| name.starts_with("tail")).collect();
+        assert_eq!(names, ["tail.128.keys", "tail.128.values", "tail.128.states", "tail.128.bias"]);
+    }
 
     #[test]
     fn runs_cover_the_tail_once() {

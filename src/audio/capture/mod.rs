@@ -38,14 +38,14 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 /// The input devices, microphones before what outputs play.
 ///
 /// # Errors
-/// Where neither a sound server nor ALSA has any.
+/// Where the sound server does not tell them, or there is none and ALSA has no device either.
 pub fn devices() -> Result<Vec<Device>, CaptureError> {
     match pulse::devices() {
-        Ok(devices) => Ok(devices),
-        Err(error) => match alsa::devices() {
+        Err(error @ CaptureError::NoServer { .. }) => match alsa::devices() {
             devices if devices.is_empty() => Err(error),
             devices => Ok(devices),
         },
+        told => told,
     }
 }
 

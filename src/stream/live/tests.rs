@@ -192,6 +192,40 @@ fn a_wrong_word_that_is_committed_leads_no_guess_astray() {
     assert!(calls.lock().expect("one thread").iter().all(|(_, _, prefix)| prefix.is_empty()));
 }
 
+/// Hears words at first, and nobody in the end.
+struct Doubtful(Calls);
+
+impl Recognizer for Doubtful {
+    fn recognize(&mut self, request: Request<'_>, _: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError> {
+        let mut calls = self.0.lock().expect("one thread");
+        calls.push((request.effort, request.samples.len(), request.prefix.to_owned()));
+        let text = if request.effort == Effort::Draft { " one two three" } else { "" };
+        Ok(Hypothesis { words: split(text, Language::ENGLISH), language: Language::ENGLISH, avg_logprob: -0.1 })
+    }
+}
+
+#[test]
+fn words_of_an_utterance_without_text_are_not_those_of_the_next() {
+    let calls = Calls::default();
+    let segmenter = SegmenterOptions { max_samples: 64_000, end_pause: 40_000 };
+    let options = LiveOptions { segmenter, step_s: Some(0.5) };
+    let mut live = Live::new(Box::new(Doubtful(calls.clone())), Policy::LocalAgreement.start(), options);
+    let mut events = Vec::new();
+    for block in speech().chunks(800) {
+        live.push(block);
+        while let Some(event) = live.next_event(&|| false).expect("scripted") {
+            events.push(event);
+        }
+    }
+    let finals = finals(&events);
+    assert!(finals.iter().any(|done| done.text == "one two"), "{finals:?}");
+    let starts: Vec<f64> =
+        events.iter().filter_map(|e| if let Event::Partial(p) = e { Some(p.start_s) } else { None }).collect();
+    assert!(finals.iter().any(|done| starts.contains(&done.end_s)), "one is cut in mid-speech: {finals:?} {starts:?}");
+    let calls = calls.lock().expect("one thread");
+    assert!(calls.iter().all(|(_, _, prefix)| prefix.is_empty()), "{calls:?}");
+}
+
 /// Takes `cost` for each text, on the clock that it moves.
 struct Slow {
     clock: Arc<AtomicU64>,
