@@ -308,11 +308,11 @@ pub struct EngineArgs {
     /// Name of the model; `hearken models list` shows all
     #[arg(long, value_name = "NAME", default_value = "base")]
     pub model: String,
-    /// Arithmetic of the matrix products: int8 is faster, f32 exact; auto takes what suits the CPU
+    /// Arithmetic of the matrix products: int8 is faster, f32 exact, bf16 an NPU's nearest to it; auto is int8
     #[arg(long, value_enum, value_name = "TYPE", default_value_t = Compute::Auto)]
     pub compute: Compute,
-    /// What encodes: the CPU, an AMD NPU (with compute int8 in 8 bits, else in bf16), or the software device, an NPU's
-    /// interface without an NPU, for tests
+    /// What encodes: the CPU, an AMD NPU (the transcript stays the same), or the software device, an NPU's interface
+    /// without an NPU, for tests
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub device: Device,
     /// Audio that the encoder sees at once: 5.12 to 15.36 seconds in steps of 1.28 (rounded down), or 30 as OpenAI's
@@ -350,9 +350,11 @@ impl From<Device> for DeviceKind {
 pub enum Compute {
     /// 32-bit floating point
     F32,
-    /// 8-bit integers, scaled by row and channel
+    /// 8-bit integers, scaled by row and channel: the same numbers on the CPU and on an NPU
     Int8,
-    /// What suits the CPU
+    /// Products of 16-bit activations on an NPU, the rest in f32
+    Bf16,
+    /// int8
     Auto,
 }
 

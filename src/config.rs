@@ -3,6 +3,7 @@
 //! `packaging/config.toml` documents every key. A key that nothing reads is an error with the nearest name, so that a
 //! slip does not go unnoticed.
 
+use crate::arithmetic::{Arithmetic, ArithmeticError};
 use crate::cli::Compute;
 use crate::npu::DeviceKind;
 use crate::text::{ReplacementError, Rules};
@@ -45,7 +46,7 @@ pub struct Config {
 pub struct ModelConfig {
     /// Name in the model store.
     pub name: String,
-    /// `auto`, `int8` or `f32`.
+    /// `auto`, `int8`, `f32`, or with an NPU `bf16`.
     pub compute: String,
     /// CPU threads; 0 is one for each core.
     pub threads: usize,
@@ -156,6 +157,9 @@ pub enum ConfigError {
         /// What may have been meant.
         advice: String,
     },
+    /// Arithmetic that the device does not have.
+    #[error("model.compute and model.device do not go together: {0}")]
+    Arithmetic(#[from] ArithmeticError),
     /// A replacement that makes no sense.
     #[error(transparent)]
     Replacement(#[from] ReplacementError),
@@ -212,8 +216,7 @@ impl Config {
     /// # Errors
     /// The first that makes no sense.
     pub fn check(&self) -> Result<(), ConfigError> {
-        self.compute()?;
-        self.device()?;
+        self.arithmetic()?;
         self.language()?;
         self.languages()?;
         self.task()?;
@@ -228,13 +231,18 @@ impl Config {
     /// Arithmetic of the matrix products.
     ///
     /// # Errors
-    /// When it is none that there is.
-    pub fn compute(&self) -> Result<Compute, ConfigError> {
+    /// When it is none that there is, or that the device has.
+    pub fn arithmetic(&self) -> Result<Arithmetic, ConfigError> {
+        Ok(Arithmetic::new(self.compute()?, self.device()?)?)
+    }
+
+    fn compute(&self) -> Result<Compute, ConfigError> {
         match self.model.compute.as_str() {
             "auto" => Ok(Compute::Auto),
             "int8" => Ok(Compute::Int8),
             "f32" => Ok(Compute::F32),
-            other => Err(value("model.compute", other, "auto, int8 or f32")),
+            "bf16" => Ok(Compute::Bf16),
+            other => Err(value("model.compute", other, "auto, int8, f32 or, with an NPU, bf16")),
         }
     }
 
@@ -382,6 +390,10 @@ mod tests {
         assert_eq!(complaint("[modle]\nname = \"tiny\""), "unknown key 'modle': did you mean 'model'?");
         assert_eq!(complaint("[audio]\ndevcie = \"x\""), "unknown key 'audio.devcie': did you mean 'device'?");
         assert!(complaint("[live]\nxyzzy = 1").contains("there are partials, step"));
+        assert!(complaint("[model]\ncompute = \"f16\"").contains("auto, int8, f32 or, with an NPU, bf16"));
+        let unfit = "model.compute and model.device do not go together: ";
+        assert!(complaint("[model]\ncompute = \"bf16\"").starts_with(unfit));
+        assert!(complaint("[model]\ncompute = \"f32\"\ndevice = \"npu\"").starts_with(unfit));
         assert!(complaint("[text]\nlanguage = \"Klingon\"").starts_with("text.language is 'Klingon': "));
         assert!(complaint("[text]\ntask = \"sing\"").contains("transcribe or translate"));
         assert!(complaint("[endpoint]\npause = 0.1").contains("from 0.55 to 10"));

@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::arithmetic::ArithmeticError;
 use crate::audio::AudioError;
 use crate::audio::capture::CaptureError;
 use crate::client::ClientError;
@@ -57,6 +58,9 @@ pub enum Error {
     /// A model that cannot be made ready.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// Arithmetic that the device does not have.
+    #[error(transparent)]
+    Arithmetic(#[from] ArithmeticError),
     /// A prompt that cannot be turned into tokens.
     #[error("the prompt cannot be used: {0}")]
     Prompt(#[from] TokenizerError),
@@ -98,7 +102,7 @@ impl Error {
             Self::Model(error) | Self::Load(LoadError::Model(error)) => error.exit_code(),
             Self::Load(LoadError::Tokenizer(_)) => exit::MODEL,
             Self::Load(LoadError::Npu(_)) => exit::UNEXPECTED,
-            Self::Load(LoadError::Level(_)) | Self::Options(_) => exit::USAGE,
+            Self::Load(LoadError::Level(_)) | Self::Arithmetic(_) | Self::Options(_) => exit::USAGE,
             Self::Capture(_) => exit::INPUT,
             Self::Config(_) => exit::CONFIG,
             Self::Serve(_) => exit::DAEMON,

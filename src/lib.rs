@@ -4,6 +4,7 @@
 //! encoder states and tokens in [`whisper`] (on the vector kernels of [`cpu`], or with [`npu`]) and leaves as text through
 //! [`text`] and [`output`], or, spoken into a microphone, through [`daemon`] and [`dbus`]. [`models`] keeps the weights.
 
+pub mod arithmetic;
 pub mod audio;
 pub mod bench;
 pub mod cli;

@@ -4,15 +4,17 @@ use std::env;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use hearken::cli::{BenchCommand, Cli, Command};
 use hearken::client::{self, Control};
 use hearken::error::{Error, exit};
+use hearken::models::ModelFile;
 use hearken::output::complain;
 use hearken::whisper::recordings;
-use hearken::{bench, daemon, doctor, output, transcribe};
+use hearken::{bench, daemon, doctor, npu, output, transcribe};
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().collect();
@@ -45,7 +47,9 @@ fn run(cli: Cli) -> Result<u8, Error> {
             Ok(if doctor::all_there(&checks) { exit::SUCCESS } else { exit::MODEL })
         }
         Some(Command::Models(command)) => {
-            command.run(&recordings::prepare)?;
+            if let Some(model) = command.run(&recordings::prepare)? {
+                pack_weights(model)?;
+            }
             Ok(exit::SUCCESS)
         }
         Some(Command::Daemon(args)) => {
@@ -66,6 +70,16 @@ fn run(cli: Cli) -> Result<u8, Error> {
         Some(Command::Bench(BenchCommand::Live(args))) => bench::live(&args),
         None => transcribe::run(&cli.transcribe),
     }
+}
+
+/// Packs an installed model's weights for the NPU where there is one to be used. The model serves without that.
+fn pack_weights(model: ModelFile) -> Result<(), Error> {
+    match npu::pack_weights(&Arc::new(model)) {
+        Ok(Some(path)) => output::print(&format!("its weights are packed for the NPU: {}\n", path.display()))?,
+        Ok(None) => (),
+        Err(error) => complain(&format!("hearken: the model is installed, but not packed for the NPU: {error}")),
+    }
+    Ok(())
 }
 
 /// Shows clap's message, or the help that was asked for; adds the way to transcribe a file that was named without

@@ -1,18 +1,19 @@
 //! `hearken --file`: recordings in, text on standard output or in files, one after another.
 
+use crate::arithmetic::Arithmetic;
 use crate::audio::{FileSource, SAMPLE_RATE};
-use crate::cli::{Compute as ComputeArg, DecodingArgs, EngineArgs, TranscribeArgs};
+use crate::cli::{DecodingArgs, EngineArgs, TranscribeArgs};
 use crate::config::{Config, ConfigError};
 use crate::error::{Error, exit, exit_code_of_all};
 use crate::models::Store;
-use crate::npu::{BackendState, DeviceKind, Format as NpuFormat, Npu, NpuOptions};
+use crate::npu::{BackendState, DeviceKind, Npu, NpuOptions};
 use crate::output::{Destination, Footer, Header, Progress, Segment, Word, closing_line, complain, remove_unfinished};
 use crate::pipeline::{self, Ending, Passage, Settings};
 use crate::text::{Rules, written};
 use crate::whisper::alignment::TimedWord;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords, OptionsError};
 use crate::whisper::tokenizer::{Language, SpecialTokens, Task};
-use crate::whisper::{Compute, Dims, LoadError, RECORDING_WINDOW, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
+use crate::whisper::{Dims, LoadError, RECORDING_WINDOW, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::Path;
@@ -54,16 +55,17 @@ pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
 /// Loads the model that the command line names.
 ///
 /// # Errors
-/// Where it is missing or damaged.
+/// Where it is missing or damaged, or the device does not have the arithmetic that is asked for.
 pub fn load(args: &EngineArgs) -> Result<Whisper, Error> {
+    let kind = args.device.into();
+    let arithmetic = Arithmetic::new(args.compute, kind)?;
     let file = Arc::new(Store::locate()?.open(&args.model)?);
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let whisper = Whisper::load(file, compute(args.compute), threads)?;
-    let kind = args.device.into();
-    if kind == DeviceKind::Cpu {
+    let whisper = Whisper::load(file, arithmetic.cpu, threads)?;
+    let Some(format) = arithmetic.npu else {
         return Ok(whisper);
-    }
-    let options = NpuOptions::new(kind, npu_format(args.compute)).map_err(LoadError::from)?;
+    };
+    let options = NpuOptions::new(kind, format).map_err(LoadError::from)?;
     let tell = |state: &BackendState| complain(&format!("hearken: {state}"));
     let npu = Npu::new(whisper.file(), options, tell).map_err(LoadError::from)?;
     let state = npu.state();
@@ -71,22 +73,6 @@ pub fn load(args: &EngineArgs) -> Result<Whisper, Error> {
         tell(&state);
     }
     Ok(whisper.with_npu(npu))
-}
-
-/// An NPU multiplies in 8 bits only where that was asked for: bf16 is the more exact.
-pub fn npu_format(arg: ComputeArg) -> NpuFormat {
-    match arg {
-        ComputeArg::Int8 => NpuFormat::Int8,
-        ComputeArg::F32 | ComputeArg::Auto => NpuFormat::Bf16,
-    }
-}
-
-/// `auto` is int8: it is the faster on every instruction set.
-pub fn compute(arg: ComputeArg) -> Compute {
-    match arg {
-        ComputeArg::F32 => Compute::F32,
-        ComputeArg::Int8 | ComputeArg::Auto => Compute::Int8,
-    }
 }
 
 /// Encoder positions of the longest window: the one asked for, else `default`, and no more than the model has.

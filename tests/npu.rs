@@ -9,7 +9,7 @@ use common::desktop::{Desktop, words};
 use common::{data, jfk, model, n_threads};
 use hearken::mel::LogMel;
 use hearken::models::ModelFile;
-use hearken::npu::{DeviceKind, Format, Npu, NpuOptions};
+use hearken::npu::{DeviceKind, Format, Npu, NpuOptions, shapes};
 use hearken::whisper::{Compute, Whisper};
 use serde_json::Value;
 use std::fs;
@@ -18,6 +18,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
+use xrt_sys::software::write_overlays;
 
 const FAULTS: &str = "HEARKEN_NPU_SOFTWARE_FAULTS";
 
@@ -100,12 +101,26 @@ fn said(output: &Output) -> Vec<String> {
 fn a_recording_says_the_same_whatever_encodes_it() {
     let cpu = transcribe("cpu", "auto", "");
     assert!(!text(&cpu.stderr).contains("software device"));
+    // 8-bit products are the CPU's: so is every digit of the transcript.
     let npu = transcribe("npu-software", "auto", "");
     assert!(text(&npu.stderr).contains("software device: an NPU's interface without an NPU"), "{}", text(&npu.stderr));
-    assert_eq!(said(&npu), said(&cpu));
-    assert!(said(&npu).ends_with(&words("what you can do for your country")));
-    // 8-bit products are the CPU's: so is every digit of the transcript.
-    assert_eq!(text(&transcribe("npu-software", "int8", "").stdout), text(&cpu.stdout));
+    assert_eq!(text(&npu.stdout), text(&cpu.stdout));
+    let bf16 = transcribe("npu-software", "bf16", "");
+    assert_eq!(said(&bf16), said(&cpu));
+    assert!(said(&bf16).ends_with(&words("what you can do for your country")));
+}
+
+#[test]
+fn arithmetic_that_a_device_does_not_have_is_refused() {
+    let file = data("jfk.flac");
+    for (device, compute, want) in [
+        ("npu-software", "f32", "an NPU has no f32: with device npu-software give compute bf16, its nearest, or int8"),
+        ("cpu", "bf16", "compute bf16 is an NPU's: with device cpu give f32 or int8"),
+    ] {
+        let arguments = ["--file", file.to_str().expect("UTF-8"), "--device", device, "--compute", compute];
+        let output = hearken(&arguments).output().expect("it runs");
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(2), format!("hearken: {want}\n")));
+    }
 }
 
 #[test]
@@ -127,15 +142,44 @@ fn only_who_uses_an_npu_has_packed_weights_beside_the_model() {
         let mut command = hearken(&["--file", file.to_str().expect("UTF-8"), "--device", device]);
         let output = command.env("HEARKEN_MODELS_DIR", directory.path()).output().expect("it runs");
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-        let entries = fs::read_dir(directory.path()).expect("a directory").map(|e| e.expect("an entry").file_name());
-        let mut names: Vec<String> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
-        names.sort();
-        (text(&output.stdout), names)
+        (text(&output.stdout), names(directory.path()))
     };
     assert_eq!(run("cpu").1, ["base.safetensors"]);
     let (first, names) = run("npu-software");
-    assert_eq!(names, ["base.npu-bf16", "base.safetensors"]);
+    assert_eq!(names, ["base.npu-int8", "base.safetensors"]);
     assert_eq!(run("npu-software"), (first, names));
+}
+
+/// The models in a directory and what is kept beside them.
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).expect("a directory").map(|e| e.expect("an entry").file_name());
+    let mut names: Vec<String> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
+    names.retain(|name| !name.starts_with('.'));
+    names.sort();
+    names
+}
+
+#[test]
+fn a_model_is_packed_when_it_is_installed_where_overlays_are() {
+    let (directory, overlays) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    link_model(directory.path());
+    let file = ModelFile::open(&directory.path().join("base.safetensors")).expect("a model");
+    write_overlays(overlays.path(), &shapes(file.dims())).expect("overlays");
+    let fetch = |overlays: Option<&Path>| {
+        let mut command = hearken(&["models", "fetch", "base"]);
+        command.env("HEARKEN_MODELS_DIR", directory.path()).env("HEARKEN_OFFLINE", "1");
+        overlays.map(|overlays| command.env("HEARKEN_NPU_OVERLAYS", overlays));
+        let output = command.output().expect("it runs");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        (text(&output.stdout), text(&output.stderr), names(directory.path()))
+    };
+    assert_eq!(fetch(None).2, ["base.safetensors"]);
+    let (_, complaint, left) = fetch(Some(Path::new("/nonexistent")));
+    assert!(complaint.starts_with("hearken: the model is installed, but not packed for the NPU: "), "{complaint}");
+    assert_eq!(left, ["base.safetensors"]);
+    let (said, complaint, left) = fetch(Some(overlays.path()));
+    assert!(said.contains("its weights are packed for the NPU: ") && complaint.is_empty(), "{said}{complaint}");
+    assert_eq!(left, ["base.npu-int8", "base.safetensors"]);
 }
 
 #[test]
@@ -164,21 +208,25 @@ fn the_bench_says_what_it_measures_and_splits_the_time() {
             hearken(&["bench", "encoder", "--device", "npu-software", "--window", "5.12", "--iterations", "1"]);
         command.args(more).output().expect("it runs")
     };
-    let table = text(&run(&["--run-list"]).stdout);
+    let table = text(&run(&["--run-list", "--compute", "bf16"]).stdout);
     assert!(table.starts_with("encoder of base (real weights), npu-software (no NPU: "), "{table}");
     assert!(["submit", "wait", "sync", "CPU work"].iter().all(|row| table.contains(row)), "{table}");
-    let json: Value = serde_json::from_slice(&run(&["--json"]).stdout).expect("JSON");
+    assert!(!table.contains("roofline"), "the CPU's limits say nothing of an NPU: {table}");
+    let json: Value = serde_json::from_slice(&run(&["--json", "--compute", "bf16"]).stdout).expect("JSON");
     assert_eq!((&json["device"], &json["compute"]), (&"npu-software".into(), &"bf16".into()));
     // The bench's window is a sweep, on which blocks of 8 bits do worse than on speech.
     assert!(json["cosine_to_f32"].as_f64().is_some_and(|cosine| cosine >= 0.996), "{json}");
     // 24 products of 256 rows, and two convolutions, of which the first has 512 rows.
     assert_eq!(json["split"]["runs"], 27, "{json}");
+    assert!(json["roofline_percent"].is_null() && json["peak_linear"].is_null(), "{json}");
+    let json: Value = serde_json::from_slice(&run(&["--json"]).stdout).expect("JSON");
+    assert_eq!(json["compute"], "int8");
 }
 
 #[test]
 fn a_device_that_dies_in_the_middle_of_dictation_costs_no_word() {
     let mut desktop = Desktop::with_models(&models());
-    desktop.configure("[model]\ndevice = \"npu-software\"\ncompute = \"int8\"\n[live]\nstep = 1.0\n");
+    desktop.configure("[model]\ndevice = \"npu-software\"\n[live]\nstep = 1.0\n");
     // Each window is 26 runs or more: this is in the middle of the third.
     desktop.start_daemon_with(&[(FAULTS, "run_start:60:vanish")]);
     desktop.wait_for("the software device", |d| (d.status()["backend"] == "npu-software").then_some(()));

@@ -4,8 +4,9 @@ The product itself is amd/IRON's operator, at the commit that design.py names. W
 iron/operators/flm/gemm/design.py says of the walks (how A is cut into blocks on its way into and out of the memory tile, in
 which order B is read, how C is put together) and of the buffers, so that the check can hold it against the packing
 that kernels/MANIFEST.md describes and that the encoder does. Two things differ: shapes come with the call instead of by run-time
-parameters, and B passes the memory tile in a plain fifo instead of its pool of slots, which changes when B is read, not in
-which order. At the pinned commit, B's pool takes the rest of the memory tile: 8 slots of 36,864 bytes.
+parameters, and B passes the memory tile in a plain fifo, which reads it from memory for each 256 rows. At the pinned commit
+it has a pool there of 8 slots of 36,864 bytes, from which a column's B with K up to 4096, read once, goes to the tiles for
+each 256 rows: in the same order.
 """
 
 import numpy as np

@@ -125,7 +125,7 @@ class Hardware(unittest.TestCase):
             self.assertIn(line, said)
         # Every check has its line, and every failure what it means.
         lines = said.splitlines()
-        self.assertEqual(len([line for line in lines if line.startswith(("PASSED", "FAILED", "SKIPPED"))]), 21)
+        self.assertEqual(len([line for line in lines if line.startswith(("PASSED", "FAILED", "SKIPPED"))]), 22)
         for i, line in enumerate(lines):
             if line.startswith("FAILED"):
                 self.assertRegex(lines[i + 1], "  means: ")

@@ -1,6 +1,7 @@
 //! `hearken bench decoder`: the time of the decoder's passes, and of merely reading what they read.
 
 use super::{Spread, milliseconds, window};
+use crate::arithmetic::Arithmetic;
 use crate::cli::BenchDecoderArgs;
 use crate::cpu::{LargePages, read_all};
 use crate::error::{Error, exit};
@@ -76,7 +77,7 @@ pub fn decoder(args: &BenchDecoderArgs) -> Result<u8, Error> {
     let bandwidth_gb_s = passes.first().map_or(0.0, |pass| pass.read_mb / pass.bound_ms);
     let report = Report {
         model: args.engine.model.clone(),
-        compute: crate::transcribe::compute(args.engine.compute).name(),
+        compute: Arithmetic::new(args.engine.compute, args.engine.device.into())?.cpu.name(),
         cpu: whisper.cpu().level.name(),
         threads: whisper.cpu().pool.threads(),
         bandwidth_gb_s,

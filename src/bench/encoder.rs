@@ -2,14 +2,15 @@
 //! make its multiplications at best, and how far it is from the reference path.
 
 use super::{Spread, cosine, json, milliseconds, window};
+use crate::arithmetic::Arithmetic;
 use crate::audio::SAMPLE_RATE;
 use crate::cli::BenchEncoderArgs;
 use crate::cpu::{Operands, peak_macs};
 use crate::error::{Error, exit};
 use crate::models::{ModelFile, Store, write_random};
-use crate::npu::{DeviceKind, Format, Npu, NpuOptions, Submission, Times};
+use crate::npu::{DeviceKind, Npu, NpuOptions, Submission, Times};
 use crate::output::{self, OutputError};
-use crate::transcribe::{compute, longest_window, npu_format};
+use crate::transcribe::longest_window;
 use crate::whisper::{Compute, Dims, EncodeError, LIVE_WINDOW, LoadError, SAMPLES_PER_POSITION, Tails, Whisper};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -56,6 +57,18 @@ struct Report {
     consistency_percent: f64,
     /// Median time over the window's length.
     real_time_factor: f64,
+    /// What the CPU could do at best, where it encodes: of an NPU that says nothing.
+    #[serde(flatten)]
+    roofline: Option<Roofline>,
+    /// Cosine between the states and those of the f32 path.
+    cosine_to_f32: f64,
+    /// Values that are NaN or infinite, over all runs.
+    non_finite: usize,
+}
+
+/// The CPU's limit.
+#[derive(Debug, Serialize)]
+struct Roofline {
     /// Multiplications with addition a second in the linear layers' number format, in 10⁹: the machine's peak.
     peak_linear: f64,
     /// The same in attention's number format.
@@ -64,10 +77,6 @@ struct Report {
     roofline_ms: f64,
     /// Its share of the median time.
     roofline_percent: f64,
-    /// Cosine between the states and those of the f32 path.
-    cosine_to_f32: f64,
-    /// Values that are NaN or infinite, over all runs.
-    non_finite: usize,
 }
 
 /// Parts of a run on an NPU, in milliseconds.
@@ -105,6 +114,8 @@ pub fn encoder(args: &BenchEncoderArgs) -> Result<u8, Error> {
 }
 
 fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Error> {
+    let device = DeviceKind::from(args.engine.device);
+    let arithmetic = Arithmetic::new(args.engine.compute, device)?;
     let threads = args.engine.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let longest = longest_window(&args.engine, LIVE_WINDOW, file.dims());
     let n_ctx = match args.utterance {
@@ -113,8 +124,8 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     };
     let mel = window(n_ctx, file.dims().n_mels);
     let reference = Whisper::load(file.clone(), Compute::F32, threads)?.encoder().encode(&mel)?;
-    let compute = compute(args.engine.compute);
-    let whisper = on_device(Whisper::load(file, compute, threads)?, args)?;
+    let compute = arithmetic.cpu;
+    let whisper = on_device(Whisper::load(file, compute, threads)?, args, arithmetic)?;
     let mut encoder = whisper.encoder();
     let iterations = args.iterations as usize;
     let bar = ProgressBar::new((WARM_UP + iterations) as u64);
@@ -122,7 +133,6 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} runs, {eta} left") {
         bar.set_style(style);
     }
-    let device = DeviceKind::from(args.engine.device);
     let attention = if compute == Compute::Int8 { Operands::Bf16 } else { Operands::F32 };
     let linear = if compute == Compute::Int8 { Operands::Int8 } else { Operands::F32 };
     let (mut elapsed_ms, mut non_finite, mut cosine_to_f32) = (Vec::new(), 0, 0.0);
@@ -132,13 +142,14 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
         let (elapsed, features) = milliseconds(|| encoder.encode(&mel));
         let states = features?.states;
         let times = still_there(&whisper)?;
-        // In turns, so that what else the machine does falls on all of them.
-        let peaks = (peak_macs(whisper.cpu(), linear), peak_macs(whisper.cpu(), attention));
         if i >= WARM_UP {
             elapsed_ms.push(elapsed);
             spent += times;
-            peaks_linear.push(peaks.0);
-            peaks_attention.push(peaks.1);
+            if arithmetic.npu.is_none() {
+                // In turns, so that what else the machine does falls on all of them.
+                peaks_linear.push(peak_macs(whisper.cpu(), linear));
+                peaks_attention.push(peak_macs(whisper.cpu(), attention));
+            }
             non_finite += states.iter().filter(|x| !x.is_finite()).count();
             cosine_to_f32 = cosine(&states, &reference.states);
         }
@@ -148,20 +159,20 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     let average_ms = elapsed_ms.iter().sum::<f64>() / elapsed_ms.len() as f64;
     let Spread { median: median_ms, minimum: minimum_ms, maximum: maximum_ms, deviation: deviation_ms } =
         Spread::of(elapsed_ms);
-    let (peak_linear, peak_attention) = (Spread::of(peaks_linear).median, Spread::of(peaks_attention).median);
-    let macs = macs(whisper.file().dims(), n_ctx, reference.bias.len());
-    let roofline_ms = 1e3 * (macs.0 / peak_linear + macs.1 / peak_attention);
+    let roofline = arithmetic.npu.is_none().then(|| {
+        let (peak_linear, peak_attention) = (Spread::of(peaks_linear).median, Spread::of(peaks_attention).median);
+        let macs = macs(whisper.file().dims(), n_ctx, reference.bias.len());
+        let roofline_ms = 1e3 * (macs.0 / peak_linear + macs.1 / peak_attention);
+        let (peak_linear, peak_attention) = (peak_linear / 1e9, peak_attention / 1e9);
+        Roofline { peak_linear, peak_attention, roofline_ms, roofline_percent: 100.0 * roofline_ms / median_ms }
+    });
     let window_s = (n_ctx * SAMPLES_PER_POSITION) as f64 / f64::from(SAMPLE_RATE);
     Ok(Report {
         model: args.engine.model.clone(),
         weights: if args.random_weights { "random" } else { "real" },
-        compute: match (device, npu_format(args.engine.compute)) {
-            (DeviceKind::Cpu, _) => compute.name(),
-            (_, Format::Bf16) => "bf16",
-            (_, Format::Int8) => "int8",
-        },
+        compute: arithmetic.name(),
         device: device.name(),
-        split: (device != DeviceKind::Cpu).then(|| split(spent, iterations, average_ms)),
+        split: arithmetic.npu.map(|_| split(spent, iterations, average_ms)),
         cpu: whisper.cpu().level.name(),
         threads: whisper.cpu().pool.threads(),
         window_s,
@@ -173,22 +184,18 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
         deviation_ms,
         consistency_percent: 100.0 - 100.0 * deviation_ms / average_ms,
         real_time_factor: median_ms / 1e3 / window_s,
-        peak_linear: peak_linear / 1e9,
-        peak_attention: peak_attention / 1e9,
-        roofline_ms,
-        roofline_percent: 100.0 * roofline_ms / median_ms,
+        roofline,
         cosine_to_f32,
         non_finite,
     })
 }
 
 /// The model with the device that was asked for.
-fn on_device(whisper: Whisper, args: &BenchEncoderArgs) -> Result<Whisper, Error> {
-    let kind = args.engine.device.into();
-    if kind == DeviceKind::Cpu {
+fn on_device(whisper: Whisper, args: &BenchEncoderArgs, arithmetic: Arithmetic) -> Result<Whisper, Error> {
+    let Some(format) = arithmetic.npu else {
         return Ok(whisper);
-    }
-    let mut options = NpuOptions::new(kind, npu_format(args.engine.compute)).map_err(LoadError::from)?;
+    };
+    let mut options = NpuOptions::new(args.engine.device.into(), format).map_err(LoadError::from)?;
     if args.run_list {
         options.submission = Submission::List;
     }
@@ -244,9 +251,10 @@ fn table(report: &Report) -> String {
     row("deviation", format!("{:.2} ms", report.deviation_ms));
     row("consistency", format!("{:.1} %", report.consistency_percent));
     row("real-time factor", format!("{:.4} ({:.1}× realtime)", report.real_time_factor, 1.0 / report.real_time_factor));
-    let Report { roofline_ms, roofline_percent, peak_linear, peak_attention, .. } = report;
-    let peaks = format!("{peak_linear:.0} and {peak_attention:.0} G multiplications with addition a second");
-    row("roofline", format!("{roofline_ms:.2} ms, {roofline_percent:.1} % of the median ({peaks})"));
+    if let Some(Roofline { roofline_ms, roofline_percent, peak_linear, peak_attention }) = &report.roofline {
+        let peaks = format!("{peak_linear:.0} and {peak_attention:.0} G multiplications with addition a second");
+        row("roofline", format!("{roofline_ms:.2} ms, {roofline_percent:.1} % of the median ({peaks})"));
+    }
     if let Some(Split { submit_ms, wait_ms, sync_ms, cpu_ms, runs }) = &report.split {
         row("submit", format!("{submit_ms:.2} ms, {runs} runs"));
         row("wait", format!("{wait_ms:.2} ms"));

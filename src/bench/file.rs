@@ -3,6 +3,7 @@
 
 use super::encoder::{macs, still_there};
 use super::{Spread, json, milliseconds};
+use crate::arithmetic::Arithmetic;
 use crate::audio::{FileSource, SAMPLE_RATE};
 use crate::cli::BenchFileArgs;
 use crate::cpu::{LargePages, Operands, peak_macs, read_all};
@@ -10,7 +11,7 @@ use crate::error::{Error, exit};
 use crate::npu::DeviceKind;
 use crate::output;
 use crate::pipeline::{self, IN_FLIGHT, Passage, Settings};
-use crate::transcribe::{compute, load, longest_window};
+use crate::transcribe::{load, longest_window};
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions};
 use crate::whisper::{Compute, DecodeError, RECORDING_WINDOW, Tails, Whisper};
 use serde::Serialize;
@@ -26,7 +27,7 @@ const PEAKS: usize = 10;
 struct Report {
     /// Name of the model.
     model: String,
-    /// `f32` or `int8`.
+    /// `f32` or `int8`; of an NPU `bf16` or `int8`.
     compute: &'static str,
     /// What encodes: `cpu`, `npu` or `npu-software`.
     device: &'static str,
@@ -52,6 +53,14 @@ struct Report {
     maximum_s: f64,
     /// Median time over the recording's length.
     real_time_factor: f64,
+    /// What the CPU could do at best, where it encodes: of an NPU that says nothing.
+    #[serde(flatten)]
+    roofline: Option<Roofline>,
+}
+
+/// The machine's limits.
+#[derive(Debug, Serialize)]
+struct Roofline {
     /// Time in which the CPU could make the encoder's multiplications.
     encoder_bound_s: f64,
     /// Time in which the decoder's bytes could be read, with as many windows together as go together.
@@ -80,11 +89,19 @@ pub fn file(args: &BenchFileArgs) -> Result<u8, Error> {
         last = Some((whisper, run));
     }
     let Some((whisper, (audio_s, passages))) = last else { return Ok(exit::SUCCESS) };
-    let (encoder_bound_s, decoder_bound_s) = bounds(args, &whisper, &passages)?;
+    let arithmetic = Arithmetic::new(args.engine.compute, args.engine.device.into())?;
     let Spread { median: median_s, minimum: minimum_s, maximum: maximum_s, .. } = Spread::of(times);
+    let roofline = match arithmetic.npu {
+        None => Some(bounds(args, arithmetic.cpu, &whisper, &passages)?),
+        Some(_) => None,
+    };
+    let roofline = roofline.map(|(encoder_bound_s, decoder_bound_s)| {
+        let roofline_percent = 100.0 * (encoder_bound_s + decoder_bound_s) / median_s;
+        Roofline { encoder_bound_s, decoder_bound_s, roofline_percent }
+    });
     let report = Report {
         model: args.engine.model.clone(),
-        compute: compute(args.engine.compute).name(),
+        compute: arithmetic.name(),
         device: DeviceKind::from(args.engine.device).name(),
         cpu: whisper.cpu().level.name(),
         threads: whisper.cpu().pool.threads(),
@@ -97,9 +114,7 @@ pub fn file(args: &BenchFileArgs) -> Result<u8, Error> {
         minimum_s,
         maximum_s,
         real_time_factor: median_s / audio_s,
-        encoder_bound_s,
-        decoder_bound_s,
-        roofline_percent: 100.0 * (encoder_bound_s + decoder_bound_s) / median_s,
+        roofline,
     };
     output::print(&if args.json { json(&report) } else { table(&report) })?;
     Ok(exit::SUCCESS)
@@ -129,9 +144,14 @@ fn transcribe(args: &BenchFileArgs, whisper: &Whisper) -> Result<(f64, Vec<Passa
 }
 
 /// Seconds in which the encoder and the decoder could do what `passages` took, at the machine's limits.
-fn bounds(args: &BenchFileArgs, whisper: &Whisper, passages: &[Passage]) -> Result<(f64, f64), Error> {
-    let int8 = compute(args.engine.compute) == Compute::Int8;
-    let operands = if int8 { (Operands::Int8, Operands::Bf16) } else { (Operands::F32, Operands::F32) };
+fn bounds(
+    args: &BenchFileArgs,
+    compute: Compute,
+    whisper: &Whisper,
+    passages: &[Passage],
+) -> Result<(f64, f64), Error> {
+    let operands =
+        if compute == Compute::Int8 { (Operands::Int8, Operands::Bf16) } else { (Operands::F32, Operands::F32) };
     let mut pages = LargePages::new(whisper.decoder().step_bytes() / 4 * 4).map_err(DecodeError::Memory)?;
     // Pages that were never written are all the same one.
     pages.fill(1);
@@ -177,8 +197,9 @@ fn table(report: &Report) -> String {
     row("minimum", format!("{:.2} s", report.minimum_s));
     row("maximum", format!("{:.2} s", report.maximum_s));
     row("real-time factor", format!("{:.4} ({:.1}× realtime)", report.real_time_factor, 1.0 / report.real_time_factor));
-    let Report { encoder_bound_s, decoder_bound_s, roofline_percent, .. } = report;
-    let parts = format!("encoder {encoder_bound_s:.2} s, decoder {decoder_bound_s:.2} s");
-    row("CPU's roofline", format!("{parts}: {roofline_percent:.1} % of the median"));
+    if let Some(Roofline { encoder_bound_s, decoder_bound_s, roofline_percent }) = &report.roofline {
+        let parts = format!("encoder {encoder_bound_s:.2} s, decoder {decoder_bound_s:.2} s");
+        row("CPU's roofline", format!("{parts}: {roofline_percent:.1} % of the median"));
+    }
     text
 }

@@ -1,11 +1,9 @@
 //! The model that all sessions share: loaded in the background, waited for where it is missing.
 
-use crate::cli::Compute;
 use crate::config::{Config, ConfigError, ModelConfig};
 use crate::models::{ModelError, Store};
-use crate::npu::{BackendState, DeviceKind, Npu, NpuOptions, SetupError};
-use crate::transcribe;
-use crate::whisper::{LoadError, Whisper};
+use crate::npu::{BackendState, DeviceKind, Format, Npu, NpuOptions, SetupError};
+use crate::whisper::{Compute, LoadError, Whisper};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tracing::{info, warn};
@@ -157,10 +155,10 @@ impl Engine {
     }
 
     fn load(self: &Arc<Self>, config: &Config, generation: u64) -> Result<Whisper, EngineError> {
-        let whisper = load(config)?;
-        let kind = config.device()?;
+        let (kind, arithmetic) = (config.device()?, config.arithmetic()?);
+        let whisper = load(config, arithmetic.cpu)?;
         let mut state = BackendState { device: DeviceKind::Cpu, reason: String::new() };
-        let loaded = match self.npu(&whisper, kind, config, generation) {
+        let loaded = match arithmetic.npu.map(|format| self.npu(&whisper, kind, format, generation)) {
             None => whisper,
             Some(Ok(npu)) => {
                 state = npu.state();
@@ -176,17 +174,14 @@ impl Engine {
         Ok(loaded)
     }
 
-    /// The NPU, where one is wanted.
+    /// The NPU.
     fn npu(
         self: &Arc<Self>,
         whisper: &Whisper,
         kind: DeviceKind,
-        config: &Config,
+        format: Format,
         generation: u64,
-    ) -> Option<Result<Arc<Npu>, SetupError>> {
-        if kind == DeviceKind::Cpu {
-            return None;
-        }
+    ) -> Result<Arc<Npu>, SetupError> {
         // The NPU belongs to the model, and that to the engine.
         let engine = Arc::downgrade(self);
         let tell = move |state: &BackendState| {
@@ -194,8 +189,7 @@ impl Engine {
                 engine.set_backend(state.clone(), generation);
             }
         };
-        let format = transcribe::npu_format(config.compute().unwrap_or(Compute::Auto));
-        Some(NpuOptions::new(kind, format).and_then(|options| Npu::new(whisper.file(), options, tell)))
+        NpuOptions::new(kind, format).and_then(|options| Npu::new(whisper.file(), options, tell))
     }
 
     fn set_backend(&self, state: BackendState, generation: u64) {
@@ -217,11 +211,11 @@ impl Engine {
     }
 }
 
-fn load(config: &Config) -> Result<Whisper, EngineError> {
+fn load(config: &Config, compute: Compute) -> Result<Whisper, EngineError> {
     let file = Arc::new(Store::locate()?.open(&config.model.name)?);
     let threads = match config.model.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         n => n.min(MAX_THREADS),
     };
-    Ok(Whisper::load(file, transcribe::compute(config.compute()?), threads)?)
+    Ok(Whisper::load(file, compute, threads)?)
 }

@@ -64,11 +64,12 @@ pub enum ModelsCommand {
 }
 
 impl ModelsCommand {
-    /// Runs the command on the user's models. `prepare` derives the engine's tensors from newly installed weights.
+    /// Runs the command on the user's models; gives the one that it has fetched or imported. `prepare` derives the
+    /// engine's tensors from newly installed weights.
     ///
     /// # Errors
     /// When the command fails; [`ModelError::exit_code`] gives the exit code.
-    pub fn run(self, prepare: &Prepare<'_>) -> Result<(), ModelError> {
+    pub fn run(self, prepare: &Prepare<'_>) -> Result<Option<ModelFile>, ModelError> {
         let store = Store::locate()?;
         let mut out = Vec::new();
         let result = self.run_in(&store, prepare, &mut out);
@@ -76,27 +77,23 @@ impl ModelsCommand {
         print(&out).and(result)
     }
 
-    fn run_in(self, store: &Store, prepare: &Prepare<'_>, out: &mut Vec<u8>) -> Result<(), ModelError> {
+    fn run_in(self, store: &Store, prepare: &Prepare<'_>, out: &mut Vec<u8>) -> Result<Option<ModelFile>, ModelError> {
         match self {
-            Self::List => list(store, out),
-            Self::Fetch { name } => fetch_named(store, &name, prepare, out),
-            Self::Import { path, name } => import_path(store, &path, name, prepare, out),
+            Self::Fetch { name } => return fetch_named(store, &name, prepare, out).map(Some),
+            Self::Import { path, name } => return import_path(store, &path, name, prepare, out).map(Some),
+            Self::List => list(store, out)?,
             Self::Inspect { name, int8 } => {
                 let model = store.open(&name)?;
                 write_inspection(out, &inspect(&model, int8)?, int8);
-                Ok(())
             }
-            Self::Verify { name } => verify(store, name, out),
+            Self::Verify { name } => verify(store, name, out)?,
             Self::Remove { name } => {
                 let path = store.remove(&name)?;
                 line(out, &format!("removed {}", path.display()));
-                Ok(())
             }
-            Self::Path { name } => {
-                line(out, &store.find(&name)?.display().to_string());
-                Ok(())
-            }
+            Self::Path { name } => line(out, &store.find(&name)?.display().to_string()),
         }
+        Ok(None)
     }
 }
 
@@ -149,7 +146,7 @@ fn list(store: &Store, out: &mut Vec<u8>) -> Result<(), ModelError> {
     Ok(())
 }
 
-fn fetch_named(store: &Store, name: &str, prepare: &Prepare<'_>, out: &mut Vec<u8>) -> Result<(), ModelError> {
+fn fetch_named(store: &Store, name: &str, prepare: &Prepare<'_>, out: &mut Vec<u8>) -> Result<ModelFile, ModelError> {
     let manifest = Manifest::builtin();
     let model = manifest.require(name, &[])?;
     let mut bar = Bar::new();
@@ -161,7 +158,7 @@ fn fetch_named(store: &Store, name: &str, prepare: &Prepare<'_>, out: &mut Vec<u
         Fetched::StructureOnly => "installed; no checksum is published for it, so only its structure was checked",
     };
     line(out, &format!("{} {how}: {}", model.name, store.path(&model.name)?.display()));
-    Ok(())
+    store.open(&model.name)
 }
 
 fn import_path(
@@ -170,7 +167,7 @@ fn import_path(
     name: Option<String>,
     prepare: &Prepare<'_>,
     out: &mut Vec<u8>,
-) -> Result<(), ModelError> {
+) -> Result<ModelFile, ModelError> {
     let name = name.unwrap_or_else(|| default_name(source));
     let target = store.path(&name)?;
     let _lock = store.lock(&name)?;
@@ -179,7 +176,7 @@ fn import_path(
     import(source, &target, &origin, prepare, &mut |what, done| bar.show(what, done))?;
     bar.clear();
     line(out, &format!("{} installed: {}", origin.name, target.display()));
-    Ok(())
+    ModelFile::open(&target)
 }
 
 /// A directory's name, or a file's without its extension.

@@ -21,7 +21,7 @@ pub use backend::{BackendState, Npu, NpuEncoder};
 pub use detect::{Finding, examine};
 pub use device::DeviceError;
 pub use gemm::{Submission, Times};
-pub use setup::{DeviceKind, Format, NpuOptions, SetupError, shapes};
+pub use setup::{DeviceKind, Format, NpuOptions, SetupError, pack_weights, shapes};
 
 #[cfg(test)]
 mod tests;

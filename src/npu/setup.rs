@@ -4,7 +4,7 @@
 
 use super::device::{Device, DeviceError};
 use super::gemm::{Gemm, Submission};
-use super::weights::{PackError, PackedLayer, load};
+use super::weights::{PackError, PackedLayer, keep, load};
 use crate::cpu::terms_width;
 use crate::models::ModelFile;
 use crate::whisper::{Dims, Layer};
@@ -176,14 +176,7 @@ impl Source {
             }
             _ => Directory::Installed(installed),
         };
-        let manifest = Manifest::read(directory.path())?;
-        let wrong = |reason: String| SetupError::Overlay { directory: directory.path().to_owned(), reason };
-        if manifest.target == Target::Software && !is_software {
-            return Err(wrong("these overlays are for the software device, not for hardware".to_owned()));
-        }
-        let dtype = if options.format == Format::Int8 { Type::I8 } else { Type::Bf16 };
-        let overlay = manifest.gemms.into_iter().find(|overlay| overlay.a.dtype == dtype);
-        let overlay = overlay.ok_or_else(|| wrong(format!("no overlay multiplies {dtype:?}")))?;
+        let overlay = overlay(directory.path(), options.format, is_software)?;
         let weights = load(file, &overlay)?;
         let (api, index, machine) = match is_software {
             true => {
@@ -205,6 +198,35 @@ impl Source {
         let NpuOptions { timeout, submission, .. } = *options;
         Gemm::open(&device, self.directory.path(), &self.overlay, &self.weights, timeout, submission)
     }
+}
+
+/// Packs the encoder's weights for the overlays that are installed, in the format that is the default, so that the first
+/// start with an NPU need not. Gives the file; none where no overlays are installed, as on a machine without an NPU.
+///
+/// # Errors
+/// Where the overlays do not serve the model, or the file cannot be written.
+pub fn pack_weights(file: &Arc<ModelFile>) -> Result<Option<PathBuf>, SetupError> {
+    let directory = overlays_directory();
+    if std::env::var_os(OVERLAYS_VARIABLE).is_none() && !directory.is_dir() {
+        return Ok(None);
+    }
+    Ok(keep(file, &overlay(&directory, Format::Int8, true)?)?)
+}
+
+/// The overlay that multiplies in a format.
+fn overlay(directory: &Path, format: Format, takes_software: bool) -> Result<Overlay, SetupError> {
+    let manifest = Manifest::read(directory)?;
+    let wrong = |reason: String| SetupError::Overlay { directory: directory.to_owned(), reason };
+    if manifest.target == Target::Software && !takes_software {
+        return Err(wrong("these overlays are for the software device, not for hardware".to_owned()));
+    }
+    let (dtype, name, other) = match format {
+        Format::Int8 => (Type::I8, "int8", "bf16"),
+        Format::Bf16 => (Type::Bf16, "bf16", "int8"),
+    };
+    let hint = if manifest.gemms.is_empty() { String::new() } else { format!(", only one for compute {other}") };
+    let found = manifest.gemms.into_iter().find(|overlay| overlay.a.dtype == dtype);
+    found.ok_or_else(|| wrong(format!("there is no overlay for compute {name}{hint}")))
 }
 
 /// The shapes, \[m, k, n\], of all products of a model's encoder in both number formats, at the heights that the software

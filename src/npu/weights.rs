@@ -1,5 +1,5 @@
-//! The encoder's weights as an overlay takes them: packed when a model is first used with an NPU, kept in a file beside
-//! the model, and mapped from there ever after.
+//! The encoder's weights as an overlay takes them: packed when a model is installed on a machine with overlays, or first
+//! used with an NPU, kept in a file beside the model, and mapped from there ever after.
 
 use super::layout::{pack_bfp16, pack_i8};
 use super::packed_file::PackedFile;
@@ -7,6 +7,7 @@ use crate::cpu::terms_width;
 use crate::models::{ModelError, ModelFile};
 use crate::whisper::Layer;
 use bytes::Bytes;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use tracing::{info, warn};
@@ -57,7 +58,7 @@ pub enum PackError {
 /// log, and the weights stay in memory.
 pub fn load(file: &Arc<ModelFile>, overlay: &Overlay) -> Result<Vec<PackedLayer>, PackError> {
     let begun = Instant::now();
-    let shapes = Layer::all(file.dims()).map(|layer| shape(file, overlay, layer)).collect::<Result<Vec<_>, _>>()?;
+    let shapes = shapes(file, overlay)?;
     let Some(kept) = PackedFile::of(file, overlay) else {
         return pack(file, overlay, &shapes);
     };
@@ -72,6 +73,27 @@ pub fn load(file: &Arc<ModelFile>, overlay: &Overlay) -> Result<Vec<PackedLayer>
         warn!("the NPU's weights are packed at every start, since they cannot be kept: {error}");
         packed
     }))
+}
+
+/// Writes the file of packed weights beside the model where it is not there, stale or damaged. Gives its path; none for
+/// a model without a checksum, whose weights are packed at every start.
+///
+/// # Errors
+/// Where a tensor is damaged, a layer's shape is none of the overlay's, or the file cannot be written.
+pub fn keep(file: &Arc<ModelFile>, overlay: &Overlay) -> Result<Option<PathBuf>, PackError> {
+    let shapes = shapes(file, overlay)?;
+    let Some(kept) = PackedFile::of(file, overlay) else {
+        return Ok(None);
+    };
+    if kept.read(file, overlay, &shapes).is_err() {
+        kept.write(file, &pack(file, overlay, &shapes)?)?;
+    }
+    Ok(Some(kept.path().to_owned()))
+}
+
+/// The shape of each layer's B.
+fn shapes(file: &ModelFile, overlay: &Overlay) -> Result<Vec<(usize, usize)>, NoStream> {
+    Layer::all(file.dims()).map(|layer| shape(file, overlay, layer)).collect()
 }
 
 /// Rows of B, filled up to a shape that the overlay has, and its columns.
