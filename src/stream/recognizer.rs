@@ -99,11 +99,12 @@ pub struct WhisperRecognizer {
 }
 
 impl WhisperRecognizer {
-    /// A recognizer for windows of at most `n_ctx` encoder positions of 20 ms each; `decoding` holds for all that it
-    /// transcribes.
+    /// A recognizer for windows of at most `n_ctx` encoder positions of 20 ms each, or what the model has; `decoding`
+    /// holds for all that it transcribes.
     pub fn new(whisper: Arc<Whisper>, n_ctx: usize, decoding: DecodingOptions) -> Self {
         let decoding = DecodingOptions { without_timestamps: true, ..decoding };
         let (encoder, log_mel) = (whisper.encoder(), LogMel::new(whisper.file().dims().n_mels));
+        let n_ctx = n_ctx.min(whisper.file().dims().n_audio_ctx);
         Self { whisper, encoder, log_mel, n_ctx, decoding, fallback: FallbackOptions::default() }
     }
 
