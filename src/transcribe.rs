@@ -303,8 +303,8 @@ impl Job<'_> {
 mod tests {
     use super::*;
     use crate::cli::Cli;
+    use crate::whisper::tokenizer::Task;
     use clap::Parser;
-    use tokenizer::Task;
 
     #[test]
     fn the_configuration_counts_where_the_command_line_is_silent() {

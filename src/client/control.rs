@@ -70,7 +70,7 @@ pub fn status(args: &StatusArgs) -> Result<u8, Error> {
 pub fn running() -> Result<Option<Value>, ClientError> {
     zbus::block_on(async {
         let connection = connect().await?;
-        let name = BusName::try_from(NAME).map_err(|e| ClientError::Bus(e.into()))?;
+        let name = BusName::from_static_str(NAME)?;
         match DBusProxy::new(&connection).await?.name_has_owner(name).await? {
             true => gather(&connection).await.map(Some),
             false => Ok(None),
