@@ -71,6 +71,22 @@ fn doctor_says_what_is_missing() {
 }
 
 #[test]
+fn a_machine_without_sound_is_told_in_one_line() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut devices = hearken(&["devices"]);
+    devices.env("XDG_RUNTIME_DIR", directory.path()).env("HOME", directory.path());
+    let output = devices.env("PULSE_SERVER", "unix:/nonexistent").output().expect("it runs");
+    let listed = String::from_utf8_lossy(&output.stdout);
+    // ALSA's devices are there all the same where the machine has a sound card.
+    assert!(listed.lines().all(|line| line.contains("alsa:default") || line.contains(":CARD=")), "{listed}");
+    let told = stderr_of(&output);
+    match listed.is_empty() {
+        true => assert!(told.lines().count() == 1 && told.starts_with("hearken: "), "{told}"),
+        false => assert_eq!(told, ""),
+    }
+}
+
+#[test]
 fn a_configuration_that_makes_no_sense_is_an_error_wherever_it_is_read() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("hearken/config.toml");

@@ -30,8 +30,10 @@ impl Recording {
     }
 }
 
-/// ALSA's input devices.
+/// ALSA's input devices: its default one and those of sound cards. What else it names are converters, ways to sound
+/// servers, and silence.
 pub(super) fn devices() -> Vec<Device> {
+    keep_quiet();
     let host = cpal::default_host();
     let default = host.default_input_device().and_then(|device| device.id().ok());
     let describe = |device: cpal::Device| {
@@ -45,11 +47,25 @@ pub(super) fn devices() -> Vec<Device> {
             id: id.to_string(),
         })
     };
-    host.input_devices().map(|devices| devices.filter_map(describe).collect()).unwrap_or_default()
+    let is_input = |device: &cpal::Device| device.id().is_ok_and(|id| is_microphone(&id.to_string()));
+    let listed = host.input_devices().map(|devices| devices.filter(is_input).filter_map(describe).collect());
+    listed.unwrap_or_default()
+}
+
+/// Whether an id is that of the default device or of a sound card's.
+fn is_microphone(id: &str) -> bool {
+    id == "alsa:default" || id.contains(":CARD=")
+}
+
+/// Keeps ALSA from writing to standard error on this thread: what matters comes back as an error, too.
+fn keep_quiet() {
+    // Messages go to a buffer, which the next call replaces. Where there is none, ALSA is loud and works.
+    let _ = ::alsa::Output::local_error_handler();
 }
 
 /// Begins to record from the device that `wanted` names, or from the default one.
 pub(super) fn open(wanted: Option<&str>, tally: Arc<Tally>) -> Result<Recording, CaptureError> {
+    keep_quiet();
     let host = cpal::default_host();
     let device = match wanted {
         None => host.default_input_device(),
@@ -118,4 +134,19 @@ where
         feed.push(samples.chunks_exact(channels).map(mean));
     };
     device.build_input_stream(config.config(), callback, watch, Some(PATIENCE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_microphone;
+
+    #[test]
+    fn converters_servers_and_silence_are_no_microphones() {
+        for id in ["alsa:default", "alsa:hw:CARD=0,DEV=0", "alsa:plughw:CARD=1,DEV=0", "alsa:sysdefault:CARD=PCH"] {
+            assert!(is_microphone(id), "{id}");
+        }
+        for id in ["alsa:null", "alsa:jack", "alsa:pulse", "alsa:oss", "alsa:speexrate", "alsa:upmix"] {
+            assert!(!is_microphone(id), "{id}");
+        }
+    }
 }
