@@ -231,6 +231,8 @@ impl Live {
             current.draft = join(&guess.words);
         }
         if tail.is_empty() || self.pace.is_none() {
+            // Two guesses with this one between them are not two in a row.
+            self.policy.reset();
             return Ok(None);
         }
         let end_s = seconds(start + len as u64);
