@@ -156,6 +156,7 @@ after shapes identity \
     "a shape leaves state behind in the array; a hang at the second is a barrier that is not taken back (amd/IRON)" on_npu shapes
 after int8 "open overlays" \
     "this project's own design: --device npu computes in it unless told otherwise; until it is mended, add --compute bf16" on_npu int8
+after int8-repeats int8 "as for repeats, below, in the product that is the default" on_npu int8-repeats
 after repeats identity "an unstable result is a race of buffers or a missing sync; a time-out after many a leak in the driver" on_npu repeats
 after kill-and-reopen identity "a killed process leaves the NPU unusable: the daemon's recovery cannot work, send dmesg" kill_and_reopen
 after operators "open overlays" \

@@ -100,9 +100,17 @@ class Hardware(unittest.TestCase):
             self.assertEqual(status, 0, f"{check}: {said}")
 
     def test_a_wrong_element_is_found(self):
-        for check in ("passthrough", "identity"):
+        for check in ("passthrough", "identity", "int8"):
             status, said = run(self.path, check, device="wrong")
             self.assertEqual(status, 1, f"{check}: {said}")
+
+    def test_endless_runs_until_it_is_killed(self):
+        command = [sys.executable, "-B", str(HERE / "check"), LIBRARY, str(self.path), "endless"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as endless:
+            self.assertEqual(endless.stdout.readline(), "running\n")
+            self.assertIsNone(endless.poll())
+            endless.kill()
+        self.assertEqual(run(self.path, "identity")[0], 0)
 
     def test_what_is_lacking_is_said(self):
         overlays(self.path, ["gemm-bf16"])
@@ -125,7 +133,7 @@ class Hardware(unittest.TestCase):
             self.assertIn(line, said)
         # Every check has its line, and every failure what it means.
         lines = said.splitlines()
-        self.assertEqual(len([line for line in lines if line.startswith(("PASSED", "FAILED", "SKIPPED"))]), 22)
+        self.assertEqual(len([line for line in lines if line.startswith(("PASSED", "FAILED", "SKIPPED"))]), 23)
         for i, line in enumerate(lines):
             if line.startswith("FAILED"):
                 self.assertRegex(lines[i + 1], "  means: ")

@@ -161,7 +161,7 @@ mod tests {
     use super::*;
     use crate::models::{ModelFile, Origin, import, synthetic};
     use crate::stream::{LiveOptions, SegmenterOptions};
-    use crate::whisper::{Compute, Dims, LIVE_WINDOW};
+    use crate::whisper::{Compute, Dims, LONGEST_WINDOW};
 
     #[test]
     fn a_model_of_short_windows_gets_no_longer_ones() {
@@ -178,7 +178,7 @@ mod tests {
         let longest = options.for_model(&dims).segmenter.max_samples;
         assert_eq!(longest, 6 * SAMPLE_RATE as usize);
         let tone: Vec<f32> = (0..longest).map(|i| (i as f32 * 0.3).sin()).collect();
-        let mut recognizer = WhisperRecognizer::new(whisper, LIVE_WINDOW, DecodingOptions::default());
+        let mut recognizer = WhisperRecognizer::new(whisper, LONGEST_WINDOW, DecodingOptions::default());
         let request = Request { samples: &tone, prefix: "", draft: "", language: None, effort: Effort::Draft };
         recognizer.recognize(request, &|| false).expect("a window that the model has");
     }
