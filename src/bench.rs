@@ -15,6 +15,9 @@ use crate::whisper::SAMPLES_PER_POSITION;
 use serde::Serialize;
 use std::time::Instant;
 
+/// Positions of the window that the encoder's and the decoder's figures are of where no other is asked for: 10.24 s.
+const COMPARED_WINDOW: usize = 512;
+
 /// How times are spread.
 struct Spread {
     median: f64,

@@ -265,7 +265,7 @@ pub struct BenchLiveArgs {
     #[arg(long, value_name = "LANGUAGE")]
     pub language: Option<Language>,
     /// Seconds between two guesses; 0.2 to 5
-    #[arg(long, value_name = "SECONDS", default_value_t = 0.5)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.3)]
     pub step: f64,
     /// What decides which words are committed
     #[arg(long, value_enum, default_value_t)]
@@ -316,7 +316,7 @@ pub struct EngineArgs {
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub device: Device,
     /// Audio that the encoder sees at once: 5.12 to 15.36 seconds in steps of 1.28 (rounded down), or 30 as OpenAI's
-    /// [default: 15.36 for recordings, 10.24 as for live text in bench encoder and bench decoder]
+    /// [default: 15.36, but 10.24 in bench encoder and bench decoder]
     #[arg(long, value_name = "SECONDS", value_parser = values::window)]
     pub window: Option<f64>,
     /// CPU threads [default: one for each core]

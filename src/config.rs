@@ -96,7 +96,7 @@ pub struct LiveConfig {
 pub struct EndpointConfig {
     /// Seconds of silence after words, 0.55 to 10.
     pub pause: f64,
-    /// Seconds of the longest utterance, 4 to 10.24.
+    /// Seconds of the longest utterance, 4 to 15.36.
     pub longest: f64,
     /// Seconds from the start without a word; 0 is never.
     pub nothing_said: f64,
@@ -117,13 +117,13 @@ impl Default for TextConfig {
 
 impl Default for LiveConfig {
     fn default() -> Self {
-        Self { partials: true, step: 0.5 }
+        Self { partials: true, step: 0.3 }
     }
 }
 
 impl Default for EndpointConfig {
     fn default() -> Self {
-        Self { pause: 0.8, longest: 10.24, nothing_said: 0.0 }
+        Self { pause: 0.8, longest: 15.36, nothing_said: 0.0 }
     }
 }
 
@@ -224,7 +224,7 @@ impl Config {
         within("audio.pre_capture", self.audio.pre_capture, 0.0, 300.0)?;
         within("live.step", self.live.step, 0.2, 5.0)?;
         within("endpoint.pause", self.endpoint.pause, 0.55, 10.0)?;
-        within("endpoint.longest", self.endpoint.longest, 4.0, 10.24)?;
+        within("endpoint.longest", self.endpoint.longest, 4.0, 15.36)?;
         within("endpoint.nothing_said", self.endpoint.nothing_said, 0.0, 86_400.0)
     }
 

@@ -13,7 +13,7 @@ use crate::text::{Rules, written};
 use crate::whisper::alignment::TimedWord;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords, OptionsError};
 use crate::whisper::tokenizer::{Language, SpecialTokens, Task};
-use crate::whisper::{Dims, LoadError, RECORDING_WINDOW, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
+use crate::whisper::{Dims, LONGEST_WINDOW, LoadError, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::Path;
@@ -117,9 +117,10 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
         compression_ratio_threshold: Some(args.decoding.compression_ratio_threshold),
         logprob_threshold: Some(args.decoding.logprob_threshold),
         no_speech_threshold: Some(args.decoding.no_speech_threshold),
+        ..FallbackOptions::default()
     };
     let condition_on_previous_text = args.decoding.condition_on_previous_text;
-    let n_ctx = longest_window(&args.engine, RECORDING_WINDOW, whisper.file().dims());
+    let n_ctx = longest_window(&args.engine, LONGEST_WINDOW, whisper.file().dims());
     let word_timestamps = args.decoding.word_timestamps;
     Ok(Settings { n_ctx, decoding, fallback, initial_prompt, condition_on_previous_text, word_timestamps })
 }

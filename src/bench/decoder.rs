@@ -1,13 +1,13 @@
 //! `hearken bench decoder`: the time of the decoder's passes, and of merely reading what they read.
 
-use super::{Spread, milliseconds, window};
+use super::{COMPARED_WINDOW, Spread, milliseconds, window};
 use crate::arithmetic::Arithmetic;
 use crate::cli::BenchDecoderArgs;
 use crate::cpu::{LargePages, read_all};
 use crate::error::{Error, exit};
 use crate::output;
 use crate::transcribe::{load, longest_window};
-use crate::whisper::{AudioFeatures, DecodeError, Decoder, LIVE_WINDOW, Row, WindowCache, Workspace};
+use crate::whisper::{AudioFeatures, DecodeError, Decoder, Row, WindowCache, Workspace};
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -70,7 +70,7 @@ struct Pass {
 /// Where the model is missing or damaged, or the report cannot be written.
 pub fn decoder(args: &BenchDecoderArgs) -> Result<u8, Error> {
     let whisper = load(&args.engine)?;
-    let n_ctx = longest_window(&args.engine, LIVE_WINDOW, whisper.file().dims());
+    let n_ctx = longest_window(&args.engine, COMPARED_WINDOW, whisper.file().dims());
     let features = whisper.encoder().encode(&window(n_ctx, whisper.file().dims().n_mels))?;
     let bench = Bench { decoder: whisper.decoder(), features, iterations: args.iterations as usize };
     let passes = PASSES.into_iter().map(|pass| bench.run(pass)).collect::<Result<Vec<_>, _>>()?;

@@ -1,7 +1,7 @@
 //! `hearken bench encoder`: the time that the encoder takes for one window, beside the time in which the machine could
 //! make its multiplications at best, and how far it is from the reference path.
 
-use super::{Spread, cosine, json, milliseconds, window};
+use super::{COMPARED_WINDOW, Spread, cosine, json, milliseconds, window};
 use crate::arithmetic::Arithmetic;
 use crate::audio::SAMPLE_RATE;
 use crate::cli::BenchEncoderArgs;
@@ -11,7 +11,7 @@ use crate::models::{ModelFile, Store, write_random};
 use crate::npu::{DeviceKind, Npu, NpuOptions, Submission, Times};
 use crate::output::{self, OutputError};
 use crate::transcribe::longest_window;
-use crate::whisper::{Compute, Dims, EncodeError, LIVE_WINDOW, LoadError, SAMPLES_PER_POSITION, Tails, Whisper};
+use crate::whisper::{Compute, Dims, EncodeError, LoadError, SAMPLES_PER_POSITION, Tails, Whisper};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::fmt::Write;
@@ -117,7 +117,7 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     let device = DeviceKind::from(args.engine.device);
     let arithmetic = Arithmetic::new(args.engine.compute, device)?;
     let threads = args.engine.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let longest = longest_window(&args.engine, LIVE_WINDOW, file.dims());
+    let longest = longest_window(&args.engine, COMPARED_WINDOW, file.dims());
     let n_ctx = match args.utterance {
         Some(seconds) => Tails::load(&file)?.window((seconds * f64::from(SAMPLE_RATE)) as usize, longest),
         None => longest,

@@ -13,7 +13,7 @@ use crate::output;
 use crate::pipeline::{self, IN_FLIGHT, Passage, Settings};
 use crate::transcribe::{load, longest_window};
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions};
-use crate::whisper::{Compute, DecodeError, RECORDING_WINDOW, Tails, Whisper};
+use crate::whisper::{Compute, DecodeError, LONGEST_WINDOW, Tails, Whisper};
 use serde::Serialize;
 use std::fmt::Write;
 use std::sync::atomic::AtomicBool;
@@ -123,7 +123,7 @@ pub fn file(args: &BenchFileArgs) -> Result<u8, Error> {
 /// A recording's seconds and text.
 fn transcribe(args: &BenchFileArgs, whisper: &Whisper) -> Result<(f64, Vec<Passage>), Error> {
     let settings = Settings {
-        n_ctx: longest_window(&args.engine, RECORDING_WINDOW, whisper.file().dims()),
+        n_ctx: longest_window(&args.engine, LONGEST_WINDOW, whisper.file().dims()),
         decoding: DecodingOptions { language: args.language, without_timestamps: true, ..DecodingOptions::default() },
         fallback: FallbackOptions::default(),
         initial_prompt: Vec::new(),
@@ -167,7 +167,7 @@ fn bounds(
     let (mut encoder_s, mut steps) = (0.0, 0.0);
     for passage in passages {
         let samples = ((passage.end_s - passage.start_s) * f64::from(SAMPLE_RATE)) as usize;
-        let n_ctx = whisper.window(samples, longest_window(&args.engine, RECORDING_WINDOW, dims));
+        let n_ctx = whisper.window(samples, longest_window(&args.engine, LONGEST_WINDOW, dims));
         let n_tail = tails.of(n_ctx).bias.len();
         let macs = macs(dims, n_ctx, n_tail);
         encoder_s += macs.0 / linear + macs.1 / attention;

@@ -11,7 +11,7 @@ use crate::output::{complain, print};
 use crate::stream::{Event, Live, RecognizeError, WhisperRecognizer, Word};
 use crate::transcribe;
 use crate::whisper::decoding::DecodingOptions;
-use crate::whisper::{LIVE_WINDOW, Whisper};
+use crate::whisper::{LONGEST_WINDOW, Whisper};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use std::path::Path;
@@ -168,8 +168,8 @@ fn samples(file: &Path) -> Result<Vec<f32>, Error> {
 
 fn engine(whisper: &Arc<Whisper>, settings: &SessionSettings, args: &BenchLiveArgs) -> Live {
     let decoding = DecodingOptions { language: args.language, ..settings.decoding.clone() };
-    let recognizer = WhisperRecognizer::new(whisper.clone(), LIVE_WINDOW, decoding);
-    Live::new(Box::new(recognizer), args.policy.start(), settings.live)
+    let recognizer = WhisperRecognizer::new(whisper.clone(), LONGEST_WINDOW, decoding);
+    Live::new(Box::new(recognizer), args.policy.start(), settings.live.for_model(whisper.file().dims()))
 }
 
 fn run(whisper: &Arc<Whisper>, settings: &SessionSettings, file: &Path, args: &BenchLiveArgs) -> Result<Report, Error> {

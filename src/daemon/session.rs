@@ -13,7 +13,7 @@ use crate::audio::{Mono16k, SAMPLE_RATE};
 use crate::config::{Config, ConfigError};
 use crate::stream::{Event, Live, LiveOptions, Policy, SegmenterOptions, WhisperRecognizer};
 use crate::text::{Rules, written};
-use crate::whisper::LIVE_WINDOW;
+use crate::whisper::LONGEST_WINDOW;
 use crate::whisper::decoding::{DecodingOptions, Hotwords};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -418,8 +418,9 @@ impl Session {
         let prompt = whisper.tokenizer().encode_prompt(&self.settings.prompt).unwrap_or_default();
         let hotwords = Hotwords::shared(whisper.tokenizer(), &self.settings.hotwords).unwrap_or_default();
         let decoding = DecodingOptions { prompt, hotwords, ..decoding.clone() };
-        let recognizer = WhisperRecognizer::new(whisper, LIVE_WINDOW, decoding);
-        Some(Live::new(Box::new(recognizer), Policy::default().start(), *live))
+        let live = live.for_model(whisper.file().dims());
+        let recognizer = WhisperRecognizer::new(whisper, LONGEST_WINDOW, decoding);
+        Some(Live::new(Box::new(recognizer), Policy::default().start(), live))
     }
 
     fn set_trouble(&self, reason: String) {

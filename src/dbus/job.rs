@@ -7,7 +7,7 @@ use crate::audio::{AudioError, AudioSource, AudioWarning, Block, FileSource, SAM
 use crate::pipeline::{self, Settings};
 use crate::stream::timed;
 use crate::text::{append, trimmed, written};
-use crate::whisper::RECORDING_WINDOW;
+use crate::whisper::LONGEST_WINDOW;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords};
 use std::collections::HashMap;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -153,7 +153,7 @@ fn run(
     let duration = source.duration();
     let hotwords = Hotwords::shared(whisper.tokenizer(), &wanted.settings.hotwords)?;
     let settings = Settings {
-        n_ctx: RECORDING_WINDOW,
+        n_ctx: LONGEST_WINDOW.min(whisper.file().dims().n_audio_ctx),
         decoding: DecodingOptions { hotwords, ..wanted.settings.decoding.clone() },
         fallback: FallbackOptions::default(),
         initial_prompt: whisper.tokenizer().encode_prompt(&wanted.settings.prompt)?,

@@ -9,7 +9,7 @@ pub trait CommitPolicy: Send {
     /// behind them.
     fn update(&mut self, guess: &[Word], end_s: f64) -> usize;
 
-    /// A new utterance begins.
+    /// A new utterance begins, or a guess says nothing of what follows the words committed so far.
     fn reset(&mut self);
 }
 
@@ -37,11 +37,14 @@ impl Policy {
 }
 
 /// Audio that is wanted behind a word that the model is sure of, in seconds.
-const BEHIND_S: f64 = 0.2;
+const BEHIND_S: f64 = 0.4;
 
 /// What a word of no confidence at all wants more, in seconds: the less sure the model is of a word, the likelier it is
 /// that what comes makes another of it.
-const DOUBT_S: f64 = 2.0;
+const DOUBT_S: f64 = 1.5;
+
+/// Confidence below which a word waits for the final text: guesses agree on such words too, while they are wrong.
+const LEAST_CONFIDENCE: f32 = 0.3;
 
 /// LocalAgreement-2: what two guesses in a row agree on (Macháček et al., arXiv:2307.14743), of the words that have
 /// enough audio behind them.
@@ -67,12 +70,12 @@ impl CommitPolicy for LocalAgreement {
 
 impl LocalAgreement {
     /// How many words the guess before and this one have in common, the last word aside, up to the first that has too
-    /// little audio behind it.
+    /// little audio behind it or too little confidence.
     fn agreed(&self, guess: &[Word], end_s: f64) -> usize {
         let wanted_s = |word: &Word| BEHIND_S + DOUBT_S * f64::from(1.0 - word.confidence);
-        let has_enough = |word: &&Word| word.end_s + wanted_s(word) <= end_s;
+        let is_settled = |word: &&Word| word.confidence >= LEAST_CONFIDENCE && word.end_s + wanted_s(word) <= end_s;
         let in_common = common_prefix(&self.previous, guess).min(guess.len().saturating_sub(1));
-        guess.iter().take(in_common).take_while(has_enough).count()
+        guess.iter().take(in_common).take_while(is_settled).count()
     }
 
     /// Keeps what follows the words that are committed, for the next guess.
@@ -152,8 +155,17 @@ mod tests {
             policy.update(&guess, end_s);
             policy.update(&guess, end_s)
         };
-        assert_eq!((settled(0.5), settled(0.7), settled(1.8)), (0, 1, 1));
-        assert_eq!(settled(2.0), 3, "1.2 s behind it are enough, and the last word waits");
+        assert_eq!((settled(0.7), settled(0.9), settled(1.8)), (0, 1, 1));
+        assert_eq!(settled(1.9), 3, "1.15 s behind it are enough, and the last word waits");
+    }
+
+    #[test]
+    fn a_word_that_is_hardly_more_than_a_guess_waits_for_the_final() {
+        let mut guess = attended(" And so my fellow", &[0.4, 0.7, 1.0, 2.0]);
+        guess[1].confidence = 0.2;
+        let mut policy = LocalAgreement::default();
+        policy.update(&guess, 9.0);
+        assert_eq!(policy.update(&guess, 9.5), 1);
     }
 
     /// Words that the model is sure of, at the start of the audio.

@@ -63,7 +63,7 @@ pub struct Ongoing<'a> {
 /// How to cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SegmenterOptions {
-    /// Longest utterance in samples. Default: 163,840, the 10.24 s window. Less than 4 s is taken as 4 s.
+    /// Longest utterance in samples. Default: 163,840 (10.24 s). Less than 4 s is taken as 4 s.
     pub max_samples: usize,
     /// Pause that ends an utterance, in samples. Default: 32,000 (2 s), which fills windows; dictation wants its text
     /// sooner. Less than 0.5 s is taken as 0.5 s.

@@ -24,6 +24,6 @@ pub use encoder::{AudioFeatures, CpuEncoder, EncodeError, Encoder, EncoderWeight
 pub use inference::Inference;
 pub use kv_cache::WindowCache;
 pub use model::{LoadError, SAMPLES_PER_POSITION, Whisper};
-pub use tail::{LIVE_WINDOW, RECORDING_WINDOW, TAIL_LENGTHS, TAIL_RUNS, Tail, Tails};
+pub use tail::{LONGEST_WINDOW, TAIL_LENGTHS, TAIL_RUNS, Tail, Tails};
 pub use tokenizer::Tokenizer;
 pub use weights::{Compute, LayerSpec};

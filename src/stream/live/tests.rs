@@ -8,6 +8,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+/// Words that the model is sure of.
+fn words(text: &str) -> Vec<Word> {
+    let mut words = split(text, Language::ENGLISH);
+    words.iter_mut().for_each(|word| word.confidence = 1.0);
+    words
+}
+
 type Calls = Arc<Mutex<Vec<(Effort, usize, String)>>>;
 
 /// Answers each request with the next of its texts, and keeps the requests.
@@ -21,7 +28,7 @@ impl Recognizer for Scripted {
         let mut calls = self.calls.lock().expect("one thread");
         let text = self.texts.get(calls.len() % self.texts.len().max(1)).cloned().unwrap_or_default();
         calls.push((request.effort, request.samples.len(), request.prefix.to_owned()));
-        Ok(Hypothesis { words: split(&text, Language::ENGLISH), language: Language::ENGLISH, avg_logprob: -0.1 })
+        Ok(Hypothesis { words: words(&text), language: Language::ENGLISH, avg_logprob: -0.1 })
     }
 }
 
@@ -121,6 +128,16 @@ fn an_empty_guess_is_repeated_sooner_and_a_pause_guessed_as_it_begins() {
     assert!(drafts.iter().all(|draft| draft + 4800 <= settled), "{calls:?}");
 }
 
+#[test]
+fn nothing_is_committed_by_two_guesses_with_an_empty_one_between() {
+    let committed = |texts: &[&str]| {
+        let (events, _) = run(speech(), texts, Some(0.5));
+        events.iter().any(|event| matches!(event, Event::Partial(partial) if !partial.committed.is_empty()))
+    };
+    assert!(committed(&[" one two three"]));
+    assert!(!committed(&[" one two three", ""]));
+}
+
 /// What this process has in memory, in bytes (proc(5): `statm`, in pages of 4 KiB).
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
@@ -164,7 +181,7 @@ impl Recognizer for Improving {
         let mut calls = self.0.lock().expect("one thread");
         calls.push((request.effort, request.samples.len(), request.prefix.to_owned()));
         let text = if request.samples.len() < 64_000 { " won two three" } else { " one two, three four" };
-        Ok(Hypothesis { words: split(text, Language::ENGLISH), language: Language::ENGLISH, avg_logprob: -0.1 })
+        Ok(Hypothesis { words: words(text), language: Language::ENGLISH, avg_logprob: -0.1 })
     }
 }
 
@@ -200,7 +217,7 @@ impl Recognizer for Doubtful {
         let mut calls = self.0.lock().expect("one thread");
         calls.push((request.effort, request.samples.len(), request.prefix.to_owned()));
         let text = if request.effort == Effort::Draft { " one two three" } else { "" };
-        Ok(Hypothesis { words: split(text, Language::ENGLISH), language: Language::ENGLISH, avg_logprob: -0.1 })
+        Ok(Hypothesis { words: words(text), language: Language::ENGLISH, avg_logprob: -0.1 })
     }
 }
 
@@ -235,7 +252,7 @@ struct Slow {
 impl Recognizer for Slow {
     fn recognize(&mut self, request: Request<'_>, _: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError> {
         self.clock.fetch_add(self.cost.as_micros() as u64, Ordering::Relaxed);
-        let words = split(&" word".repeat(request.samples.len() / 6400), Language::ENGLISH);
+        let words = words(&" word".repeat(request.samples.len() / 6400));
         Ok(Hypothesis { words, language: Language::ENGLISH, avg_logprob: -0.1 })
     }
 }

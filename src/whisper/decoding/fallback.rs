@@ -2,11 +2,14 @@
 
 use super::result::DecodingResult;
 
-/// When a transcript is rejected, and what is tried next. The defaults are OpenAI's.
+/// When a transcript is rejected, and what is tried next. Where nothing else is said the defaults are OpenAI's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FallbackOptions {
     /// Temperatures to try in turn; when empty, that of the decoding options alone.
     pub temperatures: Vec<f32>,
+    /// A greedy text whose mean log-probability is below it is searched for again with five beams, where more than one
+    /// temperature may be tried; never when `None`. Not OpenAI's.
+    pub beam_logprob_threshold: Option<f32>,
     /// A compression ratio above it means repetitions.
     pub compression_ratio_threshold: Option<f32>,
     /// A mean log-probability below it means guesses.
@@ -19,6 +22,7 @@ impl Default for FallbackOptions {
     fn default() -> Self {
         Self {
             temperatures: vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0],
+            beam_logprob_threshold: Some(-0.5),
             compression_ratio_threshold: Some(2.4),
             logprob_threshold: Some(-1.0),
             no_speech_threshold: Some(0.6),

@@ -5,7 +5,7 @@ use super::error::DecodingError;
 use super::fallback::FallbackOptions;
 use super::guards;
 use super::hypothesis::Hypothesis;
-use super::language::{Candidates, LanguageProbs, given_language};
+use super::language::{Candidates, LanguageProbs, given_language, rivals, text_score};
 use super::options::DecodingOptions;
 use super::prompt::initial_tokens;
 use super::request::Request;
@@ -14,6 +14,9 @@ use super::search::{Found, Search};
 use crate::cpu::Level;
 use crate::whisper::tokenizer::{Language, Tokenizer};
 use std::collections::VecDeque;
+
+/// Beams that look for a likelier text than an unlikely greedy one: OpenAI's command's own number.
+const BEAMS: usize = 5;
 
 /// A window on its way from audio to text, between two passes of the decoder.
 pub struct Decoding<'t> {
@@ -25,8 +28,14 @@ pub struct Decoding<'t> {
     fallback: FallbackOptions,
     language: Option<Language>,
     language_probs: LanguageProbs,
+    /// Languages that may be spoken as well and were not tried yet.
+    rivals: Vec<Language>,
+    /// The likeliest of the texts in the languages that were tried, while there are rivals left.
+    heard: Option<(Language, Hypothesis, f32)>,
     /// Text that ended before the audio did, while the search for what follows it runs.
     begun: Option<Hypothesis>,
+    /// An unlikely greedy text and whether it repeats itself, while beams look for a likelier one.
+    unlikely: Option<(DecodingResult, bool)>,
     /// The best of the attempts that were rejected.
     rejected: Option<DecodingResult>,
     stage: Stage,
@@ -100,7 +109,10 @@ impl<'t> Decoding<'t> {
             fallback,
             language,
             language_probs: None,
+            rivals: Vec::new(),
+            heard: None,
             begun: None,
+            unlikely: None,
             rejected: None,
             stage,
         };
@@ -120,6 +132,9 @@ impl<'t> Decoding<'t> {
             Stage::Language(candidates) => {
                 let probabilities = candidates.probabilities(self.level, logits)?;
                 let likeliest = probabilities.first().map_or(Language::ENGLISH, |&(language, _)| language);
+                if self.attempts.len() > 1 {
+                    self.rivals = rivals(&probabilities);
+                }
                 (self.language, self.language_probs) = (Some(likeliest), Some(probabilities));
                 return Ok(Progress::Wants(self.search()));
             }
@@ -146,8 +161,34 @@ impl<'t> Decoding<'t> {
         request
     }
 
+    /// What was found, or what was found in another language where that is no less likely or where what was found has
+    /// not half as many tokens: one likely word of a sentence is not what was said.
+    fn likeliest_language(&mut self, found: Hypothesis, no_speech_prob: f32) -> (Hypothesis, f32) {
+        let score = |language, text: &Hypothesis| {
+            let probabilities = self.language_probs.iter().flatten();
+            let prior = probabilities.filter(|(other, _)| Some(*other) == language).map(|(_, p)| p.ln()).sum();
+            text_score(text, prior)
+        };
+        match self.heard.take() {
+            Some((language, heard, no_speech_prob))
+                if 2 * found.tokens.len() < heard.tokens.len()
+                    || score(Some(language), &heard) >= score(self.language, &found) =>
+            {
+                self.language = Some(language);
+                (heard, no_speech_prob)
+            }
+            _ => (found, no_speech_prob),
+        }
+    }
+
     /// The result of an attempt, or the next attempt.
     fn accept(&mut self, found: Hypothesis, no_speech_prob: f32) -> Progress {
+        let (found, no_speech_prob) = self.likeliest_language(found, no_speech_prob);
+        if let Some(rival) = self.rivals.pop() {
+            self.heard = self.language.map(|language| (language, found, no_speech_prob));
+            self.language = Some(rival);
+            return Progress::Wants(self.search());
+        }
         let (best, grown) = match self.begun.take() {
             Some(begun) => begun.continued_by(found),
             None => (found, true),
@@ -157,7 +198,13 @@ impl<'t> Decoding<'t> {
             return Progress::Wants(self.search());
         }
         let attempt = self.attempts.pop_front().unwrap_or_default();
-        let (mut result, repeats) = self.result(&attempt, best, no_speech_prob);
+        let found = self.result(&attempt, best, no_speech_prob);
+        if self.wants_beams(&attempt, &found.0) {
+            self.unlikely = Some(found);
+            self.attempts.push_front(DecodingOptions { beam_size: Some(BEAMS), draft: Vec::new(), ..attempt });
+            return Progress::Wants(self.search());
+        }
+        let (mut result, repeats) = self.likelier(found);
         if !result.is_non_speech && (repeats || self.fallback.needs_fallback(&result)) {
             let rank = |result: &DecodingResult| (!self.fallback.is_repetitive(result), result.avg_logprob);
             result = match self.rejected.take() {
@@ -172,6 +219,24 @@ impl<'t> Decoding<'t> {
         }
         result.language_probs = self.language_probs.take();
         Progress::Done(Box::new(result))
+    }
+
+    /// Whether beams are to look for a likelier text than the greedy one. Text that nobody said is not improved upon.
+    fn wants_beams(&self, attempt: &DecodingOptions, result: &DecodingResult) -> bool {
+        let is_greedy = attempt.temperature == 0.0 && attempt.beam_size.is_none();
+        let is_unlikely = self.fallback.beam_logprob_threshold.is_some_and(|least| result.avg_logprob < least);
+        is_greedy && is_unlikely && !self.attempts.is_empty() && !self.fallback.is_silence(result)
+    }
+
+    /// What beams have found, or the greedy text where that is no less likely.
+    fn likelier(&mut self, found: (DecodingResult, bool)) -> (DecodingResult, bool) {
+        let rank = |(result, repeats): &(DecodingResult, bool)| {
+            (!repeats && !self.fallback.is_repetitive(result), result.avg_logprob)
+        };
+        match self.unlikely.take() {
+            Some(greedy) if found.0.is_non_speech || rank(&greedy) >= rank(&found) => greedy,
+            _ => found,
+        }
     }
 
     /// What an attempt has found, without its repetitions; and whether there were any.

@@ -75,7 +75,11 @@ fn options() -> DecodingOptions {
 fn every_temperature_is_tried_until_one_is_accepted() -> Result<(), DecodingError<Misuse>> {
     let tokenizer = alphabet(20, 3);
     let mut model = torn(&tokenizer);
-    let fallback = FallbackOptions { compression_ratio_threshold: None, ..FallbackOptions::default() };
+    let fallback = FallbackOptions {
+        compression_ratio_threshold: None,
+        beam_logprob_threshold: None,
+        ..FallbackOptions::default()
+    };
     decode_with_fallback(&mut model, &tokenizer, &options(), &fallback, NEVER)?;
     assert_eq!(model.prefills.len(), 6);
 
@@ -100,7 +104,58 @@ fn where_none_is_accepted_the_likeliest_is_kept() -> Result<(), DecodingError<Mi
     let mut model = Scripted::new(n_vocab, 64, script);
     let fallback = FallbackOptions { logprob_threshold: Some(-0.1), ..FallbackOptions::default() };
     let result = decode_with_fallback(&mut model, &tokenizer, &options(), &fallback, NEVER)?;
-    assert_eq!((model.prefills.len(), result.temperature, result.is_rejected), (6, 0.0, true));
+    assert_eq!((model.prefills.len(), result.temperature, result.is_rejected), (7, 0.0, true));
+    Ok(())
+}
+
+/// A model for which "a" is a little likelier than "b", but knows only after "b" how to go on.
+fn garden_path(n_vocab: usize, eot: u32) -> impl Fn(&[u32]) -> Vec<f32> {
+    move |tokens: &[u32]| {
+        let mut row = vec![-9.0; n_vocab];
+        match tokens.last().filter(|&&token| token < eot) {
+            None => (row[1], row[2]) = (2.0, 1.9),
+            Some(1) => row[3..10].fill(0.0),
+            Some(2) => row[10] = 9.0,
+            Some(_) => row[eot as usize] = 9.0,
+        }
+        row
+    }
+}
+
+#[test]
+fn beams_look_for_a_likelier_text_than_an_unlikely_one() -> Result<(), DecodingError<Misuse>> {
+    let tokenizer = alphabet(20, 3);
+    let (n_vocab, eot) = (tokenizer.n_vocab(), tokenizer.special().eot);
+    let decode = |fallback: &FallbackOptions| -> Result<_, DecodingError<Misuse>> {
+        let mut model = Scripted::new(n_vocab, 64, garden_path(n_vocab, eot));
+        let result = decode_with_fallback(&mut model, &tokenizer, &options(), fallback, NEVER)?;
+        Ok((result.tokens, result.temperature, model.prefills.len()))
+    };
+    let default = FallbackOptions::default();
+    assert_eq!(decode(&default)?, (vec![2, 10], 0.0, 2));
+    let lenient = FallbackOptions { beam_logprob_threshold: Some(-0.95), ..default.clone() };
+    assert_eq!(decode(&lenient)?, (vec![1, 3], 0.0, 1), "likely enough");
+    let once = FallbackOptions { temperatures: vec![0.0], ..default };
+    assert_eq!(decode(&once)?, (vec![1, 3], 0.0, 1), "nothing is to be tried again");
+    Ok(())
+}
+
+#[test]
+fn the_greedy_text_is_kept_where_beams_find_nothing_likelier() -> Result<(), DecodingError<Misuse>> {
+    let tokenizer = alphabet(20, 3);
+    let (n_vocab, eot) = (tokenizer.n_vocab(), tokenizer.special().eot);
+    // The longer a text, the surer the model is of what follows: beams prefer the same as the greedy search.
+    let script = |tokens: &[u32]| {
+        let mut row = vec![0.0; n_vocab];
+        row[(tokens.len() + 1).min(eot as usize)] = 3.0;
+        row
+    };
+    let mut model = Scripted::new(n_vocab, 64, script);
+    let fallback = FallbackOptions { logprob_threshold: None, ..FallbackOptions::default() };
+    let greedy = decode_window(&mut model, &tokenizer, &options(), NEVER)?;
+    let result = decode_with_fallback(&mut model, &tokenizer, &options(), &fallback, NEVER)?;
+    assert!(greedy.avg_logprob < -0.5, "{}", greedy.avg_logprob);
+    assert_eq!((result.tokens, model.prefills.len()), (greedy.tokens, 3));
     Ok(())
 }
 
@@ -136,6 +191,44 @@ fn a_language_is_detected_once_and_reported_to_the_end() -> Result<(), DecodingE
     assert_eq!(model.prefills.iter().filter(|tokens| tokens.len() == 1).count(), 1);
     assert!(model.prefills.len() > 2);
     assert!(result.language_probs.is_some());
+    Ok(())
+}
+
+/// A model that hears the first of its languages with probability 0.5, the second with 0.45 or what is given instead,
+/// and knows what to write in the second only.
+fn torn_between_languages(tokenizer: &Tokenizer, second: f32) -> impl Fn(&[u32]) -> Vec<f32> + use<> {
+    let special = tokenizer.special().clone();
+    let n_vocab = tokenizer.n_vocab();
+    let tokens: Vec<u32> = special.languages().filter_map(|language| special.language_token(language)).collect();
+    move |sequence: &[u32]| {
+        let mut row = vec![-9.0; n_vocab];
+        if let [_sot] = sequence {
+            row[tokens[0] as usize] = 0.5f32.ln();
+            row[tokens[1] as usize] = second.ln();
+            return row;
+        }
+        let letters = sequence.iter().filter(|token| **token < special.eot).count();
+        let next = if letters < 3 { letters as u32 + 1 } else { special.eot };
+        row[next as usize] = if sequence.contains(&tokens[0]) { -8.0 } else { 9.0 };
+        row
+    }
+}
+
+#[test]
+fn of_two_languages_that_are_nearly_as_likely_the_text_decides() -> Result<(), DecodingError<Misuse>> {
+    let tokenizer = alphabet(20, 3);
+    let languages: Vec<Language> = tokenizer.special().languages().collect();
+    let decode = |second, fallback: &FallbackOptions| -> Result<_, DecodingError<Misuse>> {
+        let mut model = Scripted::new(tokenizer.n_vocab(), 64, torn_between_languages(&tokenizer, second));
+        let options = DecodingOptions { without_timestamps: true, ..DecodingOptions::default() };
+        Ok(decode_with_fallback(&mut model, &tokenizer, &options, fallback, NEVER)?.language)
+    };
+    let fallback =
+        FallbackOptions { logprob_threshold: None, beam_logprob_threshold: None, ..FallbackOptions::default() };
+    assert_eq!(decode(0.45, &fallback)?, languages[1]);
+    assert_eq!(decode(0.05, &fallback)?, languages[0], "the second language is too unlikely to be tried");
+    let once = FallbackOptions { temperatures: vec![0.0], ..fallback };
+    assert_eq!(decode(0.45, &once)?, languages[0], "nothing is to be tried again");
     Ok(())
 }
 
