@@ -389,7 +389,14 @@ fn the_daemon_waits_for_its_model_and_heeds_signals() {
     assert!(status["trouble"].as_str().is_some_and(|t| t.contains("hearken models fetch base")), "{status}");
     let again = desktop.output_of(desktop.hearken().arg("daemon"));
     assert_eq!(again.status.code(), Some(8), "one daemon is enough: {}", String::from_utf8_lossy(&again.stderr));
-    std::os::unix::fs::symlink(installed.path(), desktop.dir.path().join("models/base.safetensors")).expect("a link");
+    let model = desktop.dir.path().join("models/base.safetensors");
+    let header = br#"{"__metadata__":{"format":"hearken-model","version":"1"}}"#;
+    std::fs::write(&model, [&(header.len() as u64).to_le_bytes(), header.as_slice()].concat()).expect("a file");
+    let is_told =
+        |status: &Value| status["trouble"].as_str().is_some_and(|t| t.contains("an earlier version of Hearken"));
+    desktop.wait_for("the outdated model", |desktop| is_told(&desktop.status()).then_some(()));
+    std::fs::remove_file(&model).expect("a file");
+    std::os::unix::fs::symlink(installed.path(), model).expect("a link");
     desktop.wait_for("the model", |desktop| (desktop.status()["state"] == "ready").then_some(()));
 
     desktop.configure("[model]\nname = \"nothing\"\n");

@@ -169,7 +169,7 @@ fn samples(file: &Path) -> Result<Vec<f32>, Error> {
 fn engine(whisper: &Arc<Whisper>, settings: &SessionSettings, args: &BenchLiveArgs) -> Live {
     let decoding = DecodingOptions { language: args.language, ..settings.decoding.clone() };
     let recognizer = WhisperRecognizer::new(whisper.clone(), LONGEST_WINDOW, decoding);
-    Live::new(Box::new(recognizer), args.policy.start(), settings.live)
+    Live::new(Box::new(recognizer), args.policy.start(), settings.live.for_model(whisper.file().dims()))
 }
 
 fn run(whisper: &Arc<Whisper>, settings: &SessionSettings, file: &Path, args: &BenchLiveArgs) -> Result<Report, Error> {

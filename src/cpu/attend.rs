@@ -1,79 +1,14 @@
-//! The decoder's attention: single queries over keys and values in half precision, which halves what a step reads.
-//!
-//! The audio's keys lie in panels of 16, so that a vector holds the scores of 16 keys; they are packed once a window
-//! and read for each of its tokens. Keys and values of tokens are rows, found by their place in the cache.
+//! The decoder's attention: single queries over the audio's keys and values, which lie in [`Panels`], and over those of
+//! tokens, rows in half precision that are found by their place in the cache.
 //!
 //! A query's result does not depend on the queries that are worked through together with it.
 
+use super::Level;
 use super::attention::HEAD;
 use super::math::{load_part, softmax_row, store_part};
 use super::matrix::{MatMut, MatRef};
+use super::panels::{Number, PARTS, Panels, Stored};
 use super::simd::{Kernel, LANES, Simd};
-use super::{Cpu, Level};
-
-/// Vectors of a head.
-const PARTS: usize = HEAD / LANES;
-
-/// Keys and values of one window for one block's cross-attention, f16.
-#[derive(Clone, Copy)]
-pub struct Panels<'a> {
-    /// For each head: keys `[n / 16][64][16]`, n rounded up, then values `[n][64]`.
-    pub data: &'a [u16],
-    /// Number of keys.
-    pub n: usize,
-}
-
-/// Values that [`Panels`] of `n` keys of `n_state` values take.
-pub fn panels_len(n: usize, n_state: usize) -> usize {
-    (n.next_multiple_of(LANES) + n) * n_state
-}
-
-/// Packs keys and values that lie side by side, `[n][2 × n_state]`, as [`Panels`] want them.
-///
-/// # Panics
-/// Where `to` is not as long as [`panels_len`] says.
-pub fn pack_panels(cpu: &Cpu, rows: MatRef<'_>, to: &mut [u16]) {
-    assert_eq!(to.len(), panels_len(rows.rows, rows.cols / 2), "panels of another size");
-    cpu.pool.pieces(to, panels_len(rows.rows, HEAD).max(1), |head, to| {
-        cpu.level.dispatch(Pack { rows, col: head * HEAD, to });
-    });
-}
-
-struct Pack<'a> {
-    rows: MatRef<'a>,
-    col: usize,
-    to: &'a mut [u16],
-}
-
-impl Kernel for Pack<'_> {
-    type Out = ();
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let n = self.rows.rows;
-        let (keys, values) = self.to.split_at_mut(n.next_multiple_of(LANES) * HEAD);
-        let (keys, _) = keys.as_chunks_mut::<LANES>();
-        let (values, _) = values.as_chunks_mut::<LANES>();
-        let mut tile = [[0.0; LANES]; HEAD];
-        for first in (0..n).step_by(LANES) {
-            for lane in 0..LANES.min(n - first) {
-                let row = self.rows.row(first + lane);
-                let key = &row[self.col..][..HEAD];
-                for d in 0..HEAD {
-                    tile[d][lane] = key[d];
-                }
-                let value = &row[self.rows.cols / 2 + self.col..][..HEAD];
-                for j in 0..PARTS {
-                    let v = load_part(s, &value[j * LANES..], 0.0);
-                    s.store_f16(v, &mut values[(first + lane) * PARTS + j]);
-                }
-            }
-            for d in 0..HEAD {
-                let k = s.load(&tile[d]);
-                s.store_f16(k, &mut keys[first * PARTS + d]);
-            }
-        }
-    }
-}
 
 /// One head's attention of neighbouring rows over a window: `out = Σ softmax(q · k / 8 + bias) v`.
 pub struct AttendPanels<'a> {
@@ -97,16 +32,32 @@ impl AttendPanels<'_> {
         level.dispatch(self);
     }
 
+    #[inline(always)]
+    fn all<S: Simd, T: Number>(&mut self, s: S) {
+        let (mut row, n) = self.rows;
+        let end = row + n;
+        while row < end {
+            let rows = match end - row {
+                1 => 1,
+                2 | 3 => 2,
+                _ => 4,
+            };
+            match rows {
+                1 => self.queries::<S, T, 1>(s, row),
+                2 => self.queries::<S, T, 2>(s, row),
+                _ => self.queries::<S, T, 4>(s, row),
+            }
+            row += rows;
+        }
+    }
+
     /// R rows from row `first` of `out` on.
     #[inline(always)]
-    fn queries<S: Simd, const R: usize>(&mut self, s: S, first: usize) {
+    fn queries<S: Simd, T: Number, const R: usize>(&mut self, s: S, first: usize) {
         let n = self.panels.n;
         let padded = n.next_multiple_of(LANES);
         let (row, col) = self.at;
-        let head = &self.panels.data[col * (padded + n)..][..HEAD * (padded + n)];
-        let (keys, values) = head.split_at(padded * HEAD);
-        let (keys, _) = keys.as_chunks::<LANES>();
-        let (values, _) = values.as_chunks::<LANES>();
+        let head = self.panels.head::<T>(col);
         let mut q = [[0.0; HEAD]; R];
         for r in 0..R {
             let query = &self.queries.row(row + first + r)[col..][..HEAD];
@@ -117,8 +68,11 @@ impl AttendPanels<'_> {
         }
         let mut scores = vec![0.0; R * padded];
         for p in 0..padded / LANES {
-            let panel = score::<S, R>(s, &keys[p * HEAD..][..HEAD], &q);
+            let mut panel = score::<S, T, R>(s, &head.keys[p * HEAD..][..HEAD], &q);
             for r in 0..R {
+                if T::SCALED {
+                    panel[r] = s.mul(panel[r], load_part(s, &head.key_scales[p * LANES..], 0.0));
+                }
                 store_part(s, panel[r], &mut scores[r * padded + p * LANES..][..LANES]);
             }
         }
@@ -129,12 +83,18 @@ impl AttendPanels<'_> {
                 scores[own + i] += self.bias[i];
             }
             softmax_row(s, scores);
+            if T::SCALED {
+                for i in (0..n).step_by(LANES) {
+                    let p = s.mul(load_part(s, &scores[i..], 0.0), load_part(s, &head.value_scales[i..], 0.0));
+                    store_part(s, p, &mut scores[i..]);
+                }
+            }
         }
         let mut sums = [[s.splat(0.0); PARTS]; R];
         let mut v = [s.splat(0.0); PARTS];
         for i in 0..n {
             for j in 0..PARTS {
-                v[j] = s.load_f16(&values[i * PARTS + j]);
+                v[j] = T::load(s, &head.values[i * PARTS + j]);
             }
             for r in 0..R {
                 let p = s.splat(scores[r * padded + i]);
@@ -155,13 +115,13 @@ impl AttendPanels<'_> {
 /// Sums that a score is made of, so that they hide each other's latency and keys are read in order.
 const SUMS: usize = 4;
 
-/// Scores of R queries against the keys of a panel.
+/// Scores of R queries against the keys of a panel, without their scales.
 #[inline(always)]
-pub(super) fn score<S: Simd, const R: usize>(s: S, keys: &[[u16; LANES]], q: &[[f32; HEAD]; R]) -> [S::F; R] {
+pub(super) fn score<S: Simd, T: Number, const R: usize>(s: S, keys: &[[T; LANES]], q: &[[f32; HEAD]; R]) -> [S::F; R] {
     let mut acc = [[s.splat(0.0); SUMS]; R];
     for d in (0..HEAD).step_by(SUMS) {
         for j in 0..SUMS {
-            let k = s.load_f16(&keys[d + j]);
+            let k = T::load(s, &keys[d + j]);
             for r in 0..R {
                 acc[r][j] = s.mul_add(s.splat(q[r][d + j]), k, acc[r][j]);
             }
@@ -178,20 +138,9 @@ impl Kernel for AttendPanels<'_> {
     type Out = ();
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
-        let (mut row, n) = self.rows;
-        let end = row + n;
-        while row < end {
-            let rows = match end - row {
-                1 => 1,
-                2 | 3 => 2,
-                _ => 4,
-            };
-            match rows {
-                1 => self.queries::<S, 1>(s, row),
-                2 => self.queries::<S, 2>(s, row),
-                _ => self.queries::<S, 4>(s, row),
-            }
-            row += rows;
+        match self.panels.stored {
+            Stored::F16 => self.all::<S, u16>(s),
+            Stored::I8 => self.all::<S, i8>(s),
         }
     }
 }
@@ -277,14 +226,11 @@ pub fn to_f16(level: Level, from: &[f32], to: &mut [u16]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::definition::{attention, noise};
+    use super::super::definition::{attention, noise, stored_as};
+    use super::super::panels::{pack_panels, panels_len};
     use super::*;
-    use crate::cpu::Pool;
+    use crate::cpu::{Cpu, Pool};
     use half::f16;
-
-    fn half(x: f32) -> f64 {
-        f16::from_f32(x).to_f64()
-    }
 
     fn assert_close(got: &[f32], want: &[f64], what: &str) {
         for (y, want) in got.iter().zip(want) {
@@ -295,14 +241,16 @@ mod tests {
     #[test]
     fn queries_over_audio_are_their_definition_alone_and_together() {
         let width = 2 * HEAD;
-        for (n, n_bias) in [(1, 0), (2, 1), (16, 0), (33, 7), (100, 3), (544, 32)] {
+        let sizes = [(1, 0), (2, 1), (16, 0), (33, 7), (100, 3), (544, 32)];
+        for ((n, n_bias), stored) in sizes.into_iter().flat_map(|size| [(size, Stored::F16), (size, Stored::I8)]) {
             let (rows, queries, bias) = (noise(n * 2 * width, 6), noise(7 * width, 5), noise(n_bias, 8));
             let view = MatRef::dense(&rows, 2 * width);
             for level in Level::available() {
                 let cpu = Cpu { level, pool: Pool::new(2) };
-                let mut data = vec![0; panels_len(n, width)];
-                pack_panels(&cpu, view, &mut data);
-                let panels = Panels { data: &data, n };
+                // What the memory held before plays no part.
+                let mut data = vec![0x7f; panels_len(n, width, stored)];
+                pack_panels(&cpu, view, stored, &mut data);
+                let panels = Panels { data: &data, n, stored };
                 let attend = |first: usize, count: usize, col: usize| {
                     let mut out = vec![f32::NAN; 7 * HEAD];
                     let queries = MatRef::dense(&queries, width);
@@ -312,13 +260,14 @@ mod tests {
                     out
                 };
                 for col in [0, HEAD] {
-                    let keys: Vec<_> = (0..n).map(|i| &view.row(i)[col..][..HEAD]).collect();
-                    let values: Vec<_> = (0..n).map(|i| &view.row(i)[width + col..][..HEAD]).collect();
+                    let keys: Vec<_> = (0..n).map(|i| stored_as(stored, &view.row(i)[col..][..HEAD])).collect();
+                    let values: Vec<_> =
+                        (0..n).map(|i| stored_as(stored, &view.row(i)[width + col..][..HEAD])).collect();
                     let all = attend(0, 7, col);
                     for r in 0..7 {
                         let query = &queries[r * width + col..][..HEAD];
-                        let want = attention(query, &keys, &values, &bias, half);
-                        let what = format!("{} n={n} row {r}", level.name());
+                        let want = attention(query, &keys, &values, &bias);
+                        let what = format!("{} {stored:?} n={n} row {r}", level.name());
                         assert_close(&all[r * HEAD..][..HEAD], &want, &what);
                         assert_eq!(attend(r, 1, col)[r * HEAD..][..HEAD], all[r * HEAD..][..HEAD], "{what} alone");
                     }
@@ -339,13 +288,15 @@ mod tests {
                 for col in [0, HEAD] {
                     let row = |part: usize| {
                         let rows = &rows;
-                        let at = move |p: &u32| &rows[(*p as usize * 2 + part) * width + col..][..HEAD];
+                        let at = move |p: &u32| {
+                            stored_as(Stored::F16, &rows[(*p as usize * 2 + part) * width + col..][..HEAD])
+                        };
                         places.iter().map(at).collect::<Vec<_>>()
                     };
                     let mut out = vec![f32::NAN; HEAD];
                     let (query, cache, places) = (&query, &cache, &places);
                     AttendTokens { query, cache, col, width, places, out: &mut out }.run(level);
-                    let want = attention(query, &row(0), &row(1), &[], half);
+                    let want = attention(query, &row(0), &row(1), &[]);
                     assert_close(&out, &want, &format!("{} n={n}", level.name()));
                 }
             }

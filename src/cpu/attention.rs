@@ -376,11 +376,12 @@ mod tests {
                 assert!(!results[0].iter().zip(&results[2]).any(far), "{} n={n}: bf16 is far off", level.name());
                 for head in 0..2 {
                     let input = Input { qkv: view, extra: &extra };
-                    let rows = |part| (0..n + n_extra).map(|i| &input.key_or_value(part, head, i)[..]).collect();
-                    let (keys, values): (Vec<_>, Vec<_>) = (rows(1), rows(2));
+                    let row = |part, i| input.key_or_value(part, head, i).map(f64::from).to_vec();
+                    let keys: Vec<_> = (0..n + n_extra).map(|i| row(1, i)).collect();
+                    let values: Vec<_> = (0..n + n_extra).map(|i| row(2, i)).collect();
                     for i in [0, n / 2, n - 1] {
                         let query = &view.row(i)[head * HEAD..][..HEAD];
-                        let want = attention(query, &keys, &values, &extra.bias, f64::from);
+                        let want = attention(query, &keys, &values, &extra.bias);
                         for (d, want) in want.iter().enumerate() {
                             let y = f64::from(results[0][i * width + head * HEAD + d]);
                             assert!((y - want).abs() < 1e-4, "{} n={n} row {i}: {y} {want}", level.name());

@@ -2,9 +2,10 @@
 //! [`AttendPanels`](super::AttendPanels) does not keep them.
 
 use super::Level;
-use super::attend::{Panels, score};
+use super::attend::score;
 use super::attention::HEAD;
-use super::math::{softmax_row, store_part};
+use super::math::{load_part, softmax_row, store_part};
+use super::panels::{Number, Panels, Stored};
 use super::simd::{Kernel, LANES, Simd};
 
 /// One head's attention weights of one query over the first keys of a window: `softmax(q · k / 8)`.
@@ -30,13 +31,10 @@ impl AttentionWeights<'_> {
     }
 }
 
-impl Kernel for AttentionWeights<'_> {
-    type Out = ();
+impl AttentionWeights<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let n = self.panels.n.next_multiple_of(LANES);
-        let head = &self.panels.data[self.col * (n + self.panels.n)..][..n * HEAD];
-        let (keys, _) = head.as_chunks::<LANES>();
+    fn weights<S: Simd, T: Number>(self, s: S) {
+        let head = self.panels.head::<T>(self.col);
         let mut q = [[0.0; HEAD]; 1];
         for d in 0..HEAD {
             // 1/√64.
@@ -44,48 +42,60 @@ impl Kernel for AttentionWeights<'_> {
         }
         let n_out = self.out.len();
         for first in (0..n_out).step_by(LANES) {
-            let scores = score::<S, 1>(s, &keys[first / LANES * HEAD..][..HEAD], &q);
-            store_part(s, scores[0], &mut self.out[first..n_out.min(first + LANES)]);
+            let [mut scores] = score::<S, T, 1>(s, &head.keys[first / LANES * HEAD..][..HEAD], &q);
+            if T::SCALED {
+                scores = s.mul(scores, load_part(s, &head.key_scales[first..], 0.0));
+            }
+            store_part(s, scores, &mut self.out[first..n_out.min(first + LANES)]);
         }
         softmax_row(s, self.out);
     }
 }
 
+impl Kernel for AttentionWeights<'_> {
+    type Out = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        match self.panels.stored {
+            Stored::F16 => self.weights::<S, u16>(s),
+            Stored::I8 => self.weights::<S, i8>(s),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::attend::{pack_panels, panels_len};
-    use super::super::definition::{attention, noise};
+    use super::super::definition::{attention, noise, stored_as};
+    use super::super::panels::{pack_panels, panels_len};
     use super::*;
     use crate::cpu::{Cpu, MatRef, Pool};
-    use half::f16;
 
     #[test]
     fn weights_are_their_definition() {
         let width = 2 * HEAD;
-        let half = |x: f32| f16::from_f32(x).to_f64();
-        for (n, n_out) in [(1, 1), (16, 16), (33, 20), (100, 99), (544, 512)] {
+        let sizes = [(1, 1), (16, 16), (33, 20), (100, 99), (544, 512)];
+        for ((n, n_out), stored) in sizes.into_iter().flat_map(|size| [(size, Stored::F16), (size, Stored::I8)]) {
             let (rows, query) = (noise(n * 2 * width, 6), noise(HEAD, 5));
             let view = MatRef::dense(&rows, 2 * width);
             for level in Level::available() {
                 let cpu = Cpu { level, pool: Pool::new(1) };
-                let mut data = vec![0; panels_len(n, width)];
-                pack_panels(&cpu, view, &mut data);
+                let mut data = vec![0; panels_len(n, width, stored)];
+                pack_panels(&cpu, view, stored, &mut data);
                 for col in [0, HEAD] {
                     let mut out = vec![f32::NAN; n_out];
-                    let panels = Panels { data: &data, n };
+                    let panels = Panels { data: &data, n, stored };
                     AttentionWeights { query: &query, panels, col, out: &mut out }.run(level);
                     // Attention whose values are unit vectors is its weights.
-                    let keys: Vec<_> = (0..n_out).map(|i| &view.row(i)[col..][..HEAD]).collect();
+                    let keys: Vec<_> = (0..n_out).map(|i| stored_as(stored, &view.row(i)[col..][..HEAD])).collect();
                     for i in 0..n_out.min(HEAD) {
                         let unit = |at: usize| {
                             let mut value = vec![0.0; HEAD];
-                            value[0] = f32::from(u8::from(at == i));
+                            value[0] = f64::from(u8::from(at == i));
                             value
                         };
                         let values: Vec<_> = (0..n_out).map(unit).collect();
-                        let values: Vec<_> = values.iter().map(Vec::as_slice).collect();
-                        let want = attention(&query, &keys, &values, &[], half)[0];
-                        assert!((f64::from(out[i]) - want).abs() < 1e-4, "{} n={n} {i}", level.name());
+                        let want = attention(&query, &keys, &values, &[])[0];
+                        assert!((f64::from(out[i]) - want).abs() < 1e-4, "{} {stored:?} n={n} {i}", level.name());
                     }
                     assert!((out.iter().sum::<f32>() - 1.0).abs() < 1e-4);
                 }

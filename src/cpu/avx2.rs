@@ -169,6 +169,14 @@ macro_rules! simd256 {
                 }
             }
             #[inline(always)]
+            fn load_i8(self, from: &[i8; LANES]) -> Self::F {
+                unsafe {
+                    let low = _mm_loadl_epi64(from.as_ptr().cast());
+                    let high = _mm_loadl_epi64(from.as_ptr().add(8).cast());
+                    [_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(low)), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(high))]
+                }
+            }
+            #[inline(always)]
             fn add(self, a: Self::F, b: Self::F) -> Self::F {
                 unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
             }

@@ -142,6 +142,10 @@ macro_rules! simd512 {
                 }
             }
             #[inline(always)]
+            fn load_i8(self, from: &[i8; LANES]) -> __m512 {
+                unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.as_ptr().cast()))) }
+            }
+            #[inline(always)]
             fn add(self, a: __m512, b: __m512) -> __m512 {
                 unsafe { _mm512_add_ps(a, b) }
             }

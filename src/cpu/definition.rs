@@ -1,26 +1,33 @@
 //! What the tests of both kinds of attention compare with.
 
+use super::panels::Stored;
+use half::f16;
+
 /// Numbers in −2.5 … 2.5 that look random.
 pub fn noise(n: usize, seed: usize) -> Vec<f32> {
     (0..n).map(|i| (((i + seed) * 7919 + seed * 131) % 2003) as f32 / 400.0 - 2.5).collect()
 }
 
-/// One head's attention of one query by the definition, in f64; `stored` is what becomes of a key or value in storage.
-pub fn attention(
-    query: &[f32],
-    keys: &[&[f32]],
-    values: &[&[f32]],
-    bias: &[f32],
-    stored: impl Fn(f32) -> f64,
-) -> Vec<f64> {
+/// A key or value of a head as it is stored.
+pub fn stored_as(stored: Stored, row: &[f32]) -> Vec<f64> {
+    let largest = row.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
+    let number = |x: &f32| match stored {
+        Stored::F16 => f16::from_f32(*x).to_f64(),
+        Stored::I8 => f64::from((x * (127.0 / largest)).round_ties_even()) * f64::from(largest / 127.0),
+    };
+    row.iter().map(number).collect()
+}
+
+/// One head's attention of one query over keys and values as they are stored, by the definition, in f64.
+pub fn attention(query: &[f32], keys: &[Vec<f64>], values: &[Vec<f64>], bias: &[f32]) -> Vec<f64> {
     let own = keys.len() - bias.len();
-    let score = |(i, key): (usize, &&[f32])| {
-        let dot: f64 = query.iter().zip(*key).map(|(q, k)| f64::from(*q) * stored(*k)).sum();
+    let score = |(i, key): (usize, &Vec<f64>)| {
+        let dot: f64 = query.iter().zip(key).map(|(q, k)| f64::from(*q) * k).sum();
         dot / 8.0 + i.checked_sub(own).map_or(0.0, |i| f64::from(bias[i]))
     };
     let scores: Vec<f64> = keys.iter().enumerate().map(score).collect();
     let max = scores.iter().copied().fold(f64::MIN, f64::max);
     let sum: f64 = scores.iter().map(|s| (s - max).exp()).sum();
-    let weigh = |d: usize| scores.iter().zip(values).map(|(s, v)| (s - max).exp() / sum * stored(v[d])).sum();
+    let weigh = |d: usize| scores.iter().zip(values).map(|(s, v)| (s - max).exp() / sum * v[d]).sum();
     (0..query.len()).map(weigh).collect()
 }

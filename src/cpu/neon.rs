@@ -144,6 +144,20 @@ impl<const DOTPROD: bool> Simd for Neon<DOTPROD> {
         quarters!(I => to.as_mut_ptr().add(4 * I).cast::<float16x4_t>().write_unaligned(vcvt_f16_f32(v[I])));
     }
     #[inline(always)]
+    fn load_i8(self, from: &[i8; LANES]) -> Self::F {
+        unsafe {
+            let bytes = vld1q_s8(from.as_ptr());
+            let (low, high) = (vmovl_s8(vget_low_s8(bytes)), vmovl_high_s8(bytes));
+            let whole = [
+                vmovl_s16(vget_low_s16(low)),
+                vmovl_high_s16(low),
+                vmovl_s16(vget_low_s16(high)),
+                vmovl_high_s16(high),
+            ];
+            [vcvtq_f32_s32(whole[0]), vcvtq_f32_s32(whole[1]), vcvtq_f32_s32(whole[2]), vcvtq_f32_s32(whole[3])]
+        }
+    }
+    #[inline(always)]
     fn add(self, a: Self::F, b: Self::F) -> Self::F {
         quarters!(I => vaddq_f32(a[I], b[I]))
     }

@@ -45,6 +45,10 @@ impl Simd for Scalar {
         *to = v.map(|x| half::f16::from_f32(x.clamp(-65504.0, 65504.0)).to_bits());
     }
     #[inline(always)]
+    fn load_i8(self, from: &[i8; LANES]) -> Self::F {
+        from.map(f32::from)
+    }
+    #[inline(always)]
     fn add(self, a: Self::F, b: Self::F) -> Self::F {
         Self::map2(a, b, |a, b| a + b)
     }

@@ -42,6 +42,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn load_f16(self, from: &[u16; LANES]) -> Self::F;
     /// Writes 16 values in half precision, rounded to nearest; magnitudes beyond its range become the largest.
     fn store_f16(self, v: Self::F, to: &mut [u16; LANES]);
+    /// Reads 16 whole numbers of 8 bits.
+    fn load_i8(self, from: &[i8; LANES]) -> Self::F;
     /// a + b
     fn add(self, a: Self::F, b: Self::F) -> Self::F;
     /// a − b

@@ -23,7 +23,7 @@ pub enum EngineState {
     Loading,
     /// It can.
     Ready,
-    /// The model is not installed; it is looked for until it is.
+    /// The model is not installed as this version needs it; it is looked for until it is.
     Missing(String),
     /// The model cannot be used, for this reason.
     Failed(String),
@@ -124,9 +124,10 @@ impl Engine {
                 let loaded = self.load(&config, generation);
                 let (state, whisper) = match loaded {
                     Ok(whisper) => (EngineState::Ready, Some(Arc::new(whisper))),
-                    Err(EngineError::Model(e @ (ModelError::NotInstalled { .. } | ModelError::Unknown { .. }))) => {
-                        (EngineState::Missing(e.to_string()), None)
-                    }
+                    Err(EngineError::Model(
+                        e
+                        @ (ModelError::NotInstalled { .. } | ModelError::Unknown { .. } | ModelError::Outdated { .. }),
+                    )) => (EngineState::Missing(e.to_string()), None),
                     Err(error) => (EngineState::Failed(error.to_string()), None),
                 };
                 let goes_on = matches!(state, EngineState::Missing(_));

@@ -418,8 +418,9 @@ impl Session {
         let prompt = whisper.tokenizer().encode_prompt(&self.settings.prompt).unwrap_or_default();
         let hotwords = Hotwords::shared(whisper.tokenizer(), &self.settings.hotwords).unwrap_or_default();
         let decoding = DecodingOptions { prompt, hotwords, ..decoding.clone() };
+        let live = live.for_model(whisper.file().dims());
         let recognizer = WhisperRecognizer::new(whisper, LONGEST_WINDOW, decoding);
-        Some(Live::new(Box::new(recognizer), Policy::default().start(), *live))
+        Some(Live::new(Box::new(recognizer), Policy::default().start(), live))
     }
 
     fn set_trouble(&self, reason: String) {

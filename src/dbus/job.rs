@@ -153,7 +153,7 @@ fn run(
     let duration = source.duration();
     let hotwords = Hotwords::shared(whisper.tokenizer(), &wanted.settings.hotwords)?;
     let settings = Settings {
-        n_ctx: LONGEST_WINDOW,
+        n_ctx: LONGEST_WINDOW.min(whisper.file().dims().n_audio_ctx),
         decoding: DecodingOptions { hotwords, ..wanted.settings.decoding.clone() },
         fallback: FallbackOptions::default(),
         initial_prompt: whisper.tokenizer().encode_prompt(&wanted.settings.prompt)?,

@@ -128,6 +128,7 @@ fn list(store: &Store, out: &mut Vec<u8>) -> Result<(), ModelError> {
         let path = store.path(name).ok().filter(|_| installed.iter().any(|i| i == name))?;
         Some(match ModelFile::open(&path) {
             Ok(model) => human_bytes(model.size()),
+            Err(ModelError::Outdated { .. }) => "outdated".to_owned(),
             Err(_) => "damaged".to_owned(),
         })
     };
@@ -287,6 +288,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::models::file::VERSION;
     use crate::models::import::synthetic;
 
     /// Runs a command with models in `dir` and returns what it printed.
@@ -328,6 +330,23 @@ mod tests {
         assert!(!Path::new(path.trim()).exists());
         let error = run(dir.path(), ModelsCommand::Path { name: name() }).unwrap_err();
         assert_eq!(error.exit_code(), 4);
+    }
+
+    #[test]
+    fn a_model_of_an_earlier_version_is_told_from_a_damaged_one() {
+        let dir = imported();
+        let path = dir.path().join("models/ggml-mine.safetensors");
+        let mut bytes = fs::read(&path).unwrap();
+        let version = format!("\"version\":\"{VERSION}");
+        let at = bytes.windows(version.len()).position(|part| part == version.as_bytes()).unwrap() + version.len() - 1;
+        bytes[at] -= 1;
+        fs::write(&path, bytes).unwrap();
+        let error = run(dir.path(), ModelsCommand::Verify { name: None }).unwrap_err();
+        let told = error.to_string();
+        assert!(told.contains("an earlier version of Hearken") && !told.contains("damaged"), "{told}");
+        assert!(told.contains("`hearken models fetch ggml-mine`"), "{told}");
+        assert_eq!(error.exit_code(), 4);
+        assert!(run(dir.path(), ModelsCommand::List).unwrap().contains("outdated"));
     }
 
     #[test]

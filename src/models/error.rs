@@ -64,6 +64,17 @@ pub enum ModelError {
         /// What is wrong, with tensor or offset.
         defect: Defect,
     },
+    /// A model file of a format that no longer serves.
+    #[error(
+        "{path} was made by an earlier version of Hearken; get model {name} again with `hearken models fetch {name}` or \
+         `hearken models import PATH --name {name}`"
+    )]
+    Outdated {
+        /// The file.
+        path: PathBuf,
+        /// The model.
+        name: String,
+    },
     /// A file or directory that cannot be read.
     #[error("cannot read {path}: {source}; check the path and its permissions")]
     Read {

@@ -19,7 +19,7 @@ use super::tensor_file::TensorFile;
 /// `format` in the metadata of every model file.
 pub(crate) const FORMAT: &str = "hearken-model";
 /// `version` in the metadata: raised when an older file no longer serves.
-pub(crate) const VERSION: &str = "2";
+pub(crate) const VERSION: u32 = 2;
 
 /// An open model file. Cheap to share by `Arc`; tensors are read from disk as they are touched.
 #[derive(Debug)]
@@ -33,9 +33,14 @@ impl ModelFile {
     /// of the model is there in its shape. The values are not read.
     ///
     /// # Errors
-    /// When the file cannot be read or is no sound model file; the error names the tensor or offset.
+    /// When the file cannot be read, was made by an earlier version or is no sound model file; the error names the
+    /// tensor or offset.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
         let file = Arc::new(TensorFile::open(path)?);
+        if is_outdated(file.header()) {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            return Err(ModelError::Outdated { path: path.to_owned(), name });
+        }
         let dims = checked_dims(file.header()).map_err(|d| d.of(path))?;
         let file = Self { file, dims };
         file.check_tensors().map_err(|d| d.of(path))?;
@@ -156,9 +161,16 @@ impl ModelFile {
     }
 }
 
+/// Whether this is a model file as an earlier version made it.
+fn is_outdated(header: &Header) -> bool {
+    let is = |key: &str, test: &dyn Fn(&str) -> bool| header.metadata.get(key).is_some_and(|value| test(value));
+    let earlier = |version: &str| version.parse().is_ok_and(|number: u32| number < VERSION);
+    is("format", &|format| format == FORMAT) && is("version", &earlier)
+}
+
 /// The dimensions in the metadata, after checking that this is a model file at all.
 fn checked_dims(header: &Header) -> Result<Dims, Defect> {
-    for (key, expected) in [("format", FORMAT), ("version", VERSION)] {
+    for (key, expected) in [("format", FORMAT), ("version", &VERSION.to_string())] {
         let actual = header.metadata.get(key).map_or("nothing", String::as_str);
         if actual != expected {
             return Err(Defect::new(format!(

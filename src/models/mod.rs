@@ -35,6 +35,7 @@ pub use manifest::{Manifest, Model, Source};
 pub use progress::{Done, Progress};
 pub use quantize::quantize_rows;
 pub use random::write_random;
+pub(crate) use store::part_of;
 pub use store::{Lock, Store, npu_weights};
 pub use tensor::{Dtype, Tensor};
 pub use tensor_file::TensorFile;

@@ -17,7 +17,7 @@ use std::path::Path;
 pub fn write_random(like: &ModelFile, path: &Path) -> Result<(), ModelError> {
     let metadata = BTreeMap::from([
         ("format".to_owned(), FORMAT.to_owned()),
-        ("version".to_owned(), VERSION.to_owned()),
+        ("version".to_owned(), VERSION.to_string()),
         ("name".to_owned(), "random".to_owned()),
         ("dims".to_owned(), serde_json::json!(like.dims()).to_string()),
         ("suppress_tokens".to_owned(), "[]".to_owned()),

@@ -124,7 +124,8 @@ impl Store {
         // Leftovers are rare; where there are none, removing them fails and that is well.
         let _ = fs::remove_dir_all(self.scratch(&name)?);
         let packed = NPU_FORMATS.map(|format| npu_weights(&path, format));
-        for left in import::part_names(&path).into_iter().chain(packed) {
+        let packing = packed.clone().map(|packed| part_of(&packed));
+        for left in import::part_names(&path).into_iter().chain(packed).chain(packing) {
             let _ = fs::remove_file(left);
         }
         drop(lock);
@@ -144,6 +145,12 @@ impl Store {
         Ok(Lock(file))
     }
 
+    /// The same for the model file at `model`.
+    pub(crate) fn lock_of(model: &Path) -> Result<Lock, ModelError> {
+        let name = model.file_stem().unwrap_or_default().to_string_lossy();
+        Self::at(model.parent().unwrap_or(Path::new(""))).lock(&name)
+    }
+
     /// The directory for the downloads of model `name`, kept until the model is complete.
     pub(crate) fn scratch(&self, name: &str) -> Result<PathBuf, ModelError> {
         self.path(name)?;
@@ -157,6 +164,13 @@ const NPU_FORMATS: [&str; 2] = ["bf16", "int8"];
 /// Where the weights of the model file at `model` are kept in the form that an NPU takes, `bf16` or `int8`: beside it.
 pub fn npu_weights(model: &Path, format: &str) -> PathBuf {
     model.with_extension(format!("npu-{format}"))
+}
+
+/// What a file is called until it is complete: `path` with `.part` appended.
+pub(crate) fn part_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
 }
 
 #[cfg(test)]
@@ -186,6 +200,7 @@ mod tests {
         assert!(error.contains("hearken models fetch base"), "{error}");
         assert!(matches!(store.find("min"), Err(ModelError::Unknown { .. })));
         let packed = NPU_FORMATS.map(|format| npu_weights(&dir.path().join("mine.safetensors"), format));
+        let packed = packed.into_iter().flat_map(|path| [part_of(&path), path]).collect::<Vec<_>>();
         packed.iter().for_each(|path| fs::write(path, b"").unwrap());
         assert_eq!(store.installed().unwrap(), ["base.en", "mine"]);
         store.remove("mine").unwrap();

@@ -5,14 +5,15 @@
 //! the version of the packing. A file in which any of these differs, or that is damaged, is written anew.
 
 use super::weights::PackedLayer;
-use crate::models::{Defect, Dtype, Entry, ModelError, ModelFile, TensorFile, npu_weights, write_tensors};
+use crate::models::{
+    Defect, Dtype, Entry, ModelError, ModelFile, Store, TensorFile, npu_weights, part_of, write_tensors,
+};
 use crate::whisper::Layer;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tempfile::TempPath;
 use xrt_sys::manifest::{Overlay, Type};
 
 /// Raised when the same weights are packed into other bytes.
@@ -78,11 +79,9 @@ impl PackedFile {
     /// # Errors
     /// Where it cannot be written.
     pub fn write(&self, model: &ModelFile, layers: &[PackedLayer]) -> Result<(), ModelError> {
-        let directory = self.path.parent().unwrap_or(Path::new("."));
-        let mut part = tempfile::Builder::new();
-        // As other files of the directory; the system's mask applies.
-        part.prefix(".npu-").suffix(".part").permissions(Permissions::from_mode(0o666));
-        let part = part.tempfile_in(directory).map_err(ModelError::write(&self.path, 0))?.into_temp_path();
+        // Whoever packs the same model at the same time waits; what one that was killed has left is written over.
+        let _lock = Store::lock_of(model.path())?;
+        let part = TempPath::try_from_path(part_of(&self.path)).map_err(ModelError::write(&self.path, 0))?;
         let mut entries = Vec::new();
         for (spec, layer) in Layer::all(model.dims()).map(Layer::spec).zip(layers) {
             entries.push(entry(spec.name.clone(), Dtype::U8, layer.data.len(), &layer.data));

@@ -5,7 +5,7 @@ use super::gemm::Submission;
 use super::setup::{DeviceKind, Format, NpuOptions, shapes};
 use crate::cpu::{Cpu, Level, Pool};
 use crate::mel::Mel;
-use crate::models::{ModelFile, Origin, import, npu_weights, synthetic, write_random};
+use crate::models::{ModelFile, Origin, import, npu_weights, part_of, synthetic, write_random};
 use crate::whisper::{Compute, CpuEncoder, Dims, Encoder, EncoderWeights, Tails};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -225,6 +225,8 @@ fn weights_are_packed_once_and_again_when_anything_differs() {
         };
         let path = npu_weights(model.file.path(), name);
         assert!(!path.exists());
+        // What a killed process has left.
+        fs::write(part_of(&path), "unfinished").expect("a file");
         let want = states(&model);
         let (packed, inode) = (fs::read(&path).expect("a file"), fs::metadata(&path).expect("a file").ino());
         assert!(states(&model) == want, "the packed weights are read as others than they were written");

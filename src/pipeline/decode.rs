@@ -1,6 +1,6 @@
 //! The decoder's stage: encoder states to text, several windows in flight, passages in the order of the windows.
 
-use super::doubt::{Pieces, Text, is_doubtful};
+use super::doubt::{Again, Text};
 use super::text::{Segments, place};
 use super::turns::Turns;
 use super::{Encoded, Passage, Settings, StageError};
@@ -165,13 +165,9 @@ impl<'a> Stage<'a> {
         let said = segments.of(&result, window.end_s - window.start_s, &window.pauses, &mut audio);
         let said = said.map_err(DecodingError::Inference)?;
         self.batch.reuse(audio);
-        let eot = whisper.tokenizer().special().eot;
-        let pieces = if !said.is_empty() && is_doubtful(&result, window.sound_s, eot) {
-            Pieces { whisper, settings, segments, stop }.decode(&samples, &self.options, &result)?
-        } else {
-            None
-        };
-        window.said = Some(pieces.unwrap_or((result, said)));
+        let again = Again { whisper, settings, segments, stop };
+        let better = again.decode(&samples, window.sound_s, &self.options, (&result, &said))?;
+        window.said = Some(better.unwrap_or((result, said)));
         Ok(())
     }
 

@@ -1,7 +1,8 @@
-//! Windows with too few words for their sound: the decoder has passed over a sentence, as it does now and then where
-//! the voice changes within a window. They are decoded again in shorter ones, which costs nothing while all is well.
+//! Windows with too few words for their sound, which are decoded again in other ones; that costs nothing while all is
+//! well. Where the decoder has passed over a sentence, as it does now and then where the voice changes within a window,
+//! in shorter ones; where it has found nothing and does not say that nobody speaks, in the longest.
 //!
-//! In: a window's samples and text. Out: the text of its pieces, where they hold more.
+//! In: a window's samples and text. Out: the text of the other windows, where they hold more.
 
 use super::text::{Segments, place};
 use super::{Settings, StageError};
@@ -23,6 +24,10 @@ const FEW: f32 = 2.5;
 const MORE: f32 = 1.25;
 /// Mean log-probability that each piece must have: what is made up has less.
 const LIKELY: f32 = -0.7;
+/// Shortest sound in which no words are doubtful, in seconds.
+const AUDIBLE: f32 = 1.0;
+/// Probability of `<|nospeech|>` above which they are not.
+const NO_SPEECH: f32 = 0.5;
 /// The longest piece, as a share of the window: two pieces mostly.
 const PIECE: f64 = 0.6;
 
@@ -30,15 +35,20 @@ const PIECE: f64 = 0.6;
 pub type Text = (DecodingResult, Vec<Segment>);
 
 /// Whether a text is too short for so many seconds of sound.
-pub fn is_doubtful(result: &DecodingResult, sound_s: f32, eot: u32) -> bool {
+fn is_short(result: &DecodingResult, sound_s: f32, eot: u32) -> bool {
     sound_s >= LONG_ENOUGH && (result.tokens.iter().filter(|token| **token < eot).count() as f32) < FEW * sound_s
 }
 
-/// Decodes windows in pieces.
-pub struct Pieces<'a> {
+/// Whether so many seconds of sound without a text may be speech.
+fn is_unheard(result: &DecodingResult, sound_s: f32) -> bool {
+    sound_s >= AUDIBLE && result.no_speech_prob < NO_SPEECH
+}
+
+/// Decodes doubtful windows again.
+pub struct Again<'a> {
     /// The model.
     pub whisper: &'a Whisper,
-    /// Those of the whole windows.
+    /// Those of the windows.
     pub settings: &'a Settings,
     /// What makes segments.
     pub segments: &'a Segments<'a>,
@@ -46,39 +56,51 @@ pub struct Pieces<'a> {
     pub stop: &'a AtomicBool,
 }
 
-impl Pieces<'_> {
-    /// The text of a window's pieces, decoded with the options of the whole; `None` where it holds no more than that of
-    /// the whole, `result`.
+impl Again<'_> {
+    /// A better text of a window, decoded with the same options; `None` where there is nothing to doubt in `first`, or
+    /// nothing better.
     ///
     /// # Errors
     /// Where the encoder or the decoder fails, or [`DecodingError::Cancelled`].
     pub fn decode(
         &self,
         samples: &[f32],
+        sound_s: f32,
         options: &DecodingOptions,
-        result: &DecodingResult,
+        (result, segments): (&DecodingResult, &[Segment]),
     ) -> Result<Option<Text>, StageError> {
         let options = DecodingOptions { language: Some(result.language), ..options.clone() };
+        if segments.is_empty() {
+            if !is_unheard(result, sound_s) {
+                return Ok(None);
+            }
+            let whole = Utterance { start: 0, samples: samples.to_vec() };
+            let text = self.text_of(&whole, self.settings.n_ctx, &options)?;
+            return Ok(Some(text).filter(|text| is_likely(text) && !text.1.is_empty()));
+        }
+        if !is_short(result, sound_s, self.whisper.tokenizer().special().eot) {
+            return Ok(None);
+        }
         let mut texts = Vec::new();
         for piece in cut(samples) {
-            let (found, segments) = self.text_of(&piece, &options)?;
-            if found.is_rejected || found.avg_logprob < LIKELY {
+            let n_ctx = self.whisper.window(piece.samples.len(), self.settings.n_ctx);
+            let text = self.text_of(&piece, n_ctx, &options)?;
+            if !is_likely(&text) {
                 return Ok(None);
             }
             // Text of a piece in which nobody speaks is none.
-            if !segments.is_empty() {
-                texts.push((found, segments));
+            if !text.1.is_empty() {
+                texts.push(text);
             }
         }
         let text = texts.into_iter().reduce(join);
         Ok(text.filter(|(found, _)| n_letters(&found.text) as f32 >= MORE * n_letters(&result.text) as f32))
     }
 
-    /// What a piece says, in seconds from the start of the window.
-    fn text_of(&self, piece: &Utterance, options: &DecodingOptions) -> Result<Text, StageError> {
+    /// What a piece says in a window of `n_ctx` positions, in seconds from the start of the whole.
+    fn text_of(&self, piece: &Utterance, n_ctx: usize, options: &DecodingOptions) -> Result<Text, StageError> {
         let Self { whisper, settings, segments, stop } = self;
         let samples = &piece.samples;
-        let n_ctx = whisper.window(samples.len(), settings.n_ctx);
         let mel = LogMel::new(whisper.file().dims().n_mels).compute(samples, 2 * n_ctx);
         let features = whisper.encoder().encode(&mel)?;
         let seconds = samples.len() as f64 / f64::from(SAMPLE_RATE);
@@ -96,6 +118,11 @@ impl Pieces<'_> {
         place(&mut segments, piece.start as f64 / f64::from(SAMPLE_RATE), seconds);
         Ok((result, segments))
     }
+}
+
+/// Whether a text that was decoded again is to be believed.
+fn is_likely((result, _): &Text) -> bool {
+    !result.is_rejected && result.avg_logprob >= LIKELY
 }
 
 /// Letters and digits of a text.
@@ -153,9 +180,16 @@ mod tests {
     fn few_tokens_in_much_sound_are_doubtful() {
         let timestamps = vec![EOT + 200; 100];
         let sparse = result([vec![7; 20], timestamps.clone()].concat(), "", -0.1);
-        assert!(is_doubtful(&sparse, 12.0, EOT), "timestamps are no text");
+        assert!(is_short(&sparse, 12.0, EOT), "timestamps are no text");
         assert_eq!(n_letters("9-0-2, 1"), 4);
-        assert!(!is_doubtful(&sparse, 7.0, EOT) && !is_doubtful(&result(vec![7], "", -0.1), 5.0, EOT));
+        assert!(!is_short(&sparse, 7.0, EOT) && !is_short(&result(vec![7], "", -0.1), 5.0, EOT));
+    }
+
+    #[test]
+    fn sound_without_words_is_doubtful_unless_the_model_says_that_nobody_speaks() {
+        let nothing = result(vec![], "", -1.2);
+        let nobody = DecodingResult { no_speech_prob: 0.7, ..nothing.clone() };
+        assert!(is_unheard(&nothing, 4.0) && !is_unheard(&nothing, 0.5) && !is_unheard(&nobody, 4.0));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::words::{Word, common_prefix, continuation, join};
 use crate::audio::SAMPLE_RATE;
 use crate::audio::vad::FRAME;
 use crate::whisper::tokenizer::Language;
+use crate::whisper::{Dims, SAMPLES_PER_POSITION};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,15 @@ pub struct LiveOptions {
     pub segmenter: SegmenterOptions,
     /// Seconds between two guesses, at least; no guesses, only finals, when `None`.
     pub step_s: Option<f64>,
+}
+
+impl LiveOptions {
+    /// The same with utterances that fit the windows of a model.
+    pub fn for_model(mut self, dims: &Dims) -> Self {
+        let longest = dims.n_audio_ctx * SAMPLES_PER_POSITION;
+        self.segmenter.max_samples = self.segmenter.max_samples.min(longest);
+        self
+    }
 }
 
 /// What becomes of the text.
@@ -221,6 +231,8 @@ impl Live {
             current.draft = join(&guess.words);
         }
         if tail.is_empty() || self.pace.is_none() {
+            // Two guesses with this one between them are not two in a row.
+            self.policy.reset();
             return Ok(None);
         }
         let end_s = seconds(start + len as u64);

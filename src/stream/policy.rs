@@ -9,7 +9,7 @@ pub trait CommitPolicy: Send {
     /// behind them.
     fn update(&mut self, guess: &[Word], end_s: f64) -> usize;
 
-    /// A new utterance begins.
+    /// A new utterance begins, or a guess says nothing of what follows the words committed so far.
     fn reset(&mut self);
 }
 

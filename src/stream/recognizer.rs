@@ -155,3 +155,31 @@ impl Recognizer for WhisperRecognizer {
         Ok(Hypothesis { words, language: result.language, avg_logprob: result.avg_logprob })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::{ModelFile, Origin, import, synthetic};
+    use crate::stream::{LiveOptions, SegmenterOptions};
+    use crate::whisper::{Compute, Dims, LONGEST_WINDOW};
+
+    #[test]
+    fn a_model_of_short_windows_gets_no_longer_ones() {
+        let dims = Dims { n_audio_ctx: 300, n_text_ctx: 64, ..synthetic::dims() };
+        let directory = tempfile::tempdir().expect("a directory");
+        let (pt, model) = (directory.path().join("tiny.pt"), directory.path().join("tiny.safetensors"));
+        synthetic::write_pt(&pt, &dims, &synthetic::model(&dims));
+        let origin = Origin { name: "tiny".to_owned(), source: "nowhere".to_owned(), dims: None };
+        import(&pt, &model, &origin, &|_, _| Ok(Vec::new()), &mut |_, _| ()).expect("an import");
+        let file = Arc::new(ModelFile::open(&model).expect("a model"));
+        let whisper = Arc::new(Whisper::load(file, Compute::F32, 1).expect("a model"));
+
+        let options = LiveOptions { segmenter: SegmenterOptions::default(), step_s: None };
+        let longest = options.for_model(&dims).segmenter.max_samples;
+        assert_eq!(longest, 6 * SAMPLE_RATE as usize);
+        let tone: Vec<f32> = (0..longest).map(|i| (i as f32 * 0.3).sin()).collect();
+        let mut recognizer = WhisperRecognizer::new(whisper, LONGEST_WINDOW, DecodingOptions::default());
+        let request = Request { samples: &tone, prefix: "", draft: "", language: None, effort: Effort::Draft };
+        recognizer.recognize(request, &|| false).expect("a window that the model has");
+    }
+}

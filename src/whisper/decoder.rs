@@ -8,7 +8,9 @@ use super::encoder::{AudioFeatures, epilogues, sized};
 use super::kv_cache::WindowCache;
 use super::weights::{Compute, LayerSpec, layer_norm};
 use super::{Dims, Inference};
-use crate::cpu::{AttendPanels, AttendTokens, Cpu, Epilogue, LayerNorm, Level, Linear, MatMut, MatRef, pack_panels};
+use crate::cpu::{
+    AttendPanels, AttendTokens, Cpu, Epilogue, LayerNorm, Level, Linear, MatMut, MatRef, Stored, pack_panels,
+};
 use crate::models::{ModelError, ModelFile};
 use std::sync::Arc;
 
@@ -27,6 +29,8 @@ pub struct DecoderWeights {
     blocks: Vec<Block>,
     ln: LayerNorm,
     logits: Linear,
+    /// How cross-attention's keys and values are stored.
+    audio: Stored,
 }
 
 struct Block {
@@ -128,6 +132,10 @@ impl DecoderWeights {
             blocks: (0..file.dims().n_text_layer).map(block).collect::<Result<_, ModelError>>()?,
             ln: layer_norm(&file, "decoder.ln")?,
             logits: load(LayerSpec::logits())?,
+            audio: match compute {
+                Compute::F32 => Stored::F16,
+                Compute::Int8 => Stored::I8,
+            },
             file: file.clone(),
         };
         let Self { blocks, logits, .. } = &mut weights;
@@ -184,15 +192,16 @@ impl Decoder {
         if features.states.len() != n * width {
             return Err(DecodeError::Features(features.states.len() / n.max(1), width));
         }
-        let blocks = &self.weights.blocks;
-        let mut cache = WindowCache::new(features.n_ctx, features.bias.clone(), (blocks.len(), width), used)?;
+        let DecoderWeights { blocks, audio, .. } = &*self.weights;
+        let size = (blocks.len(), width);
+        let mut cache = WindowCache::new(features.n_ctx, features.bias.clone(), size, *audio, used)?;
         let keys_values = sized(&mut work.keys_values, n * 2 * width);
         let states = MatRef::dense(&features.states, width);
         let states = blocks.first().map(|block| block.cross_kv.pack(&self.cpu, states, None));
         for (i, (block, states)) in blocks.iter().zip(states.iter().cycle()).enumerate() {
             let out = MatMut::dense(keys_values, 2 * width);
             block.cross_kv.apply_packed(&self.cpu, states, out, Epilogue::default());
-            pack_panels(&self.cpu, MatRef::dense(keys_values, 2 * width), cache.panels_mut(i));
+            pack_panels(&self.cpu, MatRef::dense(keys_values, 2 * width), *audio, cache.panels_mut(i));
         }
         Ok(cache)
     }

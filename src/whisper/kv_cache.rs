@@ -1,7 +1,6 @@
-//! Keys and values that the decoder keeps, in half precision: of the audio of a window, and of the tokens over it.
+//! Keys and values that the decoder keeps: of the audio of a window, and of the tokens over it.
 
-use crate::cpu::{LargePages, Level, Panels, panels_len, to_f16};
-use bytemuck::{cast_slice, cast_slice_mut};
+use crate::cpu::{LargePages, Level, Panels, Stored, panels_len, to_f16};
 use std::io;
 
 /// What the decoder keeps of a window: its audio, and the token sequences over it.
@@ -11,7 +10,9 @@ pub struct WindowCache {
     audio: LargePages,
     /// Encoder positions, the silent tail's included.
     n: usize,
-    /// Values of a block.
+    /// How they are stored.
+    stored: Stored,
+    /// Bytes of a block.
     per_layer: usize,
     /// Blocks.
     n_layers: usize,
@@ -22,17 +23,18 @@ pub struct WindowCache {
 }
 
 impl WindowCache {
-    /// Room for a window of `bias.len()` more positions than `n_ctx`, for blocks of (number, width); in the memory of
-    /// `used` if that is enough.
+    /// Room for a window of `bias.len()` more positions than `n_ctx`, for blocks of (number, width), the audio's keys
+    /// and values stored as `stored` says; in the memory of `used` if that is enough.
     pub(super) fn new(
         n_ctx: usize,
         bias: Vec<f32>,
         (n_layers, n_state): (usize, usize),
+        stored: Stored,
         used: Option<Self>,
     ) -> io::Result<Self> {
         let n = n_ctx + bias.len();
-        let per_layer = panels_len(n, n_state);
-        let len = n_layers * per_layer * size_of::<u16>();
+        let per_layer = panels_len(n, n_state, stored);
+        let len = n_layers * per_layer;
         let (audio, tokens) = match used {
             Some(mut used) if used.audio.len() >= len && used.tokens.fits(n_layers, 2 * n_state) => {
                 // Sequences over the former audio mean nothing over this one.
@@ -41,17 +43,17 @@ impl WindowCache {
             }
             _ => (LargePages::new(len)?, TokenCache::new(n_layers, 2 * n_state)),
         };
-        Ok(Self { audio, n, per_layer, n_layers, bias, tokens })
+        Ok(Self { audio, n, stored, per_layer, n_layers, bias, tokens })
     }
 
     /// Keys and values of the audio for a block.
     pub(super) fn panels(&self, layer: usize) -> Panels<'_> {
-        Panels { data: &cast_slice(&self.audio)[layer * self.per_layer..][..self.per_layer], n: self.n }
+        Panels { data: &self.audio[layer * self.per_layer..][..self.per_layer], n: self.n, stored: self.stored }
     }
 
     /// The same, to be written.
-    pub(super) fn panels_mut(&mut self, layer: usize) -> &mut [u16] {
-        &mut cast_slice_mut(&mut self.audio)[layer * self.per_layer..][..self.per_layer]
+    pub(super) fn panels_mut(&mut self, layer: usize) -> &mut [u8] {
+        &mut self.audio[layer * self.per_layer..][..self.per_layer]
     }
 
     /// Drops all sequences and begins an empty one, number 0.
@@ -66,11 +68,11 @@ impl WindowCache {
 
     /// Bytes of the audio's keys and values.
     pub fn bytes(&self) -> usize {
-        self.n_layers * self.per_layer * size_of::<u16>()
+        self.n_layers * self.per_layer
     }
 }
 
-/// Self-attention's keys and values of the sequences over a window.
+/// Self-attention's keys and values of the sequences over a window, in half precision.
 ///
 /// A token's row has a place; sequences with a common beginning share its places, so that following a beam copies
 /// no keys.

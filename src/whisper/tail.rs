@@ -15,8 +15,9 @@ use std::sync::Arc;
 /// Positions that a tail is merged into.
 pub const TAIL_RUNS: usize = 32;
 
-/// Window lengths that have a tail, in positions: multiples of 64 from 2.56 s to 15.36 s.
-pub const TAIL_LENGTHS: [usize; 11] = [128, 192, 256, 320, 384, 448, 512, 576, 640, 704, 768];
+/// Window lengths that have a tail, in positions: multiples of 32 from 2.56 s, where a step of 64 would be up to half
+/// as much work again, and of 64 from 5.12 s to 15.36 s.
+pub const TAIL_LENGTHS: [usize; 13] = [128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640, 704, 768];
 
 /// Positions of the longest window, unless another is asked for: 15.36 s. Of the lengths up to 30 s it is the one with
 /// the lowest word error rate (docs/accuracy.md), for recordings as for live text (docs/streaming.md).

@@ -4,7 +4,7 @@ use super::device::Device;
 use super::ring::{Drain, Feed, Tally, ring};
 use super::{CaptureError, RING_SECONDS};
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
-use cpal::{Error, ErrorKind, FromSample, SampleFormat, SizedSample, Stream, SupportedStreamConfig};
+use cpal::{Error, ErrorKind, FromSample, Host, SampleFormat, SizedSample, Stream, SupportedStreamConfig};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -53,15 +53,21 @@ pub(super) fn open(wanted: Option<&str>, tally: Arc<Tally>) -> Result<Recording,
     let host = cpal::default_host();
     let device = match wanted {
         None => host.default_input_device(),
-        Some(name) => {
-            let listed = devices();
-            let id = super::device::find(&listed, name)?.id.parse().ok();
-            id.and_then(|id| host.device_by_id(&id))
-        }
+        // One that is busy is not listed.
+        Some(name) => match by_id(&host, name) {
+            None => by_id(&host, &super::device::find(&devices(), name)?.id),
+            named => named,
+        },
     };
     let device = device.ok_or(CaptureError::NoDevice)?;
     let name = device.id().map_or_else(|_| "the default input device".to_owned(), |id| id.to_string());
-    let failed = |e: Error| CaptureError::Alsa { device: name.clone(), reason: e.to_string() };
+    let failed = |e: Error| match e.kind() {
+        // The default's name is there even where no device is, or only a sound server behind it.
+        ErrorKind::DeviceNotAvailable | ErrorKind::BackendError if wanted.is_none() && devices().is_empty() => {
+            CaptureError::NoDevice
+        }
+        _ => CaptureError::Alsa { device: name.clone(), reason: e.to_string().trim_end_matches('.').to_owned() },
+    };
     let config = device.default_input_config().map_err(failed)?;
     let rate = config.sample_rate();
     let (feed, drain) = ring(rate as usize * RING_SECONDS, tally.clone());
@@ -69,6 +75,10 @@ pub(super) fn open(wanted: Option<&str>, tally: Arc<Tally>) -> Result<Recording,
     let stream = start(&device, &config, feed, watch(tally, broken.clone())).map_err(failed)?;
     stream.play().map_err(failed)?;
     Ok(Recording { _stream: stream, drain, rate, device: name, broken })
+}
+
+fn by_id(host: &Host, id: &str) -> Option<cpal::Device> {
+    host.device_by_id(&id.parse().ok()?)
 }
 
 /// Takes note of what goes wrong while recording.

@@ -11,6 +11,21 @@ pub enum CaptureError {
         /// What the connection said.
         reason: String,
     },
+    /// There is no sound server, and ALSA has no device to take its place.
+    #[error(
+        "there is no input device: the sound server cannot be reached ({reason}), and ALSA has none; start PipeWire \
+         (with pipewire-pulse) or PulseAudio, or plug in a microphone"
+    )]
+    NoServerNorDevice {
+        /// What the connection to the sound server said.
+        reason: String,
+    },
+    /// `PULSE_SERVER` names no socket of this machine.
+    #[error("PULSE_SERVER names '{servers}', which is no socket on this machine; set it to unix:PATH, or unset it")]
+    ForeignServer {
+        /// The variable's value.
+        servers: String,
+    },
     /// The sound server refuses.
     #[error("the sound server refuses to {what}: {reason}; check the device with `hearken devices`")]
     Refused {
@@ -34,7 +49,7 @@ pub enum CaptureError {
     #[error("there is no input device; plug in a microphone")]
     NoDevice,
     /// ALSA cannot open the device.
-    #[error("{device} cannot be opened: {reason}; another program may be using it")]
+    #[error("{device} cannot be opened: {reason}; close what uses it, or choose another of `hearken devices`")]
     Alsa {
         /// The device's name.
         device: String,

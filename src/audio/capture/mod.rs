@@ -41,8 +41,8 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 /// Where the sound server does not tell them, or there is none and ALSA has no device either.
 pub fn devices() -> Result<Vec<Device>, CaptureError> {
     match pulse::devices() {
-        Err(error @ CaptureError::NoServer { .. }) => match alsa::devices() {
-            devices if devices.is_empty() => Err(error),
+        Err(CaptureError::NoServer { reason }) => match alsa::devices() {
+            devices if devices.is_empty() => Err(CaptureError::NoServerNorDevice { reason }),
             devices => Ok(devices),
         },
         told => told,
@@ -184,7 +184,7 @@ impl Microphone {
             Ok(recording) => Ok(Recording::Pulse(recording)),
             Err(CaptureError::NoServer { reason }) if !self.has_server => alsa::open(wanted, self.tally.clone())
                 .map(Recording::Alsa)
-                .map_err(|_| CaptureError::NoServer { reason }),
+                .map_err(|error| without_server(reason, error)),
             Err(other) => Err(other),
         };
         match opened {
@@ -202,6 +202,14 @@ impl Microphone {
                 }
             }
         }
+    }
+}
+
+/// Why ALSA does not take the place of a sound server that cannot be reached for `reason`.
+fn without_server(reason: String, alsa: CaptureError) -> CaptureError {
+    match alsa {
+        CaptureError::NoDevice => CaptureError::NoServerNorDevice { reason },
+        other => other,
     }
 }
 
@@ -267,5 +275,20 @@ impl Recording {
             Self::Pulse(recording) => &recording.device,
             Self::Alsa(recording) => &recording.device,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_sound_server_alsa_says_what_is_wrong_with_its_device() {
+        let told = |error| without_server("Connection refused".to_owned(), error).to_string();
+        let (device, reason) = ("alsa:hw:CARD=0,DEV=0".to_owned(), "it is busy".to_owned());
+        let busy = told(CaptureError::Alsa { device, reason });
+        assert!(busy.starts_with("alsa:hw:CARD=0,DEV=0 cannot be opened: it is busy; close what uses it"), "{busy}");
+        let none = told(CaptureError::NoDevice);
+        assert!(none.contains("(Connection refused), and ALSA has none; start PipeWire"), "{none}");
     }
 }

@@ -17,6 +17,7 @@ use pulseaudio::protocol::{
 };
 use pulseaudio::{Client, ClientError, RecordStream};
 use std::ffi::{CStr, CString};
+use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -80,7 +81,7 @@ pub(super) fn open(wanted: Option<&str>, tally: Arc<Tally>) -> Result<Recording,
     let tag = tag();
     let params = params(device.rate, wanted.map(|_| device.id.as_str()), &tag);
     let stream = ask("record", client.create_record_stream(params, sink(feed)))?;
-    let moves = socket().and_then(|socket| Ok(Moves::watch(socket, cookie(), tag)?)).ok();
+    let moves = socket().ok().and_then(|socket| Moves::watch(socket, cookie(), tag).ok());
     Ok(Recording { stream, drain, rate: device.rate, device: device.id.clone(), moves })
 }
 
@@ -122,7 +123,7 @@ fn connect() -> Result<Client, CaptureError> {
 }
 
 fn dial() -> Result<Connection, CaptureError> {
-    let socket = socket().map_err(|e| CaptureError::NoServer { reason: cause(&e) })?;
+    let socket = socket()?;
     // Whoever answers there is a sound server, even if it refuses: ALSA is no way round it.
     let client = socket.try_clone().map_err(ClientError::from);
     let client = client.and_then(|socket| Client::new_unix(c"Hearken", socket, Some(cookie())));
@@ -131,13 +132,38 @@ fn dial() -> Result<Connection, CaptureError> {
 }
 
 /// Connects to the server on this machine: where PulseAudio's own clients look for it.
-fn socket() -> Result<UnixStream, ClientError> {
+fn socket() -> Result<UnixStream, CaptureError> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let named = variable("PULSE_SERVER").and_then(|server| Some(PathBuf::from(server.strip_prefix("unix:")?)));
     let beside = || Some(PathBuf::from(variable("PULSE_RUNTIME_PATH")?).join("native"));
     let ordinary = || Some(PathBuf::from(variable("XDG_RUNTIME_DIR")?).join("pulse/native"));
-    let path = named.or_else(beside).or_else(ordinary).ok_or(ClientError::ServerUnavailable)?;
-    Ok(UnixStream::connect(path)?)
+    let paths = match variable("PULSE_SERVER") {
+        Some(servers) => named_sockets(&servers, &machine_id())?,
+        None => beside().or_else(ordinary).into_iter().collect(),
+    };
+    let unknown = Err(io::Error::new(ErrorKind::NotFound, "XDG_RUNTIME_DIR is not set"));
+    let connected = paths.iter().fold(unknown, |tried, path| tried.or_else(|_| UnixStream::connect(path)));
+    connected.map_err(|e| CaptureError::NoServer { reason: e.to_string() })
+}
+
+/// The sockets that a value of `PULSE_SERVER` names: a list separated by blanks of paths, with `unix:` before them or
+/// not, each perhaps behind the id in braces of the machine that it is on (pulse-client.conf(5), PulseAudio's "Server
+/// String Format").
+fn named_sockets(servers: &str, machine_id: &str) -> Result<Vec<PathBuf>, CaptureError> {
+    let here = format!("{{{machine_id}}}");
+    let path = |server: &str| {
+        let server = server.strip_prefix(&here).unwrap_or(server);
+        let path = server.strip_prefix("unix:").or(server.starts_with('/').then_some(server));
+        path.map(PathBuf::from)
+    };
+    let paths: Vec<PathBuf> = servers.split_whitespace().filter_map(path).collect();
+    if paths.is_empty() { Err(CaptureError::ForeignServer { servers: servers.to_owned() }) } else { Ok(paths) }
+}
+
+/// This machine's id (machine-id(5)); empty where it has none.
+fn machine_id() -> String {
+    let mut ids =
+        ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().filter_map(|path| std::fs::read_to_string(path).ok());
+    ids.next().unwrap_or_default().trim().to_owned()
 }
 
 /// What the server knows its user by. It knows the user of a local connection without it, but not always: it may look
@@ -211,5 +237,24 @@ fn describe(source: &SourceInfo, default: Option<&CStr>) -> Device {
         is_monitor: source.monitor_of_sink_index.is_some(),
         rate: source.sample_spec.sample_rate.clamp(1_000, 768_000),
         channels: u16::from(source.sample_spec.channels),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_named_as_pulseaudio_names_them() {
+        let named = |servers: &str| named_sockets(servers, "c0ffee");
+        for server in ["unix:/run/a", "/run/a", "{c0ffee}unix:/run/a", "{c0ffee}/run/a", "{dead}unix:/run/b /run/a"] {
+            assert_eq!(named(server).expect(server), [PathBuf::from("/run/a")], "{server}");
+        }
+        let several = named(" tcp:desk:4713 unix:/run/a  /run/b ").expect("two sockets");
+        assert_eq!(several, [PathBuf::from("/run/a"), PathBuf::from("/run/b")]);
+        for server in ["tcp:desk:4713", "desk", "{dead}unix:/run/a"] {
+            let told = named(server).expect_err("no socket of this machine").to_string();
+            assert!(told.contains(server) && told.contains("set it to unix:PATH, or unset it"), "{told}");
+        }
     }
 }

@@ -47,6 +47,7 @@ impl Kernel for Operations<'_> {
         let (a, b) = (s.load(self.0), s.load(self.1));
         let mut halves = [0; LANES];
         s.store_f16(a, &mut halves);
+        let bytes = std::array::from_fn(|i| self.0[i] as i8);
         let vectors = [
             ("splat", s.splat(self.0[3])),
             ("add", s.add(a, b)),
@@ -59,6 +60,7 @@ impl Kernel for Operations<'_> {
             ("round", s.round(a)),
             ("exp2i", s.exp2i(s.round(s.min(s.max(a, s.splat(-126.0)), s.splat(127.0))))),
             ("f16", s.load_f16(&halves)),
+            ("i8", s.load_i8(&bytes)),
             ("max_lane", s.splat(s.max_lane(a))),
         ];
         let mut results = Vec::new();
@@ -89,6 +91,7 @@ fn wanted(a: &[f32; LANES], b: &[f32; LANES]) -> Vec<[f32; LANES]> {
         of(&|a, _| a.round_ties_even()),
         of(&|a, _| power(a)),
         of(&|a, _| half(a)),
+        of(&|a, _| f32::from(a as i8)),
         [largest; LANES],
     ]
 }

@@ -6,14 +6,14 @@ mod packages;
 mod tests;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::error::{Defect, ModelError};
 use super::file::ModelFile;
 use super::import::{Origin, Prepare, import};
 use super::manifest::{Model, Source};
 use super::progress::Progress;
-use super::store::Store;
+use super::store::{Store, part_of};
 
 /// Why a source did not serve.
 #[derive(Debug)]
@@ -151,11 +151,4 @@ fn check_sha256(path: &Path, actual: &str, expected: &str) -> Result<(), Failure
     fs::remove_file(path).map_err(ModelError::write(path, 0))?;
     let reason = format!("its sha256 is {actual}, but {expected} is published; it was thrown away");
     Err(Failure::Source(Defect::new(reason).to_string()))
-}
-
-/// `path` with `.part` appended.
-fn part_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    name.into()
 }

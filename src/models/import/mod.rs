@@ -148,7 +148,7 @@ fn write_plain(
     let heads = checkpoint.alignment_heads.clone().or_else(|| Manifest::builtin().alignment_heads(&sha256));
     let mut metadata = BTreeMap::from([
         ("format".to_owned(), FORMAT.to_owned()),
-        ("version".to_owned(), VERSION.to_owned()),
+        ("version".to_owned(), VERSION.to_string()),
         ("name".to_owned(), origin.name.clone()),
         ("dims".to_owned(), serde_json::json!(dims).to_string()),
         ("suppress_tokens".to_owned(), serde_json::json!(vocabulary.suppress_tokens()).to_string()),

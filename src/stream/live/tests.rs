@@ -128,6 +128,16 @@ fn an_empty_guess_is_repeated_sooner_and_a_pause_guessed_as_it_begins() {
     assert!(drafts.iter().all(|draft| draft + 4800 <= settled), "{calls:?}");
 }
 
+#[test]
+fn nothing_is_committed_by_two_guesses_with_an_empty_one_between() {
+    let committed = |texts: &[&str]| {
+        let (events, _) = run(speech(), texts, Some(0.5));
+        events.iter().any(|event| matches!(event, Event::Partial(partial) if !partial.committed.is_empty()))
+    };
+    assert!(committed(&[" one two three"]));
+    assert!(!committed(&[" one two three", ""]));
+}
+
 /// What this process has in memory, in bytes (proc(5): `statm`, in pages of 4 KiB).
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
