@@ -206,7 +206,9 @@ impl Source {
     /// Where there is none, or it refuses.
     pub fn open(&self, options: &NpuOptions) -> Result<Gemm, DeviceError> {
         let device = Device::open(self.api, self.index)?;
-        info!("the NPU is {}", device.name()?);
+        // Asked for here: the log's macros call nothing where nobody listens.
+        let name = device.name()?;
+        info!("the NPU is {name}");
         let NpuOptions { timeout, submission, .. } = *options;
         Gemm::open(&device, self.directory.path(), &self.overlay, &self.weights, timeout, submission)
     }

@@ -145,6 +145,12 @@ fn whatever_fails_the_window_is_encoded() {
         NpuEncoder::new(npu.clone(), model.cpu(Compute::Int8)).encode(&mel).expect("a window");
         let machine = npu.machine().expect("the software device");
         let calls: Vec<(Call, u64)> = Call::ALL.iter().map(|call| (*call, machine.calls(*call))).collect();
+        let other: &[Call] = match submission {
+            Submission::Single => &[Call::ListNew, Call::ListAdd, Call::ListExecute, Call::ListWait, Call::ListReset],
+            Submission::List => &[Call::RunStart, Call::RunWait],
+        };
+        let unused = calls.iter().filter(|(call, n)| *n == 0 && !RELEASES.contains(call)).map(|(call, _)| *call);
+        assert_eq!(unused.collect::<Vec<_>>(), other, "a call of the interface that no window makes");
         let mut n_fell_back = 0;
         for (call, n) in calls.into_iter().filter(|(call, n)| *n > 0 && !RELEASES.contains(call)) {
             let mut effects = vec![Effect::Error, Effect::Vanish(u32::MAX)];

@@ -161,24 +161,41 @@ impl<'t> Decoding<'t> {
         request
     }
 
-    /// What was found, or what was found in another language where that is no less likely or where what was found has
-    /// not half as many tokens: one likely word of a sentence is not what was said.
+    /// What was found, or what was found in another language where that fits no worse.
     fn likeliest_language(&mut self, found: Hypothesis, no_speech_prob: f32) -> (Hypothesis, f32) {
-        let score = |language, text: &Hypothesis| {
-            let probabilities = self.language_probs.iter().flatten();
-            let prior = probabilities.filter(|(other, _)| Some(*other) == language).map(|(_, p)| p.ln()).sum();
-            text_score(text, prior)
-        };
         match self.heard.take() {
-            Some((language, heard, no_speech_prob))
-                if 2 * found.tokens.len() < heard.tokens.len()
-                    || score(Some(language), &heard) >= score(self.language, &found) =>
-            {
+            Some((language, heard, no_speech_prob)) if self.fits_no_worse(language, &heard, &found) => {
                 self.language = Some(language);
                 (heard, no_speech_prob)
             }
             _ => (found, no_speech_prob),
         }
+    }
+
+    /// Whether the text `heard` in `language` fits no worse than the one `found` in the language that runs. A loop does
+    /// not fit, however likely its tokens are, nor a text of less than half the other's tokens: one likely word of a
+    /// sentence is not what was said.
+    fn fits_no_worse(&self, language: Language, heard: &Hypothesis, found: &Hypothesis) -> bool {
+        let score = |language, text: &Hypothesis| {
+            let probabilities = self.language_probs.iter().flatten();
+            let prior = probabilities.filter(|(other, _)| Some(*other) == language).map(|(_, p)| p.ln()).sum();
+            text_score(text, prior)
+        };
+        match (self.is_loop(heard), self.is_loop(found)) {
+            (true, looping) => looping,
+            (false, true) => true,
+            (false, false) => {
+                2 * found.tokens.len() < heard.tokens.len()
+                    || score(Some(language), heard) >= score(self.language, found)
+            }
+        }
+    }
+
+    /// Whether a text repeats itself, by its tokens or by OpenAI's measure.
+    fn is_loop(&self, text: &Hypothesis) -> bool {
+        let ratio = compression_ratio(self.tokenizer.decode(&text.tokens).trim());
+        let most = self.fallback.compression_ratio_threshold;
+        guards::repetition(&text.tokens).is_some() || most.is_some_and(|most| ratio > most)
     }
 
     /// The result of an attempt, or the next attempt.

@@ -233,6 +233,28 @@ fn of_two_languages_that_are_nearly_as_likely_the_text_decides() -> Result<(), D
 }
 
 #[test]
+fn a_loop_is_no_text_of_a_language() -> Result<(), DecodingError<Misuse>> {
+    let tokenizer = alphabet(20, 3);
+    let languages: Vec<Language> = tokenizer.special().languages().collect();
+    let special = tokenizer.special().clone();
+    let first = special.language_token(languages[0]).unwrap_or_default();
+    let torn = torn_between_languages(&tokenizer, 0.45);
+    // The first language repeats one letter and is sure of it.
+    let script = |sequence: &[u32]| {
+        let mut row = torn(sequence);
+        if sequence.len() > 1 && sequence.contains(&first) {
+            row[5] = 30.0;
+        }
+        row
+    };
+    let mut model = Scripted::new(tokenizer.n_vocab(), 64, script);
+    let options = DecodingOptions { without_timestamps: true, ..DecodingOptions::default() };
+    let result = decode_with_fallback(&mut model, &tokenizer, &options, &FallbackOptions::default(), NEVER)?;
+    assert_eq!((result.language, result.tokens), (languages[1], vec![1, 2, 3]));
+    Ok(())
+}
+
+#[test]
 fn a_single_temperature_is_used_as_given() -> Result<(), DecodingError<Misuse>> {
     let tokenizer = alphabet(20, 3);
     let mut model = torn(&tokenizer);
