@@ -8,6 +8,8 @@ use hearken::error::exit;
 
 fn hearken(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hearken"));
+    // The configuration of whoever runs the tests has no say in them.
+    command.env("XDG_CONFIG_HOME", "/nonexistent");
     command.args(arguments).stdin(Stdio::null());
     command
 }

@@ -38,6 +38,8 @@ fn link_model(directory: &Path) {
 
 fn hearken(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hearken"));
+    // The configuration of whoever runs the tests has no say in them.
+    command.env("XDG_CONFIG_HOME", "/nonexistent");
     command.args(arguments).stdin(Stdio::null()).env_remove(FAULTS).env_remove("HEARKEN_NPU_OVERLAYS");
     command.env("HEARKEN_MODELS_DIR", models());
     command

@@ -96,7 +96,7 @@ def transcriptions(settings):
 
 def programs(settings, decoding):
     peers, recording, threads, beams = settings.peers, settings.recording, settings.threads, BEAMS[decoding]
-    hearken = [settings.hearken, "--file", recording, "--model", install.MODEL, "--compute", "int8"]
+    hearken = [settings.hearken, "--config", os.devnull, "--file", recording, "--model", install.MODEL, "--compute", "int8"]
     hearken += ["--language", "en", "--temperature", "0", "--threads", threads, "--beam-size", beams]
     yield Transcription("Hearken int8", decoding, hearken, dict(os.environ), read_hearken)
     environment = peers.environment(threads)
