@@ -171,9 +171,7 @@ fn bounds(
         let n_tail = tails.of(n_ctx).bias.len();
         let macs = macs(dims, n_ctx, n_tail);
         encoder_s += macs.0 / linear + macs.1 / attention;
-        // Keys and values in half precision.
-        let keys_values = dims.n_text_layer * 2 * (n_ctx + n_tail) * dims.n_text_state * size_of::<u16>();
-        let share = keys_values as f64 / whisper.decoder().step_bytes() as f64;
+        let share = whisper.decoder().window_bytes(n_ctx + n_tail) as f64 / whisper.decoder().step_bytes() as f64;
         steps += tokens(passage) as f64 * (1.0 / IN_FLIGHT as f64 + share);
     }
     Ok((encoder_s, steps * read_s))

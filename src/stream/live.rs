@@ -3,11 +3,11 @@
 //! While an utterance goes on, it is transcribed anew every step ([`Pace`]), and as long as there is no text to show in
 //! half the time; the words that a [`CommitPolicy`] settles on are committed. Guesses are free all the same: a committed
 //! word that later audio would have made another keeps its place, and what follows it is what a recording of the same
-//! speech would have there. A pause is guessed as it begins, and then left alone, so that the engine is free when half a second of
-//! silence has followed: the text is then made in full, ahead of the end of the utterance. When speech goes on after
-//! all, it was one more guess.
+//! speech would have there. A pause is guessed as it begins, and then left alone, so that the engine is free when half
+//! a second of silence has followed: the text is then made in full, ahead of the end of the utterance. When speech goes
+//! on after all, it was one more guess.
 //!
-//! Nothing here knows of clocks or devices: time is the number of samples heard.
+//! Nothing here knows of devices: time is the number of samples heard, and a clock tells only how long the work took.
 
 use super::pace::Pace;
 use super::policy::CommitPolicy;

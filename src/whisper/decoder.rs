@@ -10,6 +10,7 @@ use super::weights::{Compute, LayerSpec, layer_norm};
 use super::{Dims, Inference};
 use crate::cpu::{
     AttendPanels, AttendTokens, Cpu, Epilogue, LayerNorm, Level, Linear, MatMut, MatRef, Stored, pack_panels,
+    panels_len,
 };
 use crate::models::{ModelError, ModelFile};
 use std::sync::Arc;
@@ -174,6 +175,12 @@ impl Decoder {
             own.into_iter().map(Linear::bytes).sum::<usize>()
         };
         self.weights.blocks.iter().map(of_block).sum::<usize>() + self.weights.logits.bytes()
+    }
+
+    /// Bytes of keys and values that a step reads of a window of so many positions, the silent tail's among them.
+    pub fn window_bytes(&self, n: usize) -> usize {
+        let DecoderWeights { dims, blocks, audio, .. } = &*self.weights;
+        blocks.len() * panels_len(n, dims.n_text_state, *audio)
     }
 
     /// Computes cross-attention's keys and values of a window, once for all sequences over it. `used`, that of a
