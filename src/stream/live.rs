@@ -115,6 +115,8 @@ struct Current {
     committed: Vec<Word>,
     /// Text of the latest guess that had any.
     draft: String,
+    /// Words of the latest guess, if that was unlikely.
+    unlikely: Vec<Word>,
     /// Length of the latest guess's audio in samples.
     guessed: usize,
     language: Option<Language>,
@@ -213,7 +215,7 @@ impl Live {
         let language = current.language.filter(|_| effort == Effort::Draft || !current.committed.is_empty());
         let begun = (self.clock)();
         let request = Request { samples: ongoing.samples, prefix: &prefix, draft: &current.draft, language, effort };
-        let guess = self.recognizer.recognize(request, cancelled)?.later(seconds(start));
+        let mut guess = self.recognizer.recognize(request, cancelled)?.later(seconds(start));
         let cost = (self.clock)() - begun;
         self.busy += cost;
         if let Some(pace) = &mut self.pace {
@@ -226,17 +228,25 @@ impl Live {
         if effort == Effort::Full {
             current.ahead = Some((start, len, guess.clone()));
         }
-        let tail = guess.words.get(continuation(&current.committed, &guess.words)..).unwrap_or_default();
         if !guess.words.is_empty() {
             current.draft = join(&guess.words);
         }
+        let unlikely = std::mem::take(&mut current.unlikely);
+        if guess.is_unlikely {
+            // Nothing that is shown makes way for it.
+            let agreed = if current.revision == 0 { common_prefix(&unlikely, &guess.words) } else { 0 };
+            current.unlikely.clone_from(&guess.words);
+            guess.words.truncate(agreed);
+        }
+        let tail = guess.words.get(continuation(&current.committed, &guess.words)..).unwrap_or_default();
         if tail.is_empty() || self.pace.is_none() {
             // Two guesses with this one between them are not two in a row.
             self.policy.reset();
             return Ok(None);
         }
         let end_s = seconds(start + len as u64);
-        let (settled, tail) = tail.split_at(self.policy.update(tail, end_s).min(tail.len()));
+        let n_settled = if guess.is_unlikely { 0 } else { self.policy.update(tail, end_s).min(tail.len()) };
+        let (settled, tail) = tail.split_at(n_settled);
         current.committed.extend_from_slice(settled);
         current.revision += 1;
         Ok(Some(Partial {
@@ -321,6 +331,7 @@ impl Current {
             revision: 0,
             committed: Vec::new(),
             draft: String::new(),
+            unlikely: Vec::new(),
             guessed: UNGUESSED,
             language: None,
             ahead: None,

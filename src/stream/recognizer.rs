@@ -5,7 +5,9 @@ use crate::audio::{SAMPLE_RATE, sound_seconds};
 use crate::mel::LogMel;
 use crate::text::written;
 use crate::whisper::alignment::{Pauses, Said};
-use crate::whisper::decoding::{DecodingError, DecodingOptions, FallbackOptions, decode_with_fallback, is_sparse};
+use crate::whisper::decoding::{
+    DecodingError, DecodingOptions, DecodingResult, FallbackOptions, decode_with_fallback, is_sparse,
+};
 use crate::whisper::tokenizer::{Language, TokenizerError};
 use crate::whisper::{DecodeError, EncodeError, Encoder, Whisper, Window};
 use std::sync::Arc;
@@ -21,6 +23,11 @@ const LIKELY: f32 = -0.4;
 const LIKELY_SHORT: f32 = -0.6;
 /// Length of sound from which on it is no longer short, in seconds.
 const SHORT_S: f32 = 3.0;
+/// Probability of `<|nospeech|>` below which, and mean log-probability above which a short draft that is too unlikely
+/// otherwise is worth a second look: the first 3 s of music and noise have more than 0.8 or less than -1.5 (seventeen
+/// minutes of them; docs/streaming.md).
+const NO_SPEECH_TWICE: f32 = 0.75;
+const LIKELY_TWICE: f32 = -1.5;
 
 /// How much work a text is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +36,15 @@ pub enum Effort {
     Draft,
     /// OpenAI's full procedure, for text that stays.
     Full,
+}
+
+/// What a text is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Worth {
+    Good,
+    /// Nothing by itself, but what two have in common may be shown.
+    Unlikely,
+    None,
 }
 
 /// What to transcribe.
@@ -51,6 +67,8 @@ pub struct Request<'a> {
 pub struct Hypothesis {
     /// Words after the prefix, in seconds from the first sample; none where nobody speaks or the text is no good.
     pub words: Vec<Word>,
+    /// Whether they are a draft that is too unlikely to be shown, but for what the next draft has as well.
+    pub is_unlikely: bool,
     /// Language given or detected.
     pub language: Language,
     /// Mean log-probability of a token.
@@ -121,6 +139,25 @@ impl WhisperRecognizer {
         let language = self.decoding.language.or(request.language);
         Ok(DecodingOptions { sample_len, prefix, draft, language, audio_s, sound_s, ..self.decoding.clone() })
     }
+
+    /// What a draft is worth.
+    fn worth(&self, result: &DecodingResult, options: &DecodingOptions) -> Worth {
+        let sound_s = options.sound_s.unwrap_or_default();
+        let is_short = sound_s < SHORT_S;
+        let likely = if is_short { LIKELY_SHORT } else { LIKELY };
+        let is_doubtful = result.no_speech_prob > NO_SPEECH && result.avg_logprob < likely;
+        // Few words in much sound may be none; what follows them is looked for in the final text alone.
+        let is_sparse = is_sparse(options.prefix.len() + result.tokens.len(), sound_s);
+        let is_poor = is_doubtful || self.fallback.needs_fallback(result) || self.fallback.is_silence(result);
+        match () {
+            () if is_sparse => Worth::None,
+            () if !is_poor => Worth::Good,
+            () if is_short && result.no_speech_prob < NO_SPEECH_TWICE && result.avg_logprob > LIKELY_TWICE => {
+                Worth::Unlikely
+            }
+            () => Worth::None,
+        }
+    }
 }
 
 impl Recognizer for WhisperRecognizer {
@@ -132,15 +169,13 @@ impl Recognizer for WhisperRecognizer {
         let features = self.encoder.encode(&self.log_mel.compute(request.samples, 2 * n_ctx))?;
         let mut window = Window::new(self.whisper.decoder(), &features).map_err(DecodingError::Inference)?;
         let result = decode_with_fallback(&mut window, self.whisper.tokenizer(), &options, fallback, cancelled)?;
-        let is_short = options.sound_s.is_some_and(|sound_s| sound_s < SHORT_S);
-        let likely = if is_short { LIKELY_SHORT } else { LIKELY };
-        let is_doubtful = result.no_speech_prob > NO_SPEECH && result.avg_logprob < likely;
-        // Few words in much sound may be none; what follows them is looked for in the final text alone.
-        let is_sparse = is_sparse(options.prefix.len() + result.tokens.len(), options.sound_s.unwrap_or_default());
-        let is_poor = is_doubtful || is_sparse || self.fallback.needs_fallback(&result);
-        let is_bad = request.effort == Effort::Draft && is_poor;
+        let worth = match request.effort {
+            Effort::Draft => self.worth(&result, &options),
+            Effort::Full if self.fallback.is_silence(&result) => Worth::None,
+            Effort::Full => Worth::Good,
+        };
         let mut words = Vec::new();
-        if !is_bad && !self.fallback.is_silence(&result) {
+        if worth != Worth::None {
             let said = Said {
                 before: &options.prefix,
                 tokens: &result.tokens,
@@ -152,7 +187,8 @@ impl Recognizer for WhisperRecognizer {
             let aligned = self.whisper.aligner().align(window.cache(), &said).map_err(DecodingError::Inference)?;
             words = timed(&aligned, written(options.task, result.language));
         }
-        Ok(Hypothesis { words, language: result.language, avg_logprob: result.avg_logprob })
+        let is_unlikely = worth == Worth::Unlikely;
+        Ok(Hypothesis { words, is_unlikely, language: result.language, avg_logprob: result.avg_logprob })
     }
 }
 

@@ -28,7 +28,7 @@ impl Recognizer for Scripted {
         let mut calls = self.calls.lock().expect("one thread");
         let text = self.texts.get(calls.len() % self.texts.len().max(1)).cloned().unwrap_or_default();
         calls.push((request.effort, request.samples.len(), request.prefix.to_owned()));
-        Ok(Hypothesis { words: words(&text), language: Language::ENGLISH, avg_logprob: -0.1 })
+        Ok(Hypothesis { words: words(&text), is_unlikely: false, language: Language::ENGLISH, avg_logprob: -0.1 })
     }
 }
 
@@ -181,7 +181,7 @@ impl Recognizer for Improving {
         let mut calls = self.0.lock().expect("one thread");
         calls.push((request.effort, request.samples.len(), request.prefix.to_owned()));
         let text = if request.samples.len() < 64_000 { " won two three" } else { " one two, three four" };
-        Ok(Hypothesis { words: words(text), language: Language::ENGLISH, avg_logprob: -0.1 })
+        Ok(Hypothesis { words: words(text), is_unlikely: false, language: Language::ENGLISH, avg_logprob: -0.1 })
     }
 }
 
@@ -209,6 +209,38 @@ fn a_wrong_word_that_is_committed_leads_no_guess_astray() {
     assert!(calls.lock().expect("one thread").iter().all(|(_, _, prefix)| prefix.is_empty()));
 }
 
+/// Says what it is told, and of drafts that they are unlikely.
+struct Unlikely(Scripted);
+
+impl Recognizer for Unlikely {
+    fn recognize(&mut self, request: Request<'_>, never: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError> {
+        let hypothesis = self.0.recognize(request, never)?;
+        Ok(Hypothesis { is_unlikely: request.effort == Effort::Draft, ..hypothesis })
+    }
+}
+
+#[test]
+fn of_unlikely_drafts_the_first_words_that_two_have_in_common_are_shown() {
+    let shown = |texts: &[&str]| {
+        let texts = texts.iter().map(|text| (*text).to_owned()).collect();
+        let recognizer = Box::new(Unlikely(Scripted { texts, calls: Calls::default() }));
+        let options = LiveOptions { segmenter: SegmenterOptions::default(), step_s: Some(0.5) };
+        let mut live = Live::new(recognizer, Policy::LocalAgreement.start(), options);
+        let mut shown = Vec::new();
+        for block in speech()[..32_000].chunks(800) {
+            live.push(block);
+            if let Some(Event::Partial(partial)) = live.next_event(&|| false).expect("scripted") {
+                shown.push((partial.committed, partial.tail));
+            }
+        }
+        shown
+    };
+    assert_eq!(shown(&[" so what", " some of it"]), []);
+    assert_eq!(shown(&[" so", "", " so", ""]), [], "two in a row");
+    let once = [(String::new(), "some re".to_owned())];
+    assert_eq!(shown(&[" some re", " some re ports", " some re ports for"]), once, "and nothing is committed");
+}
+
 /// Hears words at first, and nobody in the end.
 struct Doubtful(Calls);
 
@@ -217,7 +249,7 @@ impl Recognizer for Doubtful {
         let mut calls = self.0.lock().expect("one thread");
         calls.push((request.effort, request.samples.len(), request.prefix.to_owned()));
         let text = if request.effort == Effort::Draft { " one two three" } else { "" };
-        Ok(Hypothesis { words: words(text), language: Language::ENGLISH, avg_logprob: -0.1 })
+        Ok(Hypothesis { words: words(text), is_unlikely: false, language: Language::ENGLISH, avg_logprob: -0.1 })
     }
 }
 
@@ -253,7 +285,7 @@ impl Recognizer for Slow {
     fn recognize(&mut self, request: Request<'_>, _: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError> {
         self.clock.fetch_add(self.cost.as_micros() as u64, Ordering::Relaxed);
         let words = words(&" word".repeat(request.samples.len() / 6400));
-        Ok(Hypothesis { words, language: Language::ENGLISH, avg_logprob: -0.1 })
+        Ok(Hypothesis { words, is_unlikely: false, language: Language::ENGLISH, avg_logprob: -0.1 })
     }
 }
 
