@@ -43,6 +43,13 @@ const BEHIND_S: f64 = 0.4;
 /// that what comes makes another of it.
 const DOUBT_S: f64 = 1.5;
 
+/// What the doubt of the words that follow weighs beside a word's own: where the model is not sure how a sentence goes
+/// on, it may have heard it wrong before.
+const FOLLOWING: f32 = 0.4;
+
+/// How many words that follow a word are asked.
+const FOLLOWERS: usize = 2;
+
 /// Confidence below which a word waits for the final text: guesses agree on such words too, while they are wrong.
 const LEAST_CONFIDENCE: f32 = 0.3;
 
@@ -72,16 +79,26 @@ impl LocalAgreement {
     /// How many words the guess before and this one have in common, the last word aside, up to the first that has too
     /// little audio behind it or too little confidence.
     fn agreed(&self, guess: &[Word], end_s: f64) -> usize {
-        let wanted_s = |word: &Word| BEHIND_S + DOUBT_S * f64::from(1.0 - word.confidence);
-        let is_settled = |word: &&Word| word.confidence >= LEAST_CONFIDENCE && word.end_s + wanted_s(word) <= end_s;
+        let is_settled = |i: &usize| match guess.get(*i..) {
+            Some([word, rest @ ..]) => {
+                word.confidence >= LEAST_CONFIDENCE && word.end_s + BEHIND_S + DOUBT_S * doubt(word, rest) <= end_s
+            }
+            _ => false,
+        };
         let in_common = common_prefix(&self.previous, guess).min(guess.len().saturating_sub(1));
-        guess.iter().take(in_common).take_while(is_settled).count()
+        (0..in_common).take_while(is_settled).count()
     }
 
     /// Keeps what follows the words that are committed, for the next guess.
     fn keep(&mut self, guess: &[Word], committed: usize) {
         self.previous = guess.iter().skip(committed).cloned().collect();
     }
+}
+
+/// How unsure the model is of a word: 0 where it is sure of it and of the words `after` it.
+fn doubt(word: &Word, after: &[Word]) -> f64 {
+    let unsure = |word: &Word| 1.0 - word.confidence;
+    f64::from(unsure(word) + FOLLOWING * after.iter().take(FOLLOWERS).map(unsure).fold(0.0, f32::max))
 }
 
 /// Distance from the end of the audio within which a word that the decoder attends to is not settled, in seconds:
@@ -155,7 +172,7 @@ mod tests {
             policy.update(&guess, end_s);
             policy.update(&guess, end_s)
         };
-        assert_eq!((settled(0.7), settled(0.9), settled(1.8)), (0, 1, 1));
+        assert_eq!((settled(1.0), settled(1.2), settled(1.8)), (0, 1, 1), "what follows the first is doubtful");
         assert_eq!(settled(1.9), 3, "1.15 s behind it are enough, and the last word waits");
     }
 

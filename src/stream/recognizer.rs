@@ -17,10 +17,9 @@ const TOKENS_PER_SECOND: usize = 10;
 
 /// Probability of `<|nospeech|>` above which a draft has to be likely to be shown.
 const NO_SPEECH: f32 = 0.5;
-/// Mean log-probability that such a draft needs: music gives words of up to -0.5, but in its first seconds of -0.65 at
-/// most, where digits and single words have -0.55. One draft of speech in thirty has less; more audio decides.
+/// Mean log-probability that such a draft needs: music gives words of up to -0.5, hens of -0.44. One draft of speech in
+/// thirty has less; more audio decides.
 const LIKELY: f32 = -0.4;
-const LIKELY_SHORT: f32 = -0.6;
 /// Length of sound from which on it is no longer short, in seconds.
 const SHORT_S: f32 = 3.0;
 /// Probability of `<|nospeech|>` below which, and mean log-probability above which a short draft that is too unlikely
@@ -144,8 +143,7 @@ impl WhisperRecognizer {
     fn worth(&self, result: &DecodingResult, options: &DecodingOptions) -> Worth {
         let sound_s = options.sound_s.unwrap_or_default();
         let is_short = sound_s < SHORT_S;
-        let likely = if is_short { LIKELY_SHORT } else { LIKELY };
-        let is_doubtful = result.no_speech_prob > NO_SPEECH && result.avg_logprob < likely;
+        let is_doubtful = result.no_speech_prob > NO_SPEECH && result.avg_logprob < LIKELY;
         // Few words in much sound may be none; what follows them is looked for in the final text alone.
         let is_sparse = is_sparse(options.prefix.len() + result.tokens.len(), sound_s);
         let is_poor = is_doubtful || self.fallback.needs_fallback(result) || self.fallback.is_silence(result);

@@ -22,13 +22,15 @@ pub struct Word {
     pub confidence: f32,
     /// The latest moment that the decoder attended to most while it wrote a part of it, in seconds.
     pub attended_s: f64,
-    /// What it is compared by: its letters and digits in lower case.
+    /// What it is compared by: its letters and digits in lower case, and apostrophes, which tell "Quilter's" from
+    /// "Quilters'".
     key: String,
 }
 
 impl Word {
     fn new(text: String) -> Self {
-        let key = text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+        let letters = text.chars().map(|c| if c == '’' { '\'' } else { c });
+        let key = letters.filter(|c| c.is_alphanumeric() || *c == '\'').flat_map(char::to_lowercase).collect();
         Self { text, start_s: 0.0, end_s: 0.0, confidence: 0.0, attended_s: 0.0, key }
     }
 
@@ -179,6 +181,8 @@ mod tests {
         let (a, b) = (split(" And so, my", Language::ENGLISH), split(" and So my fellow", Language::ENGLISH));
         assert_eq!(a.iter().map(|w| w.text.as_str()).collect::<Vec<_>>(), [" And", " so,", " my"]);
         assert_eq!(common_prefix(&a, &b), 3);
+        let same = |a, b| common_prefix(&split(a, Language::ENGLISH), &split(b, Language::ENGLISH)) == 1;
+        assert!(same(" It's", " it’s,") && !same(" Quilter's", " Quilters'"), "apostrophes do");
     }
 
     #[test]
