@@ -37,7 +37,7 @@ impl Policy {
 }
 
 /// Audio that is wanted behind a word that the model is sure of, in seconds.
-const BEHIND_S: f64 = 0.4;
+const BEHIND_S: f64 = 0.3;
 
 /// What a word of no confidence at all wants more, in seconds: the less sure the model is of a word, the likelier it is
 /// that what comes makes another of it.
@@ -51,7 +51,7 @@ const FOLLOWING: f32 = 0.4;
 const FOLLOWERS: usize = 2;
 
 /// Confidence below which a word waits for the final text: guesses agree on such words too, while they are wrong.
-const LEAST_CONFIDENCE: f32 = 0.3;
+const LEAST_CONFIDENCE: f32 = 0.35;
 
 /// LocalAgreement-2: what two guesses in a row agree on (Macháček et al., arXiv:2307.14743), of the words that have
 /// enough audio behind them.
@@ -172,8 +172,8 @@ mod tests {
             policy.update(&guess, end_s);
             policy.update(&guess, end_s)
         };
-        assert_eq!((settled(1.0), settled(1.2), settled(1.8)), (0, 1, 1), "what follows the first is doubtful");
-        assert_eq!(settled(1.9), 3, "1.15 s behind it are enough, and the last word waits");
+        assert_eq!((settled(0.9), settled(1.1), settled(1.7)), (0, 1, 1), "what follows the first is doubtful");
+        assert_eq!(settled(1.8), 3, "1.05 s behind it are enough, and the last word waits");
     }
 
     #[test]
