@@ -164,9 +164,9 @@ impl<'a> Stage<'a> {
         let Self { whisper, settings, ref segments, stop, .. } = *self;
         let said = segments.of(&result, window.end_s - window.start_s, &window.pauses, &mut audio);
         let said = said.map_err(DecodingError::Inference)?;
-        self.batch.reuse(audio);
         let again = Again { whisper, settings, segments, stop };
-        let better = again.decode(&samples, window.sound_s, &self.options, (&result, &said))?;
+        let better = again.decode(&samples, window.sound_s, &self.options, (&result, &said), &mut audio)?;
+        self.batch.reuse(audio);
         window.said = Some(better.unwrap_or((result, said)));
         Ok(())
     }

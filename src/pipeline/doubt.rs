@@ -1,6 +1,7 @@
 //! Windows with too few words for their sound, which are decoded again in other ones; that costs nothing while all is
 //! well. Where the decoder has passed over a sentence, as it does now and then where the voice changes within a window,
-//! in shorter ones; where it has found nothing and does not say that nobody speaks, in the longest.
+//! in shorter ones; where it has found nothing and does not say that nobody speaks, in the longest; where its text stops
+//! within a sentence and sound follows, as it does now and then at a pause, in one of that sound.
 //!
 //! In: a window's samples and text. Out: the text of the other windows, where they hold more.
 
@@ -9,9 +10,9 @@ use super::{Settings, StageError};
 use crate::audio::{SAMPLE_RATE, sound_seconds};
 use crate::mel::LogMel;
 use crate::stream::{Segmenter, SegmenterOptions, Utterance};
-use crate::whisper::alignment::Pauses;
+use crate::whisper::alignment::{Pauses, ends_sentence};
 use crate::whisper::decoding::{DecodingError, DecodingOptions, DecodingResult, Segment, decode_with_fallback};
-use crate::whisper::{SAMPLES_PER_POSITION, Whisper, Window};
+use crate::whisper::{SAMPLES_PER_POSITION, Whisper, Window, WindowCache};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Shortest sound in which few words are doubtful, in seconds.
@@ -58,7 +59,7 @@ pub struct Again<'a> {
 
 impl Again<'_> {
     /// A better text of a window, decoded with the same options; `None` where there is nothing to doubt in `first`, or
-    /// nothing better.
+    /// nothing better. `audio` is the window as the decoder keeps it.
     ///
     /// # Errors
     /// Where the encoder or the decoder fails, or [`DecodingError::Cancelled`].
@@ -68,6 +69,7 @@ impl Again<'_> {
         sound_s: f32,
         options: &DecodingOptions,
         (result, segments): (&DecodingResult, &[Segment]),
+        audio: &mut WindowCache,
     ) -> Result<Option<Text>, StageError> {
         let options = DecodingOptions { language: Some(result.language), ..options.clone() };
         if segments.is_empty() {
@@ -79,7 +81,10 @@ impl Again<'_> {
             return Ok(Some(text).filter(|text| is_likely(text) && !text.1.is_empty()));
         }
         if !is_short(result, sound_s, self.whisper.tokenizer().special().eot) {
-            return Ok(None);
+            let Some(rest) = self.rest(samples, result, audio)? else { return Ok(None) };
+            let more = self.text_of(&rest, self.whisper.window(rest.samples.len(), self.settings.n_ctx), &options)?;
+            let is_speech = is_likely(&more) && !more.1.is_empty();
+            return Ok(is_speech.then(|| join((result.clone(), segments.to_vec()), more)));
         }
         let mut texts = Vec::new();
         for piece in cut(samples) {
@@ -95,6 +100,25 @@ impl Again<'_> {
         }
         let text = texts.into_iter().reduce(join);
         Ok(text.filter(|(found, _)| n_letters(&found.text) as f32 >= MORE * n_letters(&result.text) as f32))
+    }
+
+    /// What follows a text that stops within a sentence, if there is enough sound in it.
+    fn rest(
+        &self,
+        samples: &[f32],
+        result: &DecodingResult,
+        audio: &mut WindowCache,
+    ) -> Result<Option<Utterance>, StageError> {
+        if ends_sentence(&result.text) {
+            return Ok(None);
+        }
+        let (seconds, pauses) = (samples.len() as f64 / f64::from(SAMPLE_RATE), Pauses::of(samples));
+        let words = self.segments.words(&result.tokens, result.language, seconds, &pauses, audio);
+        let Some(last) = words.map_err(DecodingError::Inference)?.pop() else { return Ok(None) };
+        let start = (last.end * f64::from(SAMPLE_RATE)) as usize;
+        let samples = samples.get(start..).unwrap_or_default().to_vec();
+        let is_some = pauses.may_hide_more(&result.text, last.end, seconds);
+        Ok(is_some.then_some(Utterance { start: start as u64, samples }))
     }
 
     /// What a piece says in a window of `n_ctx` positions, in seconds from the start of the whole.

@@ -1,8 +1,9 @@
 //! From what the decoder found in a window to segments, with the times of their words where these are wanted.
 
 use super::Settings;
-use crate::whisper::alignment::{Aligner, Pauses, Said, give_words};
+use crate::whisper::alignment::{Aligner, Pauses, Said, TimedWord, give_words};
 use crate::whisper::decoding::{DecodingResult, Segment, segments_from_tokens};
+use crate::whisper::tokenizer::Language;
 use crate::whisper::{DecodeError, Whisper, WindowCache};
 
 /// Makes segments as the settings want them.
@@ -37,11 +38,26 @@ impl<'a> Segments<'a> {
         let mut segments = segments_from_tokens(&result.tokens, seconds, tokenizer).into_segments();
         if self.settings.word_timestamps {
             let tokens: Vec<u32> = segments.iter().flat_map(|segment| segment.tokens.clone()).collect();
-            let (language, task) = (result.language, self.settings.decoding.task);
-            let said = Said { before: &[], tokens: &tokens, language, task, seconds, pauses };
-            give_words(&mut segments, self.aligner.align(audio, &said)?, tokenizer.special().eot);
+            let words = self.words(&tokens, result.language, seconds, pauses, audio)?;
+            give_words(&mut segments, words, tokenizer.special().eot);
         }
         Ok(segments)
+    }
+
+    /// The words of `tokens`, which were found in an utterance of so many seconds, in seconds from its start.
+    ///
+    /// # Errors
+    /// Where the decoder fails.
+    pub fn words(
+        &self,
+        tokens: &[u32],
+        language: Language,
+        seconds: f64,
+        pauses: &Pauses,
+        audio: &mut WindowCache,
+    ) -> Result<Vec<TimedWord>, DecodeError> {
+        let task = self.settings.decoding.task;
+        self.aligner.align(audio, &Said { before: &[], tokens, language, task, seconds, pauses })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Share of the time that may go into guesses: the rest of the machine belongs to the user.
-const SHARE: f64 = 0.3;
+const SHARE: f64 = 0.4;
 /// The widest step in seconds: text that changes more rarely is not live any more.
 const WIDEST_S: f64 = 4.0;
 /// Weight of the latest guess in the running mean of what one costs.
@@ -46,7 +46,7 @@ mod tests {
         };
         assert_eq!(after(100, 50), 0.5);
         let slow = after(600, 50);
-        assert!((slow - 2.0).abs() < 0.01, "{slow}");
+        assert!((slow - 1.5).abs() < 0.01, "{slow}");
         assert_eq!(after(60_000, 50), WIDEST_S);
         assert_eq!(after(100, 100), 0.5);
     }

@@ -1,6 +1,6 @@
 //! What turns the samples of an utterance into text: [`WhisperRecognizer`], and in tests something faster.
 
-use super::words::{Word, timed};
+use super::words::{Word, join, timed};
 use crate::audio::{SAMPLE_RATE, sound_seconds};
 use crate::mel::LogMel;
 use crate::text::written;
@@ -27,6 +27,9 @@ const SHORT_S: f32 = 3.0;
 /// minutes of them; docs/streaming.md).
 const NO_SPEECH_TWICE: f32 = 0.75;
 const LIKELY_TWICE: f32 = -1.5;
+
+/// Mean log-probability that what follows a text that stops within a sentence needs.
+const LIKELY_REST: f32 = -0.7;
 
 /// How much work a text is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,6 +163,28 @@ impl WhisperRecognizer {
 
 impl Recognizer for WhisperRecognizer {
     fn recognize(&mut self, request: Request<'_>, cancelled: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError> {
+        let mut heard = self.hear(request, cancelled)?;
+        if request.effort == Effort::Draft {
+            return Ok(heard);
+        }
+        let seconds = request.samples.len() as f64 / f64::from(SAMPLE_RATE);
+        let Some(end_s) = heard.words.last().map(|word| word.end_s) else { return Ok(heard) };
+        if Pauses::of(request.samples).may_hide_more(&join(&heard.words), end_s, seconds) {
+            let samples = request.samples.get((end_s * f64::from(SAMPLE_RATE)) as usize..).unwrap_or_default();
+            let rest = Request { samples, prefix: "", draft: "", language: Some(heard.language), ..request };
+            let more = self.hear(rest, cancelled)?.later(end_s);
+            if more.avg_logprob >= LIKELY_REST {
+                heard.avg_logprob = heard.avg_logprob.min(more.avg_logprob);
+                heard.words.extend(more.words);
+            }
+        }
+        Ok(heard)
+    }
+}
+
+impl WhisperRecognizer {
+    /// The text of one window.
+    fn hear(&mut self, request: Request<'_>, cancelled: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError> {
         let options = self.options(&request)?;
         let draft = FallbackOptions { temperatures: vec![0.0], ..self.fallback.clone() };
         let fallback = if request.effort == Effort::Draft { &draft } else { &self.fallback };

@@ -9,7 +9,7 @@ mod matrix;
 mod pauses;
 mod words;
 
-pub use pauses::Pauses;
+pub use pauses::{Pauses, ends_sentence};
 
 use super::CrossAttention;
 use super::decoder::{DecodeError, Decoder, Row, Workspace};

@@ -25,6 +25,11 @@ const RANGE: (f32, f32) = (12.0, 50.0);
 /// Seconds of a word that are no word by themselves.
 const SLIVER: f64 = 0.03;
 
+/// Shortest sound behind a text that stops within a sentence which may hold more of it, in seconds.
+const MORE: f64 = 0.8;
+/// What a sentence may end with.
+const ENDS: [char; 11] = ['.', '?', '!', '…', '"', '”', '»', ')', '。', '？', '！'];
+
 /// Sound at most this long, in seconds, between the end of a word and a pause belongs to that word.
 const REST: f64 = 0.2;
 
@@ -61,6 +66,13 @@ impl Pauses {
         Self(pauses)
     }
 
+    /// Whether a text may have stopped before the speech did, as the decoder's do now and then at a pause: it stops
+    /// within a sentence, its last word ends at `end_s`, and sound follows in an utterance of so many seconds.
+    pub fn may_hide_more(&self, text: &str, end_s: f64, seconds: f64) -> bool {
+        let quiet_s = |&(from, to): &(f64, f64)| (to.min(seconds) - from.max(end_s)).max(0.0);
+        !ends_sentence(text) && seconds - end_s - self.0.iter().map(quiet_s).sum::<f64>() >= MORE
+    }
+
     /// Lets words begin and end with sound, in order.
     pub(super) fn part(&self, words: &mut [TimedWord]) {
         for i in 0..words.len() {
@@ -87,6 +99,11 @@ impl Pauses {
             (word.start, word.end) = (start, end);
         }
     }
+}
+
+/// Whether a text ends where a sentence may.
+pub fn ends_sentence(text: &str) -> bool {
+    text.trim_end().ends_with(ENDS)
 }
 
 /// Mean power of a frame in dB; that of digital silence is −90 dB.
@@ -123,6 +140,15 @@ mod tests {
         assert_eq!(pauses(&[(0.3, 1.0), (0.2, 1.0)]), [], "noise");
         assert_eq!(pauses(&[(0.3, 1.0), (0.003, 0.5), (0.0, 1.0)]), [(1.0, 2.5)], "digital silence behind noise");
         assert_eq!(pauses(&[]), []);
+    }
+
+    #[test]
+    fn sound_behind_half_a_sentence_may_hide_more_of_it() {
+        let pauses = Pauses(vec![(0.0, 0.5), (1.5, 1.8)]);
+        let hides = |text, end_s, seconds| pauses.may_hide_more(text, end_s, seconds);
+        assert!(hides("and said to him,", 1.5, 2.7) && hides("a short", 0.6, 3.0));
+        assert!(!hides("and said to him.", 1.5, 2.7), "the sentence is over");
+        assert!(!hides("and said to him,", 1.4, 2.4), "0.1 s before the pause and 0.6 s behind it");
     }
 
     fn parted(pauses: &[(f64, f64)], words: &[(f64, f64)]) -> Vec<(f64, f64)> {
