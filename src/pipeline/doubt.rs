@@ -1,7 +1,7 @@
 //! Windows with too few words for their sound, which are decoded again in other ones; that costs nothing while all is
 //! well. Where the decoder has passed over a sentence, as it does now and then where the voice changes within a window,
 //! in shorter ones; where it has found nothing and does not say that nobody speaks, in the longest; where its text stops
-//! within a sentence and sound follows, as it does now and then at a pause, in one of that sound.
+//! within a sentence and sound follows, as it does now and then at a pause, with timestamps, which lead it on.
 //!
 //! In: a window's samples and text. Out: the text of the other windows, where they hold more.
 
@@ -81,10 +81,13 @@ impl Again<'_> {
             return Ok(Some(text).filter(|text| is_likely(text) && !text.1.is_empty()));
         }
         if !is_short(result, sound_s, self.whisper.tokenizer().special().eot) {
-            let Some(rest) = self.rest(samples, result, audio)? else { return Ok(None) };
-            let more = self.text_of(&rest, self.whisper.window(rest.samples.len(), self.settings.n_ctx), &options)?;
-            let is_speech = is_likely(&more) && !more.1.is_empty();
-            return Ok(is_speech.then(|| join((result.clone(), segments.to_vec()), more)));
+            if !options.without_timestamps || !self.stops_early(samples, result, audio)? {
+                return Ok(None);
+            }
+            let whole = Utterance { start: 0, samples: samples.to_vec() };
+            let options = DecodingOptions { without_timestamps: false, ..options };
+            let text = self.text_of(&whole, self.whisper.window(samples.len(), self.settings.n_ctx), &options)?;
+            return Ok(Some(text).filter(|text| is_likely(text) && n_letters(&text.0.text) > n_letters(&result.text)));
         }
         let mut texts = Vec::new();
         for piece in cut(samples) {
@@ -102,23 +105,20 @@ impl Again<'_> {
         Ok(text.filter(|(found, _)| n_letters(&found.text) as f32 >= MORE * n_letters(&result.text) as f32))
     }
 
-    /// What follows a text that stops within a sentence, if there is enough sound in it.
-    fn rest(
+    /// Whether a text stops within a sentence and sound follows.
+    fn stops_early(
         &self,
         samples: &[f32],
         result: &DecodingResult,
         audio: &mut WindowCache,
-    ) -> Result<Option<Utterance>, StageError> {
+    ) -> Result<bool, StageError> {
         if ends_sentence(&result.text) {
-            return Ok(None);
+            return Ok(false);
         }
         let (seconds, pauses) = (samples.len() as f64 / f64::from(SAMPLE_RATE), Pauses::of(samples));
         let words = self.segments.words(&result.tokens, result.language, seconds, &pauses, audio);
-        let Some(last) = words.map_err(DecodingError::Inference)?.pop() else { return Ok(None) };
-        let start = (last.end * f64::from(SAMPLE_RATE)) as usize;
-        let samples = samples.get(start..).unwrap_or_default().to_vec();
-        let is_some = pauses.may_hide_more(&result.text, last.end, seconds);
-        Ok(is_some.then_some(Utterance { start: start as u64, samples }))
+        let words = words.map_err(DecodingError::Inference)?;
+        Ok(words.last().is_some_and(|last| pauses.may_hide_more(&result.text, last.end, seconds)))
     }
 
     /// What a piece says in a window of `n_ctx` positions, in seconds from the start of the whole.

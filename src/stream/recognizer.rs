@@ -9,7 +9,7 @@ use crate::whisper::decoding::{
     DecodingError, DecodingOptions, DecodingResult, FallbackOptions, decode_with_fallback, is_sparse,
 };
 use crate::whisper::tokenizer::{Language, TokenizerError};
-use crate::whisper::{DecodeError, EncodeError, Encoder, Whisper, Window};
+use crate::whisper::{DecodeError, EncodeError, Encoder, SAMPLES_PER_POSITION, Whisper, Window};
 use std::sync::Arc;
 
 /// Tokens that a second of speech may give in a draft; fast English is about 6. More is a loop.
@@ -28,8 +28,8 @@ const SHORT_S: f32 = 3.0;
 const NO_SPEECH_TWICE: f32 = 0.75;
 const LIKELY_TWICE: f32 = -1.5;
 
-/// Mean log-probability that what follows a text that stops within a sentence needs.
-const LIKELY_REST: f32 = -0.7;
+/// Mean log-probability that a text needs to stand for one that stops within a sentence.
+const LIKELY_MORE: f32 = -0.7;
 
 /// How much work a text is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,32 +163,36 @@ impl WhisperRecognizer {
 
 impl Recognizer for WhisperRecognizer {
     fn recognize(&mut self, request: Request<'_>, cancelled: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError> {
-        let mut heard = self.hear(request, cancelled)?;
-        if request.effort == Effort::Draft {
+        let heard = self.hear(request, true, cancelled)?;
+        let seconds = request.samples.len() as f64 / f64::from(SAMPLE_RATE);
+        let stops_early =
+            |last: &Word| Pauses::of(request.samples).may_hide_more(&join(&heard.words), last.end_s, seconds);
+        if request.effort == Effort::Draft || !request.prefix.is_empty() || !heard.words.last().is_some_and(stops_early)
+        {
             return Ok(heard);
         }
-        let seconds = request.samples.len() as f64 / f64::from(SAMPLE_RATE);
-        let Some(end_s) = heard.words.last().map(|word| word.end_s) else { return Ok(heard) };
-        if Pauses::of(request.samples).may_hide_more(&join(&heard.words), end_s, seconds) {
-            let samples = request.samples.get((end_s * f64::from(SAMPLE_RATE)) as usize..).unwrap_or_default();
-            let rest = Request { samples, prefix: "", draft: "", language: Some(heard.language), ..request };
-            let more = self.hear(rest, cancelled)?.later(end_s);
-            if more.avg_logprob >= LIKELY_REST {
-                heard.avg_logprob = heard.avg_logprob.min(more.avg_logprob);
-                heard.words.extend(more.words);
-            }
-        }
-        Ok(heard)
+        // Timestamps lead the decoder on where it would stop at a pause.
+        let request = Request { draft: "", language: Some(heard.language), ..request };
+        let more = self.hear(request, false, cancelled)?;
+        let is_better = more.avg_logprob >= LIKELY_MORE && more.words.len() > heard.words.len();
+        Ok(if is_better { more } else { heard })
     }
 }
 
 impl WhisperRecognizer {
-    /// The text of one window.
-    fn hear(&mut self, request: Request<'_>, cancelled: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError> {
-        let options = self.options(&request)?;
+    /// The text of one window, sought without timestamps or with them.
+    fn hear(
+        &mut self,
+        request: Request<'_>,
+        without_timestamps: bool,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Hypothesis, RecognizeError> {
+        let mut options = self.options(&request)?;
         let draft = FallbackOptions { temperatures: vec![0.0], ..self.fallback.clone() };
         let fallback = if request.effort == Effort::Draft { &draft } else { &self.fallback };
         let n_ctx = self.whisper.window(request.samples.len(), self.n_ctx);
+        let window_s = (n_ctx * SAMPLES_PER_POSITION) as f32 / SAMPLE_RATE as f32;
+        (options.without_timestamps, options.max_timestamp) = (without_timestamps, Some(window_s));
         let features = self.encoder.encode(&self.log_mel.compute(request.samples, 2 * n_ctx))?;
         let mut window = Window::new(self.whisper.decoder(), &features).map_err(DecodingError::Inference)?;
         let result = decode_with_fallback(&mut window, self.whisper.tokenizer(), &options, fallback, cancelled)?;

@@ -26,7 +26,7 @@ const RANGE: (f32, f32) = (12.0, 50.0);
 const SLIVER: f64 = 0.03;
 
 /// Shortest sound behind a text that stops within a sentence which may hold more of it, in seconds.
-const MORE: f64 = 0.8;
+const MORE: f64 = 0.4;
 /// What a sentence may end with.
 const ENDS: [char; 11] = ['.', '?', '!', '…', '"', '”', '»', ')', '。', '？', '！'];
 
@@ -146,9 +146,9 @@ mod tests {
     fn sound_behind_half_a_sentence_may_hide_more_of_it() {
         let pauses = Pauses(vec![(0.0, 0.5), (1.5, 1.8)]);
         let hides = |text, end_s, seconds| pauses.may_hide_more(text, end_s, seconds);
-        assert!(hides("and said to him,", 1.5, 2.7) && hides("a short", 0.6, 3.0));
-        assert!(!hides("and said to him.", 1.5, 2.7), "the sentence is over");
-        assert!(!hides("and said to him,", 1.4, 2.4), "0.1 s before the pause and 0.6 s behind it");
+        assert!(hides("and said to him,", 1.5, 2.3) && hides("a short", 0.6, 3.0));
+        assert!(!hides("and said to him.", 1.5, 2.3), "the sentence is over");
+        assert!(!hides("and said to him,", 1.4, 2.0), "0.1 s before the pause and 0.2 s behind it");
     }
 
     fn parted(pauses: &[(f64, f64)], words: &[(f64, f64)]) -> Vec<(f64, f64)> {
