@@ -45,9 +45,9 @@ struct Report {
     committed_s: Vec<f64>,
     /// From the end of each word to its being settled, by a partial or the final, in seconds.
     settled_s: Vec<f64>,
-    /// When the latest final was published, in seconds.
+    /// When the end of the latest utterance was known, in seconds.
     #[serde(skip)]
-    published_s: f64,
+    ended_s: f64,
 }
 
 impl Report {
@@ -214,7 +214,7 @@ fn drain(live: &mut Live, mut now_s: f64, known: &mut usize, report: &mut Report
                 report.partials += 1;
                 // What begins at a cut was heard already, as a part of the utterance before.
                 let onset_s = partial.start_s + PADDING_S;
-                if partial.revision == 1 && onset_s >= report.published_s {
+                if partial.revision == 1 && onset_s >= report.ended_s {
                     report.first_partial_s.push(now_s - onset_s);
                 }
                 let lags = report.settle(&partial.words, known, now_s);
@@ -223,7 +223,7 @@ fn drain(live: &mut Live, mut now_s: f64, known: &mut usize, report: &mut Report
             Some(Event::Final(done)) => {
                 report.settle(&done.words, known, now_s);
                 *known = 0;
-                report.published_s = now_s;
+                report.ended_s = now_s - done.latency.as_secs_f64();
                 report.final_s.push(done.latency.as_secs_f64());
                 report.speech_to_final_s.push(now_s - done.end_s + PADDING_S);
                 report.text += if report.text.is_empty() { "" } else { " " };

@@ -1,5 +1,5 @@
-//! Windows with too few words for their sound, which are decoded again in other ones; that costs nothing while all is
-//! well. Where the decoder has passed over a sentence, as it does now and then where the voice changes within a window,
+//! Windows with too few words for their sound, which are decoded again; that costs next to nothing while all is well.
+//! Where the decoder has passed over a sentence, as it does now and then where the voice changes within a window,
 //! in shorter ones; where it has found nothing and does not say that nobody speaks, in the longest; where its text stops
 //! within a sentence and sound follows, as it does now and then at a pause, with timestamps, which lead it on.
 //!
@@ -9,7 +9,7 @@ use super::text::{Segments, place};
 use super::{Settings, StageError};
 use crate::audio::{SAMPLE_RATE, sound_seconds};
 use crate::mel::LogMel;
-use crate::stream::{Segmenter, SegmenterOptions, Utterance};
+use crate::stream::{Segmenter, SegmenterOptions, Utterance, split};
 use crate::whisper::alignment::{Pauses, ends_sentence};
 use crate::whisper::decoding::{DecodingError, DecodingOptions, DecodingResult, Segment, decode_with_fallback};
 use crate::whisper::{SAMPLES_PER_POSITION, Whisper, Window, WindowCache};
@@ -81,13 +81,15 @@ impl Again<'_> {
             return Ok(Some(text).filter(|text| is_likely(text) && !text.1.is_empty()));
         }
         if !is_short(result, sound_s, self.whisper.tokenizer().special().eot) {
-            if !options.without_timestamps || !self.stops_early(samples, result, audio)? {
+            if !options.without_timestamps || result.is_rejected || !self.stops_early(samples, result, audio)? {
                 return Ok(None);
             }
             let whole = Utterance { start: 0, samples: samples.to_vec() };
             let options = DecodingOptions { without_timestamps: false, ..options };
             let text = self.text_of(&whole, self.whisper.window(samples.len(), self.settings.n_ctx), &options)?;
-            return Ok(Some(text).filter(|text| is_likely(text) && n_letters(&text.0.text) > n_letters(&result.text)));
+            let n_words = |text: &str| split(text, result.language).len();
+            let is_more = |text: &Text| is_likely(text) && n_words(&text.0.text) > n_words(&result.text);
+            return Ok(Some(text).filter(is_more).and_then(|text| self.without_timestamps(text)));
         }
         let mut texts = Vec::new();
         for piece in cut(samples) {
@@ -119,6 +121,21 @@ impl Again<'_> {
         let words = self.segments.words(&result.tokens, result.language, seconds, &pauses, audio);
         let words = words.map_err(DecodingError::Inference)?;
         Ok(words.last().is_some_and(|last| pauses.may_hide_more(&result.text, last.end, seconds)))
+    }
+
+    /// A text that timestamps led to as one that was found without them: one segment of text tokens.
+    fn without_timestamps(&self, (mut result, segments): Text) -> Option<Text> {
+        let eot = self.whisper.tokenizer().special().eot;
+        let mut whole = segments.into_iter().reduce(|mut whole, more| {
+            whole.end = more.end;
+            whole.text += &more.text;
+            whole.tokens.extend(more.tokens);
+            whole.words.extend(more.words);
+            whole
+        })?;
+        whole.tokens.retain(|token| *token < eot);
+        result.tokens.retain(|token| *token < eot);
+        Some((result, vec![whole]))
     }
 
     /// What a piece says in a window of `n_ctx` positions, in seconds from the start of the whole.

@@ -222,7 +222,7 @@ impl Live {
             pace.spent(cost);
         }
         current.guessed = len;
-        if len >= LANGUAGE_SAMPLES && !guess.words.is_empty() {
+        if len >= LANGUAGE_SAMPLES && !guess.words.is_empty() && !guess.is_unlikely {
             current.language = Some(guess.language);
         }
         if effort == Effort::Full {
@@ -236,7 +236,8 @@ impl Live {
             // Nothing that is shown makes way for it.
             let agreed = if current.revision == 0 { common_prefix(&unlikely, &guess.words) } else { 0 };
             current.unlikely.clone_from(&guess.words);
-            guess.words.truncate(agreed);
+            let is_text = join(&unlikely[..agreed]).contains(char::is_alphanumeric);
+            guess.words.truncate(if is_text { agreed } else { 0 });
         }
         let tail = guess.words.get(continuation(&current.committed, &guess.words)..).unwrap_or_default();
         if tail.is_empty() || self.pace.is_none() {

@@ -128,6 +128,46 @@ impl WhisperRecognizer {
         Self { whisper, encoder, log_mel, n_ctx, decoding, fallback: FallbackOptions::default() }
     }
 
+    /// The text of one window, sought without timestamps or with them.
+    fn hear(
+        &mut self,
+        request: Request<'_>,
+        without_timestamps: bool,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Hypothesis, RecognizeError> {
+        let mut options = self.options(&request)?;
+        let once = FallbackOptions { temperatures: vec![0.0], ..self.fallback.clone() };
+        // A second look that is not sure at once is no use.
+        let fallback = if request.effort == Effort::Draft || !without_timestamps { &once } else { &self.fallback };
+        let n_ctx = self.whisper.window(request.samples.len(), self.n_ctx);
+        let window_s = (n_ctx * SAMPLES_PER_POSITION) as f32 / SAMPLE_RATE as f32;
+        (options.without_timestamps, options.max_timestamp) = (without_timestamps, Some(window_s));
+        let features = self.encoder.encode(&self.log_mel.compute(request.samples, 2 * n_ctx))?;
+        let mut window = Window::new(self.whisper.decoder(), &features).map_err(DecodingError::Inference)?;
+        let result = decode_with_fallback(&mut window, self.whisper.tokenizer(), &options, fallback, cancelled)?;
+        let worth = match request.effort {
+            Effort::Draft => self.worth(&result, &options),
+            Effort::Full if self.fallback.is_silence(&result) => Worth::None,
+            Effort::Full if !without_timestamps && result.is_rejected => Worth::None,
+            Effort::Full => Worth::Good,
+        };
+        let mut words = Vec::new();
+        if worth != Worth::None {
+            let said = Said {
+                before: &options.prefix,
+                tokens: &result.tokens,
+                language: result.language,
+                task: options.task,
+                seconds: request.samples.len() as f64 / f64::from(SAMPLE_RATE),
+                pauses: &Pauses::of(request.samples),
+            };
+            let aligned = self.whisper.aligner().align(window.cache(), &said).map_err(DecodingError::Inference)?;
+            words = timed(&aligned, written(options.task, result.language));
+        }
+        let is_unlikely = worth == Worth::Unlikely;
+        Ok(Hypothesis { words, is_unlikely, language: result.language, avg_logprob: result.avg_logprob })
+    }
+
     /// Options for one request.
     fn options(&self, request: &Request<'_>) -> Result<DecodingOptions, RecognizeError> {
         let seconds = request.samples.len() as f32 / SAMPLE_RATE as f32;
@@ -176,46 +216,6 @@ impl Recognizer for WhisperRecognizer {
         let more = self.hear(request, false, cancelled)?;
         let is_better = more.avg_logprob >= LIKELY_MORE && more.words.len() > heard.words.len();
         Ok(if is_better { more } else { heard })
-    }
-}
-
-impl WhisperRecognizer {
-    /// The text of one window, sought without timestamps or with them.
-    fn hear(
-        &mut self,
-        request: Request<'_>,
-        without_timestamps: bool,
-        cancelled: &dyn Fn() -> bool,
-    ) -> Result<Hypothesis, RecognizeError> {
-        let mut options = self.options(&request)?;
-        let draft = FallbackOptions { temperatures: vec![0.0], ..self.fallback.clone() };
-        let fallback = if request.effort == Effort::Draft { &draft } else { &self.fallback };
-        let n_ctx = self.whisper.window(request.samples.len(), self.n_ctx);
-        let window_s = (n_ctx * SAMPLES_PER_POSITION) as f32 / SAMPLE_RATE as f32;
-        (options.without_timestamps, options.max_timestamp) = (without_timestamps, Some(window_s));
-        let features = self.encoder.encode(&self.log_mel.compute(request.samples, 2 * n_ctx))?;
-        let mut window = Window::new(self.whisper.decoder(), &features).map_err(DecodingError::Inference)?;
-        let result = decode_with_fallback(&mut window, self.whisper.tokenizer(), &options, fallback, cancelled)?;
-        let worth = match request.effort {
-            Effort::Draft => self.worth(&result, &options),
-            Effort::Full if self.fallback.is_silence(&result) => Worth::None,
-            Effort::Full => Worth::Good,
-        };
-        let mut words = Vec::new();
-        if worth != Worth::None {
-            let said = Said {
-                before: &options.prefix,
-                tokens: &result.tokens,
-                language: result.language,
-                task: options.task,
-                seconds: request.samples.len() as f64 / f64::from(SAMPLE_RATE),
-                pauses: &Pauses::of(request.samples),
-            };
-            let aligned = self.whisper.aligner().align(window.cache(), &said).map_err(DecodingError::Inference)?;
-            words = timed(&aligned, written(options.task, result.language));
-        }
-        let is_unlikely = worth == Worth::Unlikely;
-        Ok(Hypothesis { words, is_unlikely, language: result.language, avg_logprob: result.avg_logprob })
     }
 }
 

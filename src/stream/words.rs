@@ -61,7 +61,7 @@ impl Word {
         self.confidence = other.confidence;
     }
 
-    /// Whether it is the same word but for case and punctuation.
+    /// Whether it is the same word but for case and punctuation, apostrophes aside.
     pub fn is_like(&self, other: &Self) -> bool {
         self.key == other.key
     }

@@ -28,7 +28,8 @@ const SLIVER: f64 = 0.03;
 /// Shortest sound behind a text that stops within a sentence which may hold more of it, in seconds.
 const MORE: f64 = 0.4;
 /// What a sentence may end with.
-const ENDS: [char; 11] = ['.', '?', '!', '…', '"', '”', '»', ')', '。', '？', '！'];
+const ENDS: [char; 22] =
+    ['.', '?', '!', '…', '"', '”', '’', '»', ')', '。', '？', '！', '」', '』', '।', '॥', '۔', '؟', '։', '။', '។', '።'];
 
 /// Sound at most this long, in seconds, between the end of a word and a pause belongs to that word.
 const REST: f64 = 0.2;
@@ -67,10 +68,12 @@ impl Pauses {
     }
 
     /// Whether a text may have stopped before the speech did, as the decoder's do now and then at a pause: it stops
-    /// within a sentence, its last word ends at `end_s`, and sound follows in an utterance of so many seconds.
+    /// within a sentence, its last word ends at `end_s`, and sound follows in an utterance of so many seconds. In steady
+    /// noise, where no pause can be told, nothing can be said of that.
     pub fn may_hide_more(&self, text: &str, end_s: f64, seconds: f64) -> bool {
         let quiet_s = |&(from, to): &(f64, f64)| (to.min(seconds) - from.max(end_s)).max(0.0);
-        !ends_sentence(text) && seconds - end_s - self.0.iter().map(quiet_s).sum::<f64>() >= MORE
+        let sound_s = seconds - end_s - self.0.iter().map(quiet_s).sum::<f64>();
+        !self.0.is_empty() && !ends_sentence(text) && sound_s >= MORE
     }
 
     /// Lets words begin and end with sound, in order.
@@ -148,6 +151,7 @@ mod tests {
         let hides = |text, end_s, seconds| pauses.may_hide_more(text, end_s, seconds);
         assert!(hides("and said to him,", 1.5, 2.3) && hides("a short", 0.6, 3.0));
         assert!(!hides("and said to him.", 1.5, 2.3), "the sentence is over");
+        assert!(!Pauses::default().may_hide_more("and said to him,", 1.5, 2.3), "steady noise");
         assert!(!hides("and said to him,", 1.4, 2.0), "0.1 s before the pause and 0.2 s behind it");
     }
 
