@@ -3,7 +3,7 @@
 //! in shorter ones; where it has found nothing and does not say that nobody speaks, in the longest; where its text stops
 //! within a sentence and sound follows, as it does now and then at a pause, with timestamps, which lead it on.
 //!
-//! In: a window's samples and text. Out: the text of the other windows, where they hold more.
+//! In: a window's samples and text. Out: the other text, where it holds more.
 
 use super::text::{Segments, place};
 use super::{Settings, StageError};

@@ -43,9 +43,11 @@ pub enum Effort {
 /// What a text is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Worth {
+    /// Text to be shown.
     Good,
     /// Nothing by itself, but what two have in common may be shown.
     Unlikely,
+    /// Nobody speaks, or the text is no good.
     None,
 }
 
@@ -190,13 +192,13 @@ impl WhisperRecognizer {
         // Few words in much sound may be none; what follows them is looked for in the final text alone.
         let is_sparse = is_sparse(options.prefix.len() + result.tokens.len(), sound_s);
         let is_poor = is_doubtful || self.fallback.needs_fallback(result) || self.fallback.is_silence(result);
-        match () {
-            () if is_sparse => Worth::None,
-            () if !is_poor => Worth::Good,
-            () if is_short && result.no_speech_prob < NO_SPEECH_TWICE && result.avg_logprob > LIKELY_TWICE => {
-                Worth::Unlikely
-            }
-            () => Worth::None,
+        let may_agree = is_short && result.no_speech_prob < NO_SPEECH_TWICE && result.avg_logprob > LIKELY_TWICE;
+        if !is_sparse && !is_poor {
+            Worth::Good
+        } else if !is_sparse && may_agree {
+            Worth::Unlikely
+        } else {
+            Worth::None
         }
     }
 }
