@@ -415,6 +415,18 @@ fn trouble_is_told_once_and_so_is_its_end() {
 }
 
 #[test]
+fn everybody_ends_with_the_bus() {
+    let mut desktop = Desktop::new();
+    let own = listen(&desktop, &[]);
+    let mut status = desktop.follow(desktop.hearken().args(["status", "--follow"]));
+    status.wait_for("session", |line| line.contains("listening").then_some(()));
+    desktop.kill_bus();
+    assert_eq!(own.finish().0, Some(8));
+    assert_eq!(status.finish().0, Some(8));
+    assert_eq!(desktop.daemon().wait().expect("the daemon").code(), Some(8));
+}
+
+#[test]
 fn a_file_over_the_bus_has_the_text_of_the_command() {
     let desktop = Desktop::new();
     let job = desktop.output_of(desktop.command(PYTHON).args(["-c", FILE_JOB]).arg(data("jfk.flac")));
@@ -441,6 +453,8 @@ fn the_daemon_waits_for_its_model_and_heeds_signals() {
     assert!(status["trouble"].as_str().is_some_and(|t| t.contains("hearken models fetch base")), "{status}");
     let again = desktop.output_of(desktop.hearken().arg("daemon"));
     assert_eq!(again.status.code(), Some(8), "one daemon is enough: {}", String::from_utf8_lossy(&again.stderr));
+    let idle = desktop.follow(desktop.hearken().args(["listen", "--standby", "--json"]));
+    desktop.wait_for("session", |desktop| desktop.status()["sessions"][0].is_object().then_some(()));
     let model = desktop.dir.path().join("models/base.safetensors");
     let header = br#"{"__metadata__":{"format":"hearken-model","version":"1"}}"#;
     std::fs::write(&model, [&(header.len() as u64).to_le_bytes(), header.as_slice()].concat()).expect("a file");
@@ -456,6 +470,7 @@ fn the_daemon_waits_for_its_model_and_heeds_signals() {
     desktop.wait_for("the new configuration", |desktop| (desktop.status()["model"] == "nothing").then_some(()));
     signal(desktop.daemon(), "TERM");
     assert_eq!(desktop.daemon().wait().expect("the daemon").code(), Some(0));
+    assert_eq!(idle.finish().1, [] as [&str; 0], "nobody has started that session");
     assert_eq!(desktop.output_of(desktop.hearken().arg("status")).status.code(), Some(8));
 }
 

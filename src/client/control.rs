@@ -1,12 +1,14 @@
 //! `hearken start`, `stop`, `toggle` and `status`: the sessions that there are.
 
 use super::proxies::{ManagerProxy, SessionProxy};
+use super::session::gone;
 use super::{ClientError, connect};
 use crate::cli::StatusArgs;
 use crate::dbus::{NAME, PATH};
 use crate::error::{Error, exit};
 use crate::output::print;
 use futures::StreamExt;
+use futures::future::{Either, select};
 use serde_json::{Value, json};
 use zbus::fdo::{DBusProxy, ObjectManagerProxy};
 use zbus::message::Type;
@@ -53,11 +55,17 @@ pub fn status(args: &StatusArgs) -> Result<u8, Error> {
         let rule = MatchRule::builder().msg_type(Type::Signal).sender(NAME).path_namespace(PATH).build();
         let rule = rule.map_err(ClientError::from)?;
         let mut changes = MessageStream::for_match_rule(rule, &connection, None).await.map_err(ClientError::from)?;
+        // The first question starts the daemon where it does not run.
+        let mut status = gather(&connection).await?;
+        let mut gone = gone(&connection).await?;
         loop {
-            let status = gather(&connection).await?;
             print(&if args.json { format!("{status}\n") } else { describe(&status) })?;
-            if !args.follow || changes.next().await.is_none() {
+            if !args.follow {
                 return Ok(exit::SUCCESS);
+            }
+            match select(changes.next(), gone.next()).await {
+                Either::Left((Some(_), _)) => status = gather(&connection).await?,
+                _ => return Err(ClientError::Gone.into()),
             }
         }
     })

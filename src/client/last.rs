@@ -1,14 +1,14 @@
 //! `hearken last`: what was said before somebody asked.
 
 use super::proxies::ManagerProxy;
-use super::session::{interruptions, text_options};
+use super::session::{Told, gone, interruptions, text_options};
 use super::{ClientError, connect};
 use crate::cli::LastArgs;
 use crate::dbus::{NAME, PATH};
 use crate::error::{Error, exit};
 use crate::output::{complain, print};
 use futures::future::{Either, select};
-use futures::{StreamExt, pin_mut};
+use futures::{StreamExt, pin_mut, stream};
 use std::collections::HashMap;
 use zbus::message::Type;
 use zbus::{MatchRule, Message, MessageStream, OwnedVariant};
@@ -31,15 +31,15 @@ pub fn last(args: &LastArgs) -> Result<u8, Error> {
         if 0.0 < kept && kept < args.seconds {
             complain(&format!("hearken: only the last {kept} s are kept (audio.pre_capture in the configuration)"));
         }
+        let ending = stream::select(gone(&connection).await?, interruptions());
         // Its result comes to this connection alone, and after the call's answer.
         manager.transcribe_last(args.seconds, text_options(&args.text)).await.map_err(ClientError::from)?;
         let ended = signals.filter_map(|message| std::future::ready(message.ok().and_then(|m| ended(&m))));
-        let interrupted = interruptions();
-        pin_mut!(ended, interrupted);
-        match select(ended.next(), interrupted.next()).await {
+        pin_mut!(ended, ending);
+        match select(ended.next(), ending.next()).await {
             // The daemon drops the jobs of a client that leaves.
-            Either::Right(_) => Ok(exit::INTERRUPTED),
-            Either::Left((None, _)) => Err(ClientError::Gone.into()),
+            Either::Right((Some(Told::Interrupted), _)) => Ok(exit::INTERRUPTED),
+            Either::Right(_) | Either::Left((None, _)) => Err(ClientError::Gone.into()),
             Either::Left((Some((1, text, _)), _)) if text.is_empty() => {
                 complain("hearken: nobody has spoken");
                 Ok(exit::SUCCESS)

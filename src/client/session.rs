@@ -4,12 +4,12 @@ use super::proxies::{ManagerProxy, SessionProxy};
 use super::{ClientError, connect};
 use crate::cli::{SessionArgs, Task, TextArgs};
 use crate::dbus::NAME;
+use futures::stream::LocalBoxStream;
 use futures::{Stream, StreamExt, future, stream};
 use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::collections::HashMap;
-use std::pin::Pin;
 use zbus::fdo::DBusProxy;
 use zbus::message::Type;
 use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath, OwnedVariant, Variant};
@@ -63,7 +63,7 @@ pub enum Told {
 /// A session of our own.
 pub struct OwnSession {
     pub proxy: SessionProxy<'static>,
-    told: Pin<Box<dyn Stream<Item = Told>>>,
+    told: LocalBoxStream<'static, Told>,
     /// Device and trouble as they were told last.
     device: String,
     trouble: String,
@@ -77,10 +77,8 @@ impl OwnSession {
         let path = manager.create_session(options(args, partials)).await?;
         let proxy = SessionProxy::builder(&connection).path(path.clone()).build().await?;
         let signals = signals_of(&connection, path).await?;
-        let owners = DBusProxy::new(&connection).await?.receive_name_owner_changed_with_args(&[(0, NAME)]).await?;
-        let gone = owners.map(|_| Told::Gone);
-        let told = stream::select(stream::select(signals, gone), interruptions());
-        Ok(Self { proxy, told: Box::pin(told), device: String::new(), trouble: String::new() })
+        let told = stream::select(stream::select(signals, gone(&connection).await?), interruptions());
+        Ok(Self { proxy, told: told.boxed_local(), device: String::new(), trouble: String::new() })
     }
 
     /// The next thing that happens. The daemon tells device and trouble with each change of its state; here they are told
@@ -179,6 +177,14 @@ fn common(mut details: HashMap<String, OwnedVariant>) -> (f64, f64, String, Vec<
     let number = |name| details.get(name).and_then(|value| f64::try_from(value).ok()).unwrap_or(0.0);
     let language = details.get("language").and_then(|value| <&str>::try_from(value).ok()).unwrap_or_default();
     (number("start"), number("end"), language.to_owned(), words)
+}
+
+/// That the daemon, which runs, has left the bus, or the bus is gone.
+pub(super) async fn gone(connection: &Connection) -> Result<LocalBoxStream<'static, Told>, ClientError> {
+    let owners = DBusProxy::new(connection).await?.receive_name_owner_changed_with_args(&[(0, NAME)]).await?;
+    let connection = connection.clone();
+    let closed = stream::once(async move { connection.closed().await });
+    Ok(stream::select(owners.map(|_| Told::Gone), closed.map(|()| Told::Gone)).boxed_local())
 }
 
 /// SIGINT and SIGTERM.

@@ -232,9 +232,14 @@ impl Bus {
         manager.model_changed(emitter).await?;
         manager.trouble_changed(emitter).await?;
         manager.state_changed(emitter).await?;
-        // Sessions that wait for the model have its trouble.
+        // Sessions that wait for the model have its trouble. Nothing else of theirs has changed: an idle state told now
+        // would reach a client that has just started its session, and look like the end of it.
         for number in self.hub.sessions() {
-            self.session_changed(number).await?;
+            // One that comes or goes at this moment has no object.
+            let object = self.connection.object_server().interface::<_, SessionObject>(session_path(number)).await;
+            if let Ok(object) = object {
+                object.get().await.trouble_changed(object.signal_emitter()).await?;
+            }
         }
         Ok(())
     }

@@ -130,6 +130,11 @@ impl Desktop {
         let _ = std::fs::remove_file(self.dir.path().join("pulse/native"));
     }
 
+    /// Kills the bus.
+    pub fn kill_bus(&mut self) {
+        self.bus.0.kill().expect("the bus");
+    }
+
     /// Starts the daemon and waits for it.
     pub fn start_daemon(&mut self) {
         self.start_daemon_with(&[]);
