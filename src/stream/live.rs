@@ -9,6 +9,7 @@
 //!
 //! Nothing here knows of devices: time is the number of samples heard, and a clock tells only how long the work took.
 
+use super::context::InContext;
 use super::pace::Pace;
 use super::policy::CommitPolicy;
 use super::recognizer::{Effort, Hypothesis, RecognizeError, Recognizer, Request};
@@ -129,7 +130,7 @@ type Clock = Box<dyn Fn() -> Duration + Send>;
 
 /// The live engine.
 pub struct Live {
-    recognizer: Box<dyn Recognizer>,
+    recognizer: InContext,
     policy: Box<dyn CommitPolicy>,
     segmenter: Option<Segmenter>,
     pace: Option<Pace>,
@@ -147,7 +148,7 @@ impl Live {
     pub fn new(recognizer: Box<dyn Recognizer>, policy: Box<dyn CommitPolicy>, options: LiveOptions) -> Self {
         let begun = Instant::now();
         Self {
-            recognizer,
+            recognizer: InContext::new(recognizer, options.segmenter.max_samples),
             policy,
             segmenter: Some(Segmenter::new(options.segmenter)),
             pace: options.step_s.map(Pace::new),
@@ -214,8 +215,9 @@ impl Live {
         let prefix = join(&self.told);
         let language = current.language.filter(|_| effort == Effort::Draft || !current.committed.is_empty());
         let begun = (self.clock)();
-        let request = Request { samples: ongoing.samples, prefix: &prefix, draft: &current.draft, language, effort };
-        let mut guess = self.recognizer.recognize(request, cancelled)?.later(seconds(start));
+        let (context, samples) = (None, ongoing.samples);
+        let request = Request { context, samples, prefix: &prefix, draft: &current.draft, language, effort };
+        let mut guess = self.recognizer.recognize(start, request, cancelled)?.later(seconds(start));
         let cost = (self.clock)() - begun;
         self.busy += cost;
         if let Some(pace) = &mut self.pace {
@@ -264,17 +266,19 @@ impl Live {
 
     /// Makes the text of an utterance whose end is known; `None` where nobody spoke and no text was shown.
     fn conclude(&mut self, ended: Ended, cancelled: &dyn Fn() -> bool) -> Result<Option<Final>, RecognizeError> {
-        let Utterance { samples, start } = &ended.utterance;
-        let end = start + samples.len() as u64;
+        let Ended { utterance, at } = ended;
+        let Utterance { samples, start } = &utterance;
+        let (start, end) = (*start, start + samples.len() as u64);
         let begun = (self.clock)();
-        let ahead = self.current.ahead.take().filter(|(s, n, _)| (*s, *n) == (*start, samples.len()));
+        let ahead = self.current.ahead.take().filter(|(s, n, _)| (*s, *n) == (start, samples.len()));
         let language = self.current.language.filter(|_| !self.current.committed.is_empty());
         let told = join(&self.told);
         let draft = std::mem::take(&mut self.current.draft);
-        let request = Request { samples, prefix: &told, draft: &draft, language, effort: Effort::Full };
+        let (context, effort) = (None, Effort::Full);
+        let request = Request { context, samples, prefix: &told, draft: &draft, language, effort };
         let hypothesis = match ahead {
             Some((_, _, hypothesis)) => hypothesis,
-            None => self.recognizer.recognize(request, cancelled)?.later(seconds(*start)),
+            None => self.recognizer.recognize(start, request, cancelled)?.later(seconds(start)),
         };
         let mut words = std::mem::take(&mut self.current.committed);
         let agreed = common_prefix(&words, &hypothesis.words);
@@ -297,7 +301,10 @@ impl Live {
         let text = join(&words);
         self.busy += (self.clock)() - begun;
         let Current { number, revision, .. } = self.current;
-        self.told = beyond;
+        let n_said = words.len() - beyond.len();
+        let mut said = std::mem::replace(&mut self.told, beyond);
+        said.extend_from_slice(words.get(..n_said).unwrap_or_default());
+        self.recognizer.keep(utterance, said, hypothesis.language);
         self.policy.reset();
         if text.trim().is_empty() && revision == 0 {
             self.current = Current::new(number);
@@ -307,13 +314,13 @@ impl Live {
         Ok(Some(Final {
             utterance: number,
             revision: revision + 1,
-            start_s: seconds(*start),
+            start_s: seconds(start),
             end_s: seconds(end),
             text: text.trim().to_owned(),
             words,
             language: hypothesis.language,
             avg_logprob: hypothesis.avg_logprob,
-            latency: (self.clock)() - ended.at,
+            latency: (self.clock)() - at,
         }))
     }
 

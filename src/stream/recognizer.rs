@@ -1,5 +1,6 @@
 //! What turns the samples of an utterance into text: [`WhisperRecognizer`], and in tests something faster.
 
+use super::context::Context;
 use super::words::{Word, join, timed};
 use crate::audio::{SAMPLE_RATE, sound_seconds};
 use crate::mel::LogMel;
@@ -54,9 +55,11 @@ enum Worth {
 /// What to transcribe.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// Samples of an utterance, 16 kHz, mono, that fit the window.
+    /// What was said before it, and is not to be transcribed again.
+    pub context: Option<&'a Context>,
+    /// Samples of an utterance, 16 kHz, mono, that fit the window together with the context's.
     pub samples: &'a [f32],
-    /// Text that the transcript is known to begin with.
+    /// Text that its transcript is known to begin with.
     pub prefix: &'a str,
     /// A guess of the text after the prefix, with the space it begins with: the better it is, the less work remains.
     pub draft: &'a str,
@@ -69,7 +72,7 @@ pub struct Request<'a> {
 /// A transcript.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hypothesis {
-    /// Words after the prefix, in seconds from the first sample; none where nobody speaks or the text is no good.
+    /// Words after the prefix, in seconds from the utterance's first sample; none where nobody speaks or the text is no good.
     pub words: Vec<Word>,
     /// Whether they are a draft that is too unlikely to be shown, but for what the next draft has as well.
     pub is_unlikely: bool,
@@ -108,6 +111,9 @@ pub trait Recognizer: Send {
     /// # Errors
     /// When the model fails, or as told.
     fn recognize(&mut self, request: Request<'_>, cancelled: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError>;
+
+    /// The language of all that it transcribes, where that is given.
+    fn language(&self) -> Option<Language>;
 }
 
 /// Whisper.
@@ -137,14 +143,16 @@ impl WhisperRecognizer {
         without_timestamps: bool,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Hypothesis, RecognizeError> {
-        let mut options = self.options(&request)?;
+        let before = request.context.map_or(&[][..], |context| &context.samples);
+        let samples = [before, request.samples].concat();
+        let mut options = self.options(&request, sound_seconds(&samples))?;
         let once = FallbackOptions { temperatures: vec![0.0], ..self.fallback.clone() };
         // A second look that is not sure at once is no use.
         let fallback = if request.effort == Effort::Draft || !without_timestamps { &once } else { &self.fallback };
-        let n_ctx = self.whisper.window(request.samples.len(), self.n_ctx);
+        let n_ctx = self.whisper.window(samples.len(), self.n_ctx);
         let window_s = (n_ctx * SAMPLES_PER_POSITION) as f32 / SAMPLE_RATE as f32;
         (options.without_timestamps, options.max_timestamp) = (without_timestamps, Some(window_s));
-        let features = self.encoder.encode(&self.log_mel.compute(request.samples, 2 * n_ctx))?;
+        let features = self.encoder.encode(&self.log_mel.compute(&samples, 2 * n_ctx))?;
         let mut window = Window::new(self.whisper.decoder(), &features).map_err(DecodingError::Inference)?;
         let result = decode_with_fallback(&mut window, self.whisper.tokenizer(), &options, fallback, cancelled)?;
         let worth = match request.effort {
@@ -160,25 +168,28 @@ impl WhisperRecognizer {
                 tokens: &result.tokens,
                 language: result.language,
                 task: options.task,
-                seconds: request.samples.len() as f64 / f64::from(SAMPLE_RATE),
-                pauses: &Pauses::of(request.samples),
+                seconds: seconds(&samples),
+                pauses: &Pauses::of(&samples),
             };
             let aligned = self.whisper.aligner().align(window.cache(), &said).map_err(DecodingError::Inference)?;
-            words = timed(&aligned, written(options.task, result.language));
+            let before_s = seconds(before);
+            let utterance = timed(&aligned, written(options.task, result.language)).into_iter();
+            words = utterance.map(|word| word.later(-before_s).from_zero()).collect();
         }
         let is_unlikely = worth == Worth::Unlikely;
         Ok(Hypothesis { words, is_unlikely, language: result.language, avg_logprob: result.avg_logprob })
     }
 
-    /// Options for one request.
-    fn options(&self, request: &Request<'_>) -> Result<DecodingOptions, RecognizeError> {
-        let seconds = request.samples.len() as f32 / SAMPLE_RATE as f32;
+    /// Options for one request, which has so many seconds of sound with its context.
+    fn options(&self, request: &Request<'_>, sound_s: f32) -> Result<DecodingOptions, RecognizeError> {
+        let seconds = seconds(request.samples) as f32;
         let sample_len = match request.effort {
             Effort::Draft => Some((seconds as usize + 1) * TOKENS_PER_SECOND),
             Effort::Full => self.decoding.sample_len,
         };
-        let (audio_s, sound_s) = (Some(seconds), Some(sound_seconds(request.samples)));
-        let prefix = self.whisper.tokenizer().encode_prompt(request.prefix)?;
+        let (audio_s, sound_s) = (Some(seconds), Some(sound_s));
+        let before = request.context.map_or("", |context| &context.text);
+        let prefix = self.whisper.tokenizer().encode_prompt(&format!("{before}{}", request.prefix))?;
         let draft = self.whisper.tokenizer().encode(request.draft)?;
         let language = self.decoding.language.or(request.language);
         Ok(DecodingOptions { sample_len, prefix, draft, language, audio_s, sound_s, ..self.decoding.clone() })
@@ -206,19 +217,26 @@ impl WhisperRecognizer {
 impl Recognizer for WhisperRecognizer {
     fn recognize(&mut self, request: Request<'_>, cancelled: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError> {
         let heard = self.hear(request, true, cancelled)?;
-        let seconds = request.samples.len() as f64 / f64::from(SAMPLE_RATE);
-        let stops_early =
-            |last: &Word| Pauses::of(request.samples).may_hide_more(&join(&heard.words), last.end_s, seconds);
+        let pauses = Pauses::of(request.samples);
+        let stops_early = |last: &Word| pauses.may_hide_more(&join(&heard.words), last.end_s, seconds(request.samples));
         if request.effort == Effort::Draft || !request.prefix.is_empty() || !heard.words.last().is_some_and(stops_early)
         {
             return Ok(heard);
         }
-        // Timestamps lead the decoder on where it would stop at a pause.
-        let request = Request { draft: "", language: Some(heard.language), ..request };
+        // Timestamps lead the decoder on where it would stop at a pause; they are not known of the context.
+        let request = Request { context: None, draft: "", language: Some(heard.language), ..request };
         let more = self.hear(request, false, cancelled)?;
         let is_better = more.avg_logprob >= LIKELY_MORE && more.words.len() > heard.words.len();
         Ok(if is_better { more } else { heard })
     }
+
+    fn language(&self) -> Option<Language> {
+        self.decoding.language
+    }
+}
+
+fn seconds(samples: &[f32]) -> f64 {
+    samples.len() as f64 / f64::from(SAMPLE_RATE)
 }
 
 #[cfg(test)]
@@ -244,7 +262,8 @@ mod tests {
         assert_eq!(longest, 6 * SAMPLE_RATE as usize);
         let tone: Vec<f32> = (0..longest).map(|i| (i as f32 * 0.3).sin()).collect();
         let mut recognizer = WhisperRecognizer::new(whisper, LONGEST_WINDOW, DecodingOptions::default());
-        let request = Request { samples: &tone, prefix: "", draft: "", language: None, effort: Effort::Draft };
+        let (context, effort) = (None, Effort::Draft);
+        let request = Request { context, samples: &tone, prefix: "", draft: "", language: None, effort };
         recognizer.recognize(request, &|| false).expect("a window that the model has");
     }
 }

@@ -42,6 +42,13 @@ impl Word {
         self
     }
 
+    /// The same word, what lies before 0 s of it cut off.
+    pub fn from_zero(mut self) -> Self {
+        self.start_s = self.start_s.max(0.0);
+        self.end_s = self.end_s.max(0.0);
+        self
+    }
+
     /// Words as one, written as `text`: from the start of the first to the end of the last, as sure as the least sure.
     /// `None` where there are no words.
     pub fn joined(words: &[Self], text: String) -> Option<Self> {

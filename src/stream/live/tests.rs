@@ -30,6 +30,10 @@ impl Recognizer for Scripted {
         calls.push((request.effort, request.samples.len(), request.prefix.to_owned()));
         Ok(Hypothesis { words: words(&text), is_unlikely: false, language: Language::ENGLISH, avg_logprob: -0.1 })
     }
+
+    fn language(&self) -> Option<Language> {
+        None
+    }
 }
 
 fn speech() -> &'static [f32] {
@@ -138,32 +142,6 @@ fn nothing_is_committed_by_two_guesses_with_an_empty_one_between() {
     assert!(!committed(&[" one two three", ""]));
 }
 
-/// What this process has in memory, in bytes (proc(5): `statm`, in pages of 4 KiB).
-fn resident() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
-    statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("a number") * 4096
-}
-
-#[test]
-fn an_hour_takes_no_more_memory_than_five_minutes() {
-    let recognizer = Box::new(Scripted { texts: vec![" one two three".to_owned()], calls: Calls::default() });
-    let segmenter = SegmenterOptions { end_pause: 12_800, ..SegmenterOptions::default() };
-    let options = LiveOptions { segmenter, step_s: Some(0.5) };
-    let mut live = Live::new(recognizer, Policy::LocalAgreement.start(), options);
-    let mut hear = |seconds: usize| {
-        for block in speech().chunks(800).cycle().take(seconds * 20) {
-            live.push(block);
-            while live.next_event(&|| false).expect("scripted").is_some() {}
-        }
-    };
-    hear(300);
-    let before = resident();
-    hear(3300);
-    let grown = resident().saturating_sub(before);
-    // The script's notes of its calls take some of it.
-    assert!(grown < 4 << 20, "{grown} bytes");
-}
-
 #[test]
 fn the_first_guess_comes_a_step_after_the_onset() {
     let (events, calls) = run(speech(), &[" one two"], Some(0.5));
@@ -182,6 +160,10 @@ impl Recognizer for Improving {
         calls.push((request.effort, request.samples.len(), request.prefix.to_owned()));
         let text = if request.samples.len() < 64_000 { " won two three" } else { " one two, three four" };
         Ok(Hypothesis { words: words(text), is_unlikely: false, language: Language::ENGLISH, avg_logprob: -0.1 })
+    }
+
+    fn language(&self) -> Option<Language> {
+        None
     }
 }
 
@@ -217,6 +199,10 @@ impl Recognizer for Unlikely {
         let hypothesis = self.0.recognize(request, never)?;
         Ok(Hypothesis { is_unlikely: request.effort == Effort::Draft, ..hypothesis })
     }
+
+    fn language(&self) -> Option<Language> {
+        None
+    }
 }
 
 #[test]
@@ -250,6 +236,10 @@ impl Recognizer for Doubtful {
         calls.push((request.effort, request.samples.len(), request.prefix.to_owned()));
         let text = if request.effort == Effort::Draft { " one two three" } else { "" };
         Ok(Hypothesis { words: words(text), is_unlikely: false, language: Language::ENGLISH, avg_logprob: -0.1 })
+    }
+
+    fn language(&self) -> Option<Language> {
+        None
     }
 }
 
@@ -286,6 +276,10 @@ impl Recognizer for Slow {
         self.clock.fetch_add(self.cost.as_micros() as u64, Ordering::Relaxed);
         let words = words(&" word".repeat(request.samples.len() / 6400));
         Ok(Hypothesis { words, is_unlikely: false, language: Language::ENGLISH, avg_logprob: -0.1 })
+    }
+
+    fn language(&self) -> Option<Language> {
+        None
     }
 }
 

@@ -1,0 +1,287 @@
+//! What was said just before an utterance: sound and text that it is heard after.
+//!
+//! In: utterances that have ended, with their words. Out: the [`Context`] of the next one: the latest seconds of sound
+//! before it, from the start of a word on, and the text of that sound. The decoder, given that text as a prefix, writes
+//! the utterance as it would write it in one window with what was said before: digits as digits, a sentence that goes on
+//! in lower case, names as they were heard.
+
+use super::recognizer::{Effort, Hypothesis, RecognizeError, Recognizer, Request};
+use super::segmenter::Utterance;
+use super::words::{Word, join};
+use crate::audio::SAMPLE_RATE;
+use crate::whisper::tokenizer::Language;
+use std::collections::VecDeque;
+
+/// Longest sound of a context, in samples: 6 s. With 3 s there are more wrong words (docs/streaming.md).
+const LONGEST: usize = 6 * SAMPLE_RATE as usize;
+/// Shortest part of an utterance that is a context, in samples: 1 s.
+const SHORTEST: usize = SAMPLE_RATE as usize;
+/// Silence after which what was said before is no context any more, in samples: 2 s, as much as a recording's windows
+/// bridge.
+const SILENCE: u64 = 2 * SAMPLE_RATE as u64;
+/// The utterance's length is rounded up to this many samples, 2.56 s, where its context has to make room for it: guesses
+/// in a row are then heard after the same sound.
+const STEP: usize = 40_960;
+
+/// Sound before an utterance, and its text.
+#[derive(Debug, Default, PartialEq)]
+pub struct Context {
+    /// Samples, 16 kHz, mono. The silence that parts utterances is left out of them.
+    pub samples: Vec<f32>,
+    /// What is said in them, with the space it begins with.
+    pub text: String,
+}
+
+/// A recognizer that hears utterances after what was said before them.
+pub(super) struct InContext {
+    recognizer: Box<dyn Recognizer>,
+    past: Past,
+    /// First sample of the latest utterance in whose sound alone there were words.
+    speaks: Option<u64>,
+}
+
+impl InContext {
+    /// Nothing was said yet; an utterance and its context are to fit a window of so many samples.
+    pub fn new(recognizer: Box<dyn Recognizer>, window: usize) -> Self {
+        Self { recognizer, past: Past { window, pieces: VecDeque::new() }, speaks: None }
+    }
+
+    /// Transcribes an utterance that begins at sample `start` of the stream; the request has no context.
+    ///
+    /// Its sound alone decides whether somebody speaks: after other speech the decoder finds words in noise, too. Where
+    /// it finds none in the end, those of the sound alone hold.
+    ///
+    /// # Errors
+    /// Those of the recognizer.
+    pub fn recognize(
+        &mut self,
+        start: u64,
+        request: Request<'_>,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Hypothesis, RecognizeError> {
+        let mut alone = None;
+        if self.speaks != Some(start) {
+            let heard = self.recognizer.recognize(request, cancelled)?;
+            let has_words = !heard.words.is_empty() && !heard.is_unlikely;
+            if has_words {
+                self.speaks = Some(start);
+            }
+            if !has_words || request.effort == Effort::Draft {
+                return Ok(heard);
+            }
+            alone = Some(heard);
+        }
+        let language = self.recognizer.language().or(request.language);
+        let context = language.and_then(|language| self.past.before(start, request.samples.len(), language));
+        if context.is_some() {
+            let heard = self.recognizer.recognize(Request { context: context.as_ref(), ..request }, cancelled)?;
+            if !heard.words.is_empty() || request.effort == Effort::Draft {
+                return Ok(heard);
+            }
+        }
+        alone.map_or_else(|| self.recognizer.recognize(request, cancelled), Ok)
+    }
+
+    /// Takes an utterance that has ended; `words` are all that is said in it, in seconds of the stream.
+    pub fn keep(&mut self, utterance: Utterance, words: Vec<Word>, language: Language) {
+        self.past.keep(Piece { utterance, words, language });
+    }
+}
+
+/// The latest utterances.
+struct Past {
+    /// Samples of the longest window.
+    window: usize,
+    pieces: VecDeque<Piece>,
+}
+
+struct Piece {
+    utterance: Utterance,
+    words: Vec<Word>,
+    language: Language,
+}
+
+impl Past {
+    fn keep(&mut self, piece: Piece) {
+        self.pieces.push_back(piece);
+        while self.pieces.iter().skip(1).map(|piece| piece.utterance.samples.len()).sum::<usize>() >= LONGEST {
+            self.pieces.pop_front();
+        }
+    }
+
+    /// The context of an utterance of `len` samples that begins at sample `start` and is in `language`, if it has one.
+    fn before(&self, start: u64, len: usize, language: Language) -> Option<Context> {
+        let mut room = LONGEST.min(self.window.saturating_sub(len.next_multiple_of(STEP)));
+        let (mut parts, mut next) = (Vec::new(), start);
+        for piece in self.pieces.iter().rev() {
+            let Utterance { samples, start } = &piece.utterance;
+            let silence = next.saturating_sub(start + samples.len() as u64);
+            if silence > SILENCE || piece.language != language {
+                break;
+            }
+            let (word, at) = if samples.len() <= room { (0, 0) } else { piece.end_of(room) };
+            parts.push((samples.get(at..).unwrap_or_default(), piece.words.get(word..).unwrap_or_default()));
+            if at > 0 {
+                break;
+            }
+            room -= samples.len();
+            next = *start;
+        }
+        let mut context = Context::default();
+        for (samples, words) in parts.into_iter().rev() {
+            context.samples.extend_from_slice(samples);
+            context.text += &join(words);
+        }
+        (!context.samples.is_empty()).then_some(context)
+    }
+}
+
+impl Piece {
+    /// Where its last `room` samples begin or later, at a word: the word's index, and the sample's. The first word of a
+    /// sentence or clause where there is one; the end of all where none is left.
+    fn end_of(&self, room: usize) -> (usize, usize) {
+        let Utterance { samples, start } = &self.utterance;
+        let least = samples.len().saturating_sub(room);
+        let starts = self.words.iter().zip(self.words.iter().skip(1)).enumerate().map(|(i, (before, word))| {
+            let between = before.end_s.midpoint(word.start_s) * f64::from(SAMPLE_RATE);
+            let opens = before.text.trim_end().ends_with(['.', '?', '!', ',']);
+            (i + 1, (between as u64).saturating_sub(*start) as usize, opens)
+        });
+        let fit: Vec<_> = starts.filter(|(_, at, _)| (least..samples.len()).contains(at)).collect();
+        let first = fit.iter().find(|(_, _, opens)| *opens).or(fit.first());
+        let is_long_enough = room >= SHORTEST;
+        first.filter(|_| is_long_enough).map_or((self.words.len(), samples.len()), |&(word, at, _)| (word, at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stream::split;
+    use std::sync::{Arc, Mutex};
+
+    const SECOND: usize = SAMPLE_RATE as usize;
+
+    fn past() -> Past {
+        Past { window: 15 * SECOND, pieces: VecDeque::new() }
+    }
+
+    /// An utterance of 1 s a word, whose samples are their places in the stream.
+    fn piece(start_s: usize, text: &str) -> Piece {
+        let mut words = split(text, Language::ENGLISH);
+        for (i, word) in words.iter_mut().enumerate() {
+            (word.start_s, word.end_s) = ((start_s + i) as f64, (start_s + i + 1) as f64);
+        }
+        let places = start_s * SECOND..(start_s + words.len()) * SECOND;
+        let utterance = Utterance { samples: places.map(|i| i as f32).collect(), start: (start_s * SECOND) as u64 };
+        Piece { utterance, words, language: Language::ENGLISH }
+    }
+
+    /// Seconds in which the context's sound begins and ends, and its text.
+    fn before(said: &[(usize, &str)], start_s: usize, len_s: usize) -> Option<(f32, f32, String)> {
+        let mut past = past();
+        said.iter().for_each(|(start_s, text)| past.keep(piece(*start_s, text)));
+        let context = past.before((start_s * SECOND) as u64, len_s * SECOND, Language::ENGLISH)?;
+        let (first, last) = (context.samples.first()?, context.samples.last()?);
+        assert!(context.samples.is_sorted());
+        Some((first / SECOND as f32, (last + 1.0) / SECOND as f32, context.text))
+    }
+
+    #[test]
+    fn utterances_are_heard_after_those_shortly_before_them() {
+        let told = |from, to, text: &str| Some((from, to, text.to_owned()));
+        assert_eq!(before(&[], 0, 1), None);
+        assert_eq!(before(&[(0, " one two")], 3, 1), told(0.0, 2.0, " one two"));
+        assert_eq!(before(&[(0, " one two"), (3, " three")], 4, 1), told(0.0, 4.0, " one two three"));
+        assert_eq!(before(&[(0, " one two")], 5, 1), None, "after 3 s of silence");
+        assert_eq!(before(&[(0, " one"), (5, " two")], 7, 1), told(5.0, 6.0, " two"), "and further back");
+    }
+
+    #[test]
+    fn a_long_utterance_gives_its_last_words() {
+        let long = (0, " a b c d, e f g h");
+        assert_eq!(before(&[long], 8, 1), Some((4.0, 8.0, " e f g h".to_owned())), "at a clause");
+        assert_eq!(before(&[(0, " a b c d e f g h")], 8, 1), Some((2.0, 8.0, " c d e f g h".to_owned())));
+        assert_eq!(
+            before(&[(0, " a b c d e f g h"), (8, " i j")], 10, 1).map(|c| c.2),
+            Some(" e f g h i j".to_owned())
+        );
+        // Of a window of 15 s an utterance of 10 s leaves 4.76 s, and one of 14 s less than a second.
+        assert_eq!(before(&[(0, " a b c d e f g h")], 8, 10), Some((4.0, 8.0, " e f g h".to_owned())));
+        assert_eq!(before(&[(0, " a b c d e f g h")], 8, 14), None);
+    }
+
+    #[test]
+    fn another_language_is_no_context() -> Result<(), Box<dyn std::error::Error>> {
+        let mut past = past();
+        past.keep(piece(0, " one two"));
+        assert_eq!(past.before(2 * SECOND as u64, SECOND, "de".parse()?), None);
+        Ok(())
+    }
+
+    type Calls = Arc<Mutex<Vec<(Effort, Option<String>)>>>;
+
+    /// Hears one text in sound alone, another after a context; notes what it was asked.
+    struct Fake {
+        alone: &'static str,
+        after: &'static str,
+        calls: Calls,
+    }
+
+    impl Recognizer for Fake {
+        fn recognize(&mut self, request: Request<'_>, _: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError> {
+            let context = request.context.map(|context| context.text.clone());
+            let text = if context.is_some() { self.after } else { self.alone };
+            self.calls.lock().expect("one thread").push((request.effort, context));
+            let words = split(text, Language::ENGLISH);
+            Ok(Hypothesis { words, is_unlikely: false, language: Language::ENGLISH, avg_logprob: -0.1 })
+        }
+
+        fn language(&self) -> Option<Language> {
+            Some(Language::ENGLISH)
+        }
+    }
+
+    /// The texts of an utterance after " one two", by the effort each is worth, and what the recognizer was asked.
+    fn hear(
+        alone: &'static str,
+        after: &'static str,
+        efforts: &[Effort],
+    ) -> (Vec<String>, Vec<(Effort, Option<String>)>) {
+        let calls = Calls::default();
+        let mut listener = InContext::new(Box::new(Fake { alone, after, calls: calls.clone() }), 15 * SECOND);
+        let Piece { utterance, words, language } = piece(0, " one two");
+        listener.keep(utterance, words, language);
+        let texts = efforts.iter().map(|&effort| {
+            let samples = &[0.0; SECOND];
+            let request = Request { context: None, samples, prefix: "", draft: "", language: None, effort };
+            join(&listener.recognize(2 * SECOND as u64, request, &|| false).expect("a text").words)
+        });
+        let texts = texts.collect();
+        let calls = calls.lock().expect("one thread").clone();
+        (texts, calls)
+    }
+
+    #[test]
+    fn a_context_counts_once_the_sound_alone_has_words() {
+        use Effort::{Draft, Full};
+        let after = Some(" one two".to_owned());
+        let (texts, calls) = hear(" three", " 3", &[Draft, Draft, Full]);
+        assert_eq!(texts, [" three", " 3", " 3"]);
+        assert_eq!(calls, [(Draft, None), (Draft, after.clone()), (Full, after.clone())]);
+        let (texts, calls) = hear(" three", " 3", &[Full]);
+        assert_eq!((texts, calls), (vec![" 3".to_owned()], vec![(Full, None), (Full, after)]), "without drafts");
+        let (texts, calls) = hear("", " invented", &[Draft, Full]);
+        assert_eq!((texts, calls), (vec![String::new(); 2], vec![(Draft, None), (Full, None)]));
+        assert_eq!(hear(" three", "", &[Draft, Draft, Full]).0, [" three", "", " three"], "no word is lost");
+    }
+
+    #[test]
+    fn no_more_is_kept_than_is_needed() {
+        let mut past = past();
+        for i in 0..100 {
+            past.keep(piece(2 * i, " one two"));
+            assert!(past.pieces.len() <= 4);
+        }
+    }
+}
