@@ -153,6 +153,14 @@ pub enum ConfigError {
         /// What is wrong, and where.
         reason: String,
     },
+    /// Something in the file makes no sense.
+    #[error("{}: {source}", path.display())]
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// What.
+        source: Box<Self>,
+    },
     /// A key that nothing reads.
     #[error("unknown key '{key}': {advice}")]
     UnknownKey {
@@ -195,7 +203,10 @@ impl Config {
     /// When it cannot be read, or says something that makes no sense.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text, path),
+            Ok(text) => Self::parse(&text, path).map_err(|error| match error {
+                ConfigError::Syntax { .. } => error,
+                other => ConfigError::InFile { path: path.to_owned(), source: Box::new(other) },
+            }),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
             Err(source) => Err(ConfigError::Read { path: path.to_owned(), source }),
         }

@@ -415,14 +415,31 @@ fn trouble_is_told_once_and_so_is_its_end() {
 }
 
 #[test]
-fn everybody_ends_with_the_bus() {
-    let mut desktop = Desktop::new();
-    let own = listen(&desktop, &[]);
+fn everybody_ends_with_the_bus_and_keeps_what_was_said() {
+    let mut desktop = Desktop::with_model();
+    let mut own = desktop.follow(desktop.hearken().args(["listen", "--json"]));
+    // It waits for a daemon that is being started.
+    desktop.start_daemon();
+    own.wait_for("open microphone", |line| (event(line)["state"] == 3).then_some(()));
+    let record = desktop.follow(desktop.hearken().arg("record"));
     let mut status = desktop.follow(desktop.hearken().args(["status", "--follow"]));
     status.wait_for("session", |line| line.contains("listening").then_some(()));
+    desktop.wait_for("two sessions that listen", |desktop| {
+        let status = desktop.status();
+        let sessions = status["sessions"].as_array().expect("a list");
+        (sessions.len() == 2 && sessions.iter().all(|s| s["state"] == "listening")).then_some(())
+    });
+    let _playing = desktop.play(&short_speech());
+    desktop.wait_for("a final in both", |desktop| {
+        let status = desktop.status();
+        let mut sessions = status["sessions"].as_array().expect("a list").iter();
+        sessions.all(|s| s["figures"]["final_p50"].as_f64().is_some_and(|p50| p50 > 0.0)).then_some(())
+    });
     desktop.kill_bus();
     assert_eq!(own.finish().0, Some(8));
     assert_eq!(status.finish().0, Some(8));
+    let (code, lines) = record.finish();
+    assert_eq!((code, words(&lines.join(" "))), (Some(8), words("and so my fellow americans")));
     assert_eq!(desktop.daemon().wait().expect("the daemon").code(), Some(8));
 }
 

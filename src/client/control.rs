@@ -58,13 +58,18 @@ pub fn status(args: &StatusArgs) -> Result<u8, Error> {
         // The first question starts the daemon where it does not run.
         let mut status = gather(&connection).await?;
         let mut gone = gone(&connection).await?;
+        let mut shown = String::new();
         loop {
-            print(&if args.json { format!("{status}\n") } else { describe(&status) })?;
+            let now = if args.json { format!("{status}\n") } else { describe(&status) };
+            if now != shown {
+                print(&now)?;
+            }
             if !args.follow {
                 return Ok(exit::SUCCESS);
             }
-            match select(changes.next(), gone.next()).await {
-                Either::Left((Some(_), _)) => status = gather(&connection).await?,
+            shown = now;
+            match select(gone.next(), changes.next()).await {
+                Either::Right((Some(Ok(_)), _)) => status = gather(&connection).await?,
                 _ => return Err(ClientError::Gone.into()),
             }
         }

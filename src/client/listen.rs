@@ -59,9 +59,10 @@ pub fn record(args: &RecordArgs) -> Result<u8, Error> {
         let mut session = OwnSession::create(&args.session, false).await?;
         session.proxy.start().await.map_err(ClientError::from)?;
         let mut texts = Vec::new();
-        loop {
+        let mut is_gone = false;
+        while !is_gone {
             match session.next().await {
-                Told::Gone => return Err(ClientError::Gone.into()),
+                Told::Gone => is_gone = true,
                 Told::Interrupted => session.proxy.stop().await.map_err(ClientError::from)?,
                 Told::Final { text, .. } => {
                     texts.push(text);
@@ -82,7 +83,7 @@ pub fn record(args: &RecordArgs) -> Result<u8, Error> {
         if !texts.is_empty() {
             print(&format!("{}\n", all.trim()))?;
         }
-        Ok(exit::SUCCESS)
+        if is_gone { Err(ClientError::Gone.into()) } else { Ok(exit::SUCCESS) }
     })
 }
 

@@ -10,9 +10,15 @@ use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 use zbus::fdo::DBusProxy;
 use zbus::message::Type;
+use zbus::names::BusName;
 use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath, OwnedVariant, Variant};
+
+/// How long a daemon may take to start, and how often it is looked for.
+const STARTING: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A word that is settled: text, start and end in seconds of the session's clock, confidence from 0 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -73,6 +79,7 @@ impl OwnSession {
     /// Creates a session; signals of this process end up among what it tells.
     pub async fn create(args: &SessionArgs, partials: bool) -> Result<Self, ClientError> {
         let connection = connect().await?;
+        await_daemon(&connection).await?;
         let manager = ManagerProxy::new(&connection).await?;
         let path = manager.create_session(options(args, partials)).await?;
         let proxy = SessionProxy::builder(&connection).path(path.clone()).build().await?;
@@ -177,6 +184,20 @@ fn common(mut details: HashMap<String, OwnedVariant>) -> (f64, f64, String, Vec<
     let number = |name| details.get(name).and_then(|value| f64::try_from(value).ok()).unwrap_or(0.0);
     let language = details.get("language").and_then(|value| <&str>::try_from(value).ok()).unwrap_or_default();
     (number("start"), number("end"), language.to_owned(), words)
+}
+
+/// Waits for a daemon that is just being started, as in `hearken daemon & hearken listen`; not where the bus starts it.
+async fn await_daemon(connection: &Connection) -> Result<(), ClientError> {
+    let bus = DBusProxy::new(connection).await?;
+    let name = BusName::from_static_str(NAME)?;
+    let until = Instant::now() + STARTING;
+    while !bus.name_has_owner(name.clone()).await?
+        && !bus.list_activatable_names().await?.iter().any(|known| known.as_str() == NAME)
+        && Instant::now() < until
+    {
+        std::thread::sleep(LOOK);
+    }
+    Ok(())
 }
 
 /// That the daemon, which runs, has left the bus, or the bus is gone.

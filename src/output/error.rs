@@ -75,11 +75,11 @@ impl OutputError {
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::PermissionDenied => "choose a directory of yours with --output-dir, or change its permissions",
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space or choose another --output-dir",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space or write elsewhere",
         ErrorKind::ReadOnlyFilesystem => "choose an --output-dir on a file system that can be written",
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "a file is in the way: choose another --output-dir",
         ErrorKind::IsADirectory => "a directory is in the way: remove it or choose another --output-dir",
         ErrorKind::InvalidFilename => "the name is too long or not allowed there: rename the input",
-        _ => "check the file system, or choose another --output-dir",
+        _ => "check the file system, or write elsewhere",
     }
 }

@@ -41,15 +41,16 @@ pub(super) struct InContext {
 }
 
 impl InContext {
-    /// Nothing was said yet; an utterance and its context are to fit a window of so many samples.
-    pub fn new(recognizer: Box<dyn Recognizer>, window: usize) -> Self {
-        Self { recognizer, past: Past { window, pieces: VecDeque::new() }, speaks: None }
+    /// Nothing was said yet.
+    pub fn new(recognizer: Box<dyn Recognizer>) -> Self {
+        let past = Past { window: recognizer.max_samples(), pieces: VecDeque::new() };
+        Self { recognizer, past, speaks: None }
     }
 
     /// Transcribes an utterance that begins at sample `start` of the stream; the request has no context.
     ///
-    /// Its sound alone decides whether somebody speaks: after other speech the decoder finds words in noise, too. Where
-    /// it finds none in the end, those of the sound alone hold.
+    /// Its sound alone decides whether somebody speaks, and in which language: after other speech the decoder finds words
+    /// in noise, too. Where it finds none in the end, those of the sound alone hold.
     ///
     /// # Errors
     /// Those of the recognizer.
@@ -59,23 +60,27 @@ impl InContext {
         request: Request<'_>,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Hypothesis, RecognizeError> {
+        let mut language = self.recognizer.language().or(request.language);
         let mut alone = None;
-        if self.speaks != Some(start) {
+        let is_final = request.effort == Effort::Full;
+        if self.speaks != Some(start) || (is_final && language.is_none()) {
             let heard = self.recognizer.recognize(request, cancelled)?;
             let has_words = !heard.words.is_empty() && !heard.is_unlikely;
             if has_words {
                 self.speaks = Some(start);
             }
-            if !has_words || request.effort == Effort::Draft {
+            if !has_words || !is_final {
                 return Ok(heard);
             }
+            language = Some(heard.language);
             alone = Some(heard);
         }
-        let language = self.recognizer.language().or(request.language);
         let context = language.and_then(|language| self.past.before(start, request.samples.len(), language));
         if context.is_some() {
-            let heard = self.recognizer.recognize(Request { context: context.as_ref(), ..request }, cancelled)?;
-            if !heard.words.is_empty() || request.effort == Effort::Draft {
+            let draft = alone.as_ref().map_or_else(|| request.draft.to_owned(), |alone| join(&alone.words));
+            let request = Request { context: context.as_ref(), draft: &draft, language, ..request };
+            let heard = self.recognizer.recognize(request, cancelled)?;
+            if !heard.words.is_empty() || !is_final {
                 return Ok(heard);
             }
         }
@@ -116,7 +121,7 @@ impl Past {
         for piece in self.pieces.iter().rev() {
             let Utterance { samples, start } = &piece.utterance;
             let silence = next.saturating_sub(start + samples.len() as u64);
-            if silence > SILENCE || piece.language != language {
+            if silence > SILENCE || piece.language != language || piece.words.is_empty() {
                 break;
             }
             let (word, at) = if samples.len() <= room { (0, 0) } else { piece.end_of(room) };
@@ -198,6 +203,17 @@ mod tests {
     }
 
     #[test]
+    fn sound_without_words_parts_utterances() {
+        let mut past = past();
+        past.keep(piece(0, " one two"));
+        past.keep(Piece { words: Vec::new(), ..piece(2, " (wind)") });
+        assert_eq!(past.before(3 * SECOND as u64, SECOND, Language::ENGLISH), None);
+        past.keep(piece(3, " three"));
+        let context = past.before(4 * SECOND as u64, SECOND, Language::ENGLISH);
+        assert_eq!(context.map(|context| context.text), Some(" three".to_owned()));
+    }
+
+    #[test]
     fn a_long_utterance_gives_its_last_words() {
         let long = (0, " a b c d, e f g h");
         assert_eq!(before(&[long], 8, 1), Some((4.0, 8.0, " e f g h".to_owned())), "at a clause");
@@ -225,6 +241,7 @@ mod tests {
     struct Fake {
         alone: &'static str,
         after: &'static str,
+        language: Option<Language>,
         calls: Calls,
     }
 
@@ -238,7 +255,11 @@ mod tests {
         }
 
         fn language(&self) -> Option<Language> {
-            Some(Language::ENGLISH)
+            self.language
+        }
+
+        fn max_samples(&self) -> usize {
+            15 * SECOND
         }
     }
 
@@ -248,8 +269,17 @@ mod tests {
         after: &'static str,
         efforts: &[Effort],
     ) -> (Vec<String>, Vec<(Effort, Option<String>)>) {
+        hear_in(Some(Language::ENGLISH), alone, after, efforts)
+    }
+
+    fn hear_in(
+        language: Option<Language>,
+        alone: &'static str,
+        after: &'static str,
+        efforts: &[Effort],
+    ) -> (Vec<String>, Vec<(Effort, Option<String>)>) {
         let calls = Calls::default();
-        let mut listener = InContext::new(Box::new(Fake { alone, after, calls: calls.clone() }), 15 * SECOND);
+        let mut listener = InContext::new(Box::new(Fake { alone, after, language, calls: calls.clone() }));
         let Piece { utterance, words, language } = piece(0, " one two");
         listener.keep(utterance, words, language);
         let texts = efforts.iter().map(|&effort| {
@@ -274,6 +304,15 @@ mod tests {
         let (texts, calls) = hear("", " invented", &[Draft, Full]);
         assert_eq!((texts, calls), (vec![String::new(); 2], vec![(Draft, None), (Full, None)]));
         assert_eq!(hear(" three", "", &[Draft, Draft, Full]).0, [" three", "", " three"], "no word is lost");
+    }
+
+    #[test]
+    fn a_language_that_is_not_given_is_that_of_the_sound_alone() {
+        use Effort::{Draft, Full};
+        let after = Some(" one two".to_owned());
+        let (texts, calls) = hear_in(None, " three", " 3", &[Draft, Draft, Full]);
+        assert_eq!(texts, [" three", " three", " 3"]);
+        assert_eq!(calls, [(Draft, None), (Draft, None), (Full, None), (Full, after)]);
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl Live {
     pub fn new(recognizer: Box<dyn Recognizer>, policy: Box<dyn CommitPolicy>, options: LiveOptions) -> Self {
         let begun = Instant::now();
         Self {
-            recognizer: InContext::new(recognizer, options.segmenter.max_samples),
+            recognizer: InContext::new(recognizer),
             policy,
             segmenter: Some(Segmenter::new(options.segmenter)),
             pace: options.step_s.map(Pace::new),

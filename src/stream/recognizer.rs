@@ -9,7 +9,7 @@ use crate::whisper::alignment::{Pauses, Said};
 use crate::whisper::decoding::{
     DecodingError, DecodingOptions, DecodingResult, FallbackOptions, decode_with_fallback, is_sparse,
 };
-use crate::whisper::tokenizer::{Language, TokenizerError};
+use crate::whisper::tokenizer::{Language, Task, TokenizerError};
 use crate::whisper::{DecodeError, EncodeError, Encoder, SAMPLES_PER_POSITION, Whisper, Window};
 use std::sync::Arc;
 
@@ -114,6 +114,9 @@ pub trait Recognizer: Send {
 
     /// The language of all that it transcribes, where that is given.
     fn language(&self) -> Option<Language>;
+
+    /// Most samples that fit its window, those of the context among them.
+    fn max_samples(&self) -> usize;
 }
 
 /// Whisper.
@@ -145,7 +148,7 @@ impl WhisperRecognizer {
     ) -> Result<Hypothesis, RecognizeError> {
         let before = request.context.map_or(&[][..], |context| &context.samples);
         let samples = [before, request.samples].concat();
-        let mut options = self.options(&request, sound_seconds(&samples))?;
+        let mut options = self.options(&request)?;
         let once = FallbackOptions { temperatures: vec![0.0], ..self.fallback.clone() };
         // A second look that is not sure at once is no use.
         let fallback = if request.effort == Effort::Draft || !without_timestamps { &once } else { &self.fallback };
@@ -174,25 +177,38 @@ impl WhisperRecognizer {
             let aligned = self.whisper.aligner().align(window.cache(), &said).map_err(DecodingError::Inference)?;
             let before_s = seconds(before);
             let utterance = timed(&aligned, written(options.task, result.language)).into_iter();
-            words = utterance.map(|word| word.later(-before_s).from_zero()).collect();
+            let utterance = utterance.map(|word| word.later(-before_s).from_zero());
+            // Where all is said the decoder still adds a full stop, or a comma, to what was said before.
+            let is_mark = |word: &Word| !before.is_empty() && !word.text.contains(char::is_alphanumeric);
+            words = utterance.skip_while(is_mark).collect();
         }
         let is_unlikely = worth == Worth::Unlikely;
         Ok(Hypothesis { words, is_unlikely, language: result.language, avg_logprob: result.avg_logprob })
     }
 
-    /// Options for one request, which has so many seconds of sound with its context.
-    fn options(&self, request: &Request<'_>, sound_s: f32) -> Result<DecodingOptions, RecognizeError> {
+    /// Options for one request.
+    fn options(&self, request: &Request<'_>) -> Result<DecodingOptions, RecognizeError> {
         let seconds = seconds(request.samples) as f32;
         let sample_len = match request.effort {
             Effort::Draft => Some((seconds as usize + 1) * TOKENS_PER_SECOND),
             Effort::Full => self.decoding.sample_len,
         };
-        let (audio_s, sound_s) = (Some(seconds), Some(sound_s));
+        let (audio_s, sound_s) = (Some(seconds), Some(sound_seconds(request.samples)));
+        let tokenizer = self.whisper.tokenizer();
         let before = request.context.map_or("", |context| &context.text);
-        let prefix = self.whisper.tokenizer().encode_prompt(&format!("{before}{}", request.prefix))?;
-        let draft = self.whisper.tokenizer().encode(request.draft)?;
+        let n_before = tokenizer.encode_prompt(before)?.len();
+        let prefix = tokenizer.encode_prompt(&format!("{before}{}", request.prefix))?;
+        let draft = tokenizer.encode(request.draft)?;
         let language = self.decoding.language.or(request.language);
-        Ok(DecodingOptions { sample_len, prefix, draft, language, audio_s, sound_s, ..self.decoding.clone() })
+        Ok(DecodingOptions { sample_len, prefix, n_before, draft, language, audio_s, sound_s, ..self.decoding.clone() })
+    }
+
+    /// Whether a context is of use: its text is short enough for the decoder and says in its words what is said in its
+    /// sound, which a translation does not.
+    fn can_hear_after(&self, context: &Context) -> bool {
+        let most = self.whisper.file().dims().n_text_ctx / 4;
+        let is_short = self.whisper.tokenizer().encode_prompt(&context.text).is_ok_and(|tokens| tokens.len() <= most);
+        is_short && self.decoding.task == Task::Transcribe
     }
 
     /// What a draft is worth.
@@ -201,7 +217,7 @@ impl WhisperRecognizer {
         let is_short = sound_s < SHORT_S;
         let is_doubtful = result.no_speech_prob > NO_SPEECH && result.avg_logprob < LIKELY;
         // Few words in much sound may be none; what follows them is looked for in the final text alone.
-        let is_sparse = is_sparse(options.prefix.len() + result.tokens.len(), sound_s);
+        let is_sparse = is_sparse(options.n_said() + result.tokens.len(), sound_s);
         let is_poor = is_doubtful || self.fallback.needs_fallback(result) || self.fallback.is_silence(result);
         let may_agree = is_short && result.no_speech_prob < NO_SPEECH_TWICE && result.avg_logprob > LIKELY_TWICE;
         if !is_sparse && !is_poor {
@@ -216,6 +232,7 @@ impl WhisperRecognizer {
 
 impl Recognizer for WhisperRecognizer {
     fn recognize(&mut self, request: Request<'_>, cancelled: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError> {
+        let request = Request { context: request.context.filter(|context| self.can_hear_after(context)), ..request };
         let heard = self.hear(request, true, cancelled)?;
         let pauses = Pauses::of(request.samples);
         let stops_early = |last: &Word| pauses.may_hide_more(&join(&heard.words), last.end_s, seconds(request.samples));
@@ -232,6 +249,10 @@ impl Recognizer for WhisperRecognizer {
 
     fn language(&self) -> Option<Language> {
         self.decoding.language
+    }
+
+    fn max_samples(&self) -> usize {
+        self.n_ctx * SAMPLES_PER_POSITION
     }
 }
 

@@ -32,6 +32,9 @@ pub struct DecodingOptions {
     pub prompt: Vec<u32>,
     /// Tokens that the transcript of the window must continue; they are not part of the result.
     pub prefix: Vec<u32>,
+    /// How many of the prefix's tokens, its first, are the text of sound before the audio that `audio_s` and `sound_s` are
+    /// about.
+    pub n_before: usize,
     /// A guess of the transcript, timestamps included, such as the text of an earlier pass over the same audio. Greedy
     /// decoding (no beams, temperature 0) checks it in one pass of the decoder and goes on from the first token that
     /// differs: the result is the same as without it, sooner the more of it is right. Otherwise it has no effect.
@@ -71,6 +74,7 @@ impl Default for DecodingOptions {
             length_penalty: None,
             prompt: Vec::new(),
             prefix: Vec::new(),
+            n_before: 0,
             draft: Vec::new(),
             suppress_tokens: SuppressTokens::default(),
             hotwords: None,
@@ -82,6 +86,13 @@ impl Default for DecodingOptions {
             max_timestamp: None,
             seed: 0,
         }
+    }
+}
+
+impl DecodingOptions {
+    /// Tokens of the prefix that are said in the audio itself.
+    pub fn n_said(&self) -> usize {
+        self.prefix.len().saturating_sub(self.n_before)
     }
 }
 

@@ -262,7 +262,7 @@ impl<'t> Decoding<'t> {
         let repetition = guards::repetition(&best.tokens);
         best.tokens.truncate(best.tokens.len() - repetition.unwrap_or(0));
         let text = self.tokenizer.decode(&best.tokens).trim().to_owned();
-        let n_tokens = attempt.prefix.len() + best.tokens.len();
+        let n_tokens = attempt.n_said() + best.tokens.len();
         let is_non_speech = |sound_s| guards::is_non_speech(n_tokens, sound_s, avg_logprob, no_speech_prob);
         let result = DecodingResult {
             language: self.language.unwrap_or(Language::ENGLISH),
@@ -285,7 +285,7 @@ impl<'t> Decoding<'t> {
         let Some(options) = self.attempts.front().filter(|o| o.without_timestamps && o.temperature == 0.0) else {
             return false;
         };
-        let n_tokens = options.prefix.len() + best.tokens.len();
+        let n_tokens = options.n_said() + best.tokens.len();
         let likely = self.fallback.logprob_threshold.is_none_or(|least| best.avg_logprob() >= least);
         likely && options.sound_s.is_some_and(|sound_s| guards::is_sparse(n_tokens, sound_s))
     }
