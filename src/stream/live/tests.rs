@@ -284,6 +284,76 @@ fn words_of_an_utterance_without_text_are_not_those_of_the_next() {
     assert!(calls.iter().all(|(_, _, prefix)| prefix.is_empty()), "{calls:?}");
 }
 
+/// Half a second of the stream is a word, the third of them " w3".
+const HALF: usize = 8_000;
+
+/// What was asked: the place of the first sample, with the context's; the numbers of the words before; those heard.
+struct Asked {
+    first: usize,
+    context: Option<usize>,
+    before: Vec<usize>,
+    heard: Vec<usize>,
+}
+
+/// Hears the words of [`speech`] that lie wholly within the samples, wherever these begin.
+struct Numbering(Arc<Mutex<Vec<Asked>>>);
+
+impl Recognizer for Numbering {
+    fn recognize(&mut self, request: Request<'_>, _: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError> {
+        let place = |samples: &[f32]| {
+            let probe = &samples[..64];
+            speech().windows(64).position(|window| window == probe).expect("samples of the stream")
+        };
+        let numbers = |text: &str| text.split_whitespace().filter_map(|w| w[1..].parse().ok()).collect::<Vec<usize>>();
+        let context = request.context.map_or("", |context| &context.text);
+        let (first, told) = (place(request.samples), numbers(request.prefix));
+        let inside = first.div_ceil(HALF)..(first + request.samples.len()) / HALF;
+        let heard: Vec<usize> = inside.filter(|number| !told.contains(number)).collect();
+        let mut words = words(&heard.iter().map(|number| format!(" w{number}")).collect::<String>());
+        for (word, number) in words.iter_mut().zip(&heard) {
+            let start_s = (*number * HALF - first) as f64 / 16_000.0;
+            (word.start_s, word.end_s) = (start_s, start_s + 0.5);
+        }
+        let before = numbers(&format!("{context}{}", request.prefix));
+        let context = request.context.map(|context| place(&context.samples));
+        self.0.lock().expect("one thread").push(Asked { first, context, before, heard });
+        Ok(Hypothesis { words, is_unlikely: false, language: Language::ENGLISH, avg_logprob: -0.1 })
+    }
+
+    fn language(&self) -> Option<Language> {
+        Some(Language::ENGLISH)
+    }
+
+    fn max_samples(&self) -> usize {
+        WINDOW
+    }
+}
+
+#[test]
+fn at_a_cut_the_context_is_what_was_said_before_it() {
+    let asked = Arc::default();
+    let segmenter = SegmenterOptions { max_samples: 64_000, end_pause: 40_000 };
+    let options = LiveOptions { segmenter, step_s: Some(0.5) };
+    let mut live = Live::new(Box::new(Numbering(Arc::clone(&asked))), Policy::LocalAgreement.start(), options);
+    for block in speech().chunks(800) {
+        live.push(block);
+        while live.next_event(&|| false).expect("scripted").is_some() {}
+    }
+    let asked = asked.lock().expect("one thread");
+    let after: Vec<&Asked> = asked.iter().filter(|asked| asked.context.is_some()).collect();
+    assert!(after.len() >= 4, "{} of {} have a context", after.len(), asked.len());
+    for Asked { first, context, before, heard } in after {
+        let said: Vec<usize> = before.iter().chain(heard).copied().collect();
+        assert!(said.windows(2).all(|pair| pair[0] < pair[1]), "in order, none twice: {before:?} {heard:?}");
+        let begins = context.map_or(0, |place| place.abs_diff(said[0] * HALF));
+        assert!(begins <= HALF, "{said:?} begin {begins} samples from the context's sound");
+        assert!(
+            said.windows(2).all(|pair| pair[1] - pair[0] <= 3),
+            "none is left out: {before:?} {heard:?} at {first}"
+        );
+    }
+}
+
 /// Takes `cost` for each text, on the clock that it moves.
 struct Slow {
     clock: Arc<AtomicU64>,
