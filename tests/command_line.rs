@@ -97,7 +97,8 @@ fn a_configuration_that_makes_no_sense_is_an_error_wherever_it_is_read() {
     let run =
         |arguments: &[&str]| hearken(arguments).env("XDG_CONFIG_HOME", directory.path()).output().expect("it runs");
     let doctor = String::from_utf8_lossy(&run(&["doctor"]).stdout).into_owned();
-    assert!(doctor.contains("error    configuration     unknown key 'live.stpe'"), "{doctor}");
+    let fault = format!("error    configuration     {}: unknown key 'live.stpe'", file.display());
+    assert!(doctor.contains(&fault), "{doctor}");
     for command in [&["--file", "a.wav"][..], &["daemon"]] {
         let output = run(command);
         assert_eq!(code_of(&output), Some(exit::CONFIG), "{}", stderr_of(&output));

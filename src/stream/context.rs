@@ -16,8 +16,8 @@ use std::collections::VecDeque;
 const LONGEST: usize = 6 * SAMPLE_RATE as usize;
 /// Shortest part of an utterance that is a context, in samples: 1 s.
 const SHORTEST: usize = SAMPLE_RATE as usize;
-/// Silence after which what was said before is no context any more, in samples: 2 s, as much as a recording's windows
-/// bridge.
+/// Silence between two utterances after which what was said before is no context any more, in samples: 2 s, as much as a
+/// recording's windows bridge, beyond the half second that belongs to either utterance.
 const SILENCE: u64 = 2 * SAMPLE_RATE as u64;
 /// The utterance's length is rounded up to this many samples, 2.56 s, where its context has to make room for it: guesses
 /// in a row are then heard after the same sound.

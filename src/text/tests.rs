@@ -373,7 +373,8 @@ proptest! {
 
     #[test]
     fn text_without_a_phrase_stays_as_it_is(text in "[a-z .,?!'’äß世界-]{0,40}") {
-        let rules = replacing(&[("QQQ", "x"), ("RRR SSS", "y")]);
+        // Digits: the phrases of no rule can be spelled with the letters above.
+        let rules = replacing(&[("777", "x"), ("88 99", "y")]);
         prop_assert_eq!(rewrite(&rules, &text, "en"), text.clone());
         let words = split(&text, Language::ENGLISH);
         let pieces: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
