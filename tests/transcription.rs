@@ -102,9 +102,11 @@ fn the_configurations_replacements_are_made() {
     assert_eq!(made[2]["probability"].as_f64(), Some(least));
     assert_eq!(made[3..6], heard[5..8], "the rest is as it was");
 
-    let bad = transcribe(&data("jfk.flac"), &["--config", &config("[replacements]\nnode.js = \"Node.js\"")]);
+    let wrong = config("[replacements]\nnode.js = \"Node.js\"");
+    let bad = transcribe(&data("jfk.flac"), &["--config", &wrong]);
     assert_eq!(code(&bad), i32::from(exit::CONFIG));
-    assert!(text(&bad.stderr).starts_with("hearken: replacements.'node' is of type table"), "{}", text(&bad.stderr));
+    let fault = format!("hearken: {wrong}: replacements.'node' is of type table");
+    assert!(text(&bad.stderr).starts_with(&fault), "{}", text(&bad.stderr));
     let missing = transcribe(&data("jfk.flac"), &["--config", "/nonexistent/config.toml"]);
     assert_eq!(code(&missing), i32::from(exit::CONFIG));
     assert!(text(&missing.stderr).contains("/nonexistent/config.toml: cannot be read"), "{}", text(&missing.stderr));

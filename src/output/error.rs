@@ -77,6 +77,7 @@ fn remedy(error: &io::Error) -> &'static str {
         ErrorKind::PermissionDenied => "choose a directory of yours with --output-dir, or change its permissions",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space or write elsewhere",
         ErrorKind::ReadOnlyFilesystem => "choose an --output-dir on a file system that can be written",
+        ErrorKind::NotFound => "choose an --output-dir that can be made",
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "a file is in the way: choose another --output-dir",
         ErrorKind::IsADirectory => "a directory is in the way: remove it or choose another --output-dir",
         ErrorKind::InvalidFilename => "the name is too long or not allowed there: rename the input",
