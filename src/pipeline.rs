@@ -33,7 +33,7 @@ const QUEUE: usize = 2;
 pub struct Settings {
     /// Encoder positions of the longest window, 20 ms each: 768, or 1500 for OpenAI's 30 s.
     pub n_ctx: usize,
-    /// Options for each window. A language that is not given is detected in the first window.
+    /// Options for each window. A language that is not given is detected in each window, until one is sure of it.
     pub decoding: DecodingOptions,
     /// When a window is decoded again.
     pub fallback: FallbackOptions,

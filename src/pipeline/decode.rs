@@ -6,7 +6,7 @@ use super::turns::Turns;
 use super::{Encoded, Passage, Settings, StageError};
 use crate::audio::SAMPLE_RATE;
 use crate::whisper::alignment::Pauses;
-use crate::whisper::decoding::{Decoding, DecodingError, DecodingOptions, PromptHistory};
+use crate::whisper::decoding::{Decoding, DecodingError, DecodingOptions, DecodingResult, PromptHistory};
 use crate::whisper::{Batch, Decoded, SAMPLES_PER_POSITION, Whisper};
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use std::collections::VecDeque;
@@ -167,7 +167,14 @@ impl<'a> Stage<'a> {
         let again = Again { whisper, settings, segments, stop };
         let better = again.decode(&samples, window.sound_s, &self.options, (&result, &said), &mut audio)?;
         self.batch.reuse(audio);
-        window.said = Some(better.unwrap_or((result, said)));
+        window.said = Some(match better {
+            // Decoded in the language that was detected before.
+            Some((better, segments)) if better.language_probs.is_none() => {
+                (DecodingResult { language_probs: result.language_probs, ..better }, segments)
+            }
+            Some(better) => better,
+            None => (result, said),
+        });
         Ok(())
     }
 
@@ -178,7 +185,8 @@ impl<'a> Stage<'a> {
         self.windows.pop_front();
         self.published += 1;
         if !self.settings.fallback.is_silence(&result) {
-            self.options.language = Some(result.language);
+            // What was heard of little speech says little of what follows.
+            self.options.language = self.options.language.or(result.is_language_sure().then_some(result.language));
             self.history.record(&segments, &result);
             self.spoken_until_s = end_s;
         }

@@ -1,7 +1,8 @@
 //! Windows with too few words for their sound, which are decoded again; that costs next to nothing while all is well.
 //! Where the decoder has passed over a sentence, as it does now and then where the voice changes within a window,
-//! in shorter ones; where it has found nothing and does not say that nobody speaks, in the longest; where its text stops
-//! within a sentence and sound follows, as it does now and then at a pause, with timestamps, which lead it on.
+//! in shorter ones; where it has found nothing and does not say that nobody speaks, in the longest, and where it says so
+//! with timestamps, without them; where its text stops within a sentence and sound follows, as it does now and then at a
+//! pause, with timestamps, which lead it on.
 //!
 //! In: a window's samples and text. Out: the other text, where it holds more.
 
@@ -71,15 +72,10 @@ impl Again<'_> {
         (result, segments): (&DecodingResult, &[Segment]),
         audio: &mut WindowCache,
     ) -> Result<Option<Text>, StageError> {
-        let options = DecodingOptions { language: Some(result.language), ..options.clone() };
         if segments.is_empty() {
-            if !is_unheard(result, sound_s) {
-                return Ok(None);
-            }
-            let whole = Utterance { start: 0, samples: samples.to_vec() };
-            let text = self.text_of(&whole, self.settings.n_ctx, &options)?;
-            return Ok(Some(text).filter(|text| is_likely(text) && !text.1.is_empty()));
+            return self.unheard(samples, sound_s, options, result);
         }
+        let options = DecodingOptions { language: Some(result.language), ..options.clone() };
         if !is_short(result, sound_s, self.whisper.tokenizer().special().eot) {
             if !options.without_timestamps || result.is_rejected || !self.stops_early(samples, result, audio)? {
                 return Ok(None);
@@ -105,6 +101,28 @@ impl Again<'_> {
         }
         let text = texts.into_iter().reduce(join);
         Ok(text.filter(|(found, _)| n_letters(&found.text) as f32 >= MORE * n_letters(&result.text) as f32))
+    }
+
+    /// The text of sound in which none was found: in the longest window, or where the model says that nobody speaks,
+    /// without timestamps, which make any text less likely. A language that is not given is detected anew, since that of
+    /// no text says little.
+    fn unheard(
+        &self,
+        samples: &[f32],
+        sound_s: f32,
+        options: &DecodingOptions,
+        result: &DecodingResult,
+    ) -> Result<Option<Text>, StageError> {
+        let whole = Utterance { start: 0, samples: samples.to_vec() };
+        let text = if is_unheard(result, sound_s) {
+            self.text_of(&whole, self.settings.n_ctx, options)?
+        } else if sound_s >= AUDIBLE && !options.without_timestamps {
+            let options = DecodingOptions { without_timestamps: true, ..options.clone() };
+            self.text_of(&whole, self.whisper.window(samples.len(), self.settings.n_ctx), &options)?
+        } else {
+            return Ok(None);
+        };
+        Ok(Some(text).filter(|text| is_likely(text) && !text.1.is_empty()))
     }
 
     /// Whether a text stops within a sentence and sound follows.

@@ -87,6 +87,11 @@ pub(super) fn rivals(probabilities: &[(Language, f32)]) -> Vec<Language> {
     }
 }
 
+/// Whether `language` is likely enough to be taken for the one that is spoken.
+pub(super) fn is_sure(probabilities: &[(Language, f32)], language: Language) -> bool {
+    probabilities.iter().any(|(other, p)| *other == language && *p >= SURE)
+}
+
 /// How well a text fits the audio as one of a language, whose log-probability by the detection is `prior`.
 pub(super) fn text_score(text: &Hypothesis, prior: f32) -> f32 {
     text.avg_logprob() + PRIOR * prior

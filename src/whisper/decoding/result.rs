@@ -4,6 +4,7 @@ use std::io::Write;
 
 use flate2::{Compression, write::ZlibEncoder};
 
+use super::language::is_sure;
 use crate::whisper::tokenizer::Language;
 
 /// The transcript of one window (`DecodingResult` in openai-whisper's `decoding.py`).
@@ -29,6 +30,13 @@ pub struct DecodingResult {
     pub is_non_speech: bool,
     /// Whether it was rejected, as the attempts at all other temperatures were.
     pub is_rejected: bool,
+}
+
+impl DecodingResult {
+    /// Whether the language was given, or detected with a probability of 0.7 or more.
+    pub fn is_language_sure(&self) -> bool {
+        self.language_probs.as_deref().is_none_or(|probabilities| is_sure(probabilities, self.language))
+    }
 }
 
 /// Bytes of `text` over those of its zlib compression (`compression_ratio` in openai-whisper's `utils.py`).

@@ -20,6 +20,8 @@ pub(super) struct Search {
     level: Level,
     n_vocab: usize,
     no_speech: u32,
+    /// The end of the text; timestamps are above it.
+    eot: u32,
     filters: LogitFilters,
     decoder: Box<dyn TokenDecoder>,
     live: Vec<Hypothesis>,
@@ -80,6 +82,7 @@ impl Search {
             level,
             n_vocab: tokenizer.n_vocab(),
             no_speech: special.no_speech,
+            eot: special.eot,
             filters: LogitFilters::new(level, tokenizer, options),
             decoder,
             live: vec![Hypothesis::default()],
@@ -116,7 +119,7 @@ impl Search {
             self.live = next.live;
             self.sampled += 1;
             let full = self.sampled == self.sample_len || self.begin + self.sampled > self.n_text_ctx;
-            let looping = self.live.iter().all(|hypothesis| guards::repetition(&hypothesis.tokens).is_some());
+            let looping = self.live.iter().all(|hypothesis| guards::repetition(&hypothesis.tokens, self.eot).is_some());
             if next.completed || full || looping {
                 let candidates = self.decoder.finalize(std::mem::take(&mut self.live));
                 return Ok(Found::Best(most_likely(candidates, self.length_penalty), no_speech_prob));

@@ -5,7 +5,7 @@ use super::error::DecodingError;
 use super::fallback::FallbackOptions;
 use super::guards;
 use super::hypothesis::Hypothesis;
-use super::language::{Candidates, LanguageProbs, given_language, rivals, text_score};
+use super::language::{Candidates, LanguageProbs, given_language, is_sure, rivals, text_score};
 use super::options::DecodingOptions;
 use super::prompt::initial_tokens;
 use super::request::Request;
@@ -195,11 +195,16 @@ impl<'t> Decoding<'t> {
     fn is_loop(&self, text: &Hypothesis) -> bool {
         let ratio = compression_ratio(self.tokenizer.decode(&text.tokens).trim());
         let most = self.fallback.compression_ratio_threshold;
-        guards::repetition(&text.tokens).is_some() || most.is_some_and(|most| ratio > most)
+        guards::repetition(&text.tokens, self.tokenizer.special().eot).is_some()
+            || most.is_some_and(|most| ratio > most)
     }
 
     /// The result of an attempt, or the next attempt.
     fn accept(&mut self, found: Hypothesis, no_speech_prob: f32) -> Progress {
+        if no_speech_prob > guards::NO_SPEECH {
+            // Another language is but another way to make a text up.
+            self.rivals.clear();
+        }
         let (found, no_speech_prob) = self.likeliest_language(found, no_speech_prob);
         if let Some(rival) = self.rivals.pop() {
             self.heard = self.language.map(|language| (language, found, no_speech_prob));
@@ -210,7 +215,7 @@ impl<'t> Decoding<'t> {
             Some(begun) => begun.continued_by(found),
             None => (found, true),
         };
-        if grown && self.ends_early(&best) {
+        if grown && no_speech_prob <= guards::NO_SPEECH && self.ends_early(&best) {
             self.begun = Some(best);
             return Progress::Wants(self.search());
         }
@@ -222,7 +227,7 @@ impl<'t> Decoding<'t> {
             return Progress::Wants(self.search());
         }
         let (mut result, repeats) = self.likelier(found);
-        if !result.is_non_speech && (repeats || self.fallback.needs_fallback(&result)) {
+        if !result.is_non_speech && (repeats || self.fallback.needs_fallback(&result) || self.is_guess(&result)) {
             let rank = |result: &DecodingResult| (!self.fallback.is_repetitive(result), result.avg_logprob);
             result = match self.rejected.take() {
                 Some(earlier) if rank(&earlier) >= rank(&result) => earlier,
@@ -233,6 +238,8 @@ impl<'t> Decoding<'t> {
                 return Progress::Wants(self.search());
             }
             result.is_rejected = true;
+            // No text that is good, in no language that is sure: no speech.
+            result.is_non_speech |= !self.is_language_sure();
         }
         result.language_probs = self.language_probs.take();
         Progress::Done(Box::new(result))
@@ -259,11 +266,12 @@ impl<'t> Decoding<'t> {
     /// What an attempt has found, without its repetitions; and whether there were any.
     fn result(&self, attempt: &DecodingOptions, mut best: Hypothesis, no_speech_prob: f32) -> (DecodingResult, bool) {
         let avg_logprob = best.avg_logprob();
-        let repetition = guards::repetition(&best.tokens);
+        let repetition = guards::repetition(&best.tokens, self.tokenizer.special().eot);
         best.tokens.truncate(best.tokens.len() - repetition.unwrap_or(0));
         let text = self.tokenizer.decode(&best.tokens).trim().to_owned();
         let n_tokens = attempt.n_said() + best.tokens.len();
-        let is_non_speech = |sound_s| guards::is_non_speech(n_tokens, sound_s, avg_logprob, no_speech_prob);
+        let is_sure = self.is_language_sure();
+        let is_non_speech = |sound_s| guards::is_non_speech(n_tokens, sound_s, avg_logprob, no_speech_prob, is_sure);
         let result = DecodingResult {
             language: self.language.unwrap_or(Language::ENGLISH),
             language_probs: None,
@@ -277,6 +285,17 @@ impl<'t> Decoding<'t> {
             text,
         };
         (result, repetition.is_some())
+    }
+
+    /// Whether a text was drawn at random, is unlikely, and in a language that is not sure.
+    fn is_guess(&self, result: &DecodingResult) -> bool {
+        result.temperature > 0.0 && result.avg_logprob < guards::SPARSE_LOGPROB && !self.is_language_sure()
+    }
+
+    /// Whether the language is given, or very likely.
+    fn is_language_sure(&self) -> bool {
+        let language = self.language.unwrap_or(Language::ENGLISH);
+        self.language_probs.as_deref().is_none_or(|probabilities| is_sure(probabilities, language))
     }
 
     /// Whether the attempt in front has ended before the speech, as the model does after a heading, and may be

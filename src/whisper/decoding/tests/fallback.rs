@@ -255,6 +255,42 @@ fn a_loop_is_no_text_of_a_language() -> Result<(), DecodingError<Misuse>> {
 }
 
 #[test]
+fn where_the_model_hears_nobody_no_other_language_is_tried() -> Result<(), DecodingError<Misuse>> {
+    let tokenizer = alphabet(20, 3);
+    let languages: Vec<Language> = tokenizer.special().languages().collect();
+    let no_speech = tokenizer.special().no_speech as usize;
+    let torn = torn_between_languages(&tokenizer, 0.45);
+    let script = |sequence: &[u32]| {
+        let mut row = torn(sequence);
+        if sequence.len() == 1 {
+            row[no_speech] = 9.0;
+        }
+        row
+    };
+    let mut model = Scripted::new(tokenizer.n_vocab(), 64, script);
+    let options = DecodingOptions { without_timestamps: true, ..DecodingOptions::default() };
+    let result = decode_with_fallback(&mut model, &tokenizer, &options, &FallbackOptions::default(), NEVER)?;
+    assert!(result.no_speech_prob > 0.9);
+    assert_eq!(result.language, languages[0]);
+    Ok(())
+}
+
+#[test]
+fn without_a_good_text_in_a_sure_language_nobody_speaks() -> Result<(), DecodingError<Misuse>> {
+    let tokenizer = alphabet(20, 3);
+    let languages: Vec<Language> = tokenizer.special().languages().collect();
+    let decode = |language| {
+        let mut model = Scripted::new(tokenizer.n_vocab(), 64, |_: &[u32]| vec![0.0; tokenizer.n_vocab()]);
+        let options = DecodingOptions { without_timestamps: true, language, ..DecodingOptions::default() };
+        decode_with_fallback(&mut model, &tokenizer, &options, &FallbackOptions::default(), NEVER)
+    };
+    let (given, detected) = (decode(Some(languages[0]))?, decode(None)?);
+    assert_eq!((given.is_rejected, given.is_non_speech, given.is_language_sure()), (true, false, true));
+    assert_eq!((detected.is_rejected, detected.is_non_speech, detected.is_language_sure()), (true, true, false));
+    Ok(())
+}
+
+#[test]
 fn a_single_temperature_is_used_as_given() -> Result<(), DecodingError<Misuse>> {
     let tokenizer = alphabet(20, 3);
     let mut model = torn(&tokenizer);
