@@ -185,7 +185,7 @@ impl<'a> Stage<'a> {
         self.windows.pop_front();
         self.published += 1;
         if !self.settings.fallback.is_silence(&result) {
-            // What was heard of little speech says little of what follows.
+            // A doubtful language says little of what follows: it is detected anew.
             self.options.language = self.options.language.or(result.is_language_sure().then_some(result.language));
             self.history.record(&segments, &result);
             self.spoken_until_s = end_s;

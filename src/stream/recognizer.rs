@@ -72,7 +72,8 @@ pub struct Request<'a> {
 /// A transcript.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hypothesis {
-    /// Words after the prefix, in seconds from the utterance's first sample; none where nobody speaks or the text is no good.
+    /// Words after the prefix, in seconds from the utterance's first sample; none where nobody speaks or the text is no
+    /// good.
     pub words: Vec<Word>,
     /// Whether they are a draft that is too unlikely to be shown, but for what the next draft has as well.
     pub is_unlikely: bool,

@@ -8,8 +8,9 @@ const PHRASE: usize = 32;
 const TIMES: usize = 4;
 /// Tokens that all repetitions have together, at least: a short word may well be said four times.
 const REPEATED: usize = 16;
-/// From so many times on, fewer will do.
+/// From so many times on fewer tokens will do.
 const MANY_TIMES: usize = 6;
+/// Tokens that so many repetitions have together, at least.
 const REPEATED_MANY: usize = 12;
 
 /// Most tokens a second: OpenAI's limit of half the decoder's context (224) for 30 s is 7.5, which fast speech in

@@ -87,9 +87,10 @@ pub(super) fn rivals(probabilities: &[(Language, f32)]) -> Vec<Language> {
     }
 }
 
-/// Whether `language` is likely enough to be taken for the one that is spoken.
-pub(super) fn is_sure(probabilities: &[(Language, f32)], language: Language) -> bool {
-    probabilities.iter().any(|(other, p)| *other == language && *p >= SURE)
+/// Whether `language` is given, or detected and likely enough to be taken for the one that is spoken.
+pub(super) fn is_sure(detected: &LanguageProbs, language: Language) -> bool {
+    let is_likely = |(other, p): &(Language, f32)| *other == language && *p >= SURE;
+    detected.as_ref().is_none_or(|probabilities| probabilities.iter().any(is_likely))
 }
 
 /// How well a text fits the audio as one of a language, whose log-probability by the detection is `prior`.

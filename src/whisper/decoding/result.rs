@@ -35,7 +35,7 @@ pub struct DecodingResult {
 impl DecodingResult {
     /// Whether the language was given, or detected with a probability of 0.7 or more.
     pub fn is_language_sure(&self) -> bool {
-        self.language_probs.as_deref().is_none_or(|probabilities| is_sure(probabilities, self.language))
+        is_sure(&self.language_probs, self.language)
     }
 }
 

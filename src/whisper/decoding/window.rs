@@ -294,8 +294,7 @@ impl<'t> Decoding<'t> {
 
     /// Whether the language is given, or very likely.
     fn is_language_sure(&self) -> bool {
-        let language = self.language.unwrap_or(Language::ENGLISH);
-        self.language_probs.as_deref().is_none_or(|probabilities| is_sure(probabilities, language))
+        is_sure(&self.language_probs, self.language.unwrap_or(Language::ENGLISH))
     }
 
     /// Whether the attempt in front has ended before the speech, as the model does after a heading, and may be
