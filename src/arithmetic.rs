@@ -1,8 +1,8 @@
 //! What matrix products are computed in.
 //!
-//! In: `--compute` and `--device`, or the configuration's keys of these names. Out: the number formats of the CPU and of
-//! an NPU. Products in int8 are the same numbers on both, so the device alone changes no transcript; what only one of
-//! the two has is refused on the other.
+//! In: `--compute` and `--device`, or the configuration's keys of these names. Out: the number
+//! formats of the CPU and of an NPU. Products in int8 are the same numbers on both, so the device
+//! alone changes no transcript; what only one of the two has is refused on the other.
 
 use crate::cli::Compute as ComputeArg;
 use crate::npu::{DeviceKind, Format};
@@ -29,8 +29,8 @@ pub enum ArithmeticError {
 }
 
 impl Arithmetic {
-    /// The number formats for what the user chose. `auto` is int8: it is the fastest on the CPU at every instruction
-    /// set, and moves the fewest bytes on an NPU.
+    /// The number formats for what the user chose. `auto` is int8: it is the fastest on the CPU at
+    /// every instruction set, and moves the fewest bytes on an NPU.
     ///
     /// # Errors
     /// Where the device does not have that format.
@@ -65,13 +65,38 @@ mod tests {
         for device in [DeviceKind::Npu, DeviceKind::NpuSoftware] {
             for compute in [ComputeArg::Auto, ComputeArg::Int8] {
                 let on = |device| Arithmetic::new(compute, device).expect("both have int8");
-                assert_eq!(on(DeviceKind::Cpu), Arithmetic { cpu: Compute::Int8, npu: None });
-                assert_eq!(on(device), Arithmetic { cpu: Compute::Int8, npu: Some(Format::Int8) });
+                assert_eq!(
+                    on(DeviceKind::Cpu),
+                    Arithmetic {
+                        cpu: Compute::Int8,
+                        npu: None
+                    }
+                );
+                assert_eq!(
+                    on(device),
+                    Arithmetic {
+                        cpu: Compute::Int8,
+                        npu: Some(Format::Int8)
+                    }
+                );
             }
-            assert!(Arithmetic::new(ComputeArg::F32, device).is_err_and(|e| e.to_string().contains(device.name())));
-            assert_eq!(Arithmetic::new(ComputeArg::Bf16, device).expect("an NPU has bf16").name(), "bf16");
+            assert!(
+                Arithmetic::new(ComputeArg::F32, device)
+                    .is_err_and(|e| e.to_string().contains(device.name()))
+            );
+            assert_eq!(
+                Arithmetic::new(ComputeArg::Bf16, device)
+                    .expect("an NPU has bf16")
+                    .name(),
+                "bf16"
+            );
         }
-        assert_eq!(Arithmetic::new(ComputeArg::F32, DeviceKind::Cpu).expect("the CPU has f32").name(), "f32");
+        assert_eq!(
+            Arithmetic::new(ComputeArg::F32, DeviceKind::Cpu)
+                .expect("the CPU has f32")
+                .name(),
+            "f32"
+        );
         assert!(Arithmetic::new(ComputeArg::Bf16, DeviceKind::Cpu).is_err());
     }
 }

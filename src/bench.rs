@@ -1,4 +1,5 @@
-//! `hearken bench`: how fast the parts are, each beside what the machine could do at best in the same process.
+//! `hearken bench`: how fast the parts are, each beside what the machine could do at best in the
+//! same process.
 
 mod decoder;
 mod encoder;
@@ -15,7 +16,8 @@ use crate::whisper::SAMPLES_PER_POSITION;
 use serde::Serialize;
 use std::time::Instant;
 
-/// Positions of the window that the encoder's and the decoder's figures are of where no other is asked for: 10.24 s.
+/// Positions of the window that the encoder's and the decoder's figures are of where no other is
+/// asked for: 10.24 s.
 const COMPARED_WINDOW: usize = 512;
 
 /// How times are spread.
@@ -33,7 +35,12 @@ impl Spread {
         let mean = times.iter().sum::<f64>() / n;
         let deviation = (times.iter().map(|t| (t - mean).powi(2)).sum::<f64>() / n).sqrt();
         let at = |i: usize| times.get(i).copied().unwrap_or(f64::NAN);
-        Self { median: at(times.len() / 2), minimum: at(0), maximum: at(times.len() - 1), deviation }
+        Self {
+            median: at(times.len() / 2),
+            minimum: at(0),
+            maximum: at(times.len() - 1),
+            deviation,
+        }
     }
 }
 
@@ -57,7 +64,12 @@ fn window(n_ctx: usize, n_mels: usize) -> Mel {
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let dot = |a: &[f32], b: &[f32]| {
+        a.iter()
+            .zip(b)
+            .map(|(a, b)| f64::from(*a) * f64::from(*b))
+            .sum::<f64>()
+    };
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 

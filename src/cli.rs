@@ -1,4 +1,5 @@
-//! The command line: what can be asked for, with help that teaches it. In: arguments. Out: checked values.
+//! The command line: what can be asked for, with help that teaches it. In: arguments. Out: checked
+//! values.
 
 mod transcribe;
 mod values;
@@ -67,8 +68,8 @@ Exit codes:
 
 /// Streaming speech-to-text with OpenAI's Whisper, on your own machine
 ///
-/// Transcribes recordings with OpenAI's Whisper on this machine's CPU: nothing leaves the machine. Text goes to
-/// standard output as it is found; progress and errors go to standard error.
+/// Transcribes recordings with OpenAI's Whisper on this machine's CPU: nothing leaves the machine.
+/// Text goes to standard output as it is found; progress and errors go to standard error.
 #[derive(Debug, Parser)]
 #[command(
     name = "hearken",
@@ -121,7 +122,9 @@ pub enum Command {
     /// Tell what this machine offers, what is missing and the command that mends it
     Doctor,
     /// Print a completion script for a shell
-    #[command(after_help = "Example: hearken completions bash > ~/.local/share/bash-completion/completions/hearken")]
+    #[command(
+        after_help = "Example: hearken completions bash > ~/.local/share/bash-completion/completions/hearken"
+    )]
     Completions {
         /// The shell
         shell: Shell,
@@ -136,7 +139,8 @@ pub struct DaemonArgs {
     pub config: Option<PathBuf>,
 }
 
-/// What a session of the daemon is to be like; what is not given is as the daemon's configuration has it.
+/// What a session of the daemon is to be like; what is not given is as the daemon's configuration
+/// has it.
 #[derive(Debug, Clone, Default, Args)]
 pub struct SessionArgs {
     /// Input device by its id or a part of its description; hearken devices lists them
@@ -226,7 +230,8 @@ pub enum BenchCommand {
     Decoder(BenchDecoderArgs),
     /// Transcribe a recording and time the whole, the loading of the model apart
     File(BenchFileArgs),
-    /// Transcribe recordings as if they were spoken into the microphone, and time what a listener would see
+    /// Transcribe recordings as if they were spoken into the microphone, and time what a listener
+    /// would see
     Live(BenchLiveArgs),
 }
 
@@ -279,7 +284,8 @@ pub struct BenchLiveArgs {
     /// What decides which words are committed
     #[arg(long, value_enum, default_value_t)]
     pub policy: Policy,
-    /// Play the recordings over and over for so many minutes of audio, and tell what is in memory meanwhile
+    /// Play the recordings over and over for so many minutes of audio, and tell what is in memory
+    /// meanwhile
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub minutes: Option<u32>,
     /// Model and machine.
@@ -314,18 +320,20 @@ pub struct BenchEncoderArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model and machine")]
 pub struct EngineArgs {
-    /// Name of the model; `hearken models list` shows all [default: base; with --file, the configuration's]
+    /// Name of the model; `hearken models list` shows all [default: base; with --file, the
+    /// configuration's]
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
-    /// Arithmetic of the matrix products: int8 is faster, f32 exact, bf16 an NPU's nearest to it; auto is int8
+    /// Arithmetic of the matrix products: int8 is faster, f32 exact, bf16 an NPU's nearest to it;
+    /// auto is int8
     #[arg(long, value_enum, value_name = "TYPE", default_value_t = Compute::Auto)]
     pub compute: Compute,
-    /// What encodes: the CPU, an AMD NPU (the transcript stays the same), or the software device, an NPU's interface
-    /// without an NPU, for tests
+    /// What encodes: the CPU, an AMD NPU (the transcript stays the same), or the software device,
+    /// an NPU's interface without an NPU, for tests
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub device: Device,
-    /// Audio that the encoder sees at once: 5.12 to 15.36 seconds in steps of 1.28 (rounded down), or 30 as OpenAI's
-    /// [default: 15.36, but 10.24 in bench encoder and bench decoder]
+    /// Audio that the encoder sees at once: 5.12 to 15.36 seconds in steps of 1.28 (rounded down),
+    /// or 30 as OpenAI's [default: 15.36, but 10.24 in bench encoder and bench decoder]
     #[arg(long, value_name = "SECONDS", value_parser = values::window)]
     pub window: Option<f64>,
     /// CPU threads [default: one for each core]

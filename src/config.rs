@@ -1,8 +1,8 @@
-//! The configuration: `hearken/config.toml` in the user's configuration directory. All of it is the daemon's; `hearken
-//! --file` takes `model.name`, `[text]` and `[replacements]`.
+//! The configuration: `hearken/config.toml` in the user's configuration directory. All of it is the
+//! daemon's; `hearken --file` takes `model.name`, `[text]` and `[replacements]`.
 //!
-//! `packaging/config.toml` documents every key. A key that nothing reads is an error with the nearest name, so that a
-//! slip does not go unnoticed.
+//! `packaging/config.toml` documents every key. A key that nothing reads is an error with the
+//! nearest name, so that a slip does not go unnoticed.
 
 use crate::arithmetic::{Arithmetic, ArithmeticError};
 use crate::cli::Compute;
@@ -108,26 +108,44 @@ pub struct EndpointConfig {
 
 impl Default for ModelConfig {
     fn default() -> Self {
-        Self { name: DEFAULT_MODEL.to_owned(), compute: "auto".to_owned(), threads: 0, device: "cpu".to_owned() }
+        Self {
+            name: DEFAULT_MODEL.to_owned(),
+            compute: "auto".to_owned(),
+            threads: 0,
+            device: "cpu".to_owned(),
+        }
     }
 }
 
 impl Default for TextConfig {
     fn default() -> Self {
         let task = "transcribe".to_owned();
-        Self { language: String::new(), languages: Vec::new(), task, hotwords: Vec::new(), spoken_punctuation: false }
+        Self {
+            language: String::new(),
+            languages: Vec::new(),
+            task,
+            hotwords: Vec::new(),
+            spoken_punctuation: false,
+        }
     }
 }
 
 impl Default for LiveConfig {
     fn default() -> Self {
-        Self { partials: true, step: 0.3 }
+        Self {
+            partials: true,
+            step: 0.3,
+        }
     }
 }
 
 impl Default for EndpointConfig {
     fn default() -> Self {
-        Self { pause: 0.8, longest: 15.36, nothing_said: 0.0 }
+        Self {
+            pause: 0.8,
+            longest: 15.36,
+            nothing_said: 0.0,
+        }
     }
 }
 
@@ -205,17 +223,26 @@ impl Config {
         match std::fs::read_to_string(path) {
             Ok(text) => Self::parse(&text, path).map_err(|error| match error {
                 ConfigError::Syntax { .. } => error,
-                other => ConfigError::InFile { path: path.to_owned(), source: Box::new(other) },
+                other => ConfigError::InFile {
+                    path: path.to_owned(),
+                    source: Box::new(other),
+                },
             }),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
-            Err(source) => Err(ConfigError::Read { path: path.to_owned(), source }),
+            Err(source) => Err(ConfigError::Read {
+                path: path.to_owned(),
+                source,
+            }),
         }
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let syntax = |e: &dyn ToString| {
             let reason = e.to_string().trim().replace('\n', " ");
-            ConfigError::Syntax { path: path.to_owned(), reason }
+            ConfigError::Syntax {
+                path: path.to_owned(),
+                reason,
+            }
         };
         let table: toml::Table = text.parse().map_err(|e: toml::de::Error| syntax(&e))?;
         let known = toml::Table::try_from(Self::default()).map_err(|e| syntax(&e))?;
@@ -240,7 +267,12 @@ impl Config {
         within("live.step", self.live.step, 0.2, 5.0)?;
         within("endpoint.pause", self.endpoint.pause, 0.55, 10.0)?;
         within("endpoint.longest", self.endpoint.longest, 4.0, 15.36)?;
-        within("endpoint.nothing_said", self.endpoint.nothing_said, 0.0, 86_400.0)
+        within(
+            "endpoint.nothing_said",
+            self.endpoint.nothing_said,
+            0.0,
+            86_400.0,
+        )
     }
 
     /// Arithmetic of the matrix products.
@@ -257,7 +289,11 @@ impl Config {
             "int8" => Ok(Compute::Int8),
             "f32" => Ok(Compute::F32),
             "bf16" => Ok(Compute::Bf16),
-            other => Err(value("model.compute", other, "auto, int8, f32 or, with an NPU, bf16")),
+            other => Err(value(
+                "model.compute",
+                other,
+                "auto, int8, f32 or, with an NPU, bf16",
+            )),
         }
     }
 
@@ -267,8 +303,16 @@ impl Config {
     /// When it is none that there is.
     pub fn device(&self) -> Result<DeviceKind, ConfigError> {
         let known = [DeviceKind::Cpu, DeviceKind::Npu, DeviceKind::NpuSoftware];
-        let found = known.into_iter().find(|kind| kind.name() == self.model.device);
-        found.ok_or_else(|| value("model.device", &self.model.device, "cpu, npu or npu-software"))
+        let found = known
+            .into_iter()
+            .find(|kind| kind.name() == self.model.device);
+        found.ok_or_else(|| {
+            value(
+                "model.device",
+                &self.model.device,
+                "cpu, npu or npu-software",
+            )
+        })
     }
 
     /// Language spoken, if it is not to be detected.
@@ -287,7 +331,11 @@ impl Config {
     /// # Errors
     /// When one is none of Whisper's.
     pub fn languages(&self) -> Result<Vec<Language>, ConfigError> {
-        self.text.languages.iter().map(|name| language("text.languages", name)).collect()
+        self.text
+            .languages
+            .iter()
+            .map(|name| language("text.languages", name))
+            .collect()
     }
 
     /// What to write.
@@ -307,7 +355,10 @@ impl Config {
     /// # Errors
     /// When a replacement makes no sense.
     pub fn rules(&self) -> Result<Rules, ConfigError> {
-        Ok(Rules::new(&self.replacements, self.text.spoken_punctuation)?)
+        Ok(Rules::new(
+            &self.replacements,
+            self.text.spoken_punctuation,
+        )?)
     }
 }
 
@@ -315,21 +366,30 @@ impl Config {
 pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     let likeness = |name: &str| strsim::jaro_winkler(&wanted.to_lowercase(), &name.to_lowercase());
-    let best = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    let best = known
+        .iter()
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     match best.filter(|name| likeness(name) >= NEAR) {
         Some(name) => format!("did you mean '{name}'?"),
         None => format!("there are {}", known.join(", ")),
     }
 }
 
-fn only_known_keys(table: &toml::Table, known: &toml::Table, section: &str) -> Result<(), ConfigError> {
+fn only_known_keys(
+    table: &toml::Table,
+    known: &toml::Table,
+    section: &str,
+) -> Result<(), ConfigError> {
     for (key, value) in table {
         match (known.get(key), value) {
             // The user's own words are its keys.
             (Some(_), _) if section.is_empty() && key == REPLACEMENTS => {}
             (None, _) => {
                 let advice = nearest(key, known.keys().map(String::as_str));
-                return Err(ConfigError::UnknownKey { key: format!("{section}{key}"), advice });
+                return Err(ConfigError::UnknownKey {
+                    key: format!("{section}{key}"),
+                    advice,
+                });
             }
             (Some(toml::Value::Table(known)), toml::Value::Table(table)) => {
                 only_known_keys(table, known, &format!("{section}{key}."))?;
@@ -343,25 +403,43 @@ fn only_known_keys(table: &toml::Table, known: &toml::Table, section: &str) -> R
 /// Checks that the replacements are text, for a clearer complaint than that about a type.
 fn only_text(table: &toml::Table) -> Result<(), ConfigError> {
     let replacements = table.get(REPLACEMENTS).and_then(toml::Value::as_table);
-    match replacements.into_iter().flatten().find(|(_, to)| !to.is_str()) {
-        Some((from, to)) => Err(ReplacementError::Type(from.clone(), to.type_str().to_owned()).into()),
+    match replacements
+        .into_iter()
+        .flatten()
+        .find(|(_, to)| !to.is_str())
+    {
+        Some((from, to)) => {
+            Err(ReplacementError::Type(from.clone(), to.type_str().to_owned()).into())
+        }
         None => Ok(()),
     }
 }
 
 fn language(key: &'static str, name: &str) -> Result<Language, ConfigError> {
-    Language::from_str(name).map_err(|e| ConfigError::Value { key, value: name.to_owned(), advice: e.to_string() })
+    Language::from_str(name).map_err(|e| ConfigError::Value {
+        key,
+        value: name.to_owned(),
+        advice: e.to_string(),
+    })
 }
 
 fn within(key: &'static str, given: f64, least: f64, most: f64) -> Result<(), ConfigError> {
     match (least..=most).contains(&given) {
         true => Ok(()),
-        false => Err(value(key, &given.to_string(), &format!("a number from {least} to {most}"))),
+        false => Err(value(
+            key,
+            &given.to_string(),
+            &format!("a number from {least} to {most}"),
+        )),
     }
 }
 
 fn value(key: &'static str, value: &str, choices: &str) -> ConfigError {
-    ConfigError::Value { key, value: value.to_owned(), advice: format!("give {choices}") }
+    ConfigError::Value {
+        key,
+        value: value.to_owned(),
+        advice: format!("give {choices}"),
+    }
 }
 
 #[cfg(test)]
@@ -396,33 +474,58 @@ mod tests {
     fn a_part_of_it_is_enough() {
         let config = parse("[live]\nstep = 1\n[text]\nlanguage = \"German\"").expect("valid");
         assert_eq!((config.live.step, config.live.partials), (1.0, true));
-        assert_eq!(config.language().expect("known").map(Language::code), Some("de"));
+        assert_eq!(
+            config.language().expect("known").map(Language::code),
+            Some("de")
+        );
         assert_eq!(parse("").expect("empty"), Config::default());
     }
 
     #[test]
     fn slips_are_told_with_what_was_meant() {
-        assert_eq!(complaint("[modle]\nname = \"tiny\""), "unknown key 'modle': did you mean 'model'?");
-        assert_eq!(complaint("[audio]\ndevcie = \"x\""), "unknown key 'audio.devcie': did you mean 'device'?");
+        assert_eq!(
+            complaint("[modle]\nname = \"tiny\""),
+            "unknown key 'modle': did you mean 'model'?"
+        );
+        assert_eq!(
+            complaint("[audio]\ndevcie = \"x\""),
+            "unknown key 'audio.devcie': did you mean 'device'?"
+        );
         assert!(complaint("[live]\nxyzzy = 1").contains("there are partials, step"));
-        assert!(complaint("[model]\ncompute = \"f16\"").contains("auto, int8, f32 or, with an NPU, bf16"));
+        assert!(
+            complaint("[model]\ncompute = \"f16\"")
+                .contains("auto, int8, f32 or, with an NPU, bf16")
+        );
         let unfit = "model.compute and model.device do not go together: ";
         assert!(complaint("[model]\ncompute = \"bf16\"").starts_with(unfit));
         assert!(complaint("[model]\ncompute = \"f32\"\ndevice = \"npu\"").starts_with(unfit));
-        assert!(complaint("[text]\nlanguage = \"Klingon\"").starts_with("text.language is 'Klingon': "));
+        assert!(
+            complaint("[text]\nlanguage = \"Klingon\"").starts_with("text.language is 'Klingon': ")
+        );
         assert!(complaint("[text]\ntask = \"sing\"").contains("transcribe or translate"));
         assert!(complaint("[endpoint]\npause = 0.1").contains("from 0.55 to 10"));
         assert!(complaint("[audio]\npre_capture = 1e9").contains("from 0 to 300"));
         assert!(complaint("[live]\nstep = \"fast\"").starts_with("config.toml: "));
-        assert!(complaint("[replacements]\n\" \" = \"x\"").contains("replacements.' ': the left side is empty; write"));
+        assert!(
+            complaint("[replacements]\n\" \" = \"x\"")
+                .contains("replacements.' ': the left side is empty; write")
+        );
         assert!(
             complaint("[replacements]\nnode.js = \"Node.js\"")
                 .contains("replacements.'node' is of type table, not text; write")
         );
-        assert!(complaint("[replacements]\nsix = 6").contains("replacements.'six' is of type integer"));
+        assert!(
+            complaint("[replacements]\nsix = 6").contains("replacements.'six' is of type integer")
+        );
         let twice = complaint("[replacements]\n\"New York\" = \"NY\"\n\"new  york\" = \"N.Y.\"");
-        assert!(twice.contains("'new  york': 'New York' is the same") && twice.contains("keep one"), "{twice}");
-        assert!(complaint("[replacements]\nbell = \"\\u0007\"").contains("control character '\\u{7}'; leave"));
+        assert!(
+            twice.contains("'new  york': 'New York' is the same") && twice.contains("keep one"),
+            "{twice}"
+        );
+        assert!(
+            complaint("[replacements]\nbell = \"\\u0007\"")
+                .contains("control character '\\u{7}'; leave")
+        );
         assert!(complaint("replacements = 3").starts_with("config.toml: "));
         assert!(complaint("[live").starts_with("config.toml: "));
         assert!(complaint("live = 3").starts_with("config.toml: "));

@@ -48,10 +48,21 @@ pub struct Check {
 
 /// Looks at everything.
 pub fn run() -> Vec<Check> {
-    let mut checks = vec![cpu(), kernels(), cores(), memory(&fs::read_to_string("/proc/meminfo").unwrap_or_default())];
+    let mut checks = vec![
+        cpu(),
+        kernels(),
+        cores(),
+        memory(&fs::read_to_string("/proc/meminfo").unwrap_or_default()),
+    ];
     let config = Config::path().and_then(|path| Config::read(&path));
-    checks
-        .extend(storage(Store::locate(), &config.as_ref().map_or_else(|_| Config::default(), Clone::clone).model.name));
+    checks.extend(storage(
+        Store::locate(),
+        &config
+            .as_ref()
+            .map_or_else(|_| Config::default(), Clone::clone)
+            .model
+            .name,
+    ));
     checks.push(configuration(config));
     checks.push(fetching());
     checks.extend(dictation::checks());
@@ -91,13 +102,21 @@ impl Display for Check {
 }
 
 fn ok(name: &'static str, detail: impl Into<String>) -> Check {
-    Check { name, status: Status::Ok, detail: detail.into(), remedy: None }
+    Check {
+        name,
+        status: Status::Ok,
+        detail: detail.into(),
+        remedy: None,
+    }
 }
 
 fn cpu() -> Check {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = field(&info, "model name").unwrap_or(env::consts::ARCH);
-    let found: Vec<&str> = features().into_iter().filter_map(|(name, there)| there.then_some(name)).collect();
+    let found: Vec<&str> = features()
+        .into_iter()
+        .filter_map(|(name, there)| there.then_some(name))
+        .collect();
     let detail = match found.is_empty() {
         true => format!("{model}; no vector extensions"),
         false => format!("{model}; {}", found.join(" ")),
@@ -116,7 +135,11 @@ fn cpu() -> Check {
 }
 
 /// The instruction sets that kernels need to be better than plain code.
-const NEEDED: &[&str] = if cfg!(target_arch = "aarch64") { &["neon"] } else { &["avx2", "fma"] };
+const NEEDED: &[&str] = if cfg!(target_arch = "aarch64") {
+    &["neon"]
+} else {
+    &["avx2", "fma"]
+};
 
 /// The instruction sets for which there are kernels, and whether this CPU has them.
 #[cfg(target_arch = "x86_64")]
@@ -138,7 +161,10 @@ fn features() -> Vec<(&'static str, bool)> {
 #[cfg(target_arch = "aarch64")]
 fn features() -> Vec<(&'static str, bool)> {
     use std::arch::is_aarch64_feature_detected;
-    vec![("neon", is_aarch64_feature_detected!("neon")), ("dotprod", is_aarch64_feature_detected!("dotprod"))]
+    vec![
+        ("neon", is_aarch64_feature_detected!("neon")),
+        ("dotprod", is_aarch64_feature_detected!("dotprod")),
+    ]
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -149,7 +175,10 @@ fn features() -> Vec<(&'static str, bool)> {
 /// The instruction set that is used.
 fn kernels() -> Check {
     match Level::detect() {
-        Ok(level) => ok("instruction set", format!("{}; HEARKEN_CPU can name another", level.name())),
+        Ok(level) => ok(
+            "instruction set",
+            format!("{}; HEARKEN_CPU can name another", level.name()),
+        ),
         Err(error) => Check {
             status: Status::Missing,
             remedy: Some("unset HEARKEN_CPU".to_owned()),
@@ -164,7 +193,9 @@ fn configuration(config: Result<Config, ConfigError>) -> Check {
         Ok(config) => ok("configuration", format!("model {}", config.model.name)),
         Err(error) => Check {
             status: Status::Error,
-            remedy: Some("mend it: neither the daemon nor hearken --file starts with it".to_owned()),
+            remedy: Some(
+                "mend it: neither the daemon nor hearken --file starts with it".to_owned(),
+            ),
             ..ok("configuration", error.to_string())
         },
     }
@@ -183,30 +214,45 @@ fn cores() -> Check {
 
 /// `meminfo`: the contents of `/proc/meminfo`.
 fn memory(meminfo: &str) -> Check {
-    let kib = |name| field(meminfo, name)?.split_whitespace().next()?.parse::<u64>().ok();
+    let kib = |name| {
+        field(meminfo, name)?
+            .split_whitespace()
+            .next()?
+            .parse::<u64>()
+            .ok()
+    };
     let (Some(total), Some(available)) = (kib("MemTotal"), kib("MemAvailable")) else {
-        return Check { status: Status::Warn, ..ok("memory", "unknown: /proc/meminfo cannot be read") };
+        return Check {
+            status: Status::Warn,
+            ..ok("memory", "unknown: /proc/meminfo cannot be read")
+        };
     };
     let gib = |kib: u64| kib as f64 / (1024.0 * 1024.0);
     let detail = format!("{:.1} GiB, {:.1} GiB available", gib(total), gib(available));
     match available < LITTLE_MEMORY_KIB {
         true => Check {
             status: Status::Warn,
-            remedy: Some("close other programs, or take a small model such as tiny or base".to_owned()),
+            remedy: Some(
+                "close other programs, or take a small model such as tiny or base".to_owned(),
+            ),
             ..ok("memory", detail)
         },
         false => ok("memory", detail),
     }
 }
 
-/// The models, of which `wanted` is the one in the configuration, and the place where they are kept.
+/// The models, of which `wanted` is the one in the configuration, and the place where they are
+/// kept.
 fn storage(store: Result<Store, ModelError>, wanted: &str) -> Vec<Check> {
     match store {
         // A directory that cannot be read holds no models that can be used.
         Ok(store) => {
             let names = store.installed().unwrap_or_default().into_iter();
             let opened = names.map(|name| (name.clone(), store.open(&name).map(drop)));
-            vec![models(store.dir(), opened.collect(), wanted), writable(store.dir())]
+            vec![
+                models(store.dir(), opened.collect(), wanted),
+                writable(store.dir()),
+            ]
         }
         Err(error) => vec![Check {
             status: Status::Missing,
@@ -216,9 +262,16 @@ fn storage(store: Result<Store, ModelError>, wanted: &str) -> Vec<Check> {
     }
 }
 
-/// The models that can be used, and why others cannot; without `wanted` nothing works that does not name another.
-fn models(directory: &Path, installed: Vec<(String, Result<(), ModelError>)>, wanted: &str) -> Check {
-    let wanted = Manifest::builtin().find(wanted).map_or_else(|| wanted.to_owned(), |model| model.name.clone());
+/// The models that can be used, and why others cannot; without `wanted` nothing works that does not
+/// name another.
+fn models(
+    directory: &Path,
+    installed: Vec<(String, Result<(), ModelError>)>,
+    wanted: &str,
+) -> Check {
+    let wanted = Manifest::builtin()
+        .find(wanted)
+        .map_or_else(|| wanted.to_owned(), |model| model.name.clone());
     let (mut usable, mut broken) = (Vec::new(), Vec::new());
     for (name, opened) in installed {
         match opened {
@@ -232,28 +285,58 @@ fn models(directory: &Path, installed: Vec<(String, Result<(), ModelError>)>, wa
         (true, []) => Status::Ok,
         _ => Status::Warn,
     };
-    let names = if usable.is_empty() { "none".to_owned() } else { usable.join(", ") };
+    let names = if usable.is_empty() {
+        "none".to_owned()
+    } else {
+        usable.join(", ")
+    };
     let remedy = match status {
         Status::Ok => None,
-        _ if broken.is_empty() && usable.is_empty() => Some(format!("hearken models fetch {wanted}")),
-        Status::Missing if broken.is_empty() => {
-            Some(format!("hearken models fetch {wanted}, or name another: --model, model.name in config.toml"))
+        _ if broken.is_empty() && usable.is_empty() => {
+            Some(format!("hearken models fetch {wanted}"))
         }
+        Status::Missing if broken.is_empty() => Some(format!(
+            "hearken models fetch {wanted}, or name another: --model, model.name in config.toml"
+        )),
         _ => Some(broken.join("; ")),
     };
-    let lack = if has_wanted || usable.is_empty() { String::new() } else { format!(", but not {wanted},") };
-    Check { status, remedy, ..ok("models", format!("{names}{lack} in {}", directory.display())) }
+    let lack = if has_wanted || usable.is_empty() {
+        String::new()
+    } else {
+        format!(", but not {wanted},")
+    };
+    Check {
+        status,
+        remedy,
+        ..ok(
+            "models",
+            format!("{names}{lack} in {}", directory.display()),
+        )
+    }
 }
 
-/// Whether a file can be made in the directory, or, while it is not there, in the nearest one above it that is.
+/// Whether a file can be made in the directory, or, while it is not there, in the nearest one above
+/// it that is.
 fn writable(directory: &Path) -> Check {
-    let existing = directory.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/"));
+    let existing = directory
+        .ancestors()
+        .find(|path| path.is_dir())
+        .unwrap_or(Path::new("/"));
     match tempfile::tempfile_in(existing) {
-        Ok(_) => ok("models directory", format!("{} can be written", directory.display())),
+        Ok(_) => ok(
+            "models directory",
+            format!("{} can be written", directory.display()),
+        ),
         Err(error) => Check {
             status: Status::Warn,
-            remedy: Some("set HEARKEN_MODELS_DIR to a directory of yours, or change its permissions".to_owned()),
-            ..ok("models directory", format!("{}: {error}", existing.display()))
+            remedy: Some(
+                "set HEARKEN_MODELS_DIR to a directory of yours, or change its permissions"
+                    .to_owned(),
+            ),
+            ..ok(
+                "models directory",
+                format!("{}: {error}", existing.display()),
+            )
         },
     }
 }
@@ -267,31 +350,63 @@ fn fetching() -> Check {
             ..ok("fetching", "forbidden by HEARKEN_OFFLINE")
         };
     }
-    let pip = Command::new("python3").args(["-m", "pip", "--version"]).stdin(Stdio::null()).output();
+    let pip = Command::new("python3")
+        .args(["-m", "pip", "--version"])
+        .stdin(Stdio::null())
+        .output();
     match pip {
         Ok(output) if output.status.success() => {
             let version = String::from_utf8_lossy(&output.stdout);
             let version: Vec<&str> = version.split_whitespace().take(2).collect();
-            ok("fetching", format!("python3 with {}, for models that come as Python packages", version.join(" ")))
+            ok(
+                "fetching",
+                format!(
+                    "python3 with {}, for models that come as Python packages",
+                    version.join(" ")
+                ),
+            )
         }
         _ => Check {
             status: Status::Warn,
             remedy: Some("apt-get install python3 python3-pip".to_owned()),
-            ..ok("fetching", "no python3 with pip: models that come as Python packages cannot be fetched")
+            ..ok(
+                "fetching",
+                "no python3 with pip: models that come as Python packages cannot be fetched",
+            )
         },
     }
 }
 
 /// What an NPU needs; nothing of it is needed for transcription.
 fn npu() -> impl Iterator<Item = Check> {
-    let status = |remedy: &Option<String>| if remedy.is_some() { Status::Warn } else { Status::Ok };
+    let status = |remedy: &Option<String>| {
+        if remedy.is_some() {
+            Status::Warn
+        } else {
+            Status::Ok
+        }
+    };
     let findings = npu::examine(Path::new("/")).into_iter();
-    findings.map(move |Finding { name, detail, remedy }| Check { name, status: status(&remedy), detail, remedy })
+    findings.map(
+        move |Finding {
+                  name,
+                  detail,
+                  remedy,
+              }| Check {
+            name,
+            status: status(&remedy),
+            detail,
+            remedy,
+        },
+    )
 }
 
 /// The value of `name` in text made of lines `name : value`, as the files of `/proc` are.
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    text.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| key.trim() == name).map(|(_, v)| v.trim())
+    text.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(key, _)| key.trim() == name)
+        .map(|(_, v)| v.trim())
 }
 
 #[cfg(test)]
@@ -301,38 +416,71 @@ mod tests {
     #[test]
     fn a_machine_without_models_says_how_to_get_one() {
         let directory = tempfile::tempdir().expect("a directory");
-        let checks = storage(Ok(Store::at(directory.path().join("hearken/models"))), "base");
+        let checks = storage(
+            Ok(Store::at(directory.path().join("hearken/models"))),
+            "base",
+        );
         assert_eq!(exit_code(&checks), exit::MODEL);
         let report = report(&checks);
         assert!(report.contains("missing  models"), "{report}");
         assert!(report.contains("-> hearken models fetch base"), "{report}");
         assert!(report.contains("can be written"), "{report}");
-        assert_eq!(exit_code(&storage(Err(ModelError::NoDirectory), "base")), exit::MODEL);
+        assert_eq!(
+            exit_code(&storage(Err(ModelError::NoDirectory), "base")),
+            exit::MODEL
+        );
     }
 
     #[test]
     fn models_that_can_be_used_are_named_and_others_explained() {
-        let installed = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), Ok(()))).collect::<Vec<_>>();
-        let check = models(Path::new("/models"), installed(&["base", "tiny.en"]), "base");
-        assert_eq!((check.status, check.detail.as_str(), check.remedy), (Status::Ok, "base, tiny.en in /models", None));
+        let installed = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| ((*name).to_owned(), Ok(())))
+                .collect::<Vec<_>>()
+        };
+        let check = models(
+            Path::new("/models"),
+            installed(&["base", "tiny.en"]),
+            "base",
+        );
+        assert_eq!(
+            (check.status, check.detail.as_str(), check.remedy),
+            (Status::Ok, "base, tiny.en in /models", None)
+        );
         let mut mixed = installed(&["base"]);
         mixed.push(("small".to_owned(), Err(ModelError::NoDirectory)));
         let check = models(Path::new("/models"), mixed, "base");
-        assert_eq!((check.status, check.detail.as_str()), (Status::Warn, "base in /models"));
+        assert_eq!(
+            (check.status, check.detail.as_str()),
+            (Status::Warn, "base in /models")
+        );
         assert_eq!(check.remedy, Some(ModelError::NoDirectory.to_string()));
     }
 
     #[test]
     fn another_model_than_the_configured_one_is_not_enough() {
-        let check = models(Path::new("/models"), vec![("tiny".to_owned(), Ok(()))], "small");
-        assert_eq!((check.status, check.detail.as_str()), (Status::Missing, "tiny, but not small, in /models"));
-        assert!(check.remedy.is_some_and(|remedy| remedy.starts_with("hearken models fetch small, or name another")));
+        let check = models(
+            Path::new("/models"),
+            vec![("tiny".to_owned(), Ok(()))],
+            "small",
+        );
+        assert_eq!(
+            (check.status, check.detail.as_str()),
+            (Status::Missing, "tiny, but not small, in /models")
+        );
+        assert!(check.remedy.is_some_and(|remedy| {
+            remedy.starts_with("hearken models fetch small, or name another")
+        }));
     }
 
     #[test]
     fn a_configuration_that_makes_no_sense_is_told() {
         let check = configuration(Err(ConfigError::NoDirectory));
-        assert_eq!((check.status, &check.detail), (Status::Error, &ConfigError::NoDirectory.to_string()));
+        assert_eq!(
+            (check.status, &check.detail),
+            (Status::Error, &ConfigError::NoDirectory.to_string())
+        );
         assert_eq!(exit_code(&[check]), exit::CONFIG);
     }
 
@@ -345,7 +493,10 @@ mod tests {
         let checks = storage(Ok(Store::at(directory.path())), "base");
         assert_eq!(exit_code(&checks), exit::MODEL);
         let report = report(&checks);
-        assert!(report.contains("none in ") && report.contains("base.safetensors is damaged"), "{report}");
+        assert!(
+            report.contains("none in ") && report.contains("base.safetensors is damaged"),
+            "{report}"
+        );
     }
 
     #[test]
@@ -357,8 +508,14 @@ mod tests {
     #[test]
     fn little_memory_is_a_warning() {
         let much = memory("MemTotal:  16384000 kB\nMemAvailable:  8388608 kB\n");
-        assert_eq!((much.status, much.detail.as_str()), (Status::Ok, "15.6 GiB, 8.0 GiB available"));
-        assert_eq!(memory("MemTotal: 2048000 kB\nMemAvailable: 512000 kB\n").status, Status::Warn);
+        assert_eq!(
+            (much.status, much.detail.as_str()),
+            (Status::Ok, "15.6 GiB, 8.0 GiB available")
+        );
+        assert_eq!(
+            memory("MemTotal: 2048000 kB\nMemAvailable: 512000 kB\n").status,
+            Status::Warn
+        );
         assert_eq!(memory("").status, Status::Warn);
     }
 }

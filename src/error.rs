@@ -124,8 +124,9 @@ impl From<PipelineError<Error>> for Error {
     }
 }
 
-/// The exit code of a run over several inputs, given that of each: the inputs' own code where they agree,
-/// [`exit::SOME_FAILED`] where only some failed, [`exit::UNEXPECTED`] where all failed, each in its own way.
+/// The exit code of a run over several inputs, given that of each: the inputs' own code where they
+/// agree, [`exit::SOME_FAILED`] where only some failed, [`exit::UNEXPECTED`] where all failed, each
+/// in its own way.
 pub fn exit_code_of_all(codes: &[u8]) -> u8 {
     match codes {
         [] => exit::SUCCESS,
@@ -147,8 +148,17 @@ mod tests {
         assert_eq!(exit_code_of_all(&[exit::INPUT]), exit::INPUT);
         assert_eq!(exit_code_of_all(&[exit::INPUT, exit::INPUT]), exit::INPUT);
         assert_eq!(exit_code_of_all(&[exit::INPUT, 0, 0]), exit::SOME_FAILED);
-        assert_eq!(exit_code_of_all(&[0, exit::INPUT, exit::OUTPUT]), exit::SOME_FAILED);
-        assert_eq!(exit_code_of_all(&[exit::INPUT, exit::OUTPUT]), exit::UNEXPECTED);
-        assert_eq!(exit_code_of_all(&[0, exit::INPUT, exit::INTERRUPTED]), exit::INTERRUPTED);
+        assert_eq!(
+            exit_code_of_all(&[0, exit::INPUT, exit::OUTPUT]),
+            exit::SOME_FAILED
+        );
+        assert_eq!(
+            exit_code_of_all(&[exit::INPUT, exit::OUTPUT]),
+            exit::UNEXPECTED
+        );
+        assert_eq!(
+            exit_code_of_all(&[0, exit::INPUT, exit::INTERRUPTED]),
+            exit::INTERRUPTED
+        );
     }
 }

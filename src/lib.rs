@@ -1,8 +1,9 @@
 //! Hearken: streaming speech-to-text with OpenAI's Whisper, on the user's own machine.
 //!
-//! Audio goes in at [`audio`], is cut into utterances by [`stream`], becomes a log-mel spectrogram in [`mel`],
-//! encoder states and tokens in [`whisper`] (on the vector kernels of [`cpu`], or with [`npu`]) and leaves as text through
-//! [`text`] and [`output`], or, spoken into a microphone, through [`daemon`] and [`dbus`]. [`models`] keeps the weights.
+//! Audio goes in at [`audio`], is cut into utterances by [`stream`], becomes a log-mel spectrogram
+//! in [`mel`], encoder states and tokens in [`whisper`] (on the vector kernels of [`cpu`], or with
+//! [`npu`]) and leaves as text through [`text`] and [`output`], or, spoken into a microphone,
+//! through [`daemon`] and [`dbus`]. [`models`] keeps the weights.
 
 pub mod arithmetic;
 pub mod audio;

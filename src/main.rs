@@ -1,4 +1,5 @@
-//! The `hearken` program: parses the command line, hands over to the library, and maps failures to exit codes.
+//! The `hearken` program: parses the command line, hands over to the library, and maps failures to
+//! exit codes.
 
 use std::env;
 use std::ffi::OsString;
@@ -72,24 +73,36 @@ fn run(cli: Cli) -> Result<u8, Error> {
     }
 }
 
-/// Packs an installed model's weights for the NPU where there is one to be used. The model serves without that.
+/// Packs an installed model's weights for the NPU where there is one to be used. The model serves
+/// without that.
 fn pack_weights(model: ModelFile) -> Result<(), Error> {
     match npu::pack_weights(&Arc::new(model)) {
-        Ok(Some(path)) => output::print(&format!("its weights are packed for the NPU: {}\n", path.display()))?,
+        Ok(Some(path)) => output::print(&format!(
+            "its weights are packed for the NPU: {}\n",
+            path.display()
+        ))?,
         Ok(None) => (),
-        Err(error) => complain(&format!("hearken: the model is installed, but not packed for the NPU: {error}")),
+        Err(error) => complain(&format!(
+            "hearken: the model is installed, but not packed for the NPU: {error}"
+        )),
     }
     Ok(())
 }
 
-/// Shows clap's message, or the help that was asked for; adds the way to transcribe a file that was named without
-/// `--file`.
+/// Shows clap's message, or the help that was asked for; adds the way to transcribe a file that was
+/// named without `--file`.
 fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     // A terminal that is gone leaves nobody to tell.
     let _ = error.print();
-    let stray = arguments.get(1).map(Path::new).filter(|path| path.is_file());
+    let stray = arguments
+        .get(1)
+        .map(Path::new)
+        .filter(|path| path.is_file());
     if let (ErrorKind::InvalidSubcommand, Some(file)) = (error.kind(), stray) {
-        complain(&format!("\nTo transcribe it: hearken --file {}", file.display()));
+        complain(&format!(
+            "\nTo transcribe it: hearken --file {}",
+            file.display()
+        ));
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE))
 }

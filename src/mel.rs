@@ -1,15 +1,16 @@
 //! Log-mel spectrogram as OpenAI's Whisper computes it.
 //!
-//! In: 16 kHz mono samples of one window. Out: `n_frames` frames of `n_mels` values, time-major, ready for the
-//! encoder's first convolution, which is a matrix product over neighbouring frames.
+//! In: 16 kHz mono samples of one window. Out: `n_frames` frames of `n_mels` values, time-major,
+//! ready for the encoder's first convolution, which is a matrix product over neighbouring frames.
 //!
-//! The definition is that of openai-whisper's `audio.py`: a periodic Hann window of 400 samples every 160, frames
-//! centred on their sample with reflected ends, power spectrum, slaney mel filters, log10 floored at 1e-10, dynamic
-//! range limited to 8 decades below the window's maximum, then (x + 4) / 4. OpenAI ships the filters as a file made
-//! with librosa; here they are computed from librosa's formulas.
+//! The definition is that of openai-whisper's `audio.py`: a periodic Hann window of 400 samples
+//! every 160, frames centred on their sample with reflected ends, power spectrum, slaney mel
+//! filters, log10 floored at 1e-10, dynamic range limited to 8 decades below the window's maximum,
+//! then (x + 4) / 4. OpenAI ships the filters as a file made with librosa; here they are computed
+//! from librosa's formulas.
 //!
-//! A window is taken as zero-padded to its full length. Frames that see nothing but padding are filled with the
-//! floor, without a transform.
+//! A window is taken as zero-padded to its full length. Frames that see nothing but padding are
+//! filled with the floor, without a transform.
 
 use std::sync::Arc;
 
@@ -73,8 +74,9 @@ impl LogMel {
         self.n_mels
     }
 
-    /// The spectrogram of a window of `n_frames` frames (10 ms each) that begins with `samples` (16 kHz, mono) and
-    /// is silent after them. Samples beyond `n_frames * HOP_LENGTH` do not belong to the window and are not heard.
+    /// The spectrogram of a window of `n_frames` frames (10 ms each) that begins with `samples` (16
+    /// kHz, mono) and is silent after them. Samples beyond `n_frames * HOP_LENGTH` do not belong to
+    /// the window and are not heard.
     pub fn compute(&mut self, samples: &[f32], n_frames: usize) -> Mel {
         let window_len = n_frames * HOP_LENGTH;
         let samples = &samples[..samples.len().min(window_len)];
@@ -82,7 +84,11 @@ impl LogMel {
 
         let floor = MIN_ENERGY.log10();
         let mut data = vec![floor; n_frames * self.n_mels];
-        for (t, frame) in data.chunks_exact_mut(self.n_mels.max(1)).take(n_heard).enumerate() {
+        for (t, frame) in data
+            .chunks_exact_mut(self.n_mels.max(1))
+            .take(n_heard)
+            .enumerate()
+        {
             self.load_frame(samples, window_len, t);
             self.transform();
             for (value, filter) in frame.iter_mut().zip(&self.filters) {
@@ -90,13 +96,19 @@ impl LogMel {
             }
         }
         compress(&mut data, floor);
-        Mel { data, n_frames, n_mels: self.n_mels }
+        Mel {
+            data,
+            n_frames,
+            n_mels: self.n_mels,
+        }
     }
 
     /// Puts the windowed samples of frame `t` into the transform's input.
     fn load_frame(&mut self, samples: &[f32], window_len: usize, t: usize) {
         let centre = t * HOP_LENGTH;
-        let inside = centre.checked_sub(N_FFT / 2).and_then(|start| samples.get(start..start + N_FFT));
+        let inside = centre
+            .checked_sub(N_FFT / 2)
+            .and_then(|start| samples.get(start..start + N_FFT));
         if let Some(inside) = inside {
             for ((out, x), w) in self.windowed.iter_mut().zip(inside).zip(&self.hann) {
                 *out = x * w;
@@ -111,7 +123,11 @@ impl LogMel {
     /// Power spectrum of the loaded frame.
     fn transform(&mut self) {
         // The only error is a buffer of the wrong length, and the plan made these buffers itself.
-        let done = self.fft.process_with_scratch(&mut self.windowed, &mut self.spectrum, &mut self.scratch);
+        let done = self.fft.process_with_scratch(
+            &mut self.windowed,
+            &mut self.spectrum,
+            &mut self.scratch,
+        );
         debug_assert!(done.is_ok());
         for (p, c) in self.power.iter_mut().zip(&self.spectrum) {
             *p = c.norm_sqr();
@@ -121,12 +137,18 @@ impl LogMel {
 
 /// Number of leading frames whose window reaches into the first `n_samples` samples.
 ///
-/// The window's first coefficient is zero, so the frame that starts on the last sample does not hear it.
+/// The window's first coefficient is zero, so the frame that starts on the last sample does not
+/// hear it.
 fn frames_touching(n_samples: usize) -> usize {
-    if n_samples == 0 { 0 } else { (n_samples + N_FFT / 2 - 1).div_ceil(HOP_LENGTH) }
+    if n_samples == 0 {
+        0
+    } else {
+        (n_samples + N_FFT / 2 - 1).div_ceil(HOP_LENGTH)
+    }
 }
 
-/// Sample at `index - N_FFT / 2` of the window, mirrored at both ends of it (without repeating the end samples).
+/// Sample at `index - N_FFT / 2` of the window, mirrored at both ends of it (without repeating the
+/// end samples).
 fn reflected(samples: &[f32], window_len: usize, index: usize) -> f32 {
     let mut at = index.abs_diff(N_FFT / 2);
     if at >= window_len {
@@ -145,7 +167,13 @@ fn compress(log_energies: &mut [f32], floor: f32) {
 
 /// `torch.hann_window(400)`, which is periodic: sin²(πi/400).
 fn periodic_hann() -> Vec<f32> {
-    (0..N_FFT).map(|i| (std::f64::consts::PI * i as f64 / N_FFT as f64).sin().powi(2) as f32).collect()
+    (0..N_FFT)
+        .map(|i| {
+            (std::f64::consts::PI * i as f64 / N_FFT as f64)
+                .sin()
+                .powi(2) as f32
+        })
+        .collect()
 }
 
 /// One mel filter: weights of consecutive spectrum bins.
@@ -161,8 +189,8 @@ impl Triangle {
     }
 }
 
-/// The mel filter bank of `librosa.filters.mel(sr=16000, n_fft=400, n_mels)`: triangles between points equally
-/// spaced on slaney's mel scale, each divided by its width ("slaney" normalisation).
+/// The mel filter bank of `librosa.filters.mel(sr=16000, n_fft=400, n_mels)`: triangles between
+/// points equally spaced on slaney's mel scale, each divided by its width ("slaney" normalisation).
 fn slaney_filters(n_mels: usize) -> Vec<Triangle> {
     let nyquist = f64::from(SAMPLE_RATE) / 2.0;
     let top = hz_to_mel(nyquist);
@@ -176,13 +204,17 @@ fn slaney_filters(n_mels: usize) -> Vec<Triangle> {
                 (triangle.max(0.0) * 2.0 / (high - low)) as f32
             };
             let first_bin = (0..N_BINS).find(|&bin| weight(bin) > 0.0).unwrap_or(N_BINS);
-            let weights = (first_bin..N_BINS).map(weight).take_while(|&w| w > 0.0).collect();
+            let weights = (first_bin..N_BINS)
+                .map(weight)
+                .take_while(|&w| w > 0.0)
+                .collect();
             Triangle { first_bin, weights }
         })
         .collect()
 }
 
-/// Slaney's mel scale (Auditory Toolbox, as in librosa): 200/3 Hz a mel below 1 kHz, 27 mels per factor 6.4 above.
+/// Slaney's mel scale (Auditory Toolbox, as in librosa): 200/3 Hz a mel below 1 kHz, 27 mels per
+/// factor 6.4 above.
 const HZ_PER_MEL: f64 = 200.0 / 3.0;
 const LOG_START_HZ: f64 = 1000.0;
 const LOG_START_MEL: f64 = LOG_START_HZ / HZ_PER_MEL;
@@ -192,11 +224,19 @@ fn log_step() -> f64 {
 }
 
 fn hz_to_mel(hz: f64) -> f64 {
-    if hz < LOG_START_HZ { hz / HZ_PER_MEL } else { LOG_START_MEL + (hz / LOG_START_HZ).ln() / log_step() }
+    if hz < LOG_START_HZ {
+        hz / HZ_PER_MEL
+    } else {
+        LOG_START_MEL + (hz / LOG_START_HZ).ln() / log_step()
+    }
 }
 
 fn mel_to_hz(mel: f64) -> f64 {
-    if mel < LOG_START_MEL { mel * HZ_PER_MEL } else { LOG_START_HZ * ((mel - LOG_START_MEL) * log_step()).exp() }
+    if mel < LOG_START_MEL {
+        mel * HZ_PER_MEL
+    } else {
+        LOG_START_HZ * ((mel - LOG_START_MEL) * log_step()).exp()
+    }
 }
 
 #[cfg(test)]
@@ -235,11 +275,14 @@ mod tests {
     #[test]
     fn a_tone_peaks_in_its_bin() {
         let hz = 1000.0;
-        let tone: Vec<f32> =
-            (0..16_000).map(|i| (i as f32 * hz * 2.0 * std::f32::consts::PI / 16_000.0).sin()).collect();
+        let tone: Vec<f32> = (0..16_000)
+            .map(|i| (i as f32 * hz * 2.0 * std::f32::consts::PI / 16_000.0).sin())
+            .collect();
         let mel = LogMel::new(80).compute(&tone, 100);
         let frame = &mel.data[50 * 80..51 * 80];
-        let peak = (0..80).max_by(|&a, &b| frame[a].total_cmp(&frame[b])).unwrap_or(0);
+        let peak = (0..80)
+            .max_by(|&a, &b| frame[a].total_cmp(&frame[b]))
+            .unwrap_or(0);
         // 15 mels at 1 kHz; the 80 centres lie top / 81 mels apart.
         let expected = (15.0 / (hz_to_mel(8000.0) / 81.0)).round() as usize - 1;
         assert_eq!(peak, expected);

@@ -4,8 +4,8 @@
 //! AudioSource ──frontend: 16 kHz mono, utterances──▶ encoder: log-mel, AudioFeatures ──▶ decoder: text ──▶ caller
 //! ```
 //!
-//! A file is a stream that ends: nothing behind the source knows the difference. A stage ends when the one before it
-//! does; dropping a receiver stops the stages before it.
+//! A file is a stream that ends: nothing behind the source knows the difference. A stage ends when
+//! the one before it does; dropping a receiver stops the stages before it.
 
 mod decode;
 mod doubt;
@@ -25,7 +25,8 @@ use turns::Turns;
 
 pub use decode::IN_FLIGHT;
 
-/// Utterances or features that wait between two stages: enough that no stage waits for another's start.
+/// Utterances or features that wait between two stages: enough that no stage waits for another's
+/// start.
 const QUEUE: usize = 2;
 
 /// How to transcribe.
@@ -33,7 +34,8 @@ const QUEUE: usize = 2;
 pub struct Settings {
     /// Encoder positions of the longest window, 20 ms each: 768, or 1500 for OpenAI's 30 s.
     pub n_ctx: usize,
-    /// Options for each window. A language that is not given is detected in each window, until one is sure of it.
+    /// Options for each window. A language that is not given is detected in each window, until one
+    /// is sure of it.
     pub decoding: DecodingOptions,
     /// When a window is decoded again.
     pub fallback: FallbackOptions,
@@ -132,7 +134,8 @@ struct Encoded {
     features: AudioFeatures,
 }
 
-/// Transcribes a source to its end, or until `stop` is set, and hands each window's text to `publish`, in order.
+/// Transcribes a source to its end, or until `stop` is set, and hands each window's text to
+/// `publish`, in order.
 ///
 /// # Errors
 /// Where a stage fails or `publish` does; a damaged source is no error but told by the [`Ending`].
@@ -149,8 +152,10 @@ pub fn transcribe<E>(
         let (to_decoder, encoded) = bounded(QUEUE);
         let (to_publisher, passages) = bounded(QUEUE);
         let frontend = scope.spawn(move || listen(source, settings, stop, &to_encoder));
-        let encoder = scope.spawn(move || encode(whisper, settings, turns, &utterances, &to_decoder));
-        let decoder = scope.spawn(move || decode::decode(whisper, settings, stop, turns, &encoded, &to_publisher));
+        let encoder =
+            scope.spawn(move || encode(whisper, settings, turns, &utterances, &to_decoder));
+        let decoder = scope
+            .spawn(move || decode::decode(whisper, settings, stop, turns, &encoded, &to_publisher));
         let published = passages.iter().try_for_each(&mut publish);
         // Stages that still run find their receivers gone.
         drop(passages);
@@ -165,10 +170,18 @@ pub fn transcribe<E>(
 }
 
 /// First stage: the source's audio as utterances that fit the window.
-fn listen(source: Box<dyn AudioSource>, settings: &Settings, stop: &AtomicBool, next: &Sender<Utterance>) -> Ending {
+fn listen(
+    source: Box<dyn AudioSource>,
+    settings: &Settings,
+    stop: &AtomicBool,
+    next: &Sender<Utterance>,
+) -> Ending {
     let mut stream = Mono16k::new(source);
     let max_samples = settings.n_ctx * SAMPLES_PER_POSITION;
-    let mut segmenter = Segmenter::new(SegmenterOptions { max_samples, ..SegmenterOptions::default() });
+    let mut segmenter = Segmenter::new(SegmenterOptions {
+        max_samples,
+        ..SegmenterOptions::default()
+    });
     let mut n_samples = 0;
     let mut heard = true;
     let damage = loop {
@@ -178,7 +191,10 @@ fn listen(source: Box<dyn AudioSource>, settings: &Settings, stop: &AtomicBool, 
         match stream.next_block() {
             Ok(Some(block)) => {
                 n_samples += block.len();
-                heard = segmenter.push(block).into_iter().all(|utterance| next.send(utterance).is_ok());
+                heard = segmenter
+                    .push(block)
+                    .into_iter()
+                    .all(|utterance| next.send(utterance).is_ok());
             }
             Ok(None) => break None,
             Err(damage) => break Some(damage),
@@ -186,10 +202,17 @@ fn listen(source: Box<dyn AudioSource>, settings: &Settings, stop: &AtomicBool, 
     };
     if heard && !stop.load(Ordering::Relaxed) {
         // Where nobody listens any more there is nobody to tell.
-        let _ = segmenter.finish().into_iter().try_for_each(|utterance| next.send(utterance));
+        let _ = segmenter
+            .finish()
+            .into_iter()
+            .try_for_each(|utterance| next.send(utterance));
     }
     let duration_s = n_samples as f64 / f64::from(SAMPLE_RATE);
-    Ending { duration_s, damage, warnings: stream.warnings() }
+    Ending {
+        duration_s,
+        damage,
+        warnings: stream.warnings(),
+    }
 }
 
 /// Second stage: utterances to encoder states.
@@ -211,7 +234,17 @@ fn encode(
         let seconds = |at: u64| at as f64 / f64::from(SAMPLE_RATE);
         let (start_s, end_s) = (seconds(start), seconds(start + samples.len() as u64));
         let (sound_s, pauses) = (sound_seconds(&samples), Pauses::of(&samples));
-        if next.send(Encoded { start_s, end_s, sound_s, pauses, samples, features }).is_err() {
+        if next
+            .send(Encoded {
+                start_s,
+                end_s,
+                sound_s,
+                pauses,
+                samples,
+                features,
+            })
+            .is_err()
+        {
             break;
         }
     }

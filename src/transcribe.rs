@@ -7,13 +7,17 @@ use crate::config::{Config, ConfigError};
 use crate::error::{Error, exit, exit_code_of_all};
 use crate::models::Store;
 use crate::npu::{BackendState, DeviceKind, Npu, NpuOptions};
-use crate::output::{Destination, Footer, Header, Progress, Segment, Word, closing_line, complain, remove_unfinished};
+use crate::output::{
+    Destination, Footer, Header, Progress, Segment, Word, closing_line, complain, remove_unfinished,
+};
 use crate::pipeline::{self, Ending, Passage, Settings};
 use crate::text::{Rules, written};
 use crate::whisper::alignment::TimedWord;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords, OptionsError};
 use crate::whisper::tokenizer::{self, Language, SpecialTokens};
-use crate::whisper::{Dims, LONGEST_WINDOW, LoadError, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
+use crate::whisper::{
+    Dims, LONGEST_WINDOW, LoadError, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper,
+};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::Path;
@@ -21,15 +25,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Transcribes all files of the command line; an input that fails does not stop the others. Returns the exit code.
+/// Transcribes all files of the command line; an input that fails does not stop the others. Returns
+/// the exit code.
 ///
 /// # Errors
-/// Where nothing can be transcribed at all: the model, the configuration or the output directory is not usable.
+/// Where nothing can be transcribed at all: the model, the configuration or the output directory is
+/// not usable.
 pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
     let destination = Destination::new(&args.file, &args.format, args.output_dir.as_deref())?;
     let config = configuration(args.config.as_deref())?;
     let args = &over(&config, args.clone())?;
-    let rules = Rules::new(&config.replacements, args.spoken_punctuation).map_err(ConfigError::from)?;
+    let rules =
+        Rules::new(&config.replacements, args.spoken_punctuation).map_err(ConfigError::from)?;
     note_surplus_threads(args);
     let stop = stop_on_signals()?;
     let whisper = load(&args.engine)?;
@@ -37,7 +44,15 @@ pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
     let mut codes = Vec::new();
     for path in &args.file {
         let (whisper, settings, destination, stop) = (&whisper, &settings, &destination, &stop);
-        let job = Job { args, whisper, settings, rules: &rules, destination, stop, path };
+        let job = Job {
+            args,
+            whisper,
+            settings,
+            rules: &rules,
+            destination,
+            stop,
+            path,
+        };
         let outcome = job.run();
         if stop.load(Ordering::Relaxed) {
             // What an input that was broken off may lack is no error of its own.
@@ -63,7 +78,9 @@ pub fn load(args: &EngineArgs) -> Result<Whisper, Error> {
     let kind = args.device.into();
     let arithmetic = Arithmetic::new(args.compute, kind)?;
     let file = Arc::new(Store::locate()?.open(args.model())?);
-    let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let threads = args
+        .threads
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let whisper = Whisper::load(file, arithmetic.cpu, threads)?;
     let Some(format) = arithmetic.npu else {
         return Ok(whisper);
@@ -78,24 +95,36 @@ pub fn load(args: &EngineArgs) -> Result<Whisper, Error> {
     Ok(whisper.with_npu(npu))
 }
 
-/// Encoder positions of the longest window: the one asked for, else `default`, and no more than the model has.
+/// Encoder positions of the longest window: the one asked for, else `default`, and no more than the
+/// model has.
 pub fn longest_window(args: &EngineArgs, default: usize, dims: &Dims) -> usize {
-    args.window.map_or(default, window_positions).min(dims.n_audio_ctx)
+    args.window
+        .map_or(default, window_positions)
+        .min(dims.n_audio_ctx)
 }
 
-/// Encoder positions of a window of so many seconds, rounded down to a window that has a silent tail; a longer one than
-/// any of these stays as it is. A window without a tail makes the decoder loop.
+/// Encoder positions of a window of so many seconds, rounded down to a window that has a silent
+/// tail; a longer one than any of these stays as it is. A window without a tail makes the decoder
+/// loop.
 fn window_positions(seconds: f64) -> usize {
-    let positions = (seconds * f64::from(SAMPLE_RATE) / SAMPLES_PER_POSITION as f64).round() as usize;
+    let positions =
+        (seconds * f64::from(SAMPLE_RATE) / SAMPLES_PER_POSITION as f64).round() as usize;
     match TAIL_LENGTHS.last() {
-        Some(longest) if positions <= *longest => TAIL_LENGTHS.into_iter().rfind(|n| *n <= positions),
+        Some(longest) if positions <= *longest => {
+            TAIL_LENGTHS.into_iter().rfind(|n| *n <= positions)
+        }
         _ => None,
     }
     .unwrap_or(positions)
 }
 
 fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error> {
-    let DecodingArgs { beam_size, best_of, patience, .. } = args.decoding;
+    let DecodingArgs {
+        beam_size,
+        best_of,
+        patience,
+        ..
+    } = args.decoding;
     let initial_prompt = match &args.decoding.initial_prompt {
         Some(text) => whisper.tokenizer().encode_prompt(text)?,
         None => Vec::new(),
@@ -125,14 +154,25 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
     let condition_on_previous_text = args.decoding.condition_on_previous_text;
     let n_ctx = longest_window(&args.engine, LONGEST_WINDOW, whisper.file().dims());
     let word_timestamps = args.decoding.word_timestamps;
-    Ok(Settings { n_ctx, decoding, fallback, initial_prompt, condition_on_previous_text, word_timestamps })
+    Ok(Settings {
+        n_ctx,
+        decoding,
+        fallback,
+        initial_prompt,
+        condition_on_previous_text,
+        word_timestamps,
+    })
 }
 
-/// The configuration in the file that the command line names, or in the user's own, which alone may be missing.
+/// The configuration in the file that the command line names, or in the user's own, which alone may
+/// be missing.
 fn configuration(named: Option<&Path>) -> Result<Config, ConfigError> {
     match named {
         Some(path) => {
-            std::fs::metadata(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+            std::fs::metadata(path).map_err(|source| ConfigError::Read {
+                path: path.to_owned(),
+                source,
+            })?;
             Config::read(path)
         }
         None => Config::path().map_or_else(|_| Ok(Config::default()), |path| Config::read(&path)),
@@ -141,7 +181,9 @@ fn configuration(named: Option<&Path>) -> Result<Config, ConfigError> {
 
 /// The command line, with the configuration's model and `[text]` where it says nothing of them.
 fn over(config: &Config, mut args: TranscribeArgs) -> Result<TranscribeArgs, ConfigError> {
-    args.engine.model.get_or_insert_with(|| config.model.name.clone());
+    args.engine
+        .model
+        .get_or_insert_with(|| config.model.name.clone());
     args.task.get_or_insert(config.task()?.into());
     if args.language.is_none() && args.languages.is_empty() {
         (args.language, args.languages) = (config.language()?, config.languages()?);
@@ -160,13 +202,22 @@ fn task(args: &TranscribeArgs) -> Task {
 /// Tells that more threads than there are cores gain nothing.
 fn note_surplus_threads(args: &TranscribeArgs) {
     let cores = std::thread::available_parallelism().map_or(usize::MAX, usize::from);
-    if let Some(threads) = args.engine.threads.filter(|threads| *threads > cores && !args.quiet) {
-        complain(&format!("hearken: {threads} threads are more than the {cores} that this machine runs at once"));
+    if let Some(threads) = args
+        .engine
+        .threads
+        .filter(|threads| *threads > cores && !args.quiet)
+    {
+        complain(&format!(
+            "hearken: {threads} threads are more than the {cores} that this machine runs at once"
+        ));
     }
 }
 
 /// Checks task, languages and tokens against the model, before any recording is opened.
-fn refuse_what_the_model_cannot(options: &DecodingOptions, special: &SpecialTokens) -> Result<(), OptionsError> {
+fn refuse_what_the_model_cannot(
+    options: &DecodingOptions,
+    special: &SpecialTokens,
+) -> Result<(), OptionsError> {
     let english_only = !special.is_multilingual;
     if english_only && options.task == tokenizer::Task::Translate {
         return Err(OptionsError::Translate);
@@ -176,10 +227,22 @@ fn refuse_what_the_model_cannot(options: &DecodingOptions, special: &SpecialToke
         false => special.language_token(*language).is_some(),
     };
     // One of the languages to choose from is enough.
-    let unserved = |languages: &[Language]| languages.first().copied().filter(|_| !languages.iter().any(serves));
-    let unknown = options.suppress_tokens.tokens.iter().find(|token| **token >= special.n_vocab);
+    let unserved = |languages: &[Language]| {
+        languages
+            .first()
+            .copied()
+            .filter(|_| !languages.iter().any(serves))
+    };
+    let unknown = options
+        .suppress_tokens
+        .tokens
+        .iter()
+        .find(|token| **token >= special.n_vocab);
     if let Some(&token) = unknown {
-        return Err(OptionsError::UnknownToken { token, n_vocab: special.n_vocab });
+        return Err(OptionsError::UnknownToken {
+            token,
+            n_vocab: special.n_vocab,
+        });
     }
     match unserved(options.language.as_slice()).or_else(|| unserved(&options.allowed_languages)) {
         Some(language) => Err(OptionsError::Language(language)),
@@ -187,7 +250,8 @@ fn refuse_what_the_model_cannot(options: &DecodingOptions, special: &SpecialToke
     }
 }
 
-/// A flag that SIGINT and SIGTERM set; a second one ends the program at once, with no half-written file left.
+/// A flag that SIGINT and SIGTERM set; a second one ends the program at once, with no half-written
+/// file left.
 fn stop_on_signals() -> Result<Arc<AtomicBool>, Error> {
     let stop = Arc::new(AtomicBool::new(false));
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(Error::Signals)?;
@@ -218,20 +282,32 @@ impl Job<'_> {
     fn run(&self) -> Result<u8, Error> {
         let begun = Instant::now();
         let source = FileSource::open_until(self.path, self.stop.clone())?;
-        let progress = Progress::new(crate::audio::AudioSource::duration(&source), self.args.quiet);
+        let progress = Progress::new(
+            crate::audio::AudioSource::duration(&source),
+            self.args.quiet,
+        );
         let mut output = self.destination.open(self.path, &self.header())?;
         let mut language = None;
         let mut n_segments = 0;
-        let ending = pipeline::transcribe(self.whisper, Box::new(source), self.settings, self.stop, |mut passage| {
-            self.rules.segments(&mut passage.segments, written(self.settings.decoding.task, passage.language));
-            progress.advance_to(passage.end_s);
-            for segment in self.to_segments(&passage, n_segments) {
-                language = Some(passage.language);
-                n_segments += 1;
-                progress.suspend(|| output.segment(&segment))?;
-            }
-            Ok::<_, Error>(())
-        });
+        let ending = pipeline::transcribe(
+            self.whisper,
+            Box::new(source),
+            self.settings,
+            self.stop,
+            |mut passage| {
+                self.rules.segments(
+                    &mut passage.segments,
+                    written(self.settings.decoding.task, passage.language),
+                );
+                progress.advance_to(passage.end_s);
+                for segment in self.to_segments(&passage, n_segments) {
+                    language = Some(passage.language);
+                    n_segments += 1;
+                    progress.suspend(|| output.segment(&segment))?;
+                }
+                Ok::<_, Error>(())
+            },
+        );
         progress.finish();
         let ending = match ending {
             Err(error) if error.is_stop() => return Ok(exit::INTERRUPTED),
@@ -240,18 +316,28 @@ impl Job<'_> {
         if self.stop.load(Ordering::Relaxed) {
             return Ok(exit::INTERRUPTED);
         }
-        // A damaged input of which nothing could be read leaves no file: it would look like one without speech.
+        // A damaged input of which nothing could be read leaves no file: it would look like one
+        // without speech.
         let ending = match ending {
-            Ending { damage: Some(damage), .. } if n_segments == 0 => return Err(damage.into()),
+            Ending {
+                damage: Some(damage),
+                ..
+            } if n_segments == 0 => return Err(damage.into()),
             ending => ending,
         };
         let language = language.map(|language| language.code().to_owned());
-        output.finish(&Footer { language, duration_s: ending.duration_s })?;
+        output.finish(&Footer {
+            language,
+            duration_s: ending.duration_s,
+        })?;
         for warning in &ending.warnings {
             complain(&format!("hearken: {warning}"));
         }
         if n_segments == 0 && ending.damage.is_none() {
-            self.note(&format!("hearken: {}: nobody speaks in it; the transcript is empty", self.path.display()));
+            self.note(&format!(
+                "hearken: {}: nobody speaks in it; the transcript is empty",
+                self.path.display()
+            ));
         }
         self.note(&closing_line(ending.duration_s, begun.elapsed()));
         match ending.damage {
@@ -276,7 +362,11 @@ impl Job<'_> {
     }
 
     /// The segments of a passage as they are written.
-    fn to_segments<'p>(&self, passage: &'p Passage, first_id: usize) -> impl Iterator<Item = Segment> + use<'p> {
+    fn to_segments<'p>(
+        &self,
+        passage: &'p Passage,
+        first_id: usize,
+    ) -> impl Iterator<Item = Segment> + use<'p> {
         let with_words = self.settings.word_timestamps;
         let to_word = |word: &TimedWord| Word {
             word: word.text.clone(),
@@ -284,18 +374,22 @@ impl Job<'_> {
             end_s: word.end,
             probability: word.probability,
         };
-        passage.segments.iter().enumerate().map(move |(i, segment)| Segment {
-            id: first_id + i,
-            start_s: segment.start,
-            end_s: segment.end,
-            text: segment.text.clone(),
-            tokens: segment.tokens.clone(),
-            temperature: passage.temperature,
-            avg_logprob: passage.avg_logprob,
-            compression_ratio: passage.compression_ratio,
-            no_speech_prob: passage.no_speech_prob,
-            words: with_words.then(|| segment.words.iter().map(to_word).collect()),
-        })
+        passage
+            .segments
+            .iter()
+            .enumerate()
+            .map(move |(i, segment)| Segment {
+                id: first_id + i,
+                start_s: segment.start,
+                end_s: segment.end,
+                text: segment.text.clone(),
+                tokens: segment.tokens.clone(),
+                temperature: passage.temperature,
+                avg_logprob: passage.avg_logprob,
+                compression_ratio: passage.compression_ratio,
+                no_speech_prob: passage.no_speech_prob,
+                words: with_words.then(|| segment.words.iter().map(to_word).collect()),
+            })
     }
 }
 
@@ -319,12 +413,26 @@ mod tests {
             over(&config, cli.transcribe).expect("valid")
         };
         let silent = args("hearken --file a.wav");
-        assert_eq!((silent.engine.model(), silent.spoken_punctuation), ("small", true));
-        assert_eq!((silent.language.map(Language::code), task(&silent).name()), (Some("de"), "translate"));
+        assert_eq!(
+            (silent.engine.model(), silent.spoken_punctuation),
+            ("small", true)
+        );
+        assert_eq!(
+            (silent.language.map(Language::code), task(&silent).name()),
+            (Some("de"), "translate")
+        );
         assert_eq!(silent.decoding.hotwords, ["Hearken"]);
-        let given = args("hearken --file a.wav --model tiny --languages en,fr --task transcribe --hotwords Ann");
-        assert_eq!((given.engine.model(), given.language, given.languages.len()), ("tiny", None, 2));
-        assert_eq!((task(&given).name(), given.decoding.hotwords), ("transcribe", vec!["Ann".to_owned()]));
+        let given = args(
+            "hearken --file a.wav --model tiny --languages en,fr --task transcribe --hotwords Ann",
+        );
+        assert_eq!(
+            (given.engine.model(), given.language, given.languages.len()),
+            ("tiny", None, 2)
+        );
+        assert_eq!(
+            (task(&given).name(), given.decoding.hotwords),
+            ("transcribe", vec!["Ann".to_owned()])
+        );
 
         // A slip is told wherever it is: a key that is not read now may be meant to be.
         std::fs::write(&path, "[live]\nstpe = 1\n").expect("a file");
@@ -343,19 +451,42 @@ mod tests {
                 ..DecodingOptions::default()
             };
             let special = SpecialTokens::for_n_vocab(n_vocab).expect("a vocabulary");
-            refuse_what_the_model_cannot(&options, &special).map_err(Error::from).map_err(|e| e.exit_code())
+            refuse_what_the_model_cannot(&options, &special)
+                .map_err(Error::from)
+                .map_err(|e| e.exit_code())
         };
         let (english, multilingual) = (51864, 51865);
         for language in [None, Some("en")] {
             assert_eq!(check(english, Task::Transcribe, language, &[]), Ok(()));
-            assert_eq!(check(english, Task::Translate, language, &[]), Err(exit::USAGE));
+            assert_eq!(
+                check(english, Task::Translate, language, &[]),
+                Err(exit::USAGE)
+            );
         }
-        assert_eq!(check(english, Task::Transcribe, Some("de"), &[]), Err(exit::USAGE));
-        assert_eq!(check(english, Task::Transcribe, None, &["de", "fr"]), Err(exit::USAGE));
-        assert_eq!(check(english, Task::Transcribe, None, &["de", "en"]), Ok(()));
-        assert_eq!(check(multilingual, Task::Translate, Some("de"), &[]), Ok(()));
-        assert_eq!(check(multilingual, Task::Transcribe, Some("yue"), &[]), Err(exit::USAGE));
-        assert_eq!(check(multilingual, Task::Transcribe, None, &["yue", "zh"]), Ok(()));
+        assert_eq!(
+            check(english, Task::Transcribe, Some("de"), &[]),
+            Err(exit::USAGE)
+        );
+        assert_eq!(
+            check(english, Task::Transcribe, None, &["de", "fr"]),
+            Err(exit::USAGE)
+        );
+        assert_eq!(
+            check(english, Task::Transcribe, None, &["de", "en"]),
+            Ok(())
+        );
+        assert_eq!(
+            check(multilingual, Task::Translate, Some("de"), &[]),
+            Ok(())
+        );
+        assert_eq!(
+            check(multilingual, Task::Transcribe, Some("yue"), &[]),
+            Err(exit::USAGE)
+        );
+        assert_eq!(
+            check(multilingual, Task::Transcribe, None, &["yue", "zh"]),
+            Ok(())
+        );
     }
 
     #[test]
@@ -363,19 +494,29 @@ mod tests {
         let special = SpecialTokens::for_n_vocab(51865).expect("a vocabulary");
         let check = |list: &str| {
             let suppress_tokens = list.parse().expect("a list");
-            let options = DecodingOptions { suppress_tokens, ..DecodingOptions::default() };
+            let options = DecodingOptions {
+                suppress_tokens,
+                ..DecodingOptions::default()
+            };
             refuse_what_the_model_cannot(&options, &special).map_err(|e| e.to_string())
         };
         assert_eq!(check("-1,51864"), Ok(()));
-        let refusal = "the model has no token 51865, its last is 51864: leave it out of suppress_tokens";
+        let refusal =
+            "the model has no token 51865, its last is 51864: leave it out of suppress_tokens";
         assert_eq!(check("7,51865"), Err(refusal.to_owned()));
     }
 
     #[test]
     fn every_window_but_whispers_own_has_a_silent_tail() {
-        for (seconds, positions) in
-            [(5.12, 256), (5.2, 256), (6.3, 256), (6.4, 320), (10.24, 512), (15.36, 768), (30.0, 1500)]
-        {
+        for (seconds, positions) in [
+            (5.12, 256),
+            (5.2, 256),
+            (6.3, 256),
+            (6.4, 320),
+            (10.24, 512),
+            (15.36, 768),
+            (30.0, 1500),
+        ] {
             assert_eq!(window_positions(seconds), positions, "{seconds} s");
         }
     }

@@ -1,4 +1,5 @@
-//! Input that is no good audio: each kind has its own error, and everything before the damage is kept.
+//! Input that is no good audio: each kind has its own error, and everything before the damage is
+//! kept.
 
 mod common;
 
@@ -60,7 +61,10 @@ fn what_is_not_there_or_not_a_file() {
     assert!(matches!(missing.error, Some(AudioError::NotFound { .. })));
     assert!(error_line(&missing).contains("no-such-file.flac"));
     let directory = decode_all(&data("formats"));
-    assert!(matches!(directory.error, Some(AudioError::IsDirectory { .. })));
+    assert!(matches!(
+        directory.error,
+        Some(AudioError::IsDirectory { .. })
+    ));
     assert!(error_line(&directory).contains("is a directory"));
 }
 
@@ -73,34 +77,65 @@ fn no_permission() {
         return;
     }
     let decoded = decode_all(&path);
-    assert!(matches!(decoded.error, Some(AudioError::PermissionDenied { .. })));
+    assert!(matches!(
+        decoded.error,
+        Some(AudioError::PermissionDenied { .. })
+    ));
     error_line(&decoded);
 }
 
 #[test]
 fn what_is_not_audio() {
-    assert!(matches!(decode_bytes(b"").error, Some(AudioError::Empty { .. })));
-    let noise: Vec<u8> = (0..50_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    for bytes in [b"x".as_slice(), &[0; 5000], b"Call me Ishmael. Some years ago", &noise] {
+    assert!(matches!(
+        decode_bytes(b"").error,
+        Some(AudioError::Empty { .. })
+    ));
+    let noise: Vec<u8> = (0..50_000u32)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    for bytes in [
+        b"x".as_slice(),
+        &[0; 5000],
+        b"Call me Ishmael. Some years ago",
+        &noise,
+    ] {
         let decoded = decode_bytes(bytes);
-        assert!(matches!(decoded.error, Some(AudioError::NotAudio { .. })), "{:?}", decoded.error);
+        assert!(
+            matches!(decoded.error, Some(AudioError::NotAudio { .. })),
+            "{:?}",
+            decoded.error
+        );
         error_line(&decoded);
     }
     let no_samples = decode_bytes(&wav(1, 16, 16_000, 1, 0, b""));
-    assert!(matches!(no_samples.error, Some(AudioError::NoSamples { .. })), "{:?}", no_samples.error);
+    assert!(
+        matches!(no_samples.error, Some(AudioError::NoSamples { .. })),
+        "{:?}",
+        no_samples.error
+    );
     let telemetry = decode_bytes(&wav(1, 16, 4_000_000_000, 1, 8, &[0; 8]));
-    assert!(matches!(telemetry.error, Some(AudioError::UnsupportedRate { .. })), "{:?}", telemetry.error);
+    assert!(
+        matches!(telemetry.error, Some(AudioError::UnsupportedRate { .. })),
+        "{:?}",
+        telemetry.error
+    );
 }
 
 #[test]
 fn wav_of_every_sample_format() {
-    let tone: Vec<f64> = (0..8000).map(|i| (f64::from(i) * 0.1).sin() * 0.5).collect();
+    let tone: Vec<f64> = (0..8000)
+        .map(|i| (f64::from(i) * 0.1).sin() * 0.5)
+        .collect();
     let int = |bits: u32, offset: i64| -> Vec<u8> {
         let scale = f64::from(1u32 << (bits - 1));
-        let bytes = |x: &f64| ((x * scale) as i64 + offset).to_le_bytes()[..bits as usize / 8].to_vec();
+        let bytes =
+            |x: &f64| ((x * scale) as i64 + offset).to_le_bytes()[..bits as usize / 8].to_vec();
         tone.iter().flat_map(bytes).collect()
     };
-    let f32s: Vec<u8> = tone.iter().flat_map(|x| (*x as f32).to_le_bytes()).collect();
+    let f32s: Vec<u8> = tone
+        .iter()
+        .flat_map(|x| (*x as f32).to_le_bytes())
+        .collect();
     let f64s: Vec<u8> = tone.iter().flat_map(|x| x.to_le_bytes()).collect();
     for (tag, bits, bytes) in [
         (1, 8, int(8, 128)),
@@ -115,7 +150,12 @@ fn wav_of_every_sample_format() {
             let decoded = decode_bytes(&wav(tag, bits, 16_000, 1, stated, &bytes));
             assert!(decoded.error.is_none(), "{bits} bits: {:?}", decoded.error);
             assert_eq!(decoded.samples.len(), tone.len());
-            let worst = decoded.samples.iter().zip(&tone).map(|(a, b)| (f64::from(*a) - b).abs()).fold(0.0, f64::max);
+            let worst = decoded
+                .samples
+                .iter()
+                .zip(&tone)
+                .map(|(a, b)| (f64::from(*a) - b).abs())
+                .fold(0.0, f64::max);
             assert!(worst < 1.0 / 64.0, "{bits} bits, tag {tag}: {worst}");
         }
     }
@@ -131,15 +171,30 @@ fn samples_that_are_no_numbers_become_silence() {
     let decoded = decode_bytes(&wav(3, 32, 16_000, 1, bytes.len() as u32, &bytes));
     assert!(decoded.error.is_none());
     for (i, x) in decoded.samples.iter().enumerate() {
-        assert_eq!(*x, if [4000, 5000, 6000].contains(&i) { 0.0 } else { 0.25 });
+        assert_eq!(
+            *x,
+            if [4000, 5000, 6000].contains(&i) {
+                0.0
+            } else {
+                0.25
+            }
+        );
     }
-    let [AudioWarning::InvalidSamples { count: 3, first_seconds, .. }] = decoded.warnings[..] else {
+    let [
+        AudioWarning::InvalidSamples {
+            count: 3,
+            first_seconds,
+            ..
+        },
+    ] = decoded.warnings[..]
+    else {
         panic!("{:?}", decoded.warnings)
     };
     assert!((first_seconds - 0.25).abs() < 1e-6);
 }
 
-/// Cuts `file` after `share` of its bytes: some audio must come, then the damage where the audio ends.
+/// Cuts `file` after `share` of its bytes: some audio must come, then the damage where the audio
+/// ends.
 fn check_cut(file: &str, share: f64) {
     let bytes = read(file);
     let decoded = decode_bytes(&bytes[..(bytes.len() as f64 * share) as usize]);
@@ -148,24 +203,40 @@ fn check_cut(file: &str, share: f64) {
         panic!("{file}: {:?} after {length} s", decoded.error)
     };
     assert!(length > 0.3 * share, "{file}: {length} s");
-    assert!((seconds - length).abs() < 0.01, "{file}: {length} s, damage said to be at {seconds} s");
+    assert!(
+        (seconds - length).abs() < 0.01,
+        "{file}: {length} s, damage said to be at {seconds} s"
+    );
     error_line(&decoded);
 }
 
 #[test]
 fn cut_files_give_what_they_have() {
     for share in [0.4, 0.7, 0.9] {
-        for file in ["stereo24.flac", "mono.mp3", "moov-first.m4a", "vorbis.mkv", "voice.webm", "pcm.aiff"] {
+        for file in [
+            "stereo24.flac",
+            "mono.mp3",
+            "moov-first.m4a",
+            "vorbis.mkv",
+            "voice.webm",
+            "pcm.aiff",
+        ] {
             check_cut(&format!("formats/{file}"), share);
         }
     }
     check_cut("jfk.flac", 0.5);
     let opus = read("formats/voice.opus");
     let cut = decode_bytes(&opus[..opus.len() * 3 / 4]);
-    assert!(matches!(cut.warnings[..], [AudioWarning::NoEndMark { .. }]), "{:?} {:?}", cut.warnings, cut.error);
+    assert!(
+        matches!(cut.warnings[..], [AudioWarning::NoEndMark { .. }]),
+        "{:?} {:?}",
+        cut.warnings,
+        cut.error
+    );
 }
 
-/// Overwrites the middle of `file`: the rest must come, at its time, with a warning or an error that says so.
+/// Overwrites the middle of `file`: the rest must come, at its time, with a warning or an error
+/// that says so.
 fn check_hole(file: &str) {
     let mut bytes = read(file);
     let whole = decode_bytes(&bytes).samples.len();
@@ -174,7 +245,10 @@ fn check_hole(file: &str) {
     let decoded = decode_bytes(&bytes);
     let lost = whole.abs_diff(decoded.samples.len());
     assert!(lost < 4000, "{file}: {lost} of {whole} samples");
-    assert!(decoded.error.is_some() || !decoded.warnings.is_empty(), "{file}: nothing was said");
+    assert!(
+        decoded.error.is_some() || !decoded.warnings.is_empty(),
+        "{file}: nothing was said"
+    );
 }
 
 #[test]
@@ -184,7 +258,8 @@ fn damage_in_the_middle_costs_only_the_middle() {
     }
 }
 
-/// No input may do more than fail: every file, cut anywhere and with bytes changed, is decoded to some end.
+/// No input may do more than fail: every file, cut anywhere and with bytes changed, is decoded to
+/// some end.
 #[test]
 fn no_input_panics() {
     let mut random = 1u32;
@@ -207,7 +282,8 @@ fn no_input_panics() {
     }
 }
 
-/// Standard input is read in a process of its own: this test binary, told by the environment to decode `-`.
+/// Standard input is read in a process of its own: this test binary, told by the environment to
+/// decode `-`.
 #[test]
 fn standard_input() {
     const ROLE: &str = "HEARKEN_TEST_DECODE_STDIN";
@@ -216,20 +292,39 @@ fn standard_input() {
         println!("decoded {} {:?}", decoded.samples.len(), decoded.error);
         return;
     }
-    for (file, seconds) in [("formats/voice.opus", 2.5), ("formats/moov-at-end.m4a", 2.5), ("jfk.flac", 11.0)] {
+    for (file, seconds) in [
+        ("formats/voice.opus", 2.5),
+        ("formats/moov-at-end.m4a", 2.5),
+        ("jfk.flac", 11.0),
+    ] {
         for piped in [true, false] {
             let mut command = Command::new(std::env::current_exe().expect("own path"));
-            command.args(["standard_input", "--exact", "--nocapture"]).env(ROLE, "1").stdout(Stdio::piped());
-            let stdin = if piped { Stdio::piped() } else { fs::File::open(data(file)).expect("test data").into() };
+            command
+                .args(["standard_input", "--exact", "--nocapture"])
+                .env(ROLE, "1")
+                .stdout(Stdio::piped());
+            let stdin = if piped {
+                Stdio::piped()
+            } else {
+                fs::File::open(data(file)).expect("test data").into()
+            };
             let mut child = command.stdin(stdin).spawn().expect("a process");
             if let Some(mut pipe) = child.stdin.take() {
                 pipe.write_all(&read(file)).expect("the process reads");
             }
             let output = child.wait_with_output().expect("an end");
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            let words: Vec<&str> = text.split("decoded ").nth(1).unwrap_or("").split_whitespace().collect();
+            let words: Vec<&str> = text
+                .split("decoded ")
+                .nth(1)
+                .unwrap_or("")
+                .split_whitespace()
+                .collect();
             let samples: f64 = words.first().and_then(|w| w.parse().ok()).unwrap_or(0.0);
-            assert!((samples / 16_000.0 - seconds).abs() < 0.05, "{file}, piped {piped}: {text}");
+            assert!(
+                (samples / 16_000.0 - seconds).abs() < 0.05,
+                "{file}, piped {piped}: {text}"
+            );
             assert_eq!(words.get(1), Some(&"None"), "{file}, piped {piped}: {text}");
         }
     }

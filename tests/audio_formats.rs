@@ -1,4 +1,5 @@
-//! Every container and codec gives the same speech: 2.5 s of a public-domain recording in each of them.
+//! Every container and codec gives the same speech: 2.5 s of a public-domain recording in each of
+//! them.
 
 mod common;
 
@@ -8,7 +9,8 @@ use hearken::audio::SAMPLE_RATE;
 /// Longest lag looked for, in samples: 50 ms.
 const MAX_LAG: isize = 800;
 
-/// Lag of `other` behind `reference` in samples and the correlation there (1: the same but for scale).
+/// Lag of `other` behind `reference` in samples and the correlation there (1: the same but for
+/// scale).
 fn align(reference: &[f32], other: &[f32]) -> (isize, f64) {
     let dot = |x: &[f32], y: &[f32]| f64::from(x.iter().zip(y).map(|(x, y)| x * y).sum::<f32>());
     let correlation = |lag: isize| {
@@ -22,7 +24,8 @@ fn align(reference: &[f32], other: &[f32]) -> (isize, f64) {
     all.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, 0.0))
 }
 
-/// Decodes `file` and compares it to the reference: seconds of lag and length allowed, least correlation.
+/// Decodes `file` and compares it to the reference: seconds of lag and length allowed, least
+/// correlation.
 fn check(file: &str, seconds: f64, max_lag: f64, min_correlation: f64) {
     let reference = decode_all(&data("formats/reference.flac"));
     let decoded = decode_all(&data(&format!("formats/{file}")));
@@ -30,12 +33,21 @@ fn check(file: &str, seconds: f64, max_lag: f64, min_correlation: f64) {
     assert_eq!(decoded.warnings, vec![], "{file}");
     let rate = f64::from(SAMPLE_RATE);
     let (lag, correlation) = align(&reference.samples, &decoded.samples);
-    assert!(lag.abs() as f64 <= max_lag * rate + 1.0, "{file}: lag {lag}");
-    assert!(correlation >= min_correlation, "{file}: correlation {correlation:.4}");
+    assert!(
+        lag.abs() as f64 <= max_lag * rate + 1.0,
+        "{file}: lag {lag}"
+    );
+    assert!(
+        correlation >= min_correlation,
+        "{file}: correlation {correlation:.4}"
+    );
     let length = decoded.samples.len() as f64 / rate;
     assert!((length - seconds).abs() <= 0.03, "{file}: {length} s");
     let stated = decoded.duration.unwrap_or(f64::NAN);
-    assert!((stated - seconds).abs() <= 0.06, "{file}: states {stated} s");
+    assert!(
+        (stated - seconds).abs() <= 0.06,
+        "{file}: states {stated} s"
+    );
 }
 
 #[test]
@@ -68,7 +80,8 @@ fn opus() {
     check("opus.mp4", 2.5, 0.0005, 0.9);
 }
 
-/// AAC encoders prepend 1,024 to 2,112 samples of delay, which its containers tell in ways of their own.
+/// AAC encoders prepend 1,024 to 2,112 samples of delay, which its containers tell in ways of their
+/// own.
 #[test]
 fn aac() {
     for file in ["mono.aac", "aac.mkv", "moov-first.m4a", "moov-at-end.m4a"] {

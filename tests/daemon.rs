@@ -1,5 +1,5 @@
-//! The daemon with real parts: a message bus, PulseAudio with a null sink, the program, and clients that are none of
-//! ours. Speech is played into the sink in real time.
+//! The daemon with real parts: a message bus, PulseAudio with a null sink, the program, and clients
+//! that are none of ours. Speech is played into the sink in real time.
 
 mod common;
 
@@ -9,8 +9,7 @@ use serde_json::Value;
 use std::path::Path;
 use std::process::Stdio;
 
-const SPEECH: &str =
-    "and so my fellow americans ask not what your country can do for you ask what you can do for your country";
+const SPEECH: &str = "and so my fellow americans ask not what your country can do for you ask what you can do for your country";
 /// A Python with PyGObject: the distribution's, whatever is first on the PATH.
 const PYTHON: &str = "/usr/bin/python3";
 
@@ -32,29 +31,46 @@ fn is(event: &Value, kind: &str) -> bool {
 
 fn listen(desktop: &Desktop, more: &[&str]) -> Followed {
     let mut listen = desktop.follow(desktop.hearken().args(["listen", "--json"]).args(more));
-    listen.wait_for("open microphone", |line| (event(line)["state"] == 3).then_some(()));
+    listen.wait_for("open microphone", |line| {
+        (event(line)["state"] == 3).then_some(())
+    });
     listen
 }
 
 /// The README's block of a language that contains `part`.
 fn readme_block(language: &str, part: &str) -> String {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("a README");
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"))
+        .expect("a README");
     let begin = format!("```{language}\n");
-    let mut blocks = readme.split(&begin).skip(1).filter_map(|rest| rest.split("```").next());
+    let mut blocks = readme
+        .split(&begin)
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next());
     let block = blocks.find(|block| block.contains(part));
-    block.unwrap_or_else(|| panic!("the README has no block in {language} with {part}")).to_owned()
+    block
+        .unwrap_or_else(|| panic!("the README has no block in {language} with {part}"))
+        .to_owned()
 }
 
 /// Its words are its text, one after another within the utterance, each with a probability.
 fn timed_words_make_the_text(event: &serde_json::Value) {
     let number = |value: &serde_json::Value| value.as_f64().expect("a number");
     let spoken = event["words"].as_array().expect("words");
-    let texts: Vec<_> = spoken.iter().filter_map(|word| word["word"].as_str()).collect();
+    let texts: Vec<_> = spoken
+        .iter()
+        .filter_map(|word| word["word"].as_str())
+        .collect();
     assert_eq!(Some(texts.join(" ").as_str()), event["text"].as_str());
     let mut at = number(&event["start"]);
     for word in spoken {
-        assert!(at <= number(&word["start"]) && number(&word["start"]) <= number(&word["end"]), "{event}");
-        assert!((0.0..=1.0).contains(&number(&word["confidence"])), "{event}");
+        assert!(
+            at <= number(&word["start"]) && number(&word["start"]) <= number(&word["end"]),
+            "{event}"
+        );
+        assert!(
+            (0.0..=1.0).contains(&number(&word["confidence"])),
+            "{event}"
+        );
         at = number(&word["end"]);
     }
     assert!(at <= number(&event["end"]), "{event}");
@@ -67,11 +83,22 @@ fn speech_reaches_foreign_clients_while_it_is_spoken() {
     assert!(python.lines().count() <= 30, "the README promises 30 lines");
     let mut python = desktop.follow(desktop.command(PYTHON).args(["-u", "-c", &python]));
     let mut shell = desktop.command("sh");
-    let program = Path::new(env!("CARGO_BIN_EXE_hearken")).parent().expect("a directory").display().to_string();
-    shell.env("PATH", format!("{program}:{}", std::env::var("PATH").unwrap_or_default()));
+    let program = Path::new(env!("CARGO_BIN_EXE_hearken"))
+        .parent()
+        .expect("a directory")
+        .display()
+        .to_string();
+    shell.env(
+        "PATH",
+        format!("{program}:{}", std::env::var("PATH").unwrap_or_default()),
+    );
     let mut shell = desktop.follow(shell.args(["-c", &readme_block("sh", "gdbus monitor")]));
-    let mut spy =
-        desktop.follow(desktop.command("gdbus").args(["monitor", "--session", "--dest", "org.hearken.Hearken1"]));
+    let mut spy = desktop.follow(desktop.command("gdbus").args([
+        "monitor",
+        "--session",
+        "--dest",
+        "org.hearken.Hearken1",
+    ]));
     let mut own = listen(&desktop, &[]);
     desktop.wait_for("three sessions that listen", |desktop| {
         let status = desktop.status();
@@ -81,18 +108,33 @@ fn speech_reaches_foreign_clients_while_it_is_spoken() {
     let mut spoken = jfk();
     spoken.extend(vec![0.0; 32_000]);
     let _playing = desktop.play(&spoken);
-    let end = |line: &str| words(line).ends_with(&words("for your country")).then_some(());
+    let end = |line: &str| {
+        words(line)
+            .ends_with(&words("for your country"))
+            .then_some(())
+    };
     own.wait_for("final of what was said last", |line| {
         let event = event(line);
-        is(&event, "final").then(|| end(event["text"].as_str().unwrap_or_default())).flatten()
+        is(&event, "final")
+            .then(|| end(event["text"].as_str().unwrap_or_default()))
+            .flatten()
     });
-    let last = own.seen.iter().map(|line| event(line)).rfind(|event| is(event, "final")).expect("a final");
+    let last = own
+        .seen
+        .iter()
+        .map(|line| event(line))
+        .rfind(|event| is(event, "final"))
+        .expect("a final");
     timed_words_make_the_text(&last);
     python.wait_for("text in Python", end);
     shell.wait_for("text in the shell", end);
-    spy.wait_for("caption", |line| line.contains("Captions.Final").then_some(()));
+    spy.wait_for("caption", |line| {
+        line.contains("Captions.Final").then_some(())
+    });
     assert!(
-        !spy.seen.iter().any(|line| line.contains("Session.Partial") || line.contains("Session.Final")),
+        !spy.seen
+            .iter()
+            .any(|line| line.contains("Session.Partial") || line.contains("Session.Final")),
         "{:?}",
         spy.seen
     );
@@ -104,7 +146,10 @@ fn speech_reaches_foreign_clients_while_it_is_spoken() {
     assert_eq!(own.finish().0, Some(0));
     let log = desktop.log();
     assert!(
-        words(SPEECH).iter().filter(|word| word.len() > 6).all(|word| !log.to_lowercase().contains(word.as_str())),
+        words(SPEECH)
+            .iter()
+            .filter(|word| word.len() > 6)
+            .all(|word| !log.to_lowercase().contains(word.as_str())),
         "{log}"
     );
 }
@@ -115,9 +160,18 @@ fn check_events(lines: &[String]) {
     let (mut utterance, mut revision, mut committed) = (1, 0, String::new());
     let mut finals = Vec::new();
     for event in events.iter().filter(|e| is(e, "partial") || is(e, "final")) {
-        let text = event[if is(event, "final") { "text" } else { "committed" }].as_str().expect("text");
+        let text = event[if is(event, "final") {
+            "text"
+        } else {
+            "committed"
+        }]
+        .as_str()
+        .expect("text");
         assert_eq!(event["utterance"], utterance, "{event}");
-        assert!(event["revision"].as_u64().expect("a number") > revision, "{event}");
+        assert!(
+            event["revision"].as_u64().expect("a number") > revision,
+            "{event}"
+        );
         assert!(text.starts_with(&committed), "{text:?} after {committed:?}");
         (revision, committed) = (event["revision"].as_u64().unwrap_or(0), text.to_owned());
         if is(event, "final") {
@@ -134,15 +188,34 @@ fn check_events(lines: &[String]) {
 fn check_figures(status: &Value) {
     assert_eq!(status["backend"], "cpu");
     for session in status["sessions"].as_array().expect("a list") {
-        let figure =
-            |name: &str| session["figures"][name].as_f64().unwrap_or_else(|| panic!("{name} is missing: {session}"));
-        assert!(figure("audio") > 10.0 && figure("real_time_factor") > 0.0, "{session}");
-        assert!(figure("final_p50") <= figure("final_p95") && figure("final_p95") < 10.0, "{session}");
+        let figure = |name: &str| {
+            session["figures"][name]
+                .as_f64()
+                .unwrap_or_else(|| panic!("{name} is missing: {session}"))
+        };
+        assert!(
+            figure("audio") > 10.0 && figure("real_time_factor") > 0.0,
+            "{session}"
+        );
+        assert!(
+            figure("final_p50") <= figure("final_p95") && figure("final_p95") < 10.0,
+            "{session}"
+        );
         // A word is committed after its end, and before all of the sample is over.
-        assert!(figure("committed_p50") > 0.0 && figure("committed_p50") <= figure("committed_p95"), "{session}");
+        assert!(
+            figure("committed_p50") > 0.0 && figure("committed_p50") <= figure("committed_p95"),
+            "{session}"
+        );
         assert!(figure("committed_p95") < 11.0, "{session}");
-        assert!(figure("step") >= 0.3 && (0.0..10.0).contains(&figure("backlog")), "{session}");
-        assert_eq!((figure("overruns"), figure("dropped_samples")), (0.0, 0.0), "{session}");
+        assert!(
+            figure("step") >= 0.3 && (0.0..10.0).contains(&figure("backlog")),
+            "{session}"
+        );
+        assert_eq!(
+            (figure("overruns"), figure("dropped_samples")),
+            (0.0, 0.0),
+            "{session}"
+        );
     }
 }
 
@@ -153,9 +226,16 @@ fn a_client_killed_during_speech_leaves_the_other_alone() {
     let _playing = desktop.play(&short_speech());
     killed.wait_for("partial", |line| is(&event(line), "partial").then_some(()));
     drop(killed);
-    desktop.wait_for("the end of its session", |d| (d.status()["sessions"].as_array()?.len() == 1).then_some(()));
-    let text = other.wait_for("final", |line| is(&event(line), "final").then(|| event(line)["text"].clone()));
-    assert_eq!(words(text.as_str().expect("text")), words("and so my fellow americans"));
+    desktop.wait_for("the end of its session", |d| {
+        (d.status()["sessions"].as_array()?.len() == 1).then_some(())
+    });
+    let text = other.wait_for("final", |line| {
+        is(&event(line), "final").then(|| event(line)["text"].clone())
+    });
+    assert_eq!(
+        words(text.as_str().expect("text")),
+        words("and so my fellow americans")
+    );
 }
 
 #[test]
@@ -170,63 +250,122 @@ fn the_text_is_the_wanted_one_while_it_is_spoken() {
     let _playing = desktop.play(&spoken);
     own.wait_for("end of what is said", |line| {
         let event = event(line);
-        (is(&event, "final") && words(event["text"].as_str().unwrap_or_default()).ends_with(&words("best regards")))
-            .then_some(())
+        (is(&event, "final")
+            && words(event["text"].as_str().unwrap_or_default()).ends_with(&words("best regards")))
+        .then_some(())
     });
     let events: Vec<Value> = own.seen.iter().map(|line| event(line)).collect();
     let mut committed = String::new();
     for event in events.iter().filter(|e| is(e, "partial") || is(e, "final")) {
-        let text = event[if is(event, "final") { "text" } else { "committed" }].as_str().expect("text");
+        let text = event[if is(event, "final") {
+            "text"
+        } else {
+            "committed"
+        }]
+        .as_str()
+        .expect("text");
         assert!(text.starts_with(&committed), "{text:?} after {committed:?}");
         assert!(!words(text).contains(&"fellow".to_owned()), "{event}");
-        committed = if is(event, "final") { String::new() } else { text.to_owned() };
+        committed = if is(event, "final") {
+            String::new()
+        } else {
+            text.to_owned()
+        };
     }
     let finals: Vec<&Value> = events.iter().filter(|e| is(e, "final")).collect();
-    assert_eq!(words(finals[0]["text"].as_str().expect("text")), words("and so compatriots"));
+    assert_eq!(
+        words(finals[0]["text"].as_str().expect("text")),
+        words("and so compatriots")
+    );
     timed_words_make_the_text(finals[0]);
-    let letter: Vec<&str> = finals[1..].iter().filter_map(|done| done["text"].as_str()).collect();
+    let letter: Vec<&str> = finals[1..]
+        .iter()
+        .filter_map(|done| done["text"].as_str())
+        .collect();
     let lines: Vec<Vec<String>> = letter.join(" ").split('\n').map(words).collect();
     assert_eq!(lines.last(), Some(&words("best regards")), "{letter:?}");
     assert!(lines.contains(&words("how are you")), "{letter:?}");
 
-    let job = desktop.output_of(desktop.command(PYTHON).args(["-c", FILE_JOB]).arg(data("jfk.flac")));
+    let job = desktop.output_of(
+        desktop
+            .command(PYTHON)
+            .args(["-c", FILE_JOB])
+            .arg(data("jfk.flac")),
+    );
     let told = String::from_utf8_lossy(&job.stdout).into_owned();
-    assert!(told.starts_with("1 en True True And so compatriots"), "{told}");
+    assert!(
+        told.starts_with("1 en True True And so compatriots"),
+        "{told}"
+    );
 }
 
 #[test]
 fn a_recording_is_stopped_by_another_process() {
     let desktop = Desktop::new();
     assert!(!desktop.is_recording(), "nobody wants the microphone yet");
-    let mut record = desktop.hearken().arg("record").stdout(Stdio::piped()).spawn().expect("the program");
-    desktop.wait_for("the microphone", |desktop| desktop.is_recording().then_some(()));
+    let mut record = desktop
+        .hearken()
+        .arg("record")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program");
+    desktop.wait_for("the microphone", |desktop| {
+        desktop.is_recording().then_some(())
+    });
     let mut playing = desktop.play(&short_speech());
     assert!(playing.0.wait().expect("paplay").success());
-    assert_eq!(desktop.output_of(desktop.hearken().arg("stop")).status.code(), Some(0));
+    assert_eq!(
+        desktop
+            .output_of(desktop.hearken().arg("stop"))
+            .status
+            .code(),
+        Some(0)
+    );
     let text = read_all(record.stdout.take().expect("piped"));
     assert_eq!(record.wait().expect("record").code(), Some(0));
     assert_eq!(words(&text), words("and so my fellow americans"));
-    desktop.wait_for("the end of recording", |desktop| (!desktop.is_recording()).then_some(()));
-    assert_eq!(desktop.output_of(desktop.hearken().arg("stop")).status.code(), Some(9), "there is no session any more");
+    desktop.wait_for("the end of recording", |desktop| {
+        (!desktop.is_recording()).then_some(())
+    });
+    assert_eq!(
+        desktop
+            .output_of(desktop.hearken().arg("stop"))
+            .status
+            .code(),
+        Some(9),
+        "there is no session any more"
+    );
 }
 
 #[test]
 fn sessions_are_toggled_and_a_killed_client_ends_its_own() {
     let desktop = Desktop::new();
     let standby = desktop.follow(desktop.hearken().args(["listen", "--json", "--standby"]));
-    let state = |desktop: &Desktop, wanted: &str| (desktop.status()["sessions"][0]["state"] == wanted).then_some(());
+    let state = |desktop: &Desktop, wanted: &str| {
+        (desktop.status()["sessions"][0]["state"] == wanted).then_some(())
+    };
     desktop.wait_for("session", |desktop| state(desktop, "idle"));
     assert!(!desktop.is_recording());
     for wanted in ["listening", "idle", "listening"] {
-        assert!(desktop.output_of(desktop.hearken().arg("toggle")).status.success());
+        assert!(
+            desktop
+                .output_of(desktop.hearken().arg("toggle"))
+                .status
+                .success()
+        );
         desktop.wait_for(wanted, |desktop| state(desktop, wanted));
     }
     assert!(desktop.is_recording());
     drop(standby);
     desktop.wait_for("the end of the session", |d| {
-        d.status()["sessions"].as_array().is_some_and(Vec::is_empty).then_some(())
+        d.status()["sessions"]
+            .as_array()
+            .is_some_and(Vec::is_empty)
+            .then_some(())
     });
-    desktop.wait_for("the end of recording", |desktop| (!desktop.is_recording()).then_some(()));
+    desktop.wait_for("the end of recording", |desktop| {
+        (!desktop.is_recording()).then_some(())
+    });
 }
 
 #[test]
@@ -237,19 +376,39 @@ fn the_sound_server_and_the_device_may_vanish_during_speech() {
     listen.wait_for("partial", |line| is(&event(line), "partial").then_some(()));
     desktop.kill_sound();
     drop(playing);
-    listen.wait_for("loss of the device", |line| (event(line)["state"] == 4).then_some(()));
+    listen.wait_for("loss of the device", |line| {
+        (event(line)["state"] == 4).then_some(())
+    });
     desktop.start_sound();
-    listen.wait_for("device again", |line| (event(line)["state"] == 3).then_some(()));
+    listen.wait_for("device again", |line| {
+        (event(line)["state"] == 3).then_some(())
+    });
     let unloaded = desktop.output("pactl", &["unload-module", "module-null-sink"]);
     assert!(unloaded.status.success());
-    listen.wait_for("loss of the device", |line| (event(line)["state"] == 4).then_some(()));
-    assert!(desktop.output("pactl", &["load-module", "module-null-sink", "sink_name=other"]).status.success());
-    listen.wait_for("other device", |line| (event(line)["state"] == 3).then_some(()));
+    listen.wait_for("loss of the device", |line| {
+        (event(line)["state"] == 4).then_some(())
+    });
+    assert!(
+        desktop
+            .output(
+                "pactl",
+                &["load-module", "module-null-sink", "sink_name=other"]
+            )
+            .status
+            .success()
+    );
+    listen.wait_for("other device", |line| {
+        (event(line)["state"] == 3).then_some(())
+    });
     assert_eq!(desktop.status()["sessions"][0]["device"], "other.monitor");
     let _playing = desktop.play(&short_speech());
     listen.wait_for("text after all that", |line| {
         let event = event(line);
-        (is(&event, "final") && event["text"].as_str().is_some_and(|text| text.contains("fellow"))).then_some(())
+        (is(&event, "final")
+            && event["text"]
+                .as_str()
+                .is_some_and(|text| text.contains("fellow")))
+        .then_some(())
     });
 }
 
@@ -300,7 +459,12 @@ call(job, "Job", "Cancel")
 fn wrong_calls_are_answered_with_named_errors() {
     let desktop = Desktop::new();
     std::fs::create_dir_all(desktop.dir.path().join("config/hearken")).expect("a directory");
-    let output = desktop.output_of(desktop.command(PYTHON).args(["-c", WRONG_CALLS]).arg(data("jfk.flac")));
+    let output = desktop.output_of(
+        desktop
+            .command(PYTHON)
+            .args(["-c", WRONG_CALLS])
+            .arg(data("jfk.flac")),
+    );
     let expected = "\
         CreateSession Error.InvalidOption\nCreateSession Error.InvalidOption\n\
         CreateSession org.freedesktop.DBus.Error.InvalidArgs\nListDevices org.freedesktop.DBus.Error.UnknownObject\n\
@@ -312,7 +476,12 @@ fn wrong_calls_are_answered_with_named_errors() {
         CreateSession ok\nStart ok\nStop ok\nStart Error.Busy\n\
         Close Error.NotOwner\nClose ok\nStart org.freedesktop.DBus.Error.UnknownObject\nTranscribeFile ok\n\
         Cancel Error.NotOwner\nCancel ok\n";
-    assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        expected,
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert!(desktop.status()["state"] == "ready", "the daemon goes on");
 }
 
@@ -359,7 +528,12 @@ loop.run()
 fn a_job_whose_pipe_stays_open_can_be_cancelled() {
     let desktop = Desktop::new();
     let job = desktop.output_of(desktop.command(PYTHON).args(["-c", FILE_JOB]));
-    assert_eq!(String::from_utf8_lossy(&job.stdout).trim(), "2", "{}", String::from_utf8_lossy(&job.stderr));
+    assert_eq!(
+        String::from_utf8_lossy(&job.stdout).trim(),
+        "2",
+        "{}",
+        String::from_utf8_lossy(&job.stderr)
+    );
 }
 
 #[test]
@@ -369,8 +543,15 @@ fn a_job_that_fails_tells_why_in_words_of_its_client() {
         let job = desktop.output_of(desktop.command(PYTHON).args(["-c", FILE_JOB, path]));
         String::from_utf8_lossy(&job.stdout).trim().to_owned()
     };
-    assert!(run("/dev/null").starts_with("3 the recording: is empty"), "{}", run("/dev/null"));
-    assert_eq!(run("/"), "3 the recording: is a directory, not an audio file; give the files in it");
+    assert!(
+        run("/dev/null").starts_with("3 the recording: is empty"),
+        "{}",
+        run("/dev/null")
+    );
+    assert_eq!(
+        run("/"),
+        "3 the recording: is a directory, not an audio file; give the files in it"
+    );
 }
 
 #[test]
@@ -378,21 +559,37 @@ fn without_a_model_there_is_nothing_to_wait_for() {
     let mut desktop = Desktop::without_daemon();
     desktop.configure("[audio]\npre_capture = 20\n");
     desktop.start_daemon();
-    desktop.wait_for("the missing model", |d| (d.status()["state"] == "missing").then_some(()));
+    desktop.wait_for("the missing model", |d| {
+        (d.status()["state"] == "missing").then_some(())
+    });
     let program = env!("CARGO_BIN_EXE_hearken");
     for command in ["listen", "record"] {
         let both = format!("exec {program} {command} 2>&1");
         let mut client = desktop.follow(desktop.command("sh").args(["-c", &both]));
-        client.wait_for("remedy", |line| line.contains("hearken models fetch base").then_some(()));
-        desktop.wait_for("the microphone", |desktop| desktop.is_recording().then_some(()));
+        client.wait_for("remedy", |line| {
+            line.contains("hearken models fetch base").then_some(())
+        });
+        desktop.wait_for("the microphone", |desktop| {
+            desktop.is_recording().then_some(())
+        });
         signal(&client.child.0, "INT");
-        let code = desktop.wait_for("its end", |_| client.child.0.try_wait().expect("a child").map(|s| s.code()));
+        let code = desktop.wait_for("its end", |_| {
+            client
+                .child
+                .0
+                .try_wait()
+                .expect("a child")
+                .map(|s| s.code())
+        });
         assert_eq!(code, Some(0), "{command}");
     }
     let last = desktop.output_of(desktop.hearken().args(["last", "1000"]));
     assert_eq!(last.status.code(), Some(8));
     let told = String::from_utf8_lossy(&last.stderr).into_owned();
-    assert!(told.contains("only the last 20 s are kept") && told.contains("hearken models fetch base"), "{told}");
+    assert!(
+        told.contains("only the last 20 s are kept") && told.contains("hearken models fetch base"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -400,13 +597,19 @@ fn trouble_is_told_once_and_so_is_its_end() {
     let mut desktop = Desktop::new();
     let both = format!("exec {} record 2>&1", env!("CARGO_BIN_EXE_hearken"));
     let mut record = desktop.follow(desktop.command("sh").args(["-c", &both]));
-    desktop.wait_for("the microphone", |desktop| desktop.is_recording().then_some(()));
+    desktop.wait_for("the microphone", |desktop| {
+        desktop.is_recording().then_some(())
+    });
     desktop.kill_sound();
-    record.wait_for("loss", |line| line.contains("cannot be reached").then_some(()));
+    record.wait_for("loss", |line| {
+        line.contains("cannot be reached").then_some(())
+    });
     // The microphone is tried again several times meanwhile.
     std::thread::sleep(std::time::Duration::from_secs(2));
     desktop.start_sound();
-    record.wait_for("sound", |line| line.contains("all is well again").then_some(()));
+    record.wait_for("sound", |line| {
+        line.contains("all is well again").then_some(())
+    });
     signal(&record.child.0, "INT");
     let (code, lines) = record.finish();
     assert_eq!(code, Some(0));
@@ -420,7 +623,9 @@ fn everybody_ends_with_the_bus_and_keeps_what_was_said() {
     let mut own = desktop.follow(desktop.hearken().args(["listen", "--json"]));
     // It waits for a daemon that is being started.
     desktop.start_daemon();
-    own.wait_for("open microphone", |line| (event(line)["state"] == 3).then_some(()));
+    own.wait_for("open microphone", |line| {
+        (event(line)["state"] == 3).then_some(())
+    });
     let record = desktop.follow(desktop.hearken().arg("record"));
     let mut status = desktop.follow(desktop.hearken().args(["status", "--follow"]));
     status.wait_for("session", |line| line.contains("listening").then_some(()));
@@ -433,24 +638,51 @@ fn everybody_ends_with_the_bus_and_keeps_what_was_said() {
     desktop.wait_for("a final in both", |desktop| {
         let status = desktop.status();
         let mut sessions = status["sessions"].as_array().expect("a list").iter();
-        sessions.all(|s| s["figures"]["final_p50"].as_f64().is_some_and(|p50| p50 > 0.0)).then_some(())
+        sessions
+            .all(|s| {
+                s["figures"]["final_p50"]
+                    .as_f64()
+                    .is_some_and(|p50| p50 > 0.0)
+            })
+            .then_some(())
     });
     desktop.kill_bus();
     assert_eq!(own.finish().0, Some(8));
     assert_eq!(status.finish().0, Some(8));
     let (code, lines) = record.finish();
-    assert_eq!((code, words(&lines.join(" "))), (Some(8), words("and so my fellow americans")));
+    assert_eq!(
+        (code, words(&lines.join(" "))),
+        (Some(8), words("and so my fellow americans"))
+    );
     assert_eq!(desktop.daemon().wait().expect("the daemon").code(), Some(8));
 }
 
 #[test]
 fn a_file_over_the_bus_has_the_text_of_the_command() {
     let desktop = Desktop::new();
-    let job = desktop.output_of(desktop.command(PYTHON).args(["-c", FILE_JOB]).arg(data("jfk.flac")));
+    let job = desktop.output_of(
+        desktop
+            .command(PYTHON)
+            .args(["-c", FILE_JOB])
+            .arg(data("jfk.flac")),
+    );
     // A job's segments have times.
-    let command = desktop.output_of(desktop.hearken().arg("--timestamps").arg("--file").arg(data("jfk.flac")));
-    let text = String::from_utf8_lossy(&command.stdout).lines().map(str::trim).collect::<Vec<_>>().join(" ");
-    assert_eq!(String::from_utf8_lossy(&job.stdout).trim(), format!("1 en True True {text}"));
+    let command = desktop.output_of(
+        desktop
+            .hearken()
+            .arg("--timestamps")
+            .arg("--file")
+            .arg(data("jfk.flac")),
+    );
+    let text = String::from_utf8_lossy(&command.stdout)
+        .lines()
+        .map(str::trim)
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert_eq!(
+        String::from_utf8_lossy(&job.stdout).trim(),
+        format!("1 en True True {text}")
+    );
 }
 
 #[test]
@@ -461,70 +693,138 @@ fn the_daemon_waits_for_its_model_and_heeds_signals() {
     let refused = desktop.output_of(desktop.hearken().arg("daemon"));
     assert_eq!(refused.status.code(), Some(10));
     let reason = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(reason.contains("unknown key 'endpoint.puase': did you mean 'pause'?"), "{reason}");
+    assert!(
+        reason.contains("unknown key 'endpoint.puase': did you mean 'pause'?"),
+        "{reason}"
+    );
 
     desktop.configure("");
     desktop.start_daemon();
-    let status =
-        desktop.wait_for("the missing model", |d| Some(d.status()).filter(|status| status["state"] == "missing"));
-    assert!(status["trouble"].as_str().is_some_and(|t| t.contains("hearken models fetch base")), "{status}");
+    let status = desktop.wait_for("the missing model", |d| {
+        Some(d.status()).filter(|status| status["state"] == "missing")
+    });
+    assert!(
+        status["trouble"]
+            .as_str()
+            .is_some_and(|t| t.contains("hearken models fetch base")),
+        "{status}"
+    );
     let again = desktop.output_of(desktop.hearken().arg("daemon"));
-    assert_eq!(again.status.code(), Some(8), "one daemon is enough: {}", String::from_utf8_lossy(&again.stderr));
+    assert_eq!(
+        again.status.code(),
+        Some(8),
+        "one daemon is enough: {}",
+        String::from_utf8_lossy(&again.stderr)
+    );
     let idle = desktop.follow(desktop.hearken().args(["listen", "--standby", "--json"]));
-    desktop.wait_for("session", |desktop| desktop.status()["sessions"][0].is_object().then_some(()));
+    desktop.wait_for("session", |desktop| {
+        desktop.status()["sessions"][0].is_object().then_some(())
+    });
     let model = desktop.dir.path().join("models/base.safetensors");
     let header = br#"{"__metadata__":{"format":"hearken-model","version":"1"}}"#;
-    std::fs::write(&model, [&(header.len() as u64).to_le_bytes(), header.as_slice()].concat()).expect("a file");
-    let is_told =
-        |status: &Value| status["trouble"].as_str().is_some_and(|t| t.contains("an earlier version of Hearken"));
-    desktop.wait_for("the outdated model", |desktop| is_told(&desktop.status()).then_some(()));
+    std::fs::write(
+        &model,
+        [&(header.len() as u64).to_le_bytes(), header.as_slice()].concat(),
+    )
+    .expect("a file");
+    let is_told = |status: &Value| {
+        status["trouble"]
+            .as_str()
+            .is_some_and(|t| t.contains("an earlier version of Hearken"))
+    };
+    desktop.wait_for("the outdated model", |desktop| {
+        is_told(&desktop.status()).then_some(())
+    });
     std::fs::remove_file(&model).expect("a file");
     std::os::unix::fs::symlink(installed.path(), model).expect("a link");
-    desktop.wait_for("the model", |desktop| (desktop.status()["state"] == "ready").then_some(()));
+    desktop.wait_for("the model", |desktop| {
+        (desktop.status()["state"] == "ready").then_some(())
+    });
 
     desktop.configure("[model]\nname = \"nothing\"\n");
     signal(desktop.daemon(), "HUP");
-    desktop.wait_for("the new configuration", |desktop| (desktop.status()["model"] == "nothing").then_some(()));
+    desktop.wait_for("the new configuration", |desktop| {
+        (desktop.status()["model"] == "nothing").then_some(())
+    });
     signal(desktop.daemon(), "TERM");
     assert_eq!(desktop.daemon().wait().expect("the daemon").code(), Some(0));
-    assert_eq!(idle.finish().1, [] as [&str; 0], "nobody has started that session");
-    assert_eq!(desktop.output_of(desktop.hearken().arg("status")).status.code(), Some(8));
+    assert_eq!(
+        idle.finish().1,
+        [] as [&str; 0],
+        "nobody has started that session"
+    );
+    assert_eq!(
+        desktop
+            .output_of(desktop.hearken().arg("status"))
+            .status
+            .code(),
+        Some(8)
+    );
 }
 
 #[test]
 fn the_published_interfaces_are_those_of_the_daemon() {
     let desktop = Desktop::new();
     let idle = desktop.follow(desktop.hearken().args(["listen", "--standby"]));
-    let session = desktop.wait_for("session", |d| d.status()["sessions"][0]["path"].as_str().map(str::to_owned));
+    let session = desktop.wait_for("session", |d| {
+        d.status()["sessions"][0]["path"]
+            .as_str()
+            .map(str::to_owned)
+    });
     let root = introspect(&desktop, "/org/hearken/Hearken1");
     let session = introspect(&desktop, &session);
-    let job = desktop.output_of(desktop.command(PYTHON).args(["-c", JOB_XML])).stdout;
+    let job = desktop
+        .output_of(desktop.command(PYTHON).args(["-c", JOB_XML]))
+        .stdout;
     let job = String::from_utf8(job).expect("text");
-    for (xml, interface) in [(&root, "Manager"), (&root, "Captions"), (&session, "Session"), (&job, "Job")] {
+    for (xml, interface) in [
+        (&root, "Manager"),
+        (&root, "Captions"),
+        (&session, "Session"),
+        (&job, "Job"),
+    ] {
         let live = interface_in(xml, interface);
-        let file = format!("{}/packaging/dbus/org.hearken.Hearken1.{interface}.xml", env!("CARGO_MANIFEST_DIR"));
+        let file = format!(
+            "{}/packaging/dbus/org.hearken.Hearken1.{interface}.xml",
+            env!("CARGO_MANIFEST_DIR")
+        );
         let published = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{file}: {e}"));
-        assert!(bare(&published).contains(&bare(live)), "{file} should hold:\n{live}");
+        assert!(
+            bare(&published).contains(&bare(live)),
+            "{file} should hold:\n{live}"
+        );
     }
     drop(idle);
 }
 
 /// How an object describes itself.
 fn introspect(desktop: &Desktop, path: &str) -> String {
-    let args = ["--user", "--xml-interface", "introspect", "org.hearken.Hearken1", path];
+    let args = [
+        "--user",
+        "--xml-interface",
+        "introspect",
+        "org.hearken.Hearken1",
+        path,
+    ];
     String::from_utf8(desktop.output("busctl", &args).stdout).expect("text")
 }
 
 /// The part that describes an interface.
 fn interface_in<'a>(xml: &'a str, interface: &str) -> &'a str {
-    let begin = xml.find(&format!("<interface name=\"org.hearken.Hearken1.{interface}\""));
+    let begin = xml.find(&format!(
+        "<interface name=\"org.hearken.Hearken1.{interface}\""
+    ));
     let rest = &xml[begin.unwrap_or_else(|| panic!("{xml}"))..];
     &rest[..rest.find("</interface>").expect("an end") + "</interface>".len()]
 }
 
 /// The lines without indentation.
 fn bare(xml: &str) -> String {
-    xml.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+    xml.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[test]

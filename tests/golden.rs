@@ -1,4 +1,5 @@
-//! The model on OpenAI's real Whisper base weights against openai-whisper (fp32), on `tests/data/jfk.flac`.
+//! The model on OpenAI's real Whisper base weights against openai-whisper (fp32), on
+//! `tests/data/jfk.flac`.
 //!
 //! Needs the model `base`: `make test` fetches it.
 
@@ -10,8 +11,8 @@ use hearken::mel::LogMel;
 use hearken::whisper::decoding::{DecodingOptions, decode_window};
 use hearken::whisper::tokenizer::Language;
 use hearken::whisper::{
-    AudioFeatures, Compute, CpuEncoder, Decoder, DecoderWeights, EncoderWeights, Inference, Stage, Tails, Whisper,
-    Window,
+    AudioFeatures, Compute, CpuEncoder, Decoder, DecoderWeights, EncoderWeights, Inference, Stage,
+    Tails, Whisper, Window,
 };
 use std::sync::Arc;
 
@@ -23,29 +24,52 @@ fn jfk() -> Vec<f32> {
 fn encoder(compute: Compute, tails: bool) -> CpuEncoder {
     let file = model("base");
     let cpu = Arc::new(Cpu::new(n_threads()).expect("an instruction set"));
-    let tails = if tails { Tails::load(&file).expect("tails") } else { Tails::none(file.dims().n_audio_layer) };
-    CpuEncoder::new(cpu, Arc::new(EncoderWeights::load(&file, compute).expect("weights")), tails)
+    let tails = if tails {
+        Tails::load(&file).expect("tails")
+    } else {
+        Tails::none(file.dims().n_audio_layer)
+    };
+    CpuEncoder::new(
+        cpu,
+        Arc::new(EncoderWeights::load(&file, compute).expect("weights")),
+        tails,
+    )
 }
 
 fn decoder(compute: Compute) -> Decoder {
     let cpu = Arc::new(Cpu::new(n_threads()).expect("an instruction set"));
-    Decoder::new(cpu, Arc::new(DecoderWeights::load(model("base"), compute).expect("weights")))
+    Decoder::new(
+        cpu,
+        Arc::new(DecoderWeights::load(model("base"), compute).expect("weights")),
+    )
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let dot = |a: &[f32], b: &[f32]| {
+        a.iter()
+            .zip(b)
+            .map(|(a, b)| f64::from(*a) * f64::from(*b))
+            .sum::<f64>()
+    };
     assert_eq!(a.len(), b.len());
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 /// Every `step`-th row of `[n][512]`.
 fn every(step: usize, rows: &[f32]) -> Vec<f32> {
-    rows.chunks_exact(512).step_by(step).flatten().copied().collect()
+    rows.chunks_exact(512)
+        .step_by(step)
+        .flatten()
+        .copied()
+        .collect()
 }
 
 /// The lowest cosine of any row, and of all together.
 fn worst_cosine(a: &[f32], b: &[f32]) -> f64 {
-    let rows = a.chunks_exact(512).zip(b.chunks_exact(512)).map(|(a, b)| cosine(a, b));
+    let rows = a
+        .chunks_exact(512)
+        .zip(b.chunks_exact(512))
+        .map(|(a, b)| cosine(a, b));
     rows.fold(cosine(a, b), f64::min)
 }
 
@@ -60,7 +84,11 @@ fn f32_encoder_stages_equal_the_reference() {
             _ => (),
         })
         .expect("a full window");
-    for (name, got) in [("stem", stem), ("block0", block0), ("encoder_30s", every(25, &features.states))] {
+    for (name, got) in [
+        ("stem", stem),
+        ("block0", block0),
+        ("encoder_30s", every(25, &features.states)),
+    ] {
         let cosine = worst_cosine(&got, &golden::f32(name));
         assert!(cosine >= 0.9999, "{name}: cosine {cosine}");
     }
@@ -69,8 +97,14 @@ fn f32_encoder_stages_equal_the_reference() {
 #[test]
 fn a_window_cut_to_10_24_s_equals_the_reference() {
     let mel = LogMel::new(80).compute(&jfk(), 3000);
-    let cut = hearken::mel::Mel { data: mel.data[..1024 * 80].to_vec(), n_frames: 1024, n_mels: 80 };
-    let features = encoder(Compute::F32, false).encode_observed(&cut, &mut |_| ()).expect("a window");
+    let cut = hearken::mel::Mel {
+        data: mel.data[..1024 * 80].to_vec(),
+        n_frames: 1024,
+        n_mels: 80,
+    };
+    let features = encoder(Compute::F32, false)
+        .encode_observed(&cut, &mut |_| ())
+        .expect("a window");
     let cosine = worst_cosine(&every(8, &features.states), &golden::f32("encoder_10.24s"));
     assert!(cosine >= 0.9999, "cosine {cosine}");
 }
@@ -80,7 +114,12 @@ fn int8_encoder_is_close_to_f32() {
     let audio = jfk();
     for (n_ctx, tails) in [(1500, false), (512, true), (128, true)] {
         let mel = LogMel::new(80).compute(&audio, 2 * n_ctx);
-        let states = |compute| encoder(compute, tails).encode_observed(&mel, &mut |_| ()).expect("a window").states;
+        let states = |compute| {
+            encoder(compute, tails)
+                .encode_observed(&mel, &mut |_| ())
+                .expect("a window")
+                .states
+        };
         let cosine = cosine(&states(Compute::Int8), &states(Compute::F32));
         assert!(cosine >= 0.99, "{n_ctx} positions: cosine {cosine}");
     }
@@ -88,7 +127,9 @@ fn int8_encoder_is_close_to_f32() {
 
 fn features(mel_frames: usize) -> AudioFeatures {
     let mel = LogMel::new(80).compute(&jfk(), mel_frames);
-    encoder(Compute::F32, false).encode_observed(&mel, &mut |_| ()).expect("a window")
+    encoder(Compute::F32, false)
+        .encode_observed(&mel, &mut |_| ())
+        .expect("a window")
 }
 
 /// Feeds the reference's own tokens and compares the five highest logits of each step.
@@ -96,15 +137,26 @@ fn features(mel_frames: usize) -> AudioFeatures {
 fn f32_decoder_logits_equal_the_reference() {
     let decoder = decoder(Compute::F32);
     let features = features(3000);
-    for (kind, prompt) in [("nots", vec![50258, 50259, 50359, 50363]), ("ts", vec![50258, 50259, 50359])] {
+    for (kind, prompt) in [
+        ("nots", vec![50258, 50259, 50359, 50363]),
+        ("ts", vec![50258, 50259, 50359]),
+    ] {
         let tokens = golden::u32(&format!("tokens_{kind}"));
-        let (ids, logits) = (golden::u32(&format!("top5_ids_{kind}")), golden::f32(&format!("top5_logits_{kind}")));
+        let (ids, logits) = (
+            golden::u32(&format!("top5_ids_{kind}")),
+            golden::f32(&format!("top5_logits_{kind}")),
+        );
         let mut window = Window::new(&decoder, &features).expect("features of the model");
-        let mut row = window.prefill(&prompt, &[prompt.len() - 1]).expect("a prompt");
+        let mut row = window
+            .prefill(&prompt, &[prompt.len() - 1])
+            .expect("a prompt");
         for (step, token) in tokens.iter().enumerate() {
             for (id, want) in ids[5 * step..][..5].iter().zip(&logits[5 * step..]) {
                 let got = row[*id as usize];
-                assert!((got - want).abs() < 0.02, "{kind}, step {step}, token {id}: {got}, not {want}");
+                assert!(
+                    (got - want).abs() < 0.02,
+                    "{kind}, step {step}, token {id}: {got}, not {want}"
+                );
             }
             row = window.step(&[*token]).expect("a step");
         }
@@ -118,17 +170,22 @@ fn greedy_tokens_equal_the_reference() {
     let whisper = Whisper::load(file, Compute::F32, n_threads()).expect("a model");
     let features = features(3000);
     for (kind, without_timestamps) in [("nots", true), ("ts", false)] {
-        let options =
-            DecodingOptions { language: Some(Language::ENGLISH), without_timestamps, ..DecodingOptions::default() };
+        let options = DecodingOptions {
+            language: Some(Language::ENGLISH),
+            without_timestamps,
+            ..DecodingOptions::default()
+        };
         let mut window = Window::new(whisper.decoder(), &features).expect("features of the model");
-        let result = decode_window(&mut window, whisper.tokenizer(), &options, &|| false).expect("a text");
+        let result =
+            decode_window(&mut window, whisper.tokenizer(), &options, &|| false).expect("a text");
         let mut expected = golden::u32(&format!("tokens_{kind}"));
         assert_eq!(expected.pop(), Some(50257), "the reference ends with eot");
         assert_eq!(result.tokens, expected, "{kind}");
     }
 }
 
-/// A prompt fed at once and token by token gives the same logits, for the sequence and for a copy of it.
+/// A prompt fed at once and token by token gives the same logits, for the sequence and for a copy
+/// of it.
 #[test]
 fn prefill_equals_steps() {
     for compute in [Compute::F32, Compute::Int8] {
@@ -143,10 +200,16 @@ fn prefill_equals_steps() {
         stepped.rearrange(&[0, 0]);
         for (i, want) in rows.chunks_exact(51865).enumerate() {
             let cosine = cosine(&row[..51865], want);
-            assert!(cosine > 0.999_999, "{compute:?}, position {i}: cosine {cosine}");
+            assert!(
+                cosine > 0.999_999,
+                "{compute:?}, position {i}: cosine {cosine}"
+            );
             if let Some(token) = prompt.get(i + 1) {
                 row = stepped.step(&[*token; 2]).expect("a step");
-                assert!(row[..51865] == row[51865..], "two copies of a sequence differ");
+                assert!(
+                    row[..51865] == row[51865..],
+                    "two copies of a sequence differ"
+                );
             }
         }
     }

@@ -7,8 +7,9 @@ use std::fs;
 use common::{data, decode_all};
 use hearken::mel::LogMel;
 
-/// openai-whisper's `log_mel_spectrogram` of `golden/jfk_16k.flac` padded to 30 s: every eighth frame up to 1104,
-/// f32, little-endian, `[139, 80]`. The speech ends with frame 1100; all frames after it are alike.
+/// openai-whisper's `log_mel_spectrogram` of `golden/jfk_16k.flac` padded to 30 s: every eighth
+/// frame up to 1104, f32, little-endian, `[139, 80]`. The speech ends with frame 1100; all frames
+/// after it are alike.
 fn golden() -> Vec<f32> {
     let bytes = fs::read(data("golden/logmel_every8th_139x80.f32")).expect("test data");
     let (values, _) = bytes.as_chunks::<4>();
@@ -25,9 +26,17 @@ fn agrees_with_openai_whisper() {
     for (i, ideal) in golden.chunks_exact(80).enumerate() {
         let frame = &mel.data[i * 8 * 80..][..80];
         for (value, ideal) in frame.iter().zip(ideal) {
-            assert!((value - ideal).abs() < 1e-4, "frame {}: {value}, not {ideal}", i * 8);
+            assert!(
+                (value - ideal).abs() < 1e-4,
+                "frame {}: {value}, not {ideal}",
+                i * 8
+            );
         }
     }
     let last = &golden[138 * 80..];
-    assert!(mel.data[1104 * 80..].chunks_exact(80).all(|frame| frame == last));
+    assert!(
+        mel.data[1104 * 80..]
+            .chunks_exact(80)
+            .all(|frame| frame == last)
+    );
 }

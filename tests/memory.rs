@@ -4,7 +4,8 @@ mod common;
 
 use common::jfk;
 use hearken::stream::{
-    Hypothesis, Live, LiveOptions, Policy, RecognizeError, Recognizer, Request, SegmenterOptions, split,
+    Hypothesis, Live, LiveOptions, Policy, RecognizeError, Recognizer, Request, SegmenterOptions,
+    split,
 };
 use hearken::whisper::tokenizer::Language;
 
@@ -12,10 +13,19 @@ use hearken::whisper::tokenizer::Language;
 struct Parrot;
 
 impl Recognizer for Parrot {
-    fn recognize(&mut self, _: Request<'_>, _: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError> {
+    fn recognize(
+        &mut self,
+        _: Request<'_>,
+        _: &dyn Fn() -> bool,
+    ) -> Result<Hypothesis, RecognizeError> {
         let mut words = split(" one two three", Language::ENGLISH);
         words.iter_mut().for_each(|word| word.confidence = 1.0);
-        Ok(Hypothesis { words, is_unlikely: false, language: Language::ENGLISH, avg_logprob: -0.1 })
+        Ok(Hypothesis {
+            words,
+            is_unlikely: false,
+            language: Language::ENGLISH,
+            avg_logprob: -0.1,
+        })
     }
 
     fn language(&self) -> Option<Language> {
@@ -30,19 +40,34 @@ impl Recognizer for Parrot {
 /// What this process has in memory, in bytes (proc(5): `statm`, in pages of 4 KiB).
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
-    statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("a number") * 4096
+    statm
+        .split_whitespace()
+        .nth(1)
+        .and_then(|pages| pages.parse::<usize>().ok())
+        .expect("a number")
+        * 4096
 }
 
 #[test]
 fn an_hour_takes_no_more_memory_than_five_minutes() {
-    let segmenter = SegmenterOptions { end_pause: 12_800, ..SegmenterOptions::default() };
-    let options = LiveOptions { segmenter, step_s: Some(0.5) };
+    let segmenter = SegmenterOptions {
+        end_pause: 12_800,
+        ..SegmenterOptions::default()
+    };
+    let options = LiveOptions {
+        segmenter,
+        step_s: Some(0.5),
+    };
     let mut live = Live::new(Box::new(Parrot), Policy::LocalAgreement.start(), options);
     let speech = jfk();
     let mut hear = |seconds: usize| {
         for block in speech.chunks(800).cycle().take(seconds * 20) {
             live.push(block);
-            while live.next_event(&|| false).expect("it does not fail").is_some() {}
+            while live
+                .next_event(&|| false)
+                .expect("it does not fail")
+                .is_some()
+            {}
         }
     };
     hear(300);

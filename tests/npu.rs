@@ -1,5 +1,5 @@
-//! Whisper base on the software device: an NPU's interface without an NPU. The program gives the text that it gives on
-//! the CPU, says what encodes, and loses no word when the device goes away.
+//! Whisper base on the software device: an NPU's interface without an NPU. The program gives the
+//! text that it gives on the CPU, says what encodes, and loses no word when the device goes away.
 //!
 //! Needs the model `base`: `make test` fetches it.
 
@@ -33,14 +33,26 @@ fn models() -> PathBuf {
 fn link_model(directory: &Path) {
     let linked = symlink(model("base").path(), directory.join("base.safetensors"));
     // Another test may be faster.
-    linked.or_else(|e| if e.kind() == ErrorKind::AlreadyExists { Ok(()) } else { Err(e) }).expect("a link");
+    linked
+        .or_else(|e| {
+            if e.kind() == ErrorKind::AlreadyExists {
+                Ok(())
+            } else {
+                Err(e)
+            }
+        })
+        .expect("a link");
 }
 
 fn hearken(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hearken"));
     // The configuration of whoever runs the tests has no say in them.
     command.env("XDG_CONFIG_HOME", "/nonexistent");
-    command.args(arguments).stdin(Stdio::null()).env_remove(FAULTS).env_remove("HEARKEN_NPU_OVERLAYS");
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .env_remove(FAULTS)
+        .env_remove("HEARKEN_NPU_OVERLAYS");
     command.env("HEARKEN_MODELS_DIR", models());
     command
 }
@@ -56,7 +68,8 @@ fn states(compute: Compute, format: Option<Format>) -> Vec<f32> {
         None => whisper,
         Some(format) => {
             let options = NpuOptions::new(DeviceKind::NpuSoftware, format).expect("no faults");
-            let npu = Npu::new(whisper.file(), options, |state| panic!("{state}")).expect("overlays");
+            let npu =
+                Npu::new(whisper.file(), options, |state| panic!("{state}")).expect("overlays");
             whisper.with_npu(npu)
         }
     };
@@ -66,9 +79,17 @@ fn states(compute: Compute, format: Option<Format>) -> Vec<f32> {
 
 #[test]
 fn bf16_is_close_to_f32_in_every_row_and_int8_is_the_cpus() {
-    let (want, got) = (states(Compute::F32, None), states(Compute::F32, Some(Format::Bf16)));
+    let (want, got) = (
+        states(Compute::F32, None),
+        states(Compute::F32, Some(Format::Bf16)),
+    );
     let cosine = |a: &[f32], b: &[f32]| {
-        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+        let dot = |a: &[f32], b: &[f32]| {
+            a.iter()
+                .zip(b)
+                .map(|(a, b)| f64::from(*a) * f64::from(*b))
+                .sum::<f64>()
+        };
         dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
     };
     let whole = cosine(&want, &got);
@@ -76,15 +97,30 @@ fn bf16_is_close_to_f32_in_every_row_and_int8_is_the_cpus() {
     let rows = want.chunks_exact(512).zip(got.chunks_exact(512));
     let mut rows: Vec<f64> = rows.map(|(a, b)| cosine(a, b)).collect();
     rows.sort_by(f64::total_cmp);
-    // A few positions hang on little: what they gather is decided by small differences between scores.
-    assert!(rows[0] >= 0.95 && rows[rows.len() / 20] >= 0.999, "{} {}", rows[0], rows[rows.len() / 20]);
+    // A few positions hang on little: what they gather is decided by small differences between
+    // scores.
+    assert!(
+        rows[0] >= 0.95 && rows[rows.len() / 20] >= 0.999,
+        "{} {}",
+        rows[0],
+        rows[rows.len() / 20]
+    );
     assert!(states(Compute::Int8, None) == states(Compute::Int8, Some(Format::Int8)));
 }
 
 fn transcribe(device: &str, compute: &str, faults: &str) -> Output {
     let file = data("jfk.flac");
     let file = file.to_str().expect("UTF-8");
-    let mut command = hearken(&["--file", file, "--device", device, "--compute", compute, "--format", "json"]);
+    let mut command = hearken(&[
+        "--file",
+        file,
+        "--device",
+        device,
+        "--compute",
+        compute,
+        "--format",
+        "json",
+    ]);
     if !faults.is_empty() {
         command.env(FAULTS, faults);
     }
@@ -105,7 +141,11 @@ fn a_recording_says_the_same_whatever_encodes_it() {
     assert!(!text(&cpu.stderr).contains("software device"));
     // 8-bit products are the CPU's: so is every digit of the transcript.
     let npu = transcribe("npu-software", "auto", "");
-    assert!(text(&npu.stderr).contains("software device: an NPU's interface without an NPU"), "{}", text(&npu.stderr));
+    assert!(
+        text(&npu.stderr).contains("software device: an NPU's interface without an NPU"),
+        "{}",
+        text(&npu.stderr)
+    );
     assert_eq!(text(&npu.stdout), text(&cpu.stdout));
     let bf16 = transcribe("npu-software", "bf16", "");
     assert_eq!(said(&bf16), said(&cpu));
@@ -116,22 +156,48 @@ fn a_recording_says_the_same_whatever_encodes_it() {
 fn arithmetic_that_a_device_does_not_have_is_refused() {
     let file = data("jfk.flac");
     for (device, compute, want) in [
-        ("npu-software", "f32", "an NPU has no f32: with device npu-software give compute bf16, its nearest, or int8"),
-        ("cpu", "bf16", "compute bf16 is an NPU's: with device cpu give f32 or int8"),
+        (
+            "npu-software",
+            "f32",
+            "an NPU has no f32: with device npu-software give compute bf16, its nearest, or int8",
+        ),
+        (
+            "cpu",
+            "bf16",
+            "compute bf16 is an NPU's: with device cpu give f32 or int8",
+        ),
     ] {
-        let arguments = ["--file", file.to_str().expect("UTF-8"), "--device", device, "--compute", compute];
+        let arguments = [
+            "--file",
+            file.to_str().expect("UTF-8"),
+            "--device",
+            device,
+            "--compute",
+            compute,
+        ];
         let output = hearken(&arguments).output().expect("it runs");
-        assert_eq!((output.status.code(), text(&output.stderr)), (Some(2), format!("hearken: {want}\n")));
+        assert_eq!(
+            (output.status.code(), text(&output.stderr)),
+            (Some(2), format!("hearken: {want}\n"))
+        );
     }
 }
 
 #[test]
 fn a_device_that_goes_away_costs_a_recording_nothing() {
     let cpu = transcribe("cpu", "int8", "");
-    for fault in ["run_start:40:vanish", "buffer_sync:120:error", "run_wait:5:error", "device_open:1:error"] {
+    for fault in [
+        "run_start:40:vanish",
+        "buffer_sync:120:error",
+        "run_wait:5:error",
+        "device_open:1:error",
+    ] {
         let output = transcribe("npu-software", "int8", fault);
         assert_eq!(text(&output.stdout), text(&cpu.stdout), "{fault}");
-        assert!(text(&output.stderr).contains("the encoder runs on the CPU: the NPU failed in "), "{fault}");
+        assert!(
+            text(&output.stderr).contains("the encoder runs on the CPU: the NPU failed in "),
+            "{fault}"
+        );
     }
 }
 
@@ -142,7 +208,10 @@ fn only_who_uses_an_npu_has_packed_weights_beside_the_model() {
     let file = data("jfk.flac");
     let run = |device: &str| {
         let mut command = hearken(&["--file", file.to_str().expect("UTF-8"), "--device", device]);
-        let output = command.env("HEARKEN_MODELS_DIR", directory.path()).output().expect("it runs");
+        let output = command
+            .env("HEARKEN_MODELS_DIR", directory.path())
+            .output()
+            .expect("it runs");
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         (text(&output.stdout), names(directory.path()))
     };
@@ -154,8 +223,12 @@ fn only_who_uses_an_npu_has_packed_weights_beside_the_model() {
 
 /// The models in a directory and what is kept beside them.
 fn names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).expect("a directory").map(|e| e.expect("an entry").file_name());
-    let mut names: Vec<String> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
+    let entries = fs::read_dir(directory)
+        .expect("a directory")
+        .map(|e| e.expect("an entry").file_name());
+    let mut names: Vec<String> = entries
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
     names.retain(|name| !name.starts_with('.'));
     names.sort();
     names
@@ -163,24 +236,39 @@ fn names(directory: &Path) -> Vec<String> {
 
 #[test]
 fn a_model_is_packed_when_it_is_installed_where_overlays_are() {
-    let (directory, overlays) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let (directory, overlays) = (
+        tempfile::tempdir().expect("a directory"),
+        tempfile::tempdir().expect("a directory"),
+    );
     link_model(directory.path());
     let file = ModelFile::open(&directory.path().join("base.safetensors")).expect("a model");
     write_overlays(overlays.path(), &shapes(file.dims())).expect("overlays");
     let fetch = |overlays: Option<&Path>| {
         let mut command = hearken(&["models", "fetch", "base"]);
-        command.env("HEARKEN_MODELS_DIR", directory.path()).env("HEARKEN_OFFLINE", "1");
+        command
+            .env("HEARKEN_MODELS_DIR", directory.path())
+            .env("HEARKEN_OFFLINE", "1");
         overlays.map(|overlays| command.env("HEARKEN_NPU_OVERLAYS", overlays));
         let output = command.output().expect("it runs");
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-        (text(&output.stdout), text(&output.stderr), names(directory.path()))
+        (
+            text(&output.stdout),
+            text(&output.stderr),
+            names(directory.path()),
+        )
     };
     assert_eq!(fetch(None).2, ["base.safetensors"]);
     let (_, complaint, left) = fetch(Some(Path::new("/nonexistent")));
-    assert!(complaint.starts_with("hearken: the model is installed, but not packed for the NPU: "), "{complaint}");
+    assert!(
+        complaint.starts_with("hearken: the model is installed, but not packed for the NPU: "),
+        "{complaint}"
+    );
     assert_eq!(left, ["base.safetensors"]);
     let (said, complaint, left) = fetch(Some(overlays.path()));
-    assert!(said.contains("its weights are packed for the NPU: ") && complaint.is_empty(), "{said}{complaint}");
+    assert!(
+        said.contains("its weights are packed for the NPU: ") && complaint.is_empty(),
+        "{said}{complaint}"
+    );
     assert_eq!(left, ["base.npu-int8", "base.safetensors"]);
 }
 
@@ -193,38 +281,84 @@ fn what_an_npu_lacks_is_one_clear_error() {
     };
     let hardware = match hearken::npu::is_there(Path::new("/")) {
         true => "/nonexistent/manifest.json: cannot be read",
-        false => "there is no AMD XDNA2 NPU on this machine; take the CPU, which is the default; see `hearken doctor`",
+        false => {
+            "there is no AMD XDNA2 NPU on this machine; take the CPU, which is the default; see `hearken doctor`"
+        }
     };
     for (device, variable, value, want) in [
         ("npu", "HEARKEN_NPU_OVERLAYS", "/nonexistent", hardware),
-        ("npu-software", "HEARKEN_NPU_OVERLAYS", "/nonexistent", "/nonexistent/manifest.json: cannot be read"),
-        ("npu-software", FAULTS, "run_strat:1:error", "run_strat:1:error"),
+        (
+            "npu-software",
+            "HEARKEN_NPU_OVERLAYS",
+            "/nonexistent",
+            "/nonexistent/manifest.json: cannot be read",
+        ),
+        (
+            "npu-software",
+            FAULTS,
+            "run_strat:1:error",
+            "run_strat:1:error",
+        ),
     ] {
         let output = run(device, variable, value);
         let stderr = text(&output.stderr);
         assert_eq!(output.status.code(), Some(11), "{stderr}");
-        assert!(stderr.starts_with("hearken: ") && stderr.contains(want) && stderr.lines().count() == 1, "{stderr}");
+        assert!(
+            stderr.starts_with("hearken: ") && stderr.contains(want) && stderr.lines().count() == 1,
+            "{stderr}"
+        );
     }
 }
 
 #[test]
 fn the_bench_says_what_it_measures_and_splits_the_time() {
     let run = |more: &[&str]| {
-        let mut command =
-            hearken(&["bench", "encoder", "--device", "npu-software", "--window", "5.12", "--iterations", "1"]);
+        let mut command = hearken(&[
+            "bench",
+            "encoder",
+            "--device",
+            "npu-software",
+            "--window",
+            "5.12",
+            "--iterations",
+            "1",
+        ]);
         command.args(more).output().expect("it runs")
     };
     let table = text(&run(&["--run-list", "--compute", "bf16"]).stdout);
-    assert!(table.starts_with("encoder of base (real weights), npu-software (no NPU: "), "{table}");
-    assert!(["submit", "wait", "sync", "CPU work"].iter().all(|row| table.contains(row)), "{table}");
-    assert!(!table.contains("roofline"), "the CPU's limits say nothing of an NPU: {table}");
-    let json: Value = serde_json::from_slice(&run(&["--json", "--compute", "bf16"]).stdout).expect("JSON");
-    assert_eq!((&json["device"], &json["compute"]), (&"npu-software".into(), &"bf16".into()));
+    assert!(
+        table.starts_with("encoder of base (real weights), npu-software (no NPU: "),
+        "{table}"
+    );
+    assert!(
+        ["submit", "wait", "sync", "CPU work"]
+            .iter()
+            .all(|row| table.contains(row)),
+        "{table}"
+    );
+    assert!(
+        !table.contains("roofline"),
+        "the CPU's limits say nothing of an NPU: {table}"
+    );
+    let json: Value =
+        serde_json::from_slice(&run(&["--json", "--compute", "bf16"]).stdout).expect("JSON");
+    assert_eq!(
+        (&json["device"], &json["compute"]),
+        (&"npu-software".into(), &"bf16".into())
+    );
     // The bench's window is a sweep, on which blocks of 8 bits do worse than on speech.
-    assert!(json["cosine_to_f32"].as_f64().is_some_and(|cosine| cosine >= 0.996), "{json}");
+    assert!(
+        json["cosine_to_f32"]
+            .as_f64()
+            .is_some_and(|cosine| cosine >= 0.996),
+        "{json}"
+    );
     // 24 products of 256 rows, and two convolutions, of which the first has 512 rows.
     assert_eq!(json["split"]["runs"], 27, "{json}");
-    assert!(json["roofline_percent"].is_null() && json["peak_linear"].is_null(), "{json}");
+    assert!(
+        json["roofline_percent"].is_null() && json["peak_linear"].is_null(),
+        "{json}"
+    );
     let json: Value = serde_json::from_slice(&run(&["--json"]).stdout).expect("JSON");
     assert_eq!(json["compute"], "int8");
 }
@@ -235,12 +369,20 @@ fn a_device_that_dies_in_the_middle_of_dictation_costs_no_word() {
     desktop.configure("[model]\ndevice = \"npu-software\"\n[live]\nstep = 1.0\n");
     // Each window is 26 runs or more: this is in the middle of the third.
     desktop.start_daemon_with(&[(FAULTS, "run_start:60:vanish")]);
-    desktop.wait_for("the software device", |d| (d.status()["backend"] == "npu-software").then_some(()));
-    let mut monitor =
-        desktop.follow(desktop.command("gdbus").args(["monitor", "--session", "--dest", "org.hearken.Hearken1"]));
+    desktop.wait_for("the software device", |d| {
+        (d.status()["backend"] == "npu-software").then_some(())
+    });
+    let mut monitor = desktop.follow(desktop.command("gdbus").args([
+        "monitor",
+        "--session",
+        "--dest",
+        "org.hearken.Hearken1",
+    ]));
     let mut listen = desktop.follow(desktop.hearken().args(["listen", "--json"]));
     let event = |line: &str| serde_json::from_str::<Value>(line).unwrap_or_default();
-    listen.wait_for("open microphone", |line| (event(line)["state"] == 3).then_some(()));
+    listen.wait_for("open microphone", |line| {
+        (event(line)["state"] == 3).then_some(())
+    });
     let mut spoken = jfk();
     spoken.extend(vec![0.0; 32_000]);
     let _playing = desktop.play(&spoken);
@@ -249,14 +391,26 @@ fn a_device_that_dies_in_the_middle_of_dictation_costs_no_word() {
     });
     listen.wait_for("the last words", |line| {
         let event = event(line);
-        let is_last = words(event["text"].as_str().unwrap_or_default()).ends_with(&words("for your country"));
+        let is_last =
+            words(event["text"].as_str().unwrap_or_default()).ends_with(&words("for your country"));
         (event["event"] == "final" && is_last).then_some(())
     });
-    let finals = listen.seen.iter().map(|line| event(line)).filter(|event| event["event"] == "final");
-    let said: Vec<String> = finals.flat_map(|event| words(event["text"].as_str().expect("a text"))).collect();
-    let whole =
-        "and so my fellow americans ask not what your country can do for you ask what you can do for your country";
+    let finals = listen
+        .seen
+        .iter()
+        .map(|line| event(line))
+        .filter(|event| event["event"] == "final");
+    let said: Vec<String> = finals
+        .flat_map(|event| words(event["text"].as_str().expect("a text")))
+        .collect();
+    let whole = "and so my fellow americans ask not what your country can do for you ask what you can do for your country";
     assert_eq!(said, words(whole));
     assert_eq!(desktop.status()["backend"], "cpu");
-    assert!(desktop.log().contains("the encoder runs on the CPU: the NPU failed in "), "{}", desktop.log());
+    assert!(
+        desktop
+            .log()
+            .contains("the encoder runs on the CPU: the NPU failed in "),
+        "{}",
+        desktop.log()
+    );
 }

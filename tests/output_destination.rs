@@ -1,4 +1,5 @@
-//! Where transcripts go: files appear whole under their names, and what cannot work is refused before any work.
+//! Where transcripts go: files appear whole under their names, and what cannot work is refused
+//! before any work.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,11 +9,18 @@ use hearken::error::exit;
 use hearken::output::{Destination, Footer, Format, Header, OutputError, Segment};
 
 fn header() -> Header {
-    Header { file: "a.wav".to_owned(), model: "base".to_owned(), task: "transcribe".to_owned() }
+    Header {
+        file: "a.wav".to_owned(),
+        model: "base".to_owned(),
+        task: "transcribe".to_owned(),
+    }
 }
 
 fn footer() -> Footer {
-    Footer { language: Some("en".to_owned()), duration_s: 1.5 }
+    Footer {
+        language: Some("en".to_owned()),
+        duration_s: 1.5,
+    }
 }
 
 fn segment() -> Segment {
@@ -36,8 +44,15 @@ fn paths(names: &[&str]) -> Vec<PathBuf> {
 
 fn names_in(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).expect("a directory");
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> = entries
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
     names.sort();
     names
 }
@@ -48,11 +63,18 @@ fn each_input_and_format_has_a_file_that_appears_when_it_is_complete() {
     let texts = directory.path().join("new/texts");
     let inputs = paths(&["talks/a.b.wav", "-"]);
     let formats = [Format::Srt, Format::Txt, Format::Srt];
-    let destination = Destination::new(&inputs, &formats, Some(&texts)).expect("a good destination");
+    let destination =
+        Destination::new(&inputs, &formats, Some(&texts)).expect("a good destination");
 
     let mut output = destination.open(&inputs[0], &header()).expect("an output");
     output.segment(&segment()).expect("written");
-    assert!(names_in(&texts).iter().all(|name| name.starts_with(".hearken-")), "{:?}", names_in(&texts));
+    assert!(
+        names_in(&texts)
+            .iter()
+            .all(|name| name.starts_with(".hearken-")),
+        "{:?}",
+        names_in(&texts)
+    );
     let files = output.finish(&footer()).expect("named");
     assert_eq!(files, [texts.join("a.b.txt"), texts.join("a.b.srt")]);
     assert_eq!(names_in(&texts), ["a.b.srt", "a.b.txt"]);
@@ -60,7 +82,10 @@ fn each_input_and_format_has_a_file_that_appears_when_it_is_complete() {
 
     let silent = destination.open(&inputs[1], &header()).expect("an output");
     silent.finish(&footer()).expect("named");
-    assert_eq!(names_in(&texts), ["a.b.srt", "a.b.txt", "stdin.srt", "stdin.txt"]);
+    assert_eq!(
+        names_in(&texts),
+        ["a.b.srt", "a.b.txt", "stdin.srt", "stdin.txt"]
+    );
 }
 
 #[test]
@@ -68,20 +93,29 @@ fn a_transcript_that_is_given_up_leaves_no_file_and_spares_the_old_one() {
     let directory = tempfile::tempdir().expect("a directory");
     fs::write(directory.path().join("a.txt"), "old").expect("a file");
     let inputs = paths(&["a.wav"]);
-    let destination = Destination::new(&inputs, &[Format::Txt], Some(directory.path())).expect("good");
+    let destination =
+        Destination::new(&inputs, &[Format::Txt], Some(directory.path())).expect("good");
     let mut output = destination.open(&inputs[0], &header()).expect("an output");
     output.segment(&segment()).expect("written");
     drop(output);
     assert_eq!(names_in(directory.path()), ["a.txt"]);
-    assert_eq!(fs::read_to_string(directory.path().join("a.txt")).expect("text"), "old");
+    assert_eq!(
+        fs::read_to_string(directory.path().join("a.txt")).expect("text"),
+        "old"
+    );
 }
 
 #[test]
 fn a_transcript_may_be_read_by_whom_any_new_file_may_be() {
     let directory = tempfile::tempdir().expect("a directory");
     let inputs = paths(&["a.wav"]);
-    let destination = Destination::new(&inputs, &[Format::Txt], Some(directory.path())).expect("good");
-    let files = destination.open(&inputs[0], &header()).expect("an output").finish(&footer()).expect("named");
+    let destination =
+        Destination::new(&inputs, &[Format::Txt], Some(directory.path())).expect("good");
+    let files = destination
+        .open(&inputs[0], &header())
+        .expect("an output")
+        .finish(&footer())
+        .expect("named");
     fs::write(directory.path().join("other"), "").expect("a file");
     let mode = |path: &Path| fs::metadata(path).expect("a file").permissions().mode();
     assert_eq!(mode(&files[0]), mode(&directory.path().join("other")));
@@ -92,10 +126,14 @@ fn inputs_that_would_share_a_file_are_refused() {
     let directory = tempfile::tempdir().expect("a directory");
     let texts = directory.path().join("texts");
     let inputs = paths(&["monday/talk.wav", "b.wav", "tuesday/talk.flac"]);
-    let error = Destination::new(&inputs, &[Format::Txt], Some(&texts)).expect_err("one file for two");
+    let error =
+        Destination::new(&inputs, &[Format::Txt], Some(&texts)).expect_err("one file for two");
     let message = error.to_string();
     assert!(matches!(error, OutputError::SameTarget { .. }), "{message}");
-    assert!(message.contains("monday/talk.wav and tuesday/talk.flac"), "{message}");
+    assert!(
+        message.contains("monday/talk.wav and tuesday/talk.flac"),
+        "{message}"
+    );
     assert_eq!(error.exit_code(), exit::USAGE);
     assert!(!texts.exists());
 }
@@ -121,11 +159,19 @@ fn a_directory_that_cannot_be_used_is_told_with_path_reason_and_remedy() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("file");
     fs::write(&file, "").expect("a file");
-    for impossible in [file.clone(), file.join("below"), PathBuf::from("/proc/hearken")] {
-        let error = Destination::new(&paths(&["a.wav"]), &[Format::Txt], Some(&impossible)).expect_err("impossible");
+    for impossible in [
+        file.clone(),
+        file.join("below"),
+        PathBuf::from("/proc/hearken"),
+    ] {
+        let error = Destination::new(&paths(&["a.wav"]), &[Format::Txt], Some(&impossible))
+            .expect_err("impossible");
         assert_eq!(error.exit_code(), exit::OUTPUT, "{error}");
         let message = error.to_string();
-        assert!(message.starts_with(&impossible.display().to_string()), "{message}");
+        assert!(
+            message.starts_with(&impossible.display().to_string()),
+            "{message}"
+        );
         assert!(message.contains("--output-dir"), "{message}");
     }
 }
@@ -135,9 +181,12 @@ fn a_name_taken_by_a_directory_is_told_when_the_file_is_named() {
     let directory = tempfile::tempdir().expect("a directory");
     fs::create_dir(directory.path().join("a.txt")).expect("a directory");
     let inputs = paths(&["a.wav"]);
-    let destination = Destination::new(&inputs, &[Format::Txt], Some(directory.path())).expect("good");
+    let destination =
+        Destination::new(&inputs, &[Format::Txt], Some(directory.path())).expect("good");
     let output = destination.open(&inputs[0], &header()).expect("an output");
-    let error = output.finish(&footer()).expect_err("a directory is in the way");
+    let error = output
+        .finish(&footer())
+        .expect_err("a directory is in the way");
     assert!(error.to_string().contains("a.txt: cannot write"), "{error}");
     assert_eq!(error.exit_code(), exit::OUTPUT);
     assert_eq!(names_in(directory.path()), ["a.txt"]);

@@ -20,31 +20,52 @@ fn segment(id: usize, start_s: f64, end_s: f64, text: &str) -> Segment {
     }
 }
 
-/// A transcript with all that makes a format stumble: markup, an arrow, quotes, tabs and line ends, a segment
-/// without text, times past the hour, times that are no round milliseconds.
+/// A transcript with all that makes a format stumble: markup, an arrow, quotes, tabs and line ends,
+/// a segment without text, times past the hour, times that are no round milliseconds.
 fn tricky() -> Transcript {
     Transcript {
-        header: Header { file: "talks/\"a\".flac".to_owned(), model: "base".to_owned(), task: "transcribe".to_owned() },
+        header: Header {
+            file: "talks/\"a\".flac".to_owned(),
+            model: "base".to_owned(),
+            task: "transcribe".to_owned(),
+        },
         segments: vec![
             segment(0, 0.0, 2.5, " And so, my fellow Americans,"),
-            segment(1, 2.5, 10.240000000000002, " if a < b && b --> c\tthen\r\n\n\"d\" \\ é."),
+            segment(
+                1,
+                2.5,
+                10.240000000000002,
+                " if a < b && b --> c\tthen\r\n\n\"d\" \\ é.",
+            ),
             segment(2, 10.24, 10.24, " "),
             segment(3, 59.9996, 61.009, " [Music]"),
             segment(4, 3599.5, 7325.678, " done."),
         ],
-        footer: Footer { language: Some("en".to_owned()), duration_s: 7325.6784 },
+        footer: Footer {
+            language: Some("en".to_owned()),
+            duration_s: 7325.6784,
+        },
     }
 }
 
 fn silent() -> Transcript {
-    Transcript { segments: Vec::new(), footer: Footer { language: None, duration_s: 4.0 }, ..tricky() }
+    Transcript {
+        segments: Vec::new(),
+        footer: Footer {
+            language: None,
+            duration_s: 4.0,
+        },
+        ..tricky()
+    }
 }
 
 fn assert_valid(json: &Value) {
     let schema: Value = serde_json::from_str(SCHEMA).expect("the schema is JSON");
     let validator = jsonschema::validator_for(&schema).expect("the schema is a schema");
-    let errors: Vec<String> =
-        validator.iter_errors(json).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    let errors: Vec<String> = validator
+        .iter_errors(json)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
     assert!(errors.is_empty(), "{errors:#?}");
 }
 
@@ -113,7 +134,10 @@ fn the_schema_refuses_what_is_missing_or_unknown() {
     let validator = jsonschema::validator_for(&schema).expect("the schema is a schema");
     let good: Value = serde_json::from_str(&tricky().render(Format::Json)).expect("valid JSON");
     let mut missing = good.clone();
-    missing["segments"][0].as_object_mut().expect("an object").remove("start");
+    missing["segments"][0]
+        .as_object_mut()
+        .expect("an object")
+        .remove("start");
     assert!(!validator.is_valid(&missing));
     let mut unknown = good;
     unknown["speaker"] = Value::from("A");
@@ -132,8 +156,17 @@ fn silence_gives_the_frame_alone() {
 #[test]
 fn impossible_times_do_not_break_a_format() {
     let mut transcript = tricky();
-    transcript.segments = vec![segment(0, f64::NAN, f64::INFINITY, " a"), segment(1, -3.0, 1.0, " b")];
-    for format in [Format::Srt, Format::Vtt, Format::Tsv, Format::Lrc, Format::Json] {
+    transcript.segments = vec![
+        segment(0, f64::NAN, f64::INFINITY, " a"),
+        segment(1, -3.0, 1.0, " b"),
+    ];
+    for format in [
+        Format::Srt,
+        Format::Vtt,
+        Format::Tsv,
+        Format::Lrc,
+        Format::Json,
+    ] {
         assert!(transcript.render(format).contains('b'), "{format:?}");
     }
     let srt = transcript.render(Format::Srt);

@@ -9,7 +9,10 @@ const SECOND: usize = 16_000;
 
 fn segment(samples: &[f32], options: SegmenterOptions) -> Vec<Utterance> {
     let mut segmenter = Segmenter::new(options);
-    let mut utterances: Vec<Utterance> = samples.chunks(1000).flat_map(|block| segmenter.push(block)).collect();
+    let mut utterances: Vec<Utterance> = samples
+        .chunks(1000)
+        .flat_map(|block| segmenter.push(block))
+        .collect();
     utterances.extend(segmenter.finish());
     utterances
 }
@@ -17,7 +20,10 @@ fn segment(samples: &[f32], options: SegmenterOptions) -> Vec<Utterance> {
 /// Seconds at which an utterance begins and ends.
 fn seconds(utterance: &Utterance) -> (f64, f64) {
     let start = utterance.start as f64 / SECOND as f64;
-    (start, start + utterance.samples.len() as f64 / SECOND as f64)
+    (
+        start,
+        start + utterance.samples.len() as f64 / SECOND as f64,
+    )
 }
 
 /// The first word begins at 0.32 s, the last ends at 10.4 s; the clip is 11 s long.
@@ -25,10 +31,19 @@ fn seconds(utterance: &Utterance) -> (f64, f64) {
 fn all_of_a_speech_is_kept_at_any_level() {
     for gain in [1.0, 0.1, 0.01] {
         let quiet: Vec<f32> = jfk().iter().map(|x| x * gain).collect();
-        let whole = segment(&quiet, SegmenterOptions { max_samples: 30 * SECOND, ..SegmenterOptions::default() });
+        let whole = segment(
+            &quiet,
+            SegmenterOptions {
+                max_samples: 30 * SECOND,
+                ..SegmenterOptions::default()
+            },
+        );
         assert_eq!(whole.len(), 1, "gain {gain}");
         let (start, end) = seconds(&whole[0]);
-        assert!(start <= 0.3 && end >= 10.4, "gain {gain}: {start} to {end} s");
+        assert!(
+            start <= 0.3 && end >= 10.4,
+            "gain {gain}: {start} to {end} s"
+        );
     }
 }
 
@@ -46,10 +61,19 @@ fn speech_is_found_amid_silence_and_silence_is_left_out() {
     let mut stream = vec![0.0; 20 * SECOND];
     stream.extend(jfk());
     stream.extend(vec![0.0; 20 * SECOND]);
-    let found = segment(&stream, SegmenterOptions { max_samples: 30 * SECOND, ..SegmenterOptions::default() });
+    let found = segment(
+        &stream,
+        SegmenterOptions {
+            max_samples: 30 * SECOND,
+            ..SegmenterOptions::default()
+        },
+    );
     assert_eq!(found.len(), 1);
     let (start, end) = seconds(&found[0]);
-    assert!((19.5..20.33).contains(&start) && (30.4..31.7).contains(&end), "{start} to {end} s");
+    assert!(
+        (19.5..20.33).contains(&start) && (30.4..31.7).contains(&end),
+        "{start} to {end} s"
+    );
 }
 
 #[test]
@@ -61,8 +85,18 @@ fn noise_and_tones_are_not_speech() {
     };
     for level in [1.0, 0.1, 0.001] {
         let hiss: Vec<f32> = (0..10 * SECOND).map(|_| noise() * level).collect();
-        assert_eq!(segment(&hiss, SegmenterOptions::default()), vec![], "hiss at {level}");
-        let tone: Vec<f32> = (0..10 * SECOND).map(|i| (i as f32 * 0.4).sin() * level).collect();
-        assert_eq!(segment(&tone, SegmenterOptions::default()), vec![], "tone at {level}");
+        assert_eq!(
+            segment(&hiss, SegmenterOptions::default()),
+            vec![],
+            "hiss at {level}"
+        );
+        let tone: Vec<f32> = (0..10 * SECOND)
+            .map(|i| (i as f32 * 0.4).sin() * level)
+            .collect();
+        assert_eq!(
+            segment(&tone, SegmenterOptions::default()),
+            vec![],
+            "tone at {level}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Windows decoded together, and windows decoded with a draft, say what each says alone and without.
+//! Windows decoded together, and windows decoded with a draft, say what each says alone and
+//! without.
 //!
 //! Needs the model `base`: `make test` fetches it.
 
@@ -7,7 +8,8 @@ mod common;
 use common::{data, decode_all, model, n_threads};
 use hearken::mel::LogMel;
 use hearken::whisper::decoding::{
-    Decoding, DecodingError, DecodingOptions, DecodingResult, FallbackOptions, decode_window, decode_with_fallback,
+    Decoding, DecodingError, DecodingOptions, DecodingResult, FallbackOptions, decode_window,
+    decode_with_fallback,
 };
 use hearken::whisper::tokenizer::Language;
 use hearken::whisper::{AudioFeatures, Batch, Compute, DecodeError, Whisper, Window};
@@ -35,14 +37,26 @@ impl Model {
 
     fn alone(&self, options: &DecodingOptions, fallback: &FallbackOptions) -> Vec<DecodingResult> {
         let decode = |features: &AudioFeatures| {
-            let mut window = Window::new(self.whisper.decoder(), features).expect("features of the model");
-            decode_with_fallback(&mut window, self.whisper.tokenizer(), options, fallback, &|| false).expect("a text")
+            let mut window =
+                Window::new(self.whisper.decoder(), features).expect("features of the model");
+            decode_with_fallback(
+                &mut window,
+                self.whisper.tokenizer(),
+                options,
+                fallback,
+                &|| false,
+            )
+            .expect("a text")
         };
         self.features.iter().map(decode).collect()
     }
 
     /// All windows in one batch; a new one comes in with every third pass.
-    fn together(&self, options: &DecodingOptions, fallback: &FallbackOptions) -> Vec<Option<DecodingResult>> {
+    fn together(
+        &self,
+        options: &DecodingOptions,
+        fallback: &FallbackOptions,
+    ) -> Vec<Option<DecodingResult>> {
         let mut batch = Batch::new(self.whisper.decoder());
         let mut results = vec![None; self.features.len()];
         let mut coming = self.features.iter().enumerate();
@@ -50,8 +64,11 @@ impl Model {
             if let Some((i, features)) = coming.next_if_at(pass) {
                 let level = self.whisper.cpu().level;
                 let tokenizer = self.whisper.tokenizer();
-                let decoding = Decoding::new::<DecodeError>(level, tokenizer, 448, options, fallback);
-                batch.admit(i, features, decoding.expect("sound options")).expect("features of the model");
+                let decoding =
+                    Decoding::new::<DecodeError>(level, tokenizer, 448, options, fallback);
+                batch
+                    .admit(i, features, decoding.expect("sound options"))
+                    .expect("features of the model");
             }
             for done in batch.step().expect("a pass") {
                 results[done.tag] = Some(done.result);
@@ -71,30 +88,71 @@ trait NextAt: Iterator {
 
 impl<I: Iterator> NextAt for I {
     fn next_if_at(&mut self, pass: usize) -> Option<Self::Item> {
-        if pass.is_multiple_of(3) { self.next() } else { None }
+        if pass.is_multiple_of(3) {
+            self.next()
+        } else {
+            None
+        }
     }
 }
 
 #[test]
 fn windows_together_say_what_each_says_alone() {
-    let english = DecodingOptions { language: Some(Language::ENGLISH), ..DecodingOptions::default() };
+    let english = DecodingOptions {
+        language: Some(Language::ENGLISH),
+        ..DecodingOptions::default()
+    };
     let plain = FallbackOptions::default();
     // Nothing is likely enough: all temperatures are tried, and samples drawn.
-    let strict = FallbackOptions { logprob_threshold: Some(-0.01), no_speech_threshold: None, ..plain.clone() };
+    let strict = FallbackOptions {
+        logprob_threshold: Some(-0.01),
+        no_speech_threshold: None,
+        ..plain.clone()
+    };
     let model = Model::new(Compute::Int8);
     for (options, fallback) in [
         (DecodingOptions::default(), &plain),
-        (DecodingOptions { without_timestamps: true, ..english.clone() }, &plain),
-        (DecodingOptions { beam_size: Some(5), ..english.clone() }, &plain),
-        (DecodingOptions { best_of: Some(3), sample_len: Some(24), ..english.clone() }, &strict),
+        (
+            DecodingOptions {
+                without_timestamps: true,
+                ..english.clone()
+            },
+            &plain,
+        ),
+        (
+            DecodingOptions {
+                beam_size: Some(5),
+                ..english.clone()
+            },
+            &plain,
+        ),
+        (
+            DecodingOptions {
+                best_of: Some(3),
+                sample_len: Some(24),
+                ..english.clone()
+            },
+            &strict,
+        ),
     ] {
-        let together: Vec<_> = model.together(&options, fallback).into_iter().flatten().collect();
+        let together: Vec<_> = model
+            .together(&options, fallback)
+            .into_iter()
+            .flatten()
+            .collect();
         let alone = model.alone(&options, fallback);
-        assert!(alone.iter().all(|result| !result.text.is_empty()), "{alone:?}");
+        assert!(
+            alone.iter().all(|result| !result.text.is_empty()),
+            "{alone:?}"
+        );
         assert_eq!(together, alone, "{options:?}");
     }
     let model = Model::new(Compute::F32);
-    let together: Vec<_> = model.together(&english, &plain).into_iter().flatten().collect();
+    let together: Vec<_> = model
+        .together(&english, &plain)
+        .into_iter()
+        .flatten()
+        .collect();
     assert_eq!(together, model.alone(&english, &plain));
 }
 
@@ -102,12 +160,19 @@ fn windows_together_say_what_each_says_alone() {
 fn a_draft_does_not_change_what_a_window_says() {
     let model = Model::new(Compute::Int8);
     for without_timestamps in [false, true] {
-        let options =
-            DecodingOptions { language: Some(Language::ENGLISH), without_timestamps, ..DecodingOptions::default() };
+        let options = DecodingOptions {
+            language: Some(Language::ENGLISH),
+            without_timestamps,
+            ..DecodingOptions::default()
+        };
         for (i, features) in model.features.iter().enumerate() {
             let decode = |draft: &[u32]| -> Result<DecodingResult, DecodingError<DecodeError>> {
-                let mut window = Window::new(model.whisper.decoder(), features).map_err(DecodingError::Inference)?;
-                let options = DecodingOptions { draft: draft.to_vec(), ..options.clone() };
+                let mut window = Window::new(model.whisper.decoder(), features)
+                    .map_err(DecodingError::Inference)?;
+                let options = DecodingOptions {
+                    draft: draft.to_vec(),
+                    ..options.clone()
+                };
                 decode_window(&mut window, model.whisper.tokenizer(), &options, &|| false)
             };
             let plain = decode(&[]).expect("a text");
@@ -115,9 +180,19 @@ fn a_draft_does_not_change_what_a_window_says() {
             let half = tokens.len() / 2;
             let mut wrong = tokens.clone();
             wrong[half] = 452;
-            let drafts = [tokens.clone(), tokens[..half].to_vec(), wrong, [tokens, &tokens[..]].concat(), vec![99_999]];
+            let drafts = [
+                tokens.clone(),
+                tokens[..half].to_vec(),
+                wrong,
+                [tokens, &tokens[..]].concat(),
+                vec![99_999],
+            ];
             for draft in drafts {
-                assert_eq!(decode(&draft).expect("a text"), plain, "window {i}, draft {draft:?}");
+                assert_eq!(
+                    decode(&draft).expect("a text"),
+                    plain,
+                    "window {i}, draft {draft:?}"
+                );
             }
         }
     }

@@ -1,5 +1,6 @@
-//! Builds the shim over XRT, where the feature `build-shim` asks for it: a shared object in `OUT_DIR`, whose path the
-//! crate knows as `BUILT_SHIM`. `XRT_INCLUDE_DIR` and `XRT_LIB_DIR` name XRT where pkg-config does not.
+//! Builds the shim over XRT, where the feature `build-shim` asks for it: a shared object in
+//! `OUT_DIR`, whose path the crate knows as `BUILT_SHIM`. `XRT_INCLUDE_DIR` and `XRT_LIB_DIR` name
+//! XRT where pkg-config does not.
 
 fn main() {
     #[cfg(feature = "build-shim")]
@@ -23,9 +24,17 @@ mod shim {
         }
         let out = std::env::var("OUT_DIR").map_err(|e| e.to_string())?;
         let shared = Path::new(&out).join("libhearken_xrt.so");
-        let compiler = cc::Build::new().cpp(true).std("c++17").warnings(true).extra_warnings(true).get_compiler();
+        let compiler = cc::Build::new()
+            .cpp(true)
+            .std("c++17")
+            .warnings(true)
+            .extra_warnings(true)
+            .get_compiler();
         let mut command = compiler.to_command();
-        command.args(["-shared", "-fPIC", "-Werror", "-o"]).arg(&shared).arg("shim/shim.cpp");
+        command
+            .args(["-shared", "-fPIC", "-Werror", "-o"])
+            .arg(&shared)
+            .arg("shim/shim.cpp");
         // Also stands where XRT's library needs a newer libc than the one here.
         command.arg("-Wl,--allow-shlib-undefined");
         for flag in flags()? {
@@ -59,7 +68,10 @@ mod shim {
         let output = command.output().map_err(|e| format!("{command:?}: {e}"))?;
         match output.status.success() {
             true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-            false => Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr))),
+            false => Err(format!(
+                "{command:?}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            )),
         }
     }
 }

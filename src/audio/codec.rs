@@ -1,8 +1,9 @@
 //! The audio track of a container and its decoder: symphonia's, or for Opus [`OpusTrack`].
 
 use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_AC3, CODEC_ID_AC4, CODEC_ID_DCA, CODEC_ID_EAC3, CODEC_ID_MONKEYS_AUDIO, CODEC_ID_MP1, CODEC_ID_MP2,
-    CODEC_ID_MUSEPACK, CODEC_ID_OPUS, CODEC_ID_SPEEX, CODEC_ID_TTA, CODEC_ID_WAVPACK, CODEC_ID_WMA,
+    CODEC_ID_AC3, CODEC_ID_AC4, CODEC_ID_DCA, CODEC_ID_EAC3, CODEC_ID_MONKEYS_AUDIO, CODEC_ID_MP1,
+    CODEC_ID_MP2, CODEC_ID_MUSEPACK, CODEC_ID_OPUS, CODEC_ID_SPEEX, CODEC_ID_TTA, CODEC_ID_WAVPACK,
+    CODEC_ID_WMA,
 };
 use symphonia::core::codecs::audio::{
     AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions, CODEC_ID_NULL_AUDIO,
@@ -38,19 +39,27 @@ pub enum Decoded {
 }
 
 impl AudioTrack {
-    /// Takes the default audio track if it can be decoded, otherwise the first one that can. `name` is the file's.
+    /// Takes the default audio track if it can be decoded, otherwise the first one that can. `name`
+    /// is the file's.
     pub fn choose(name: &str, tracks: &[Track]) -> Result<Self, AudioError> {
         let is_audio = |t: &&Track| t.track_type() == Some(TrackType::Audio);
         let mut audio: Vec<&Track> = tracks.iter().filter(is_audio).collect();
         audio.sort_by_key(|t| !t.flags.contains(TrackFlags::DEFAULT));
         for track in &audio {
             if let Some(codec) = audio_params(track).and_then(Codec::new) {
-                return Ok(Self { id: track.id, time_base: track.time_base, codec });
+                return Ok(Self {
+                    id: track.id,
+                    time_base: track.time_base,
+                    codec,
+                });
             }
         }
         let name = name.to_owned();
         match audio.first().and_then(|t| audio_params(t)) {
-            Some(params) => Err(AudioError::UnsupportedCodec { name, codec: codec_name(params.codec) }),
+            Some(params) => Err(AudioError::UnsupportedCodec {
+                name,
+                codec: codec_name(params.codec),
+            }),
             None => Err(AudioError::NoAudioTrack { name }),
         }
     }
@@ -59,22 +68,33 @@ impl AudioTrack {
     ///
     /// # Errors
     /// When the decoder cannot go on at all.
-    pub fn decode(&mut self, packet: &Packet, samples: &mut Vec<f32>) -> Result<Decoded, MediaError> {
+    pub fn decode(
+        &mut self,
+        packet: &Packet,
+        samples: &mut Vec<f32>,
+    ) -> Result<Decoded, MediaError> {
         samples.clear();
         match &mut self.codec {
             Codec::Opus(opus) => {
                 let channels = opus.channels();
-                let Some(decoded) = opus.decode(&packet.data, valid_frames(packet, self.time_base)) else {
+                let Some(decoded) = opus.decode(&packet.data, valid_frames(packet, self.time_base))
+                else {
                     return Ok(Decoded::Damaged);
                 };
                 samples.extend_from_slice(decoded);
-                Ok(Decoded::Samples { rate: OPUS_RATE, channels })
+                Ok(Decoded::Samples {
+                    rate: OPUS_RATE,
+                    channels,
+                })
             }
             Codec::Symphonia(decoder) => match decoder.decode(packet) {
                 Ok(decoded) => {
                     decoded.copy_to_vec_interleaved(samples);
                     let spec = decoded.spec();
-                    Ok(Decoded::Samples { rate: spec.rate(), channels: spec.channels().count() })
+                    Ok(Decoded::Samples {
+                        rate: spec.rate(),
+                        channels: spec.channels().count(),
+                    })
                 }
                 Err(MediaError::DecodeError(_) | MediaError::IoError(_)) => Ok(Decoded::Damaged),
                 Err(error) => Err(error),

@@ -39,7 +39,8 @@ pub struct Length {
 }
 
 impl Container {
-    /// Recognises the bytes called `name`. They are read forward if at all possible, from their start.
+    /// Recognises the bytes called `name`. They are read forward if at all possible, from their
+    /// start.
     pub fn open(bytes: Bytes, name: &str) -> Result<Self, AudioError> {
         let io_error = |e| AudioError::from_io(name, e);
         let indexed = match bytes.seekable() {
@@ -65,10 +66,14 @@ fn probe(source: Box<dyn MediaSource>) -> Result<Box<dyn FormatReader>, MediaErr
 fn probe_error(name: &str, error: MediaError) -> AudioError {
     let name = name.to_owned();
     match error {
-        MediaError::IoError(e) if e.kind() != io::ErrorKind::UnexpectedEof => AudioError::from_io(&name, e),
-        MediaError::DecodeError(reason) | MediaError::LimitError(reason) => {
-            AudioError::Damaged { name, seconds: 0.0, reason: reason.into() }
+        MediaError::IoError(e) if e.kind() != io::ErrorKind::UnexpectedEof => {
+            AudioError::from_io(&name, e)
         }
+        MediaError::DecodeError(reason) | MediaError::LimitError(reason) => AudioError::Damaged {
+            name,
+            seconds: 0.0,
+            reason: reason.into(),
+        },
         _ => AudioError::NotAudio { name },
     }
 }
@@ -76,19 +81,31 @@ fn probe_error(name: &str, error: MediaError) -> AudioError {
 fn stated_length(format: &dyn FormatReader) -> Option<Length> {
     let track = format.default_track(TrackType::Audio)?;
     let params = track.codec_params.as_ref()?.audio()?;
-    let (Some(frames), Some(rate)) = (track.num_frames, params.sample_rate.filter(|&r| r > 0)) else {
+    let (Some(frames), Some(rate)) = (track.num_frames, params.sample_rate.filter(|&r| r > 0))
+    else {
         let info = format.media_info();
         let seconds = info.time_base?.calc_duration(info.duration?)?.as_secs_f64();
-        return Some(Length { seconds, tolerance: SHORTFALL_ROUGH });
+        return Some(Length {
+            seconds,
+            tolerance: SHORTFALL_ROUGH,
+        });
     };
     let id = format.format_info().format;
     if id == FORMAT_ID_WAVE && wav_bytes(frames, params) >= WAV_LENGTH_UNKNOWN {
         return None;
     }
-    // Without a header that counts frames, the length of these is guessed from the first ones and the file's size.
+    // Without a header that counts frames, the length of these is guessed from the first ones and
+    // the file's size.
     let guessed = id == FORMAT_ID_ADTS || (id == FORMAT_ID_MP3 && track.delay.is_none());
-    let tolerance = if guessed { f64::INFINITY } else { SHORTFALL_EXACT };
-    Some(Length { seconds: frames as f64 / f64::from(rate), tolerance })
+    let tolerance = if guessed {
+        f64::INFINITY
+    } else {
+        SHORTFALL_EXACT
+    };
+    Some(Length {
+        seconds: frames as f64 / f64::from(rate),
+        tolerance,
+    })
 }
 
 /// Bytes of audio that a wav header claims.

@@ -1,10 +1,12 @@
 //! Audio files and piped audio as an [`AudioSource`].
 //!
-//! The bytes are read strictly forward, so that a file is a stream that ends: memory does not grow with its length,
-//! and a file that breaks off gives everything up to there. Only where that cannot work (mp4 with its index at the
-//! end) is the file read with seeking. A first look with seeking finds the length where only the end states it.
+//! The bytes are read strictly forward, so that a file is a stream that ends: memory does not grow
+//! with its length, and a file that breaks off gives everything up to there. Only where that cannot
+//! work (mp4 with its index at the end) is the file read with seeking. A first look with seeking
+//! finds the length where only the end states it.
 //!
-//! Time is kept: a packet that cannot be decoded, or a hole in the timestamps, becomes silence of the same length.
+//! Time is kept: a packet that cannot be decoded, or a hole in the timestamps, becomes silence of
+//! the same length.
 
 use std::io;
 use std::path::Path;
@@ -61,7 +63,11 @@ impl FileSource {
     /// As [`open`](Self::open).
     pub fn open_until(path: &Path, stop: Arc<AtomicBool>) -> Result<Self, AudioError> {
         let stdin = path.as_os_str() == STDIN;
-        let name = if stdin { "standard input".into() } else { path.display().to_string() };
+        let name = if stdin {
+            "standard input".into()
+        } else {
+            path.display().to_string()
+        };
         Self::open_as(path, &name, stop)
     }
 
@@ -78,7 +84,10 @@ impl FileSource {
     /// # Errors
     /// When it holds no audio that can be decoded.
     pub fn embedded(name: &str, recording: &'static [u8]) -> Result<Self, AudioError> {
-        Self::from_bytes(Bytes::Pipe(Box::new(io::Cursor::new(recording))), name.to_owned())
+        Self::from_bytes(
+            Bytes::Pipe(Box::new(io::Cursor::new(recording))),
+            name.to_owned(),
+        )
     }
 
     fn from_bytes(bytes: Bytes, name: String) -> Result<Self, AudioError> {
@@ -146,7 +155,8 @@ impl FileSource {
         }
     }
 
-    /// Whether the packet's timestamp lies beyond what was delivered; then so much silence is due first.
+    /// Whether the packet's timestamp lies beyond what was delivered; then so much silence is due
+    /// first.
     fn owe_silence_before(&mut self, packet: &Packet) -> bool {
         let time = self.track.time_base.and_then(|tb| tb.calc_time(packet.pts));
         let Some(time) = time.map(|t| t.as_secs_f64()) else {
@@ -171,7 +181,10 @@ impl FileSource {
         let decoded = self.track.decode(packet, &mut self.block);
         match decoded.map_err(|e| self.damaged(e.to_string()))? {
             Decoded::Samples { rate, .. } if !RATES.contains(&rate) => {
-                Err(AudioError::UnsupportedRate { name: self.name.clone(), rate })
+                Err(AudioError::UnsupportedRate {
+                    name: self.name.clone(),
+                    rate,
+                })
             }
             Decoded::Samples { rate, channels } => {
                 self.clock.set_format(rate, channels.max(1));
@@ -179,9 +192,13 @@ impl FileSource {
             }
             Decoded::Damaged => {
                 self.damage.add(1, self.clock.seconds());
-                let length = self.track.time_base.and_then(|tb| tb.calc_duration(packet.block_dur()));
+                let length = self
+                    .track
+                    .time_base
+                    .and_then(|tb| tb.calc_duration(packet.block_dur()));
                 // Where the packet does not state its length, the next timestamp tells.
-                self.clock.owe_silence(length.map_or(0.0, |t| t.as_secs_f64().min(MAX_HOLE)));
+                self.clock
+                    .owe_silence(length.map_or(0.0, |t| t.as_secs_f64().min(MAX_HOLE)));
                 Ok(())
             }
         }
@@ -218,11 +235,17 @@ impl FileSource {
         if self.damage.count > 0 {
             return Err(self.damaged("nothing in it could be decoded".into()));
         }
-        Err(AudioError::NoSamples { name: self.name.clone() })
+        Err(AudioError::NoSamples {
+            name: self.name.clone(),
+        })
     }
 
     fn damaged(&self, reason: String) -> AudioError {
-        AudioError::Damaged { name: self.name.clone(), seconds: self.clock.seconds(), reason }
+        AudioError::Damaged {
+            name: self.name.clone(),
+            seconds: self.clock.seconds(),
+            reason,
+        }
     }
 }
 
@@ -238,20 +261,38 @@ impl AudioSource for FileSource {
         let filled = self.fill();
         self.ended = !matches!(filled, Ok(true));
         let Clock { rate, channels, .. } = self.clock;
-        Ok(filled?.then_some(Block { samples: &self.block, rate, channels }))
+        Ok(filled?.then_some(Block {
+            samples: &self.block,
+            rate,
+            channels,
+        }))
     }
 
     fn warnings(&self) -> Vec<AudioWarning> {
         let mut warnings = Vec::new();
-        let Tally { count, first_seconds } = self.invalid;
+        let Tally {
+            count,
+            first_seconds,
+        } = self.invalid;
         if count > 0 {
             let name = self.name.clone();
-            warnings.push(AudioWarning::InvalidSamples { name, count, first_seconds });
+            warnings.push(AudioWarning::InvalidSamples {
+                name,
+                count,
+                first_seconds,
+            });
         }
-        let Tally { count, first_seconds } = self.damage;
+        let Tally {
+            count,
+            first_seconds,
+        } = self.damage;
         if count > 0 {
             let name = self.name.clone();
-            warnings.push(AudioWarning::DamagedStretches { name, count, first_seconds });
+            warnings.push(AudioWarning::DamagedStretches {
+                name,
+                count,
+                first_seconds,
+            });
         }
         if self.lacks_end_mark {
             let (name, seconds) = (self.name.clone(), self.clock.seconds());

@@ -1,4 +1,5 @@
-//! What can go wrong on the way from a file to samples, each told in one line: thing, reason, remedy.
+//! What can go wrong on the way from a file to samples, each told in one line: thing, reason,
+//! remedy.
 
 use std::io;
 
@@ -61,7 +62,9 @@ pub enum AudioError {
         name: String,
     },
     /// An audio track that no decoder here takes.
-    #[error("{name}: its audio codec ({codec}) is not supported; convert it, for example with ffmpeg -i FILE out.flac")]
+    #[error(
+        "{name}: its audio codec ({codec}) is not supported; convert it, for example with ffmpeg -i FILE out.flac"
+    )]
     UnsupportedCodec {
         /// The file as the user named it.
         name: String,
@@ -69,7 +72,9 @@ pub enum AudioError {
         codec: String,
     },
     /// A sample rate that no recording has.
-    #[error("{name}: its sample rate of {rate} Hz is outside 1000 to 768000 Hz; check how the file was made")]
+    #[error(
+        "{name}: its sample rate of {rate} Hz is outside 1000 to 768000 Hz; check how the file was made"
+    )]
     UnsupportedRate {
         /// The file as the user named it.
         name: String,
@@ -107,7 +112,9 @@ pub enum AudioError {
 #[derive(Debug, Error)]
 pub enum ResampleError {
     /// The input has no sensible rate.
-    #[error("audio at {rate} Hz cannot be resampled to 16 kHz: {source}; use a rate between 1 and 768 kHz")]
+    #[error(
+        "audio at {rate} Hz cannot be resampled to 16 kHz: {source}; use a rate between 1 and 768 kHz"
+    )]
     Rate {
         /// Sample rate of the input in Hz.
         rate: u32,
@@ -165,7 +172,9 @@ pub enum AudioWarning {
         first_seconds: f64,
     },
     /// A stream that lacks the mark its format puts at the end.
-    #[error("{name}: the stream stops at {seconds:.2} s without its end mark; it may have been cut off there")]
+    #[error(
+        "{name}: the stream stops at {seconds:.2} s without its end mark; it may have been cut off there"
+    )]
     NoEndMark {
         /// The file as the user named it.
         name: String,

@@ -4,9 +4,10 @@
 //! path or "-" ──source──▶ bytes ──decode (+ opus)──▶ interleaved f32, native rate ──resample──▶ 16 kHz mono
 //! ```
 //!
-//! Whatever produces sound stands behind [`AudioSource`]: the pipeline pulls blocks from it and does not know whether
-//! they come from a file or a device. [`Mono16k`] turns any source into the 16 kHz mono stream that the segmenter and
-//! the spectrogram take. [`vad`] tells speech from the rest of that stream.
+//! Whatever produces sound stands behind [`AudioSource`]: the pipeline pulls blocks from it and
+//! does not know whether they come from a file or a device. [`Mono16k`] turns any source into the
+//! 16 kHz mono stream that the segmenter and the spectrogram take. [`vad`] tells speech from the
+//! rest of that stream.
 
 pub mod capture;
 mod codec;
@@ -26,7 +27,8 @@ pub use mono::Mono16k;
 pub use resample::Resampler;
 pub use sound::sound_seconds;
 
-/// Sample rate that Whisper was trained on, in Hz; everything behind the resampler is at this rate, mono.
+/// Sample rate that Whisper was trained on, in Hz; everything behind the resampler is at this rate,
+/// mono.
 pub const SAMPLE_RATE: u32 = 16_000;
 
 /// A stretch of sound.
@@ -42,15 +44,18 @@ pub struct Block<'a> {
 
 /// Something that yields sound: a file, standard input, a device.
 pub trait AudioSource: Send {
-    /// Length in seconds as the container states it; `None` for a live source or where nothing states it.
+    /// Length in seconds as the container states it; `None` for a live source or where nothing
+    /// states it.
     fn duration(&self) -> Option<f64>;
 
     /// The next block; waits for it if need be. `None` at the end, and after an error.
     ///
     /// # Errors
-    /// When the source fails or turns out to be damaged. Everything before the damage has been yielded by then.
+    /// When the source fails or turns out to be damaged. Everything before the damage has been
+    /// yielded by then.
     fn next_block(&mut self) -> Result<Option<Block<'_>>, AudioError>;
 
-    /// What was amiss so far without ending the stream; complete once [`next_block`](Self::next_block) gave `None`.
+    /// What was amiss so far without ending the stream; complete once
+    /// [`next_block`](Self::next_block) gave `None`.
     fn warnings(&self) -> Vec<AudioWarning>;
 }

@@ -15,7 +15,12 @@ pub struct Mono16k {
 impl Mono16k {
     /// Wraps `source`.
     pub fn new(source: Box<dyn AudioSource>) -> Self {
-        Self { source, resampler: None, out: Vec::new(), ended: None }
+        Self {
+            source,
+            resampler: None,
+            out: Vec::new(),
+            ended: None,
+        }
     }
 
     /// Length in seconds, as [`AudioSource::duration`].

@@ -1,7 +1,9 @@
-//! Opus packets to samples, for the containers whose demuxers deliver Opus (ogg, mkv/webm, mp4, caf).
+//! Opus packets to samples, for the containers whose demuxers deliver Opus (ogg, mkv/webm, mp4,
+//! caf).
 //!
-//! The identification header (RFC 7845, section 5.1; for mp4 its big-endian twin, the `dOps` box) says how many
-//! leading samples are encoder delay, which gain applies and how channels map to streams.
+//! The identification header (RFC 7845, section 5.1; for mp4 its big-endian twin, the `dOps` box)
+//! says how many leading samples are encoder delay, which gain applies and how channels map to
+//! streams.
 
 use opus_pure::OpusMSDecoder;
 use symphonia::core::codecs::audio::AudioCodecParameters;
@@ -29,7 +31,12 @@ impl OpusTrack {
         };
         let decoder = OpusMSDecoder::new(OPUS_RATE as i32, header.channels, header.family).ok()?;
         let samples = vec![0.0; MAX_FRAMES * header.channels];
-        Some(Self { decoder, to_skip: header.pre_skip, header, samples })
+        Some(Self {
+            decoder,
+            to_skip: header.pre_skip,
+            header,
+            samples,
+        })
     }
 
     /// Channels of the decoded samples.
@@ -37,14 +44,19 @@ impl OpusTrack {
         self.header.channels
     }
 
-    /// Decodes a packet to interleaved samples. An empty packet is a lost one and is concealed. Frames
-    /// beyond the first `valid` ones are padding. `None` where the packet is damaged.
+    /// Decodes a packet to interleaved samples. An empty packet is a lost one and is concealed.
+    /// Frames beyond the first `valid` ones are padding. `None` where the packet is damaged.
     pub fn decode(&mut self, packet: &[u8], valid: Option<usize>) -> Option<&[f32]> {
-        let frames = self.decoder.decode(packet, MAX_FRAMES, &mut self.samples).ok()?;
+        let frames = self
+            .decoder
+            .decode(packet, MAX_FRAMES, &mut self.samples)
+            .ok()?;
         let skipped = self.to_skip.min(frames);
         self.to_skip -= skipped;
         let end = valid.unwrap_or(frames).clamp(skipped, frames);
-        let kept = self.samples.get_mut(skipped * self.header.channels..end * self.header.channels)?;
+        let kept = self
+            .samples
+            .get_mut(skipped * self.header.channels..end * self.header.channels)?;
         if self.header.gain != 1.0 {
             kept.iter_mut().for_each(|x| *x *= self.header.gain);
         }
@@ -68,7 +80,8 @@ impl Header {
     fn parse(data: &[u8]) -> Option<Self> {
         let fields = data.strip_prefix(b"OpusHead")?;
         let &[version, channels, s0, s1, _, _, _, _, g0, g1, family] = fields.first_chunk()?;
-        // In mp4 the version is 0 and numbers are big-endian; elsewhere it is 1 and they are little-endian.
+        // In mp4 the version is 0 and numbers are big-endian; elsewhere it is 1 and they are
+        // little-endian.
         let (pre_skip, gain) = if version == 0 {
             (u16::from_be_bytes([s0, s1]), i16::from_be_bytes([g0, g1]))
         } else {
@@ -76,12 +89,22 @@ impl Header {
         };
         // The gain is in decibels, Q7.8.
         let gain = 10f32.powf(f32::from(gain) / (20.0 * 256.0));
-        Some(Self { channels: usize::from(channels), pre_skip: usize::from(pre_skip), gain, family })
+        Some(Self {
+            channels: usize::from(channels),
+            pre_skip: usize::from(pre_skip),
+            gain,
+            family,
+        })
     }
 
     /// Mono or stereo, no delay, no gain: what a container without the header leaves to assume.
     fn plain(channels: usize) -> Self {
-        Self { channels, pre_skip: 0, gain: 1.0, family: 0 }
+        Self {
+            channels,
+            pre_skip: 0,
+            gain: 1.0,
+            family: 0,
+        }
     }
 }
 
@@ -97,7 +120,15 @@ mod tests {
         assert_eq!(header, Header::parse(mp4));
         // 0x0600 in Q7.8 is 6 dB.
         let gain = 10f32.powf(6.0 / 20.0);
-        assert_eq!(header, Some(Header { channels: 2, pre_skip: 312, gain, family: 0 }));
+        assert_eq!(
+            header,
+            Some(Header {
+                channels: 2,
+                pre_skip: 312,
+                gain,
+                family: 0
+            })
+        );
     }
 
     #[test]
@@ -106,16 +137,33 @@ mod tests {
         for len in 0..head.len() {
             assert_eq!(Header::parse(&head[..len]), None);
         }
-        assert_eq!(Header::parse(b"OpusTags\x01\x02\x38\x01\x80\xbb\x00\x00\x00\x06\x00"), None);
+        assert_eq!(
+            Header::parse(b"OpusTags\x01\x02\x38\x01\x80\xbb\x00\x00\x00\x06\x00"),
+            None
+        );
     }
 
     #[test]
     fn surround_is_taken_and_what_no_layout_fits_is_not() {
-        for (channels, family, taken) in [(6, 1, true), (8, 1, true), (0, 0, false), (3, 0, false), (9, 1, false)] {
+        for (channels, family, taken) in [
+            (6, 1, true),
+            (8, 1, true),
+            (0, 0, false),
+            (3, 0, false),
+            (9, 1, false),
+        ] {
             let mut params = AudioCodecParameters::new();
-            let head = [b"OpusHead\x01".as_slice(), &[channels, 0, 0, 0, 0, 0, 0, 0, 0, family]].concat();
+            let head = [
+                b"OpusHead\x01".as_slice(),
+                &[channels, 0, 0, 0, 0, 0, 0, 0, 0, family],
+            ]
+            .concat();
             params.with_extra_data(head.into_boxed_slice());
-            assert_eq!(OpusTrack::new(&params).is_some(), taken, "{channels} channels");
+            assert_eq!(
+                OpusTrack::new(&params).is_some(),
+                taken,
+                "{channels} channels"
+            );
         }
     }
 }

@@ -1,15 +1,16 @@
 //! From interleaved blocks at any rate to 16 kHz mono.
 //!
-//! Channels are averaged, then resampled in the frequency domain. The output does not depend on how the input is cut
-//! into blocks, begins with the input's first sample (the resampler's delay is dropped) and ends with its last.
+//! Channels are averaged, then resampled in the frequency domain. The output does not depend on how
+//! the input is cut into blocks, begins with the input's first sample (the resampler's delay is
+//! dropped) and ends with its last.
 
 use rubato::audioadapter_buffers::direct::SequentialSlice;
 use rubato::{Fft, FixedSync, Indexing, Resampler as _, WindowFunction};
 
 use super::{Block, ResampleError, SAMPLE_RATE};
 
-/// Shortest transform block, in frames of the slower side. Its Blackman-Harris² filter passes up to 97 % of the
-/// slower side's Nyquist frequency.
+/// Shortest transform block, in frames of the slower side. Its Blackman-Harris² filter passes up to
+/// 97 % of the slower side's Nyquist frequency.
 const MIN_BLOCK: usize = 512;
 
 /// Converts a stream to 16 kHz mono.
@@ -36,10 +37,23 @@ impl Resampler {
     /// # Errors
     /// When the rate is zero.
     pub fn new(rate: u32, channels: usize) -> Result<Self, ResampleError> {
-        let fft = if rate == SAMPLE_RATE { None } else { Some(make_fft(rate)?) };
+        let fft = if rate == SAMPLE_RATE {
+            None
+        } else {
+            Some(make_fft(rate)?)
+        };
         let to_drop = fft.as_ref().map_or(0, |f| f.output_delay());
         let block = vec![0.0; fft.as_ref().map_or(0, |f| f.output_frames_max())];
-        Ok(Self { rate, channels: channels.max(1), fft, pending: Vec::new(), block, n_in: 0, n_out: 0, to_drop })
+        Ok(Self {
+            rate,
+            channels: channels.max(1),
+            fft,
+            pending: Vec::new(),
+            block,
+            n_in: 0,
+            n_out: 0,
+            to_drop,
+        })
     }
 
     /// Whether a block has the format this converter was made for.
@@ -47,15 +61,17 @@ impl Resampler {
         (self.rate, self.channels) == (block.rate, block.channels.max(1))
     }
 
-    /// Takes `samples` (`[frames, channels]`, row-major, whole frames) and appends what is ready to `out` (16 kHz,
-    /// mono).
+    /// Takes `samples` (`[frames, channels]`, row-major, whole frames) and appends what is ready to
+    /// `out` (16 kHz, mono).
     ///
     /// # Errors
     /// When the resampler refuses a block; it is not known to.
     pub fn push(&mut self, samples: &[f32], out: &mut Vec<f32>) -> Result<(), ResampleError> {
         self.n_in += (samples.len() / self.channels) as u64;
         let scale = 1.0 / self.channels as f32;
-        let mono = samples.chunks_exact(self.channels).map(|frame| frame.iter().sum::<f32>() * scale);
+        let mono = samples
+            .chunks_exact(self.channels)
+            .map(|frame| frame.iter().sum::<f32>() * scale);
         if self.fft.is_none() {
             out.extend(mono);
             return Ok(());
@@ -64,8 +80,8 @@ impl Resampler {
         self.convert_pending(out)
     }
 
-    /// Appends what is still inside to `out`. The output then has `frames * 16000 / rate` samples, rounded. Nothing
-    /// may be pushed afterwards.
+    /// Appends what is still inside to `out`. The output then has `frames * 16000 / rate` samples,
+    /// rounded. Nothing may be pushed afterwards.
     ///
     /// # Errors
     /// As [`push`](Self::push).
@@ -95,9 +111,12 @@ impl Resampler {
             let available = self.pending.len();
             let input = SequentialSlice::new(&self.pending, 1, available).map_err(block_error)?;
             let capacity = self.block.len();
-            let mut output = SequentialSlice::new_mut(&mut self.block, 1, capacity).map_err(block_error)?;
+            let mut output =
+                SequentialSlice::new_mut(&mut self.block, 1, capacity).map_err(block_error)?;
             let at = Indexing::new().input_offset(used);
-            let (taken, made) = fft.process_into_buffer(&input, &mut output, Some(&at)).map_err(block_error)?;
+            let (taken, made) = fft
+                .process_into_buffer(&input, &mut output, Some(&at))
+                .map_err(block_error)?;
             used += taken;
             let dropped = self.to_drop.min(made);
             self.to_drop -= dropped;
@@ -117,8 +136,16 @@ fn make_fft(rate: u32) -> Result<Fft<f32>, ResampleError> {
     let mut units = MIN_BLOCK.div_ceil(unit_in.min(unit_out).max(1));
     // The delay is half a block: an even one makes it whole samples.
     units += units * unit_out % 2;
-    Fft::new_custom(from, to, units * unit_in, 1, 1, WindowFunction::BlackmanHarris2, FixedSync::Both)
-        .map_err(|source| ResampleError::Rate { rate, source })
+    Fft::new_custom(
+        from,
+        to,
+        units * unit_in,
+        1,
+        1,
+        WindowFunction::BlackmanHarris2,
+        FixedSync::Both,
+    )
+    .map_err(|source| ResampleError::Rate { rate, source })
 }
 
 fn gcd(a: usize, b: usize) -> usize {
@@ -139,7 +166,9 @@ mod tests {
 
     fn tone(hz: f64, rate: u32, seconds: f64) -> Vec<f32> {
         let n = (f64::from(rate) * seconds) as usize;
-        (0..n).map(|i| (TAU * hz * i as f64 / f64::from(rate)).sin() as f32).collect()
+        (0..n)
+            .map(|i| (TAU * hz * i as f64 / f64::from(rate)).sin() as f32)
+            .collect()
     }
 
     fn convert(rate: u32, channels: usize, blocks: &[&[f32]]) -> Vec<f32> {
@@ -152,13 +181,19 @@ mod tests {
         out
     }
 
-    const RATES: [u32; 9] = [8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000];
+    const RATES: [u32; 9] = [
+        8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000,
+    ];
 
     #[test]
     fn a_tone_keeps_amplitude_phase_and_length() {
         for rate in RATES {
             let out = convert(rate, 1, &[&tone(1000.0, rate, 1.5)]);
-            assert!(out.len().abs_diff(24_000) <= 1, "{rate} Hz: {} samples", out.len());
+            assert!(
+                out.len().abs_diff(24_000) <= 1,
+                "{rate} Hz: {} samples",
+                out.len()
+            );
             let ideal = tone(1000.0, SAMPLE_RATE, 1.5);
             // The ends ring, since the tone begins and stops abruptly.
             let worst = out.iter().zip(&ideal).skip(600).take(22_800);
@@ -169,9 +204,18 @@ mod tests {
 
     #[test]
     fn what_16_khz_cannot_hold_is_removed() {
-        for (hz, rate) in [(8_300.0, 44_100), (9_000.0, 22_050), (15_000.0, 48_000), (30_000.0, 96_000)] {
+        for (hz, rate) in [
+            (8_300.0, 44_100),
+            (9_000.0, 22_050),
+            (15_000.0, 48_000),
+            (30_000.0, 96_000),
+        ] {
             let out = convert(rate, 1, &[&tone(hz, rate, 1.0)]);
-            let worst = out.iter().skip(1000).take(14_000).fold(0.0f32, |m, x| m.max(x.abs()));
+            let worst = out
+                .iter()
+                .skip(1000)
+                .take(14_000)
+                .fold(0.0f32, |m, x| m.max(x.abs()));
             // -80 dB.
             assert!(worst < 1e-4, "{hz} Hz at {rate} Hz leaves {worst}");
         }
@@ -179,9 +223,14 @@ mod tests {
 
     #[test]
     fn channels_are_averaged() {
-        let frames: Vec<f32> = (0..3000).flat_map(|i| [i as f32, -(i as f32), 3.0]).collect();
+        let frames: Vec<f32> = (0..3000)
+            .flat_map(|i| [i as f32, -(i as f32), 3.0])
+            .collect();
         assert_eq!(convert(SAMPLE_RATE, 3, &[&frames]), vec![1.0; 3000]);
-        let stereo: Vec<f32> = tone(440.0, 48_000, 0.5).iter().flat_map(|x| [*x, 0.5 * x]).collect();
+        let stereo: Vec<f32> = tone(440.0, 48_000, 0.5)
+            .iter()
+            .flat_map(|x| [*x, 0.5 * x])
+            .collect();
         let mono: Vec<f32> = tone(440.0, 48_000, 0.5).iter().map(|x| 0.75 * x).collect();
         let (a, b) = (convert(48_000, 2, &[&stereo]), convert(48_000, 1, &[&mono]));
         assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-6));
@@ -194,7 +243,11 @@ mod tests {
             for frames in [0usize, 1, 100] {
                 let out = convert(rate, 2, &[&vec![0.5; frames * 2]]);
                 let ideal = frames as f64 * 16_000.0 / f64::from(rate);
-                assert!((out.len() as f64 - ideal).abs() <= 1.0, "{rate} Hz, {frames} frames: {}", out.len());
+                assert!(
+                    (out.len() as f64 - ideal).abs() <= 1.0,
+                    "{rate} Hz, {frames} frames: {}",
+                    out.len()
+                );
             }
         }
     }

@@ -9,8 +9,8 @@ const RANGE_DB: f32 = 25.0;
 /// Share of the frames that are louder than the level that counts as loud.
 const LOUD_SHARE: f32 = 0.05;
 
-/// Seconds of `samples` (16 kHz, mono) whose level is close to that of the loudest twentieth of them: of speech in
-/// quiet the length without its pauses, of noise the whole length.
+/// Seconds of `samples` (16 kHz, mono) whose level is close to that of the loudest twentieth of
+/// them: of speech in quiet the length without its pauses, of noise the whole length.
 pub fn sound_seconds(samples: &[f32]) -> f32 {
     let power = |frame: &[f32]| frame.iter().map(|x| x * x).sum::<f32>();
     let powers: Vec<f32> = samples.chunks_exact(FRAME).map(power).collect();
@@ -30,7 +30,9 @@ mod tests {
     use super::*;
 
     fn tone(seconds: f32, amplitude: f32) -> Vec<f32> {
-        (0..(seconds * 16_000.0) as usize).map(|i| amplitude * (i as f32 * 0.3).sin()).collect()
+        (0..(seconds * 16_000.0) as usize)
+            .map(|i| amplitude * (i as f32 * 0.3).sin())
+            .collect()
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! From a path or `-` to bytes that the demuxers can read.
 //!
-//! Regular files (standard input may be one) are read in place. Pipes are read as they come, except for mp4: its
-//! index may stand at the end, so such input is first copied to an unnamed temporary file.
+//! Regular files (standard input may be one) are read in place. Pipes are read as they come, except
+//! for mp4: its index may stand at the end, so such input is first copied to an unnamed temporary
+//! file.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
@@ -22,8 +23,12 @@ pub const STDIN: &str = "-";
 /// Most bytes that are copied to a temporary file: 4 GiB, some days of voice-quality mp4.
 const SPOOL_LIMIT: u64 = 4 << 30;
 
-/// How long to wait for a pipe before looking whether to stop: 100 ms, so that Ctrl-C seems to act at once.
-const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+/// How long to wait for a pipe before looking whether to stop: 100 ms, so that Ctrl-C seems to act
+/// at once.
+const PATIENCE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 100_000_000,
+};
 
 /// Enough of a stream's start to tell mp4: a box length and its name.
 const HEAD_LEN: u64 = 8;
@@ -37,7 +42,8 @@ pub enum Bytes {
 }
 
 impl Bytes {
-    /// Opens `path`, or standard input for `-`; `name` is what errors call it. A pipe ends when `stop` is set.
+    /// Opens `path`, or standard input for `-`; `name` is what errors call it. A pipe ends when
+    /// `stop` is set.
     pub fn open(path: &Path, name: &str, stop: Arc<AtomicBool>) -> Result<Self, AudioError> {
         let error = |e| AudioError::from_io(name, e);
         let file = if path.as_os_str() == STDIN {
@@ -47,9 +53,15 @@ impl Bytes {
         };
         let metadata = file.metadata().map_err(error)?;
         if metadata.is_dir() {
-            return Err(AudioError::IsDirectory { name: name.to_owned() });
+            return Err(AudioError::IsDirectory {
+                name: name.to_owned(),
+            });
         }
-        if metadata.is_file() { Self::regular(file, name, stop) } else { Self::piped(file, name, stop) }
+        if metadata.is_file() {
+            Self::regular(file, name, stop)
+        } else {
+            Self::piped(file, name, stop)
+        }
     }
 
     /// The file as a seekable source, from its start.
@@ -82,21 +94,30 @@ impl Bytes {
     fn piped(file: File, name: &str, stop: Arc<AtomicBool>) -> Result<Self, AudioError> {
         let mut pipe = Pipe { file, stop };
         let mut head = Vec::new();
-        pipe.by_ref().take(HEAD_LEN).read_to_end(&mut head).map_err(|e| AudioError::from_io(name, e))?;
+        pipe.by_ref()
+            .take(HEAD_LEN)
+            .read_to_end(&mut head)
+            .map_err(|e| AudioError::from_io(name, e))?;
         if head.is_empty() {
-            return Err(AudioError::Empty { name: name.to_owned() });
+            return Err(AudioError::Empty {
+                name: name.to_owned(),
+            });
         }
         let is_mp4 = head.get(4..8) == Some(b"ftyp");
         let whole = Cursor::new(head).chain(pipe);
         if !is_mp4 {
             return Ok(Self::Pipe(Box::new(ReadOnlySource::new(whole))));
         }
-        let file = spool(whole).map_err(|source| AudioError::Spool { name: name.to_owned(), source })?;
+        let file = spool(whole).map_err(|source| AudioError::Spool {
+            name: name.to_owned(),
+            source,
+        })?;
         Ok(Self::File { file, start: 0 })
     }
 }
 
-/// A pipe that ends when it is told to, even if nothing comes out of it: a read that waits for data would not notice.
+/// A pipe that ends when it is told to, even if nothing comes out of it: a read that waits for data
+/// would not notice.
 struct Pipe {
     file: File,
     stop: Arc<AtomicBool>,
@@ -105,7 +126,10 @@ struct Pipe {
 impl Read for Pipe {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while !self.stop.load(Ordering::Relaxed) {
-            match poll(&mut [PollFd::new(&self.file, PollFlags::IN)], Some(&PATIENCE)) {
+            match poll(
+                &mut [PollFd::new(&self.file, PollFlags::IN)],
+                Some(&PATIENCE),
+            ) {
                 Ok(0) | Err(Errno::INTR) => {}
                 Ok(_) => return self.file.read(buffer),
                 Err(error) => return Err(error.into()),
@@ -115,7 +139,8 @@ impl Read for Pipe {
     }
 }
 
-/// Another handle on `file`, moved to `start`. The handles share their position: only one may be in use.
+/// Another handle on `file`, moved to `start`. The handles share their position: only one may be in
+/// use.
 fn reopen(file: &File, start: u64) -> io::Result<File> {
     let mut handle = file.try_clone()?;
     handle.seek(SeekFrom::Start(start))?;
@@ -128,7 +153,10 @@ fn spool(stream: impl Read) -> io::Result<File> {
     let mut file = tempfile::tempfile_in("/var/tmp").or_else(|_| tempfile::tempfile())?;
     let copied = io::copy(&mut stream.take(SPOOL_LIMIT + 1), &mut file)?;
     if copied > SPOOL_LIMIT {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "more than 4 GiB"));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "more than 4 GiB",
+        ));
     }
     Ok(file)
 }

@@ -1,10 +1,12 @@
 //! Voice activity: how likely each 16 ms of a 16 kHz mono stream is speech, and how loud it is.
 //!
-//! The probability comes from earshot, a small recurrent network whose weights are inside its crate. It doubts quiet
-//! speech, so a slow automatic gain brings every stream to one level before it.
+//! The probability comes from earshot, a small recurrent network whose weights are inside its
+//! crate. It doubts quiet speech, so a slow automatic gain brings every stream to one level before
+//! it.
 //!
-//! Measured on 414 recordings of speech (79 minutes, 10 languages; read, accented, noisy, telephone) and 9 of other
-//! sounds, with the segmenter's thresholds (sure from 0.6, for 80 ms; unsure down to 0.35) and margins:
+//! Measured on 414 recordings of speech (79 minutes, 10 languages; read, accented, noisy,
+//! telephone) and 9 of other sounds, with the segmenter's thresholds (sure from 0.6, for 80 ms;
+//! unsure down to 0.35) and margins:
 //!
 //! | | without the gain | with it |
 //! |---|---|---|
@@ -29,7 +31,8 @@ const START_DB: f32 = -40.0;
 const MIN_DB: f32 = -48.0;
 /// How fast the remembered level falls, in dB a frame: 2 dB a second.
 const DECAY_DB: f32 = 2.0 * FRAME as f32 / 16_000.0;
-/// Share of a frame in the running mean of power: the gain looks at about 50 ms, so that a click does not lower it.
+/// Share of a frame in the running mean of power: the gain looks at about 50 ms, so that a click
+/// does not lower it.
 const SMOOTHING: f32 = 0.3;
 
 /// What is known about a frame.
@@ -53,7 +56,12 @@ pub struct Vad {
 
 impl Default for Vad {
     fn default() -> Self {
-        Self { detector: Box::default(), power: 0.0, loudest_db: START_DB, amplified: [0.0; FRAME] }
+        Self {
+            detector: Box::default(),
+            power: 0.0,
+            loudest_db: START_DB,
+            amplified: [0.0; FRAME],
+        }
     }
 }
 
@@ -70,13 +78,18 @@ impl Vad {
         for (out, x) in self.amplified.iter_mut().zip(frame) {
             *out = (x * gain).clamp(-1.0, 1.0);
         }
-        FrameScore { speech: self.detector.predict_f32(&self.amplified), level_db: to_db(power) }
+        FrameScore {
+            speech: self.detector.predict_f32(&self.amplified),
+            level_db: to_db(power),
+        }
     }
 
     /// Factor that brings the stream's loudest frames to [`TARGET_DB`].
     fn gain(&mut self, power: f32) -> f32 {
         self.power += (power - self.power) * SMOOTHING;
-        self.loudest_db = (self.loudest_db - DECAY_DB).max(to_db(self.power)).max(MIN_DB);
+        self.loudest_db = (self.loudest_db - DECAY_DB)
+            .max(to_db(self.power))
+            .max(MIN_DB);
         10f32.powf((TARGET_DB - self.loudest_db) / 20.0)
     }
 }

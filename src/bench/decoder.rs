@@ -15,11 +15,17 @@ use std::fmt::Write;
 const WARM_UP: usize = 3;
 
 /// Tokens that precede a timed pass: the start of a transcript and some text.
-const BEFORE: [u32; 16] = [50258, 50259, 50359, 50363, 400, 370, 452, 7177, 6280, 1029, 406, 437, 428, 1941, 393, 360];
+const BEFORE: [u32; 16] = [
+    50258, 50259, 50359, 50363, 400, 370, 452, 7177, 6280, 1029, 406, 437, 428, 1941, 393, 360,
+];
 
 /// The passes measured, as windows and tokens of each.
-const PASSES: [(&str, usize, usize); 4] =
-    [("step, 1 window", 1, 1), ("step, 8 windows", 8, 1), ("prompt, 8 tokens", 1, 8), ("prompt, 64 tokens", 1, 64)];
+const PASSES: [(&str, usize, usize); 4] = [
+    ("step, 1 window", 1, 1),
+    ("step, 8 windows", 8, 1),
+    ("prompt, 8 tokens", 1, 8),
+    ("prompt, 64 tokens", 1, 64),
+];
 
 /// What was measured.
 #[derive(Debug, Serialize)]
@@ -71,19 +77,36 @@ struct Pass {
 pub fn decoder(args: &BenchDecoderArgs) -> Result<u8, Error> {
     let whisper = load(&args.engine)?;
     let n_ctx = longest_window(&args.engine, COMPARED_WINDOW, whisper.file().dims());
-    let features = whisper.encoder().encode(&window(n_ctx, whisper.file().dims().n_mels))?;
-    let bench = Bench { decoder: whisper.decoder(), features, iterations: args.iterations as usize };
-    let passes = PASSES.into_iter().map(|pass| bench.run(pass)).collect::<Result<Vec<_>, _>>()?;
-    let bandwidth_gb_s = passes.first().map_or(0.0, |pass| pass.read_mb / pass.bound_ms);
+    let features = whisper
+        .encoder()
+        .encode(&window(n_ctx, whisper.file().dims().n_mels))?;
+    let bench = Bench {
+        decoder: whisper.decoder(),
+        features,
+        iterations: args.iterations as usize,
+    };
+    let passes = PASSES
+        .into_iter()
+        .map(|pass| bench.run(pass))
+        .collect::<Result<Vec<_>, _>>()?;
+    let bandwidth_gb_s = passes
+        .first()
+        .map_or(0.0, |pass| pass.read_mb / pass.bound_ms);
     let report = Report {
         model: args.engine.model().to_owned(),
-        compute: Arithmetic::new(args.engine.compute, args.engine.device.into())?.cpu.name(),
+        compute: Arithmetic::new(args.engine.compute, args.engine.device.into())?
+            .cpu
+            .name(),
         cpu: whisper.cpu().level.name(),
         threads: whisper.cpu().pool.threads(),
         bandwidth_gb_s,
         passes,
     };
-    output::print(&if args.json { super::json(&report) } else { table(&report) })?;
+    output::print(&if args.json {
+        super::json(&report)
+    } else {
+        table(&report)
+    })?;
     Ok(exit::SUCCESS)
 }
 
@@ -94,16 +117,22 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Times a kind of pass and the reading of as many bytes, in turns, so that what else the machine does falls on
-    /// both.
-    fn run(&self, (name, windows, tokens): (&'static str, usize, usize)) -> Result<Pass, DecodeError> {
+    /// Times a kind of pass and the reading of as many bytes, in turns, so that what else the
+    /// machine does falls on both.
+    fn run(
+        &self,
+        (name, windows, tokens): (&'static str, usize, usize),
+    ) -> Result<Pass, DecodeError> {
         let mut work = Workspace::default();
         let listen = |_| self.decoder.listen(&self.features, None, &mut work);
-        let mut caches = (0..windows).map(listen).collect::<Result<Vec<WindowCache>, _>>()?;
+        let mut caches = (0..windows)
+            .map(listen)
+            .collect::<Result<Vec<WindowCache>, _>>()?;
         let n_vocab = self.decoder.dims().n_vocab;
         let token = |i: usize| BEFORE[i % BEFORE.len()].min(n_vocab as u32 - 1);
         let read = self.decoder.step_bytes() + caches.iter().map(WindowCache::bytes).sum::<usize>();
-        let mut pages = LargePages::new(read / size_of::<f32>() * size_of::<f32>()).map_err(DecodeError::Memory)?;
+        let mut pages = LargePages::new(read / size_of::<f32>() * size_of::<f32>())
+            .map_err(DecodeError::Memory)?;
         // Pages that were never written are all the same one.
         pages.fill(1);
         let data: &[f32] = bytemuck::cast_slice(&pages);
@@ -112,16 +141,27 @@ impl Bench<'_> {
             caches.iter_mut().for_each(WindowCache::begin);
             let mut windows: Vec<_> = caches.iter_mut().collect();
             let rows = |n: usize| {
-                let of_window = move |window| (0..n).map(move |i| Row { window, sequence: 0, token: token(i) });
+                let of_window = move |window| {
+                    (0..n).map(move |i| Row {
+                        window,
+                        sequence: 0,
+                        token: token(i),
+                    })
+                };
                 (0..windows.len()).flat_map(of_window).collect::<Vec<_>>()
             };
             let (before, timed) = (rows(BEFORE.len()), rows(tokens));
             let wanted: Vec<_> = (1..=windows.len()).map(|i| i * tokens - 1).collect();
-            self.decoder.forward(&mut windows, &before, &[], &mut work)?;
-            let (time, logits) =
-                milliseconds(|| self.decoder.forward(&mut windows, &timed, &wanted, &mut work).map(|_| ()));
+            self.decoder
+                .forward(&mut windows, &before, &[], &mut work)?;
+            let (time, logits) = milliseconds(|| {
+                self.decoder
+                    .forward(&mut windows, &timed, &wanted, &mut work)
+                    .map(|_| ())
+            });
             logits?;
-            let (bound, _) = milliseconds(|| std::hint::black_box(read_all(self.decoder.cpu(), data)));
+            let (bound, _) =
+                milliseconds(|| std::hint::black_box(read_all(self.decoder.cpu(), data)));
             if i >= WARM_UP {
                 times.push(time);
                 bounds.push(bound);
@@ -145,14 +185,31 @@ impl Bench<'_> {
 }
 
 fn table(report: &Report) -> String {
-    let Report { model, compute, cpu, threads, bandwidth_gb_s, passes } = report;
+    let Report {
+        model,
+        compute,
+        cpu,
+        threads,
+        bandwidth_gb_s,
+        passes,
+    } = report;
     let mut text = format!(
         "decoder of {model}, {compute}, {cpu}, {threads} threads; memory is read at {bandwidth_gb_s:.1} GB/s\n  \
          {:<18} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>7}\n",
         "times in ms", "median", "minimum", "maximum", "deviation", "MB read", "bound", "share"
     );
     for pass in passes {
-        let Pass { name, median_ms, minimum_ms, maximum_ms, deviation_ms, read_mb, bound_ms, share_percent, .. } = pass;
+        let Pass {
+            name,
+            median_ms,
+            minimum_ms,
+            maximum_ms,
+            deviation_ms,
+            read_mb,
+            bound_ms,
+            share_percent,
+            ..
+        } = pass;
         // Writing to a string does not fail.
         let _ = writeln!(
             text,

@@ -1,5 +1,6 @@
-//! `hearken bench encoder`: the time that the encoder takes for one window, beside the time in which the machine could
-//! make its multiplications at best, and how far it is from the reference path.
+//! `hearken bench encoder`: the time that the encoder takes for one window, beside the time in
+//! which the machine could make its multiplications at best, and how far it is from the reference
+//! path.
 
 use super::{COMPARED_WINDOW, Spread, cosine, json, milliseconds, window};
 use crate::arithmetic::Arithmetic;
@@ -69,7 +70,8 @@ struct Report {
 /// The CPU's limit.
 #[derive(Debug, Serialize)]
 struct Roofline {
-    /// Multiplications with addition a second in the linear layers' number format, in 10⁹: the machine's peak.
+    /// Multiplications with addition a second in the linear layers' number format, in 10⁹: the
+    /// machine's peak.
     peak_linear: f64,
     /// The same in attention's number format.
     peak_attention: f64,
@@ -101,14 +103,21 @@ struct Split {
 pub fn encoder(args: &BenchEncoderArgs) -> Result<u8, Error> {
     let mut file = Arc::new(Store::locate()?.open(args.engine.model())?);
     // Lives as long as the model that is mapped from it.
-    let scratch = tempfile::tempdir().map_err(|e| OutputError::Directory { path: std::env::temp_dir(), source: e })?;
+    let scratch = tempfile::tempdir().map_err(|e| OutputError::Directory {
+        path: std::env::temp_dir(),
+        source: e,
+    })?;
     if args.random_weights {
         let path = scratch.path().join("random.safetensors");
         write_random(&file, &path)?;
         file = Arc::new(ModelFile::open(&path)?);
     }
     let report = measure(args, file)?;
-    let text = if args.json { json(&report) } else { table(&report) };
+    let text = if args.json {
+        json(&report)
+    } else {
+        table(&report)
+    };
     output::print(&text)?;
     Ok(exit::SUCCESS)
 }
@@ -116,14 +125,21 @@ pub fn encoder(args: &BenchEncoderArgs) -> Result<u8, Error> {
 fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Error> {
     let device = DeviceKind::from(args.engine.device);
     let arithmetic = Arithmetic::new(args.engine.compute, device)?;
-    let threads = args.engine.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let threads = args
+        .engine
+        .threads
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let longest = longest_window(&args.engine, COMPARED_WINDOW, file.dims());
     let n_ctx = match args.utterance {
-        Some(seconds) => Tails::load(&file)?.window((seconds * f64::from(SAMPLE_RATE)) as usize, longest),
+        Some(seconds) => {
+            Tails::load(&file)?.window((seconds * f64::from(SAMPLE_RATE)) as usize, longest)
+        }
         None => longest,
     };
     let mel = window(n_ctx, file.dims().n_mels);
-    let reference = Whisper::load(file.clone(), Compute::F32, threads)?.encoder().encode(&mel)?;
+    let reference = Whisper::load(file.clone(), Compute::F32, threads)?
+        .encoder()
+        .encode(&mel)?;
     let compute = arithmetic.cpu;
     let whisper = on_device(Whisper::load(file, compute, threads)?, args, arithmetic)?;
     let mut encoder = whisper.encoder();
@@ -133,8 +149,16 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} runs, {eta} left") {
         bar.set_style(style);
     }
-    let attention = if compute == Compute::Int8 { Operands::Bf16 } else { Operands::F32 };
-    let linear = if compute == Compute::Int8 { Operands::Int8 } else { Operands::F32 };
+    let attention = if compute == Compute::Int8 {
+        Operands::Bf16
+    } else {
+        Operands::F32
+    };
+    let linear = if compute == Compute::Int8 {
+        Operands::Int8
+    } else {
+        Operands::F32
+    };
     let (mut elapsed_ms, mut non_finite, mut cosine_to_f32) = (Vec::new(), 0, 0.0);
     let (mut peaks_linear, mut peaks_attention) = (Vec::new(), Vec::new());
     let mut spent = Times::default();
@@ -157,19 +181,35 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     }
     bar.finish_and_clear();
     let average_ms = elapsed_ms.iter().sum::<f64>() / elapsed_ms.len() as f64;
-    let Spread { median: median_ms, minimum: minimum_ms, maximum: maximum_ms, deviation: deviation_ms } =
-        Spread::of(elapsed_ms);
+    let Spread {
+        median: median_ms,
+        minimum: minimum_ms,
+        maximum: maximum_ms,
+        deviation: deviation_ms,
+    } = Spread::of(elapsed_ms);
     let roofline = arithmetic.npu.is_none().then(|| {
-        let (peak_linear, peak_attention) = (Spread::of(peaks_linear).median, Spread::of(peaks_attention).median);
+        let (peak_linear, peak_attention) = (
+            Spread::of(peaks_linear).median,
+            Spread::of(peaks_attention).median,
+        );
         let macs = macs(whisper.file().dims(), n_ctx, reference.bias.len());
         let roofline_ms = 1e3 * (macs.0 / peak_linear + macs.1 / peak_attention);
         let (peak_linear, peak_attention) = (peak_linear / 1e9, peak_attention / 1e9);
-        Roofline { peak_linear, peak_attention, roofline_ms, roofline_percent: 100.0 * roofline_ms / median_ms }
+        Roofline {
+            peak_linear,
+            peak_attention,
+            roofline_ms,
+            roofline_percent: 100.0 * roofline_ms / median_ms,
+        }
     });
     let window_s = (n_ctx * SAMPLES_PER_POSITION) as f64 / f64::from(SAMPLE_RATE);
     Ok(Report {
         model: args.engine.model().to_owned(),
-        weights: if args.random_weights { "random" } else { "real" },
+        weights: if args.random_weights {
+            "random"
+        } else {
+            "real"
+        },
         compute: arithmetic.name(),
         device: device.name(),
         split: arithmetic.npu.map(|_| split(spent, iterations, average_ms)),
@@ -191,11 +231,16 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
 }
 
 /// The model with the device that was asked for.
-fn on_device(whisper: Whisper, args: &BenchEncoderArgs, arithmetic: Arithmetic) -> Result<Whisper, Error> {
+fn on_device(
+    whisper: Whisper,
+    args: &BenchEncoderArgs,
+    arithmetic: Arithmetic,
+) -> Result<Whisper, Error> {
     let Some(format) = arithmetic.npu else {
         return Ok(whisper);
     };
-    let mut options = NpuOptions::new(args.engine.device.into(), format).map_err(LoadError::from)?;
+    let mut options =
+        NpuOptions::new(args.engine.device.into(), format).map_err(LoadError::from)?;
     if args.run_list {
         options.submission = Submission::List;
     }
@@ -203,7 +248,8 @@ fn on_device(whisper: Whisper, args: &BenchEncoderArgs, arithmetic: Arithmetic) 
     Ok(whisper.with_npu(npu))
 }
 
-/// Where the last run's time went on the NPU. A run that fell back to the CPU is no measurement of an NPU.
+/// Where the last run's time went on the NPU. A run that fell back to the CPU is no measurement of
+/// an NPU.
 pub(super) fn still_there(whisper: &Whisper) -> Result<Times, Error> {
     match whisper.npu() {
         None => Ok(Times::default()),
@@ -218,20 +264,43 @@ fn split(spent: Times, iterations: usize, average_ms: f64) -> Split {
     let mean = |time: Duration| time.as_secs_f64() * 1e3 / iterations as f64;
     let (submit_ms, wait_ms, sync_ms) = (mean(spent.submit), mean(spent.wait), mean(spent.sync));
     let cpu_ms = average_ms - submit_ms - wait_ms - sync_ms;
-    Split { submit_ms, wait_ms, sync_ms, cpu_ms, runs: spent.runs / iterations }
+    Split {
+        submit_ms,
+        wait_ms,
+        sync_ms,
+        cpu_ms,
+        runs: spent.runs / iterations,
+    }
 }
 
 /// Multiplications of the linear layers, convolutions among them, and of attention.
 pub(super) fn macs(dims: &Dims, n_ctx: usize, n_tail: usize) -> (f64, f64) {
-    let (n, width, layers) = (n_ctx as f64, dims.n_audio_state as f64, dims.n_audio_layer as f64);
+    let (n, width, layers) = (
+        n_ctx as f64,
+        dims.n_audio_state as f64,
+        dims.n_audio_layer as f64,
+    );
     let convolutions = 2.0 * n * 3.0 * dims.n_mels as f64 * width + n * 3.0 * width * width;
     // Query, key, value and output: 4 squares; the two of the MLP: 8.
     let linear = layers * n * 12.0 * width * width;
-    (convolutions + linear, layers * n * (n + n_tail as f64) * 2.0 * width)
+    (
+        convolutions + linear,
+        layers * n * (n + n_tail as f64) * 2.0 * width,
+    )
 }
 
 fn table(report: &Report) -> String {
-    let Report { model, weights, compute, device, cpu, threads, window_s, iterations, .. } = report;
+    let Report {
+        model,
+        weights,
+        compute,
+        device,
+        cpu,
+        threads,
+        window_s,
+        iterations,
+        ..
+    } = report;
     let device = match *device {
         "cpu" => String::new(),
         "npu-software" => "npu-software (no NPU: its times say nothing of hardware), ".to_owned(),
@@ -249,13 +318,41 @@ fn table(report: &Report) -> String {
     row("minimum", format!("{:.2} ms", report.minimum_ms));
     row("maximum", format!("{:.2} ms", report.maximum_ms));
     row("deviation", format!("{:.2} ms", report.deviation_ms));
-    row("consistency", format!("{:.1} %", report.consistency_percent));
-    row("real-time factor", format!("{:.4} ({:.1}× realtime)", report.real_time_factor, 1.0 / report.real_time_factor));
-    if let Some(Roofline { roofline_ms, roofline_percent, peak_linear, peak_attention }) = &report.roofline {
-        let peaks = format!("{peak_linear:.0} and {peak_attention:.0} G multiplications with addition a second");
-        row("roofline", format!("{roofline_ms:.2} ms, {roofline_percent:.1} % of the median ({peaks})"));
+    row(
+        "consistency",
+        format!("{:.1} %", report.consistency_percent),
+    );
+    row(
+        "real-time factor",
+        format!(
+            "{:.4} ({:.1}× realtime)",
+            report.real_time_factor,
+            1.0 / report.real_time_factor
+        ),
+    );
+    if let Some(Roofline {
+        roofline_ms,
+        roofline_percent,
+        peak_linear,
+        peak_attention,
+    }) = &report.roofline
+    {
+        let peaks = format!(
+            "{peak_linear:.0} and {peak_attention:.0} G multiplications with addition a second"
+        );
+        row(
+            "roofline",
+            format!("{roofline_ms:.2} ms, {roofline_percent:.1} % of the median ({peaks})"),
+        );
     }
-    if let Some(Split { submit_ms, wait_ms, sync_ms, cpu_ms, runs }) = &report.split {
+    if let Some(Split {
+        submit_ms,
+        wait_ms,
+        sync_ms,
+        cpu_ms,
+        runs,
+    }) = &report.split
+    {
         row("submit", format!("{submit_ms:.2} ms, {runs} runs"));
         row("wait", format!("{wait_ms:.2} ms"));
         row("sync", format!("{sync_ms:.2} ms"));

@@ -1,5 +1,5 @@
-//! `hearken bench file`: the time from a model on disk to a recording's text, beside the time in which the machine
-//! could make the multiplications and read the bytes that this takes.
+//! `hearken bench file`: the time from a model on disk to a recording's text, beside the time in
+//! which the machine could make the multiplications and read the bytes that this takes.
 
 use super::encoder::{macs, still_there};
 use super::{Spread, json, milliseconds};
@@ -63,7 +63,8 @@ struct Report {
 struct Roofline {
     /// Time in which the CPU could make the encoder's multiplications.
     encoder_bound_s: f64,
-    /// Time in which the decoder's bytes could be read, with as many windows together as go together.
+    /// Time in which the decoder's bytes could be read, with as many windows together as go
+    /// together.
     decoder_bound_s: f64,
     /// The sum's share of the median time.
     roofline_percent: f64,
@@ -88,16 +89,27 @@ pub fn file(args: &BenchFileArgs) -> Result<u8, Error> {
         still_there(&whisper)?;
         last = Some((whisper, run));
     }
-    let Some((whisper, (audio_s, passages))) = last else { return Ok(exit::SUCCESS) };
+    let Some((whisper, (audio_s, passages))) = last else {
+        return Ok(exit::SUCCESS);
+    };
     let arithmetic = Arithmetic::new(args.engine.compute, args.engine.device.into())?;
-    let Spread { median: median_s, minimum: minimum_s, maximum: maximum_s, .. } = Spread::of(times);
+    let Spread {
+        median: median_s,
+        minimum: minimum_s,
+        maximum: maximum_s,
+        ..
+    } = Spread::of(times);
     let roofline = match arithmetic.npu {
         None => Some(bounds(args, arithmetic.cpu, &whisper, &passages)?),
         Some(_) => None,
     };
     let roofline = roofline.map(|(encoder_bound_s, decoder_bound_s)| {
         let roofline_percent = 100.0 * (encoder_bound_s + decoder_bound_s) / median_s;
-        Roofline { encoder_bound_s, decoder_bound_s, roofline_percent }
+        Roofline {
+            encoder_bound_s,
+            decoder_bound_s,
+            roofline_percent,
+        }
     });
     let report = Report {
         model: args.engine.model().to_owned(),
@@ -116,7 +128,11 @@ pub fn file(args: &BenchFileArgs) -> Result<u8, Error> {
         real_time_factor: median_s / audio_s,
         roofline,
     };
-    output::print(&if args.json { json(&report) } else { table(&report) })?;
+    output::print(&if args.json {
+        json(&report)
+    } else {
+        table(&report)
+    })?;
     Ok(exit::SUCCESS)
 }
 
@@ -124,7 +140,11 @@ pub fn file(args: &BenchFileArgs) -> Result<u8, Error> {
 fn transcribe(args: &BenchFileArgs, whisper: &Whisper) -> Result<(f64, Vec<Passage>), Error> {
     let settings = Settings {
         n_ctx: longest_window(&args.engine, LONGEST_WINDOW, whisper.file().dims()),
-        decoding: DecodingOptions { language: args.language, without_timestamps: true, ..DecodingOptions::default() },
+        decoding: DecodingOptions {
+            language: args.language,
+            without_timestamps: true,
+            ..DecodingOptions::default()
+        },
         fallback: FallbackOptions::default(),
         initial_prompt: Vec::new(),
         condition_on_previous_text: false,
@@ -136,23 +156,29 @@ fn transcribe(args: &BenchFileArgs, whisper: &Whisper) -> Result<(f64, Vec<Passa
         passages.push(passage);
         Ok::<(), Error>(())
     };
-    let ending = pipeline::transcribe(whisper, source, &settings, &AtomicBool::new(false), publish)?;
+    let ending =
+        pipeline::transcribe(whisper, source, &settings, &AtomicBool::new(false), publish)?;
     match ending.damage {
         Some(damage) => Err(damage.into()),
         None => Ok((ending.duration_s, passages)),
     }
 }
 
-/// Seconds in which the encoder and the decoder could do what `passages` took, at the machine's limits.
+/// Seconds in which the encoder and the decoder could do what `passages` took, at the machine's
+/// limits.
 fn bounds(
     args: &BenchFileArgs,
     compute: Compute,
     whisper: &Whisper,
     passages: &[Passage],
 ) -> Result<(f64, f64), Error> {
-    let operands =
-        if compute == Compute::Int8 { (Operands::Int8, Operands::Bf16) } else { (Operands::F32, Operands::F32) };
-    let mut pages = LargePages::new(whisper.decoder().step_bytes() / 4 * 4).map_err(DecodeError::Memory)?;
+    let operands = if compute == Compute::Int8 {
+        (Operands::Int8, Operands::Bf16)
+    } else {
+        (Operands::F32, Operands::F32)
+    };
+    let mut pages =
+        LargePages::new(whisper.decoder().step_bytes() / 4 * 4).map_err(DecodeError::Memory)?;
     // Pages that were never written are all the same one.
     pages.fill(1);
     let data: &[f32] = bytemuck::cast_slice(&pages);
@@ -160,7 +186,8 @@ fn bounds(
     for _ in 0..PEAKS {
         linear = linear.max(peak_macs(whisper.cpu(), operands.0));
         attention = attention.max(peak_macs(whisper.cpu(), operands.1));
-        read_s = read_s.min(milliseconds(|| std::hint::black_box(read_all(whisper.cpu(), data))).0 / 1e3);
+        read_s = read_s
+            .min(milliseconds(|| std::hint::black_box(read_all(whisper.cpu(), data))).0 / 1e3);
     }
     let dims = whisper.file().dims();
     let tails = Tails::load(whisper.file())?;
@@ -171,18 +198,34 @@ fn bounds(
         let n_tail = tails.of(n_ctx).bias.len();
         let macs = macs(dims, n_ctx, n_tail);
         encoder_s += macs.0 / linear + macs.1 / attention;
-        let share = whisper.decoder().window_bytes(n_ctx + n_tail) as f64 / whisper.decoder().step_bytes() as f64;
+        let share = whisper.decoder().window_bytes(n_ctx + n_tail) as f64
+            / whisper.decoder().step_bytes() as f64;
         steps += tokens(passage) as f64 * (1.0 / IN_FLIGHT as f64 + share);
     }
     Ok((encoder_s, steps * read_s))
 }
 
 fn tokens(passage: &Passage) -> usize {
-    passage.segments.iter().map(|segment| segment.tokens.len()).sum()
+    passage
+        .segments
+        .iter()
+        .map(|segment| segment.tokens.len())
+        .sum()
 }
 
 fn table(report: &Report) -> String {
-    let Report { model, compute, device, cpu, threads, audio_s, windows, tokens, iterations, .. } = report;
+    let Report {
+        model,
+        compute,
+        device,
+        cpu,
+        threads,
+        audio_s,
+        windows,
+        tokens,
+        iterations,
+        ..
+    } = report;
     let mut text = format!(
         "{audio_s:.1} s of audio with {model}, {compute}, {device}, {cpu}, {threads} threads: {iterations} runs of {windows} windows, {tokens} tokens\n"
     );
@@ -194,10 +237,25 @@ fn table(report: &Report) -> String {
     row("median", format!("{:.2} s", report.median_s));
     row("minimum", format!("{:.2} s", report.minimum_s));
     row("maximum", format!("{:.2} s", report.maximum_s));
-    row("real-time factor", format!("{:.4} ({:.1}× realtime)", report.real_time_factor, 1.0 / report.real_time_factor));
-    if let Some(Roofline { encoder_bound_s, decoder_bound_s, roofline_percent }) = &report.roofline {
+    row(
+        "real-time factor",
+        format!(
+            "{:.4} ({:.1}× realtime)",
+            report.real_time_factor,
+            1.0 / report.real_time_factor
+        ),
+    );
+    if let Some(Roofline {
+        encoder_bound_s,
+        decoder_bound_s,
+        roofline_percent,
+    }) = &report.roofline
+    {
         let parts = format!("encoder {encoder_bound_s:.2} s, decoder {decoder_bound_s:.2} s");
-        row("CPU's roofline", format!("{parts}: {roofline_percent:.1} % of the median"));
+        row(
+            "CPU's roofline",
+            format!("{parts}: {roofline_percent:.1} % of the median"),
+        );
     }
     text
 }

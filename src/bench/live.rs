@@ -1,6 +1,7 @@
-//! `hearken bench live`: recordings as if they were spoken into the microphone, on a clock that counts audio and the
-//! time that the work really takes: what a listener would see, in less time than listening takes. With `--minutes` the
-//! recordings are one endless stream, over and over, and what is asked is whether it stays as light as it began.
+//! `hearken bench live`: recordings as if they were spoken into the microphone, on a clock that
+//! counts audio and the time that the work really takes: what a listener would see, in less time
+//! than listening takes. With `--minutes` the recordings are one endless stream, over and over, and
+//! what is asked is whether it stays as light as it began.
 
 use crate::audio::{FileSource, Mono16k, SAMPLE_RATE};
 use crate::cli::BenchLiveArgs;
@@ -51,16 +52,22 @@ struct Report {
 }
 
 impl Report {
-    /// Takes note of the first words of an utterance that are settled from `now_s` on; `known` are noted already.
+    /// Takes note of the first words of an utterance that are settled from `now_s` on; `known` are
+    /// noted already.
     fn settle(&mut self, words: &[Word], known: &mut usize, now_s: f64) -> Vec<f64> {
-        let lags: Vec<f64> = words.iter().skip(*known).map(|word| now_s - word.end_s).collect();
+        let lags: Vec<f64> = words
+            .iter()
+            .skip(*known)
+            .map(|word| now_s - word.end_s)
+            .collect();
         *known = words.len();
         self.settled_s.extend(&lags);
         lags
     }
 }
 
-/// Runs the benchmark: a line of JSON for each recording on standard output, the sum on standard error.
+/// Runs the benchmark: a line of JSON for each recording on standard output, the sum on standard
+/// error.
 ///
 /// # Errors
 /// Where the model or a recording cannot be used, or the report cannot be written.
@@ -75,7 +82,10 @@ pub fn live(args: &BenchLiveArgs) -> Result<u8, Error> {
     let mut sum = Report::default();
     for file in &args.file {
         let report = run(&whisper, &settings, file, args)?;
-        print(&format!("{}\n", serde_json::to_string(&report).unwrap_or_default()))?;
+        print(&format!(
+            "{}\n",
+            serde_json::to_string(&report).unwrap_or_default()
+        ))?;
         sum.audio_s += report.audio_s;
         sum.busy_s += report.busy_s;
         sum.cpu_s += report.cpu_s;
@@ -99,18 +109,32 @@ pub fn live(args: &BenchLiveArgs) -> Result<u8, Error> {
         ("end of utterance to final", sum.final_s),
         ("end of speech to final", sum.speech_to_final_s),
         ("end of a word to its being committed", sum.committed_s),
-        ("the same, with the words that the final settles", sum.settled_s),
+        (
+            "the same, with the words that the final settles",
+            sum.settled_s,
+        ),
     ] {
         times.sort_by(f64::total_cmp);
-        let rank = |share: f64| times.get((share * times.len() as f64).ceil() as usize - 1).copied().unwrap_or(0.0);
+        let rank = |share: f64| {
+            times
+                .get((share * times.len() as f64).ceil() as usize - 1)
+                .copied()
+                .unwrap_or(0.0)
+        };
         if !times.is_empty() {
-            complain(&format!("{what}: p50 {:.3} s, p95 {:.3} s of {}", rank(0.5), rank(0.95), times.len()));
+            complain(&format!(
+                "{what}: p50 {:.3} s, p95 {:.3} s of {}",
+                rank(0.5),
+                rank(0.95),
+                times.len()
+            ));
         }
     }
     Ok(exit::SUCCESS)
 }
 
-/// Plays the recordings over and over to one engine, and tells every tenth of the time what it has in memory.
+/// Plays the recordings over and over to one engine, and tells every tenth of the time what it has
+/// in memory.
 fn endless(
     whisper: &Arc<Whisper>,
     settings: &SessionSettings,
@@ -124,18 +148,29 @@ fn endless(
     let total = u64::from(minutes) * 60 * u64::from(SAMPLE_RATE);
     let mut live = engine(whisper, settings, args);
     let (mut heard, mut told, mut now_s, mut known) = (0, 0, 0.0f64, 0);
-    for block in recordings.iter().cycle().flat_map(|recording| recording.chunks(BLOCK)) {
+    for block in recordings
+        .iter()
+        .cycle()
+        .flat_map(|recording| recording.chunks(BLOCK))
+    {
         live.push(block);
         heard += block.len() as u64;
         let spoken_s = heard as f64 / f64::from(SAMPLE_RATE);
         if now_s <= spoken_s {
-            // Texts and times are not asked for: a report of all of them would grow with the stream.
+            // Texts and times are not asked for: a report of all of them would grow with the
+            // stream.
             now_s = drain(&mut live, spoken_s, &mut known, &mut Report::default())?;
         }
         if heard * 10 / total > told {
             told = heard * 10 / total;
-            let (minutes, rss, behind_s) = (spoken_s / 60.0, memory_mb("VmRSS"), (now_s - spoken_s).max(0.0));
-            print(&format!("{{\"minutes\":{minutes:.1},\"rss_mb\":{rss:.1},\"behind_s\":{behind_s:.2}}}\n"))?;
+            let (minutes, rss, behind_s) = (
+                spoken_s / 60.0,
+                memory_mb("VmRSS"),
+                (now_s - spoken_s).max(0.0),
+            );
+            print(&format!(
+                "{{\"minutes\":{minutes:.1},\"rss_mb\":{rss:.1},\"behind_s\":{behind_s:.2}}}\n"
+            ))?;
         }
         if heard >= total {
             break;
@@ -147,7 +182,9 @@ fn endless(
 /// A figure of `/proc/self/status` (proc(5)), in MB.
 fn memory_mb(name: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
     kib.unwrap_or(f64::NAN) * 1024.0 / 1e6
 }
@@ -170,12 +207,24 @@ fn samples(file: &Path) -> Result<Vec<f32>, Error> {
 }
 
 fn engine(whisper: &Arc<Whisper>, settings: &SessionSettings, args: &BenchLiveArgs) -> Live {
-    let decoding = DecodingOptions { language: args.language, ..settings.decoding.clone() };
+    let decoding = DecodingOptions {
+        language: args.language,
+        ..settings.decoding.clone()
+    };
     let recognizer = WhisperRecognizer::new(whisper.clone(), LONGEST_WINDOW, decoding);
-    Live::new(Box::new(recognizer), args.policy.start(), settings.live.for_model(whisper.file().dims()))
+    Live::new(
+        Box::new(recognizer),
+        args.policy.start(),
+        settings.live.for_model(whisper.file().dims()),
+    )
 }
 
-fn run(whisper: &Arc<Whisper>, settings: &SessionSettings, file: &Path, args: &BenchLiveArgs) -> Result<Report, Error> {
+fn run(
+    whisper: &Arc<Whisper>,
+    settings: &SessionSettings,
+    file: &Path,
+    args: &BenchLiveArgs,
+) -> Result<Report, Error> {
     let samples = samples(file)?;
     let mut report = Report {
         file: file.display().to_string(),
@@ -188,7 +237,8 @@ fn run(whisper: &Arc<Whisper>, settings: &SessionSettings, file: &Path, args: &B
     for (i, block) in samples.chunks(BLOCK).enumerate() {
         let spoken_s = ((i + 1) * BLOCK) as f64 / f64::from(SAMPLE_RATE);
         live.push(block);
-        // While the engine works, the speaker goes on: work is done only once the clock has caught up.
+        // While the engine works, the speaker goes on: work is done only once the clock has caught
+        // up.
         if now_s <= spoken_s {
             now_s = drain(&mut live, spoken_s, &mut known, &mut report)?;
         }
@@ -200,9 +250,14 @@ fn run(whisper: &Arc<Whisper>, settings: &SessionSettings, file: &Path, args: &B
     Ok(report)
 }
 
-/// Does what is due, beginning at `now_s`; gives the time afterwards. Of the utterance that goes on `known` words are
-/// settled.
-fn drain(live: &mut Live, mut now_s: f64, known: &mut usize, report: &mut Report) -> Result<f64, Error> {
+/// Does what is due, beginning at `now_s`; gives the time afterwards. Of the utterance that goes on
+/// `known` words are settled.
+fn drain(
+    live: &mut Live,
+    mut now_s: f64,
+    known: &mut usize,
+    report: &mut Report,
+) -> Result<f64, Error> {
     let failed = |e: RecognizeError| Error::Pipeline(Box::new(e));
     loop {
         let begun = Instant::now();
@@ -225,7 +280,9 @@ fn drain(live: &mut Live, mut now_s: f64, known: &mut usize, report: &mut Report
                 *known = 0;
                 report.ended_s = now_s - done.latency.as_secs_f64();
                 report.final_s.push(done.latency.as_secs_f64());
-                report.speech_to_final_s.push(now_s - done.end_s + PADDING_S);
+                report
+                    .speech_to_final_s
+                    .push(now_s - done.end_s + PADDING_S);
                 report.text += if report.text.is_empty() { "" } else { " " };
                 report.text += &done.text;
             }

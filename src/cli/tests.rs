@@ -30,13 +30,38 @@ fn the_definition_is_consistent() {
 #[test]
 fn defaults_are_openais_but_for_the_window() {
     let cli = parse("--file a.wav").expect("a file is enough");
-    let TranscribeArgs { engine, decoding, format, task, .. } = cli.transcribe;
-    assert_eq!((engine.model(), engine.compute, engine.window), ("base", Compute::Auto, None));
+    let TranscribeArgs {
+        engine,
+        decoding,
+        format,
+        task,
+        ..
+    } = cli.transcribe;
+    assert_eq!(
+        (engine.model(), engine.compute, engine.window),
+        ("base", Compute::Auto, None)
+    );
     assert_eq!(engine.threads, None);
     assert_eq!(decoding.temperature, [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]);
-    assert_eq!((decoding.beam_size, decoding.best_of, decoding.length_penalty), (1, 5, None));
-    assert_eq!((decoding.compression_ratio_threshold, decoding.logprob_threshold), (2.4, -1.0));
-    assert_eq!((decoding.no_speech_threshold, decoding.patience), (0.6, 1.0));
+    assert_eq!(
+        (
+            decoding.beam_size,
+            decoding.best_of,
+            decoding.length_penalty
+        ),
+        (1, 5, None)
+    );
+    assert_eq!(
+        (
+            decoding.compression_ratio_threshold,
+            decoding.logprob_threshold
+        ),
+        (2.4, -1.0)
+    );
+    assert_eq!(
+        (decoding.no_speech_threshold, decoding.patience),
+        (0.6, 1.0)
+    );
     assert_eq!(decoding.suppress_tokens, SuppressTokens::default());
     assert_eq!((format, task), (vec![Format::Txt], None));
 }
@@ -51,9 +76,17 @@ fn files_repeat_or_follow_one_another_as_a_shell_expands_them() {
 #[test]
 fn languages_are_codes_or_names() {
     let args = |line| parse(line).expect("languages").transcribe;
-    assert_eq!(args("--file a.wav --language German").language.map(Language::code), Some("de"));
+    assert_eq!(
+        args("--file a.wav --language German")
+            .language
+            .map(Language::code),
+        Some("de")
+    );
     let allowed = args("--file a.wav --languages en,de,French").languages;
-    assert_eq!(allowed.into_iter().map(Language::code).collect::<Vec<_>>(), ["en", "de", "fr"]);
+    assert_eq!(
+        allowed.into_iter().map(Language::code).collect::<Vec<_>>(),
+        ["en", "de", "fr"]
+    );
 }
 
 #[test]
@@ -68,7 +101,10 @@ fn times_are_wanted_by_name_or_by_format() {
 fn values_out_of_their_limits_are_refused_with_the_limits() {
     for window in ["99", "16", "3", "NaN", "-5", "ten"] {
         let message = refused(&format!("--file a.wav --window={window}"));
-        assert!(message.contains("give a number from 5.12 to 15.36 seconds, or 30"), "{message}");
+        assert!(
+            message.contains("give a number from 5.12 to 15.36 seconds, or 30"),
+            "{message}"
+        );
     }
     assert!(refused("--file a.wav --beam-size 0").contains("from 1 to 32"));
     assert!(refused("--file a.wav --threads 0").contains("from 1 to 1024"));
@@ -93,37 +129,63 @@ fn a_name_that_is_nearly_right_gets_the_right_one() {
 #[test]
 fn negative_numbers_and_empty_lists_are_values() {
     let decoding = |line| parse(line).expect("valid").transcribe.decoding;
-    assert_eq!(decoding("--file a.wav --logprob-threshold -0.5").logprob_threshold, -0.5);
+    assert_eq!(
+        decoding("--file a.wav --logprob-threshold -0.5").logprob_threshold,
+        -0.5
+    );
     assert_eq!(
         decoding("--file a.wav --suppress-tokens -1,50").suppress_tokens,
-        SuppressTokens { non_speech: true, tokens: vec![50] }
+        SuppressTokens {
+            non_speech: true,
+            tokens: vec![50]
+        }
     );
     assert_eq!(
         decoding("--file a.wav --suppress-tokens=").suppress_tokens,
-        SuppressTokens { non_speech: false, tokens: Vec::new() }
+        SuppressTokens {
+            non_speech: false,
+            tokens: Vec::new()
+        }
     );
 }
 
 #[test]
 fn what_excludes_itself_is_refused() {
-    assert!(refused("--file a.wav --language en --languages en,de").contains("cannot be used with"));
+    assert!(
+        refused("--file a.wav --language en --languages en,de").contains("cannot be used with")
+    );
     assert!(refused("--model base").contains("--file"));
 }
 
 #[test]
 fn a_subcommand_needs_no_file() {
-    assert!(matches!(parse("doctor").expect("valid").command, Some(Command::Doctor)));
-    let bench = parse("bench encoder --random-weights --iterations 100 --window 30 --json").expect("valid");
+    assert!(matches!(
+        parse("doctor").expect("valid").command,
+        Some(Command::Doctor)
+    ));
+    let bench =
+        parse("bench encoder --random-weights --iterations 100 --window 30 --json").expect("valid");
     let Some(Command::Bench(BenchCommand::Encoder(args))) = bench.command else {
         panic!("{bench:?}");
     };
-    assert_eq!((args.iterations, args.engine.window, args.random_weights, args.json), (100, Some(30.0), true, true));
+    assert_eq!(
+        (
+            args.iterations,
+            args.engine.window,
+            args.random_weights,
+            args.json
+        ),
+        (100, Some(30.0), true, true)
+    );
 }
 
 #[test]
 fn no_arguments_show_the_help() {
     let error = parse("").expect_err("nothing to do");
-    assert_eq!(error.kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
+    assert_eq!(
+        error.kind(),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    );
 }
 
 #[test]
@@ -145,6 +207,10 @@ fn the_help_names_every_exit_code() {
         exit::NPU,
         exit::INTERRUPTED,
     ] {
-        assert!(help.lines().any(|line| line.trim_start().starts_with(&format!("{code}  "))), "{code}\n{help}");
+        assert!(
+            help.lines()
+                .any(|line| line.trim_start().starts_with(&format!("{code}  "))),
+            "{code}\n{help}"
+        );
     }
 }

@@ -26,7 +26,14 @@ pub struct TranscribeArgs {
     #[arg(long, value_enum)]
     pub task: Option<Task>,
     /// Format of the text; several, separated by commas, need --output-dir
-    #[arg(long, value_enum, value_name = "FORMAT", value_delimiter = ',', default_value = "txt", ignore_case = true)]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        value_delimiter = ',',
+        default_value = "txt",
+        ignore_case = true
+    )]
     pub format: Vec<Format>,
     /// Directory for the text, one file per recording and format [default: standard output]
     #[arg(long, value_name = "DIR")]
@@ -34,8 +41,8 @@ pub struct TranscribeArgs {
     /// Write marks and line ends for "comma", "full stop", "new line" and the like (en, de, fr, es)
     #[arg(long)]
     pub spoken_punctuation: bool,
-    /// Configuration: its [replacements] are made, its model.name and [text] count where no option says otherwise
-    /// [default: hearken/config.toml in the configuration directory]
+    /// Configuration: its [replacements] are made, its model.name and [text] count where no option
+    /// says otherwise [default: hearken/config.toml in the configuration directory]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Show no progress and no notes; errors are still shown
@@ -66,14 +73,16 @@ pub struct DecodingArgs {
     /// Samples to choose from where the temperature is not 0
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = values::candidates)]
     pub best_of: usize,
-    /// Temperatures from 0 to 1, tried in turn while the text fails a threshold; a single one forbids a second try
+    /// Temperatures from 0 to 1, tried in turn while the text fails a threshold; a single one
+    /// forbids a second try
     #[arg(long, value_name = "T,...", value_delimiter = ',', default_value = "0,0.2,0.4,0.6,0.8,1",
           value_parser = values::temperature)]
     pub temperature: Vec<f32>,
     /// Beam search goes on until it has --beam-size times this many finished texts
     #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = values::patience)]
     pub patience: f32,
-    /// Exponent, 0 to 1, of the length that a text's log-probability is divided by [default: the length itself]
+    /// Exponent, 0 to 1, of the length that a text's log-probability is divided by [default: the
+    /// length itself]
     #[arg(long, value_name = "ALPHA", value_parser = values::share)]
     pub length_penalty: Option<f32>,
     /// Text that the speech continues: names, terms and style to expect
@@ -95,13 +104,20 @@ pub struct DecodingArgs {
     /// Doubtful text where silence is likelier than this, 0 to 1, is dropped
     #[arg(long, value_name = "P", default_value = "0.6", value_parser = values::share)]
     pub no_speech_threshold: f32,
-    /// Token ids never to be written, separated by commas; -1 stands for symbols that are not spoken, "" for none
-    #[arg(long, value_name = "IDS", default_value = "-1", allow_hyphen_values = true)]
+    /// Token ids never to be written, separated by commas; -1 stands for symbols that are not
+    /// spoken, "" for none
+    #[arg(
+        long,
+        value_name = "IDS",
+        default_value = "-1",
+        allow_hyphen_values = true
+    )]
     pub suppress_tokens: SuppressTokens,
     /// Let the model find times within an utterance; formats that show times do so anyway
     #[arg(long)]
     pub timestamps: bool,
-    /// Find when each word was said and how sure it is: words in json, closer times of segments elsewhere
+    /// Find when each word was said and how sure it is: words in json, closer times of segments
+    /// elsewhere
     #[arg(long)]
     pub word_timestamps: bool,
 }

@@ -4,8 +4,8 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// Encoder windows in seconds: those with a silent tail that hold the shortest utterance that the segmenter can be
-/// held to, 4 s.
+/// Encoder windows in seconds: those with a silent tail that hold the shortest utterance that the
+/// segmenter can be held to, 4 s.
 const WINDOW: RangeInclusive<f64> = 5.12..=15.36;
 
 /// OpenAI's own window in seconds, which needs no tail.
@@ -14,7 +14,8 @@ const FULL_WINDOW: f64 = 30.0;
 /// Utterances in seconds.
 const UTTERANCE: RangeInclusive<f64> = 0.1..=FULL_WINDOW;
 
-/// Beams or samples: each holds a key-value cache of its own, and more than a few dozen no longer change the text.
+/// Beams or samples: each holds a key-value cache of its own, and more than a few dozen no longer
+/// change the text.
 const CANDIDATES: RangeInclusive<usize> = 1..=32;
 
 /// What `DecodingOptions::verify` takes as patience.
@@ -26,7 +27,9 @@ const THREADS: RangeInclusive<usize> = 1..=1024;
 pub(super) fn window(text: &str) -> Result<f64, String> {
     match text.trim().parse() {
         Ok(FULL_WINDOW) => Ok(FULL_WINDOW),
-        _ => within(text, WINDOW, "seconds").map_err(|limits| format!("{limits}, or {FULL_WINDOW}")),
+        _ => {
+            within(text, WINDOW, "seconds").map_err(|limits| format!("{limits}, or {FULL_WINDOW}"))
+        }
     }
 }
 
@@ -43,7 +46,8 @@ pub(super) fn threads(text: &str) -> Result<usize, String> {
 }
 
 pub(super) fn seconds(text: &str) -> Result<f64, String> {
-    within(text, f64::MIN_POSITIVE..=f64::MAX, "").map_err(|_| "give a number of seconds above 0".to_owned())
+    within(text, f64::MIN_POSITIVE..=f64::MAX, "")
+        .map_err(|_| "give a number of seconds above 0".to_owned())
 }
 
 pub(super) fn temperature(text: &str) -> Result<f32, String> {
@@ -74,6 +78,12 @@ where
 {
     match text.trim().parse() {
         Ok(number) if limits.contains(&number) => Ok(number),
-        _ => Err(format!("give a number from {} to {} {unit}", limits.start(), limits.end()).trim_end().to_owned()),
+        _ => Err(format!(
+            "give a number from {} to {} {unit}",
+            limits.start(),
+            limits.end()
+        )
+        .trim_end()
+        .to_owned()),
     }
 }

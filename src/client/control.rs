@@ -33,8 +33,15 @@ pub enum Control {
 pub fn control(what: Control) -> Result<u8, Error> {
     zbus::block_on(async {
         let connection = connect().await?;
-        let newest = sessions(&connection).await?.pop().ok_or(ClientError::NoSession)?;
-        let session = SessionProxy::builder(&connection).path(newest).build().await.map_err(ClientError::from)?;
+        let newest = sessions(&connection)
+            .await?
+            .pop()
+            .ok_or(ClientError::NoSession)?;
+        let session = SessionProxy::builder(&connection)
+            .path(newest)
+            .build()
+            .await
+            .map_err(ClientError::from)?;
         let done = match what {
             Control::Start => session.start().await,
             Control::Stop => session.stop().await,
@@ -52,15 +59,25 @@ pub fn control(what: Control) -> Result<u8, Error> {
 pub fn status(args: &StatusArgs) -> Result<u8, Error> {
     zbus::block_on(async {
         let connection = connect().await?;
-        let rule = MatchRule::builder().msg_type(Type::Signal).sender(NAME).path_namespace(PATH).build();
+        let rule = MatchRule::builder()
+            .msg_type(Type::Signal)
+            .sender(NAME)
+            .path_namespace(PATH)
+            .build();
         let rule = rule.map_err(ClientError::from)?;
-        let mut changes = MessageStream::for_match_rule(rule, &connection, None).await.map_err(ClientError::from)?;
+        let mut changes = MessageStream::for_match_rule(rule, &connection, None)
+            .await
+            .map_err(ClientError::from)?;
         // The first question starts the daemon where it does not run.
         let mut status = gather(&connection).await?;
         let mut gone = gone(&connection).await?;
         let mut shown = String::new();
         loop {
-            let now = if args.json { format!("{status}\n") } else { describe(&status) };
+            let now = if args.json {
+                format!("{status}\n")
+            } else {
+                describe(&status)
+            };
             if now != shown {
                 print(&now)?;
             }
@@ -76,7 +93,8 @@ pub fn status(args: &StatusArgs) -> Result<u8, Error> {
     })
 }
 
-/// What the daemon is doing, as `hearken status --json` prints it; `None` where it does not run. Does not start it.
+/// What the daemon is doing, as `hearken status --json` prints it; `None` where it does not run.
+/// Does not start it.
 ///
 /// # Errors
 /// When the bus cannot be reached or the daemon does not answer as it should.
@@ -84,7 +102,11 @@ pub fn running() -> Result<Option<Value>, ClientError> {
     zbus::block_on(async {
         let connection = connect().await?;
         let name = BusName::from_static_str(NAME)?;
-        match DBusProxy::new(&connection).await?.name_has_owner(name).await? {
+        match DBusProxy::new(&connection)
+            .await?
+            .name_has_owner(name)
+            .await?
+        {
             true => gather(&connection).await.map(Some),
             false => Ok(None),
         }
@@ -95,7 +117,8 @@ pub fn running() -> Result<Option<Value>, ClientError> {
 async fn sessions(connection: &Connection) -> Result<Vec<OwnedObjectPath>, ClientError> {
     let manager = ObjectManagerProxy::new(connection, NAME, PATH).await?;
     let objects = manager.get_managed_objects().await?;
-    let number = |path: &OwnedObjectPath| path.rsplit('/').next().and_then(|n| n.parse::<u64>().ok());
+    let number =
+        |path: &OwnedObjectPath| path.rsplit('/').next().and_then(|n| n.parse::<u64>().ok());
     let is_session = |path: &OwnedObjectPath| path.starts_with(&format!("{PATH}/Session/"));
     let mut paths: Vec<_> = objects.into_keys().filter(is_session).collect();
     paths.sort_by_key(number);
@@ -122,8 +145,14 @@ async fn gather(connection: &Connection) -> Result<Value, ClientError> {
     }))
 }
 
-async fn gather_session(connection: &Connection, path: OwnedObjectPath) -> Result<Value, ClientError> {
-    let session = SessionProxy::builder(connection).path(path.clone()).build().await?;
+async fn gather_session(
+    connection: &Connection,
+    path: OwnedObjectPath,
+) -> Result<Value, ClientError> {
+    let session = SessionProxy::builder(connection)
+        .path(path.clone())
+        .build()
+        .await?;
     let mut figures = serde_json::Map::new();
     for (name, value) in session.figures().await? {
         let value = match Variant::from(value) {
@@ -133,7 +162,14 @@ async fn gather_session(connection: &Connection, path: OwnedObjectPath) -> Resul
         };
         figures.insert(name, value);
     }
-    let states = ["unknown", "idle", "starting", "listening", "device-lost", "finishing"];
+    let states = [
+        "unknown",
+        "idle",
+        "starting",
+        "listening",
+        "device-lost",
+        "finishing",
+    ];
     Ok(json!({
         "path": path.as_str(),
         "state": word(&states, session.state().await?),
@@ -149,7 +185,13 @@ fn word(words: &[&'static str], number: u32) -> &'static str {
 
 /// The status for people.
 fn describe(status: &Value) -> String {
-    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |value: &Value, key: &str| {
+        value
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     let trouble = |value: &Value| match text(value, "trouble") {
         trouble if trouble.is_empty() => trouble,
         trouble => format!(": {trouble}"),
@@ -162,13 +204,29 @@ fn describe(status: &Value) -> String {
         text(status, "backend"),
         trouble(status)
     );
-    if let Some(seconds) = status.get("pre_capture").and_then(Value::as_f64).filter(|s| *s > 0.0) {
+    if let Some(seconds) = status
+        .get("pre_capture")
+        .and_then(Value::as_f64)
+        .filter(|s| *s > 0.0)
+    {
         lines += &format!("the microphone is open: the last {seconds} s are kept\n");
     }
-    for session in status.get("sessions").and_then(Value::as_array).into_iter().flatten() {
+    for session in status
+        .get("sessions")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
         let state = format!("{} {}", text(session, "state"), text(session, "device"));
-        let parts: Vec<String> = std::iter::once(state.trim_end().to_owned()).chain(figures(session)).collect();
-        lines += &format!("{}: {}{}\n", text(session, "path"), parts.join(", "), trouble(session));
+        let parts: Vec<String> = std::iter::once(state.trim_end().to_owned())
+            .chain(figures(session))
+            .collect();
+        lines += &format!(
+            "{}: {}{}\n",
+            text(session, "path"),
+            parts.join(", "),
+            trouble(session)
+        );
     }
     lines
 }
@@ -176,7 +234,9 @@ fn describe(status: &Value) -> String {
 /// The figures of a session that there are: none of words before anything was said.
 fn figures(session: &Value) -> impl Iterator<Item = String> {
     let figure = |name: &str, text: fn(f64) -> String| {
-        let value = session.pointer(&format!("/figures/{name}")).and_then(Value::as_f64);
+        let value = session
+            .pointer(&format!("/figures/{name}"))
+            .and_then(Value::as_f64);
         value.filter(|value| *value > 0.0).map(text)
     };
     let all = [

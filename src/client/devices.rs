@@ -18,11 +18,21 @@ pub fn devices(as_json: bool) -> Result<u8, Error> {
 
 fn to_line(device: &Device) -> String {
     let mark = if device.is_default { '*' } else { ' ' };
-    format!("{mark} {}  {} ({} Hz, {} channels)\n", device.id, device.description, device.rate, device.channels)
+    format!(
+        "{mark} {}  {} ({} Hz, {} channels)\n",
+        device.id, device.description, device.rate, device.channels
+    )
 }
 
 fn to_json(device: &Device) -> String {
-    let Device { id, description, is_default, is_monitor, rate, channels } = device;
+    let Device {
+        id,
+        description,
+        is_default,
+        is_monitor,
+        rate,
+        channels,
+    } = device;
     let object = json!({
         "id": id,
         "description": description,

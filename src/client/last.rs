@@ -19,22 +19,37 @@ type Ended = (u32, String, String);
 /// Prints what was said in the last seconds. Returns the exit code.
 ///
 /// # Errors
-/// When the daemon cannot be reached or keeps nothing, the transcription fails, or standard output cannot be written.
+/// When the daemon cannot be reached or keeps nothing, the transcription fails, or standard output
+/// cannot be written.
 pub fn last(args: &LastArgs) -> Result<u8, Error> {
     zbus::block_on(async {
         let connection = connect().await?;
-        let rule = MatchRule::builder().msg_type(Type::Signal).sender(NAME).path_namespace(PATH).member("Finished");
+        let rule = MatchRule::builder()
+            .msg_type(Type::Signal)
+            .sender(NAME)
+            .path_namespace(PATH)
+            .member("Finished");
         let rule = rule.build().map_err(ClientError::from)?;
-        let signals = MessageStream::for_match_rule(rule, &connection, None).await.map_err(ClientError::from)?;
-        let manager = ManagerProxy::new(&connection).await.map_err(ClientError::from)?;
+        let signals = MessageStream::for_match_rule(rule, &connection, None)
+            .await
+            .map_err(ClientError::from)?;
+        let manager = ManagerProxy::new(&connection)
+            .await
+            .map_err(ClientError::from)?;
         let kept = manager.pre_capture().await.map_err(ClientError::from)?;
         if 0.0 < kept && kept < args.seconds {
-            complain(&format!("hearken: only the last {kept} s are kept (audio.pre_capture in the configuration)"));
+            complain(&format!(
+                "hearken: only the last {kept} s are kept (audio.pre_capture in the configuration)"
+            ));
         }
         let ending = stream::select(gone(&connection).await?, interruptions());
         // Its result comes to this connection alone, and after the call's answer.
-        manager.transcribe_last(args.seconds, text_options(&args.text)).await.map_err(ClientError::from)?;
-        let ended = signals.filter_map(|message| std::future::ready(message.ok().and_then(|m| ended(&m))));
+        manager
+            .transcribe_last(args.seconds, text_options(&args.text))
+            .await
+            .map_err(ClientError::from)?;
+        let ended =
+            signals.filter_map(|message| std::future::ready(message.ok().and_then(|m| ended(&m))));
         pin_mut!(ended, ending);
         match select(ended.next(), ending.next()).await {
             // The daemon drops the jobs of a client that leaves.
@@ -56,6 +71,8 @@ pub fn last(args: &LastArgs) -> Result<u8, Error> {
 fn ended(message: &Message) -> Option<Ended> {
     let (status, text, mut details): (u32, String, HashMap<String, OwnedVariant>) =
         message.body().deserialize().ok()?;
-    let error = details.remove("error").and_then(|error| String::try_from(error).ok());
+    let error = details
+        .remove("error")
+        .and_then(|error| String::try_from(error).ok());
     Some((status, text, error.unwrap_or_default()))
 }

@@ -28,7 +28,11 @@ pub fn listen(args: &ListenArgs) -> Result<u8, Error> {
             session.proxy.start().await.map_err(ClientError::from)?;
         }
         let redraws = !args.json && std::io::stdout().is_terminal();
-        let mut view = View { json: args.json, redraws, listens: false };
+        let mut view = View {
+            json: args.json,
+            redraws,
+            listens: false,
+        };
         let mut ending = false;
         loop {
             let told = session.next().await;
@@ -79,16 +83,22 @@ pub fn record(args: &RecordArgs) -> Result<u8, Error> {
             texts.truncate(1);
         }
         let mut all = String::new();
-        texts.iter().for_each(|text| append(&mut all, &format!(" {text}")));
+        texts
+            .iter()
+            .for_each(|text| append(&mut all, &format!(" {text}")));
         if !texts.is_empty() {
             print(&format!("{}\n", all.trim()))?;
         }
-        if is_gone { Err(ClientError::Gone.into()) } else { Ok(exit::SUCCESS) }
+        if is_gone {
+            Err(ClientError::Gone.into())
+        } else {
+            Ok(exit::SUCCESS)
+        }
     })
 }
 
-/// How text is shown: finals a line each; on a terminal the utterance that goes on below them, redrawn, with what may
-/// change faint; or everything as JSON.
+/// How text is shown: finals a line each; on a terminal the utterance that goes on below them,
+/// redrawn, with what may change faint; or everything as JSON.
 struct View {
     json: bool,
     redraws: bool,
@@ -107,12 +117,16 @@ impl View {
         }
         let clear = if self.redraws { CLEAR_LINE } else { "" };
         match told {
-            Told::Partial { committed, tail, .. } if self.redraws => {
+            Told::Partial {
+                committed, tail, ..
+            } if self.redraws => {
                 let (on, off) = FAINT;
                 // A line is all that can be cleared.
                 print(&format!("{clear}{committed}{on}{tail}{off}").replace('\n', " "))?;
             }
-            Told::Final { text, .. } if !text.is_empty() => print(&format!("{clear}{}\n", text.trim_end()))?,
+            Told::Final { text, .. } if !text.is_empty() => {
+                print(&format!("{clear}{}\n", text.trim_end()))?
+            }
             Told::Final { .. } => print(clear)?,
             Told::Trouble { reason } => tell_trouble(reason),
             Told::Device { id } => complain(&format!("hearken: the microphone is {id}")),
@@ -129,5 +143,12 @@ impl View {
 
 /// Tells why there is no sound or text, or that this is over.
 fn tell_trouble(reason: &str) {
-    complain(&format!("hearken: {}", if reason.is_empty() { "all is well again" } else { reason }));
+    complain(&format!(
+        "hearken: {}",
+        if reason.is_empty() {
+            "all is well again"
+        } else {
+            reason
+        }
+    ));
 }

@@ -25,7 +25,9 @@ pub enum ClientError {
     #[error("the session bus cannot be reached: {0}; run this in a desktop session")]
     NoBus(#[source] zbus::Error),
     /// There is no daemon, and none can be started.
-    #[error("the daemon is not running; start it with `systemctl --user start hearken` or `hearken daemon`")]
+    #[error(
+        "the daemon is not running; start it with `systemctl --user start hearken` or `hearken daemon`"
+    )]
     NoDaemon,
     /// The daemon went away.
     #[error("the daemon has ended; see `journalctl --user -u hearken` for the reason")]
@@ -57,9 +59,14 @@ impl ClientError {
 impl From<zbus::Error> for ClientError {
     fn from(error: zbus::Error) -> Self {
         match error {
-            zbus::Error::MethodError(name, Some(message), _) if name.starts_with(NAME) => Self::Refused(message),
+            zbus::Error::MethodError(name, Some(message), _) if name.starts_with(NAME) => {
+                Self::Refused(message)
+            }
             zbus::Error::FDO(error)
-                if matches!(*error, fdo::Error::ServiceUnknown(_) | fdo::Error::NameHasNoOwner(_)) =>
+                if matches!(
+                    *error,
+                    fdo::Error::ServiceUnknown(_) | fdo::Error::NameHasNoOwner(_)
+                ) =>
             {
                 Self::NoDaemon
             }

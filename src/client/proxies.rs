@@ -11,7 +11,11 @@ use zbus::{OwnedObjectPath, OwnedVariant, Variant, proxy};
 pub trait Manager {
     fn create_session(&self, options: HashMap<&str, Variant<'_>>) -> zbus::Result<OwnedObjectPath>;
 
-    fn transcribe_last(&self, seconds: f64, options: HashMap<&str, Variant<'_>>) -> zbus::Result<OwnedObjectPath>;
+    fn transcribe_last(
+        &self,
+        seconds: f64,
+        options: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<OwnedObjectPath>;
 
     #[zbus(property)]
     fn pre_capture(&self) -> zbus::Result<f64>;
@@ -32,7 +36,11 @@ pub trait Manager {
     fn backend(&self) -> zbus::Result<String>;
 }
 
-#[proxy(interface = "org.hearken.Hearken1.Session", default_service = "org.hearken.Hearken1", assume_defaults = false)]
+#[proxy(
+    interface = "org.hearken.Hearken1.Session",
+    default_service = "org.hearken.Hearken1",
+    assume_defaults = false
+)]
 pub trait Session {
     fn start(&self) -> zbus::Result<()>;
 

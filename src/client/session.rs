@@ -20,7 +20,8 @@ use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath, Owned
 const STARTING: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(50);
 
-/// A word that is settled: text, start and end in seconds of the session's clock, confidence from 0 to 1.
+/// A word that is settled: text, start and end in seconds of the session's clock, confidence from 0
+/// to 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SpokenWord {
     word: String,
@@ -82,14 +83,25 @@ impl OwnSession {
         await_daemon(&connection).await?;
         let manager = ManagerProxy::new(&connection).await?;
         let path = manager.create_session(options(args, partials)).await?;
-        let proxy = SessionProxy::builder(&connection).path(path.clone()).build().await?;
+        let proxy = SessionProxy::builder(&connection)
+            .path(path.clone())
+            .build()
+            .await?;
         let signals = signals_of(&connection, path).await?;
-        let told = stream::select(stream::select(signals, gone(&connection).await?), interruptions());
-        Ok(Self { proxy, told: told.boxed_local(), device: String::new(), trouble: String::new() })
+        let told = stream::select(
+            stream::select(signals, gone(&connection).await?),
+            interruptions(),
+        );
+        Ok(Self {
+            proxy,
+            told: told.boxed_local(),
+            device: String::new(),
+            trouble: String::new(),
+        })
     }
 
-    /// The next thing that happens. The daemon tells device and trouble with each change of its state; here they are told
-    /// when they are others.
+    /// The next thing that happens. The daemon tells device and trouble with each change of its
+    /// state; here they are told when they are others.
     pub async fn next(&mut self) -> Told {
         loop {
             let told = self.told.next().await.unwrap_or(Told::Gone);
@@ -128,11 +140,20 @@ pub(super) fn text_options(args: &TextArgs) -> HashMap<&'static str, Variant<'st
             options.insert(name, value);
         }
     };
-    put("language", args.language.map(|language| language.code().into()));
+    put(
+        "language",
+        args.language.map(|language| language.code().into()),
+    );
     put("task", args.task.map(|task: Task| task.name().into()));
     put("prompt", args.prompt.clone().map(Variant::from));
-    put("spoken_punctuation", args.spoken_punctuation.then(|| true.into()));
-    put("hotwords", (!args.hotwords.is_empty()).then(|| args.hotwords.clone().into()));
+    put(
+        "spoken_punctuation",
+        args.spoken_punctuation.then(|| true.into()),
+    );
+    put(
+        "hotwords",
+        (!args.hotwords.is_empty()).then(|| args.hotwords.clone().into()),
+    );
     options
 }
 
@@ -140,10 +161,17 @@ async fn signals_of(
     connection: &Connection,
     path: OwnedObjectPath,
 ) -> Result<impl Stream<Item = Told> + use<>, ClientError> {
-    let rule = MatchRule::builder().msg_type(Type::Signal).sender(NAME).path(path).build()?;
+    let rule = MatchRule::builder()
+        .msg_type(Type::Signal)
+        .sender(NAME)
+        .path(path)
+        .build()?;
     let messages = MessageStream::for_match_rule(rule, connection, None).await?;
     Ok(messages.flat_map(|message| {
-        let told = message.ok().and_then(|message| parse(&message)).unwrap_or_default();
+        let told = message
+            .ok()
+            .and_then(|message| parse(&message))
+            .unwrap_or_default();
         stream::iter(told)
     }))
 }
@@ -154,45 +182,102 @@ fn parse(message: &Message) -> Option<Vec<Told>> {
     let (header, body) = (message.header(), message.body());
     match header.member()?.as_str() {
         "Partial" => {
-            let (utterance, revision, committed, tail, details): (u64, u64, String, String, Details) =
-                body.deserialize().ok()?;
+            let (utterance, revision, committed, tail, details): (
+                u64,
+                u64,
+                String,
+                String,
+                Details,
+            ) = body.deserialize().ok()?;
             let (start, end, language, words) = common(details);
-            Some(vec![Told::Partial { utterance, revision, start, end, language, committed, tail, words }])
+            Some(vec![Told::Partial {
+                utterance,
+                revision,
+                start,
+                end,
+                language,
+                committed,
+                tail,
+                words,
+            }])
         }
         "Final" => {
-            let (utterance, revision, text, details): (u64, u64, String, Details) = body.deserialize().ok()?;
+            let (utterance, revision, text, details): (u64, u64, String, Details) =
+                body.deserialize().ok()?;
             let (start, end, language, words) = common(details);
-            Some(vec![Told::Final { utterance, revision, start, end, language, text, words }])
+            Some(vec![Told::Final {
+                utterance,
+                revision,
+                start,
+                end,
+                language,
+                text,
+                words,
+            }])
         }
         "PropertiesChanged" => {
             let (_, changed, _): (String, Details, Vec<String>) = body.deserialize().ok()?;
-            let trouble = changed.get("Trouble").and_then(|value| <&str>::try_from(value).ok());
-            let state = changed.get("State").and_then(|value| u32::try_from(value).ok());
-            let device = changed.get("Device").and_then(|value| <&str>::try_from(value).ok());
-            let trouble = trouble.map(|reason| Told::Trouble { reason: reason.to_owned() });
+            let trouble = changed
+                .get("Trouble")
+                .and_then(|value| <&str>::try_from(value).ok());
+            let state = changed
+                .get("State")
+                .and_then(|value| u32::try_from(value).ok());
+            let device = changed
+                .get("Device")
+                .and_then(|value| <&str>::try_from(value).ok());
+            let trouble = trouble.map(|reason| Told::Trouble {
+                reason: reason.to_owned(),
+            });
             let device = device.map(|id| Told::Device { id: id.to_owned() });
-            Some(device.into_iter().chain(trouble).chain(state.map(|state| Told::State { state })).collect())
+            Some(
+                device
+                    .into_iter()
+                    .chain(trouble)
+                    .chain(state.map(|state| Told::State { state }))
+                    .collect(),
+            )
         }
         _ => None,
     }
 }
 
 fn common(mut details: HashMap<String, OwnedVariant>) -> (f64, f64, String, Vec<SpokenWord>) {
-    let words = details.remove("words").and_then(|words| Vec::<(String, f64, f64, f64)>::try_from(words).ok());
-    let spoken = |(word, start, end, confidence)| SpokenWord { word, start, end, confidence };
+    let words = details
+        .remove("words")
+        .and_then(|words| Vec::<(String, f64, f64, f64)>::try_from(words).ok());
+    let spoken = |(word, start, end, confidence)| SpokenWord {
+        word,
+        start,
+        end,
+        confidence,
+    };
     let words = words.unwrap_or_default().into_iter().map(spoken).collect();
-    let number = |name| details.get(name).and_then(|value| f64::try_from(value).ok()).unwrap_or(0.0);
-    let language = details.get("language").and_then(|value| <&str>::try_from(value).ok()).unwrap_or_default();
+    let number = |name| {
+        details
+            .get(name)
+            .and_then(|value| f64::try_from(value).ok())
+            .unwrap_or(0.0)
+    };
+    let language = details
+        .get("language")
+        .and_then(|value| <&str>::try_from(value).ok())
+        .unwrap_or_default();
     (number("start"), number("end"), language.to_owned(), words)
 }
 
-/// Waits for a daemon that is just being started, as in `hearken daemon & hearken listen`; not where the bus starts it.
+/// Waits for a daemon that is just being started, as in `hearken daemon & hearken listen`; not
+/// where the bus starts it.
 async fn await_daemon(connection: &Connection) -> Result<(), ClientError> {
     let bus = DBusProxy::new(connection).await?;
     let name = BusName::from_static_str(NAME)?;
     let until = Instant::now() + STARTING;
     while !bus.name_has_owner(name.clone()).await?
-        && !bus.list_activatable_names().await?.iter().any(|known| known.as_str() == NAME)
+        && !bus
+            .list_activatable_names()
+            .await?
+            .iter()
+            .any(|known| known.as_str() == NAME)
         && Instant::now() < until
     {
         std::thread::sleep(LOOK);
@@ -201,8 +286,13 @@ async fn await_daemon(connection: &Connection) -> Result<(), ClientError> {
 }
 
 /// That the daemon, which runs, has left the bus, or the bus is gone.
-pub(super) async fn gone(connection: &Connection) -> Result<LocalBoxStream<'static, Told>, ClientError> {
-    let owners = DBusProxy::new(connection).await?.receive_name_owner_changed_with_args(&[(0, NAME)]).await?;
+pub(super) async fn gone(
+    connection: &Connection,
+) -> Result<LocalBoxStream<'static, Told>, ClientError> {
+    let owners = DBusProxy::new(connection)
+        .await?
+        .receive_name_owner_changed_with_args(&[(0, NAME)])
+        .await?;
     let connection = connection.clone();
     let closed = stream::once(async move { connection.closed().await });
     Ok(stream::select(owners.map(|_| Told::Gone), closed.map(|()| Told::Gone)).boxed_local())

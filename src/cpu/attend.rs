@@ -1,5 +1,6 @@
-//! The decoder's attention: single queries over the audio's keys and values, which lie in [`Panels`], and over those of
-//! tokens, rows in half precision that are found by their place in the cache.
+//! The decoder's attention: single queries over the audio's keys and values, which lie in
+//! [`Panels`], and over those of tokens, rows in half precision that are found by their place in
+//! the cache.
 //!
 //! A query's result does not depend on the queries that are worked through together with it.
 
@@ -85,7 +86,10 @@ impl AttendPanels<'_> {
             softmax_row(s, scores);
             if T::SCALED {
                 for i in (0..n).step_by(LANES) {
-                    let p = s.mul(load_part(s, &scores[i..], 0.0), load_part(s, &head.value_scales[i..], 0.0));
+                    let p = s.mul(
+                        load_part(s, &scores[i..], 0.0),
+                        load_part(s, &head.value_scales[i..], 0.0),
+                    );
                     store_part(s, p, &mut scores[i..]);
                 }
             }
@@ -117,7 +121,11 @@ const SUMS: usize = 4;
 
 /// Scores of R queries against the keys of a panel, without their scales.
 #[inline(always)]
-pub(super) fn score<S: Simd, T: Number, const R: usize>(s: S, keys: &[[T; LANES]], q: &[[f32; HEAD]; R]) -> [S::F; R] {
+pub(super) fn score<S: Simd, T: Number, const R: usize>(
+    s: S,
+    keys: &[[T; LANES]],
+    q: &[[f32; HEAD]; R],
+) -> [S::F; R] {
     let mut acc = [[s.splat(0.0); SUMS]; R];
     for d in (0..HEAD).step_by(SUMS) {
         for j in 0..SUMS {
@@ -206,8 +214,8 @@ impl Kernel for AttendTokens<'_> {
     }
 }
 
-/// Converts to half precision; magnitudes beyond its range become the largest. Both have the same length, a multiple
-/// of 16.
+/// Converts to half precision; magnitudes beyond its range become the largest. Both have the same
+/// length, a multiple of 16.
 pub fn to_f16(level: Level, from: &[f32], to: &mut [u16]) {
     struct ToF16<'a>(&'a [f32], &'a mut [u16]);
     impl Kernel for ToF16<'_> {
@@ -242,34 +250,63 @@ mod tests {
     fn queries_over_audio_are_their_definition_alone_and_together() {
         let width = 2 * HEAD;
         let sizes = [(1, 0), (2, 1), (16, 0), (33, 7), (100, 3), (544, 32)];
-        for ((n, n_bias), stored) in sizes.into_iter().flat_map(|size| [(size, Stored::F16), (size, Stored::I8)]) {
-            let (rows, queries, bias) = (noise(n * 2 * width, 6), noise(7 * width, 5), noise(n_bias, 8));
+        for ((n, n_bias), stored) in sizes
+            .into_iter()
+            .flat_map(|size| [(size, Stored::F16), (size, Stored::I8)])
+        {
+            let (rows, queries, bias) = (
+                noise(n * 2 * width, 6),
+                noise(7 * width, 5),
+                noise(n_bias, 8),
+            );
             let view = MatRef::dense(&rows, 2 * width);
             for level in Level::available() {
-                let cpu = Cpu { level, pool: Pool::new(2) };
+                let cpu = Cpu {
+                    level,
+                    pool: Pool::new(2),
+                };
                 // What the memory held before plays no part.
                 let mut data = vec![0x7f; panels_len(n, width, stored)];
                 pack_panels(&cpu, view, stored, &mut data);
-                let panels = Panels { data: &data, n, stored };
+                let panels = Panels {
+                    data: &data,
+                    n,
+                    stored,
+                };
                 let attend = |first: usize, count: usize, col: usize| {
                     let mut out = vec![f32::NAN; 7 * HEAD];
                     let queries = MatRef::dense(&queries, width);
                     let (at, out_view) = ((0, col), MatMut::dense(&mut out, HEAD));
                     let (bias, rows) = (&bias, (first, count));
-                    AttendPanels { queries, at, panels, bias, out: out_view, rows }.run(level);
+                    AttendPanels {
+                        queries,
+                        at,
+                        panels,
+                        bias,
+                        out: out_view,
+                        rows,
+                    }
+                    .run(level);
                     out
                 };
                 for col in [0, HEAD] {
-                    let keys: Vec<_> = (0..n).map(|i| stored_as(stored, &view.row(i)[col..][..HEAD])).collect();
-                    let values: Vec<_> =
-                        (0..n).map(|i| stored_as(stored, &view.row(i)[width + col..][..HEAD])).collect();
+                    let keys: Vec<_> = (0..n)
+                        .map(|i| stored_as(stored, &view.row(i)[col..][..HEAD]))
+                        .collect();
+                    let values: Vec<_> = (0..n)
+                        .map(|i| stored_as(stored, &view.row(i)[width + col..][..HEAD]))
+                        .collect();
                     let all = attend(0, 7, col);
                     for r in 0..7 {
                         let query = &queries[r * width + col..][..HEAD];
                         let want = attention(query, &keys, &values, &bias);
                         let what = format!("{} {stored:?} n={n} row {r}", level.name());
                         assert_close(&all[r * HEAD..][..HEAD], &want, &what);
-                        assert_eq!(attend(r, 1, col)[r * HEAD..][..HEAD], all[r * HEAD..][..HEAD], "{what} alone");
+                        assert_eq!(
+                            attend(r, 1, col)[r * HEAD..][..HEAD],
+                            all[r * HEAD..][..HEAD],
+                            "{what} alone"
+                        );
                     }
                 }
             }
@@ -289,13 +326,24 @@ mod tests {
                     let row = |part: usize| {
                         let rows = &rows;
                         let at = move |p: &u32| {
-                            stored_as(Stored::F16, &rows[(*p as usize * 2 + part) * width + col..][..HEAD])
+                            stored_as(
+                                Stored::F16,
+                                &rows[(*p as usize * 2 + part) * width + col..][..HEAD],
+                            )
                         };
                         places.iter().map(at).collect::<Vec<_>>()
                     };
                     let mut out = vec![f32::NAN; HEAD];
                     let (query, cache, places) = (&query, &cache, &places);
-                    AttendTokens { query, cache, col, width, places, out: &mut out }.run(level);
+                    AttendTokens {
+                        query,
+                        cache,
+                        col,
+                        width,
+                        places,
+                        out: &mut out,
+                    }
+                    .run(level);
                     let want = attention(query, &row(0), &row(1), &[]);
                     assert_close(&out, &want, &format!("{} n={n}", level.name()));
                 }
@@ -305,7 +353,9 @@ mod tests {
 
     #[test]
     fn half_precision_is_that_of_the_library_and_never_infinite() {
-        let mut from: Vec<f32> = (0..4096).map(|i| (i as f32 - 2048.0) * 0.37 / (1 + i % 17) as f32).collect();
+        let mut from: Vec<f32> = (0..4096)
+            .map(|i| (i as f32 - 2048.0) * 0.37 / (1 + i % 17) as f32)
+            .collect();
         from[..8].copy_from_slice(&[1e-7, -1e-9, 65504.0, 65519.0, -65504.0, 0.0, 6e-8, 1.0]);
         let want: Vec<u16> = from.iter().map(|x| f16::from_f32(*x).to_bits()).collect();
         for level in Level::available() {

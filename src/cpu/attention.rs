@@ -1,11 +1,13 @@
 //! Self-attention of the encoder: all positions of a window over all of them and a silent tail.
 //!
-//! In: queries, keys and values side by side, as the linear layer before wrote them. Out: each head's weighted values.
+//! In: queries, keys and values side by side, as the linear layer before wrote them. Out: each
+//! head's weighted values.
 //!
-//! The whole score matrix never exists: for 16 or 32 queries at a time the scores of all keys are a strip
-//! `[keys][queries]`, in which softmax runs lane by lane and which is then the right-hand side of the product with
-//! the values. So keys and values are broadcast from rows as they lie in memory, and nothing has to be transposed but
-//! a strip's queries and its result. Scores are in powers of 2, which spares a factor for each exponential.
+//! The whole score matrix never exists: for 16 or 32 queries at a time the scores of all keys are a
+//! strip `[keys][queries]`, in which softmax runs lane by lane and which is then the right-hand
+//! side of the product with the values. So keys and values are broadcast from rows as they lie in
+//! memory, and nothing has to be transposed but a strip's queries and its result. Scores are in
+//! powers of 2, which spares a factor for each exponential.
 
 use super::Cpu;
 use super::format::{Bf16, F32, Format};
@@ -41,21 +43,28 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// With `bf16`, operands of the products are rounded to bf16 where the instruction set multiplies that.
+    /// With `bf16`, operands of the products are rounded to bf16 where the instruction set
+    /// multiplies that.
     pub fn new(bf16: bool) -> Self {
-        Self { bf16, packed: Vec::new() }
+        Self {
+            bf16,
+            packed: Vec::new(),
+        }
     }
 
     /// `out[i] = Σ softmax(q[i] · k / 8) v` for each head.
     ///
-    /// `qkv`: queries, keys and values side by side, `[n][3 × n_state]`; `extra`: further keys and values; `out`:
-    /// `[n][n_state]`.
+    /// `qkv`: queries, keys and values side by side, `[n][3 × n_state]`; `extra`: further keys and
+    /// values; `out`: `[n][n_state]`.
     ///
     /// # Panics
     /// Where the shapes do not fit or heads are not 64 wide.
     pub fn apply(&mut self, cpu: &Cpu, qkv: MatRef<'_>, extra: &KeysValues, out: MatMut<'_>) {
         let width = qkv.cols / 3;
-        assert!(width.is_multiple_of(HEAD) && out.rows == qkv.rows && out.cols == width, "attention of another shape");
+        assert!(
+            width.is_multiple_of(HEAD) && out.rows == qkv.rows && out.cols == width,
+            "attention of another shape"
+        );
         let input = Input { qkv, extra };
         if self.bf16 && cpu.level.has_bf16() {
             attend::<Bf16>(cpu, input, &mut self.packed, out);
@@ -84,7 +93,11 @@ impl<'a> Input<'a> {
         let (from, at) = if i < self.qkv.rows {
             (self.qkv.row(i), part * width + head * HEAD)
         } else {
-            let from = if part == 1 { &self.extra.keys } else { &self.extra.values };
+            let from = if part == 1 {
+                &self.extra.keys
+            } else {
+                &self.extra.values
+            };
             (from.as_slice(), (i - self.qkv.rows) * width + head * HEAD)
         };
         array(from, at)
@@ -122,12 +135,24 @@ fn attend<F: Format>(cpu: &Cpu, input: Input<'_>, packed: &mut Vec<u32>, out: Ma
     packed.resize(out.cols / HEAD * per_head, 0);
     cpu.pool.pieces(packed, per_head, |head, to| {
         let (keys, values) = cast_slice_mut(to).split_at_mut(n_key_elements);
-        cpu.level.dispatch(PackHead::<F> { input, head, keys, values });
+        cpu.level.dispatch(PackHead::<F> {
+            input,
+            head,
+            keys,
+            values,
+        });
     });
     let packed = cast_slice(packed);
     cpu.pool.tiles(out, (QUERIES, HEAD), |out, row, col| {
         let (keys, values) = packed[col / HEAD * per_head..][..per_head].split_at(n_key_elements);
-        cpu.level.dispatch(Attend::<F> { input, keys, values, out, row, col });
+        cpu.level.dispatch(Attend::<F> {
+            input,
+            keys,
+            values,
+            out,
+            row,
+            col,
+        });
     });
 }
 
@@ -150,16 +175,28 @@ impl<F: Format> Kernel for PackHead<'_, F> {
             let key = self.input.key_or_value(1, self.head, i);
             for c in 0..HEAD / LANES / F::PACK {
                 let v = pack_dims::<F, S>(s, key, c, 1.0);
-                F::store(s, v, array_mut(self.keys, (i * HEAD / LANES / F::PACK + c) * LANES));
+                F::store(
+                    s,
+                    v,
+                    array_mut(self.keys, (i * HEAD / LANES / F::PACK + c) * LANES),
+                );
             }
         }
         let zeros = [0.0; HEAD];
         for i in 0..n_keys.div_ceil(F::PACK) {
             let low = self.input.key_or_value(2, self.head, i * F::PACK);
             let last = (i + 1) * F::PACK - 1;
-            let high = if last < n_keys { self.input.key_or_value(2, self.head, last) } else { &zeros };
+            let high = if last < n_keys {
+                self.input.key_or_value(2, self.head, last)
+            } else {
+                &zeros
+            };
             for c in 0..HEAD / LANES {
-                let v = F::pack(s, s.load(array(low, c * LANES)), s.load(array(high, c * LANES)));
+                let v = F::pack(
+                    s,
+                    s.load(array(low, c * LANES)),
+                    s.load(array(high, c * LANES)),
+                );
                 F::store(s, v, array_mut(self.values, i * HEAD + c * LANES));
             }
         }
@@ -235,7 +272,8 @@ impl<F: Format> Attend<'_, F> {
         }
     }
 
-    /// Scores of the strip's queries (`[64 / PACK][NP][16]`) against all keys, `[key][NP][16]`, and the largest ones.
+    /// Scores of the strip's queries (`[64 / PACK][NP][16]`) against all keys, `[key][NP][16]`, and
+    /// the largest ones.
     #[inline(always)]
     fn score<S: Simd, const NP: usize>(
         &self,
@@ -321,7 +359,8 @@ impl<F: Format> Attend<'_, F> {
     }
 }
 
-/// 2 to the power of each score less its query's largest, `[key / PACK][NP][16]`, and their sum over the keys.
+/// 2 to the power of each score less its query's largest, `[key / PACK][NP][16]`, and their sum
+/// over the keys.
 #[inline(always)]
 fn weigh<F: Format, S: Simd, const NP: usize>(
     s: S,
@@ -332,7 +371,11 @@ fn weigh<F: Format, S: Simd, const NP: usize>(
     let mut total = [s.splat(0.0); NP];
     for i in 0..weights.len() {
         let (pair, p) = (i / NP, i % NP);
-        let low = exp2(s, s.sub(s.load(&scores[pair * F::PACK * NP + p]), max[p]), F::EXP2_TERMS);
+        let low = exp2(
+            s,
+            s.sub(s.load(&scores[pair * F::PACK * NP + p]), max[p]),
+            F::EXP2_TERMS,
+        );
         total[p] = s.add(total[p], low);
         let mut high = s.splat(0.0);
         let last = ((pair + 1) * F::PACK - 1) * NP + p;
@@ -365,17 +408,30 @@ mod tests {
             for level in Level::available() {
                 let mut results = Vec::new();
                 for (threads, bf16) in [(1, false), (3, false), (1, true), (3, true)] {
-                    let cpu = Cpu { level, pool: Pool::new(threads) };
+                    let cpu = Cpu {
+                        level,
+                        pool: Pool::new(threads),
+                    };
                     let mut out = vec![f32::NAN; n * width];
                     Attention::new(bf16).apply(&cpu, view, &extra, MatMut::dense(&mut out, width));
                     results.push(out);
                 }
-                assert!(results[0] == results[1] && results[2] == results[3], "1 and 3 threads differ");
+                assert!(
+                    results[0] == results[1] && results[2] == results[3],
+                    "1 and 3 threads differ"
+                );
                 // Values are up to 2.5 and scores are sharp: bf16 moves a score of 20 by up to 0.1.
                 let far = |(a, b): (&f32, &f32)| (a - b).abs() > 0.25;
-                assert!(!results[0].iter().zip(&results[2]).any(far), "{} n={n}: bf16 is far off", level.name());
+                assert!(
+                    !results[0].iter().zip(&results[2]).any(far),
+                    "{} n={n}: bf16 is far off",
+                    level.name()
+                );
                 for head in 0..2 {
-                    let input = Input { qkv: view, extra: &extra };
+                    let input = Input {
+                        qkv: view,
+                        extra: &extra,
+                    };
                     let row = |part, i| input.key_or_value(part, head, i).map(f64::from).to_vec();
                     let keys: Vec<_> = (0..n + n_extra).map(|i| row(1, i)).collect();
                     let values: Vec<_> = (0..n + n_extra).map(|i| row(2, i)).collect();
@@ -384,7 +440,11 @@ mod tests {
                         let want = attention(query, &keys, &values, &extra.bias);
                         for (d, want) in want.iter().enumerate() {
                             let y = f64::from(results[0][i * width + head * HEAD + d]);
-                            assert!((y - want).abs() < 1e-4, "{} n={n} row {i}: {y} {want}", level.name());
+                            assert!(
+                                (y - want).abs() < 1e-4,
+                                "{} n={n} row {i}: {y} {want}",
+                                level.name()
+                            );
                         }
                     }
                 }

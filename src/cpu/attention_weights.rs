@@ -1,5 +1,5 @@
-//! Attention weights by themselves, for whoever wants to know what a head looks at: the fused attention of
-//! [`AttendPanels`](super::AttendPanels) does not keep them.
+//! Attention weights by themselves, for whoever wants to know what a head looks at: the fused
+//! attention of [`AttendPanels`](super::AttendPanels) does not keep them.
 
 use super::Level;
 use super::attend::score;
@@ -26,7 +26,10 @@ impl AttentionWeights<'_> {
     /// # Panics
     /// Where `out` is longer than there are keys, or `query` is shorter than a head.
     pub fn run(self, level: Level) {
-        assert!(self.out.len() <= self.panels.n && self.query.len() >= HEAD, "attention weights of another shape");
+        assert!(
+            self.out.len() <= self.panels.n && self.query.len() >= HEAD,
+            "attention weights of another shape"
+        );
         level.dispatch(self);
     }
 }
@@ -74,19 +77,37 @@ mod tests {
     fn weights_are_their_definition() {
         let width = 2 * HEAD;
         let sizes = [(1, 1), (16, 16), (33, 20), (100, 99), (544, 512)];
-        for ((n, n_out), stored) in sizes.into_iter().flat_map(|size| [(size, Stored::F16), (size, Stored::I8)]) {
+        for ((n, n_out), stored) in sizes
+            .into_iter()
+            .flat_map(|size| [(size, Stored::F16), (size, Stored::I8)])
+        {
             let (rows, query) = (noise(n * 2 * width, 6), noise(HEAD, 5));
             let view = MatRef::dense(&rows, 2 * width);
             for level in Level::available() {
-                let cpu = Cpu { level, pool: Pool::new(1) };
+                let cpu = Cpu {
+                    level,
+                    pool: Pool::new(1),
+                };
                 let mut data = vec![0; panels_len(n, width, stored)];
                 pack_panels(&cpu, view, stored, &mut data);
                 for col in [0, HEAD] {
                     let mut out = vec![f32::NAN; n_out];
-                    let panels = Panels { data: &data, n, stored };
-                    AttentionWeights { query: &query, panels, col, out: &mut out }.run(level);
+                    let panels = Panels {
+                        data: &data,
+                        n,
+                        stored,
+                    };
+                    AttentionWeights {
+                        query: &query,
+                        panels,
+                        col,
+                        out: &mut out,
+                    }
+                    .run(level);
                     // Attention whose values are unit vectors is its weights.
-                    let keys: Vec<_> = (0..n_out).map(|i| stored_as(stored, &view.row(i)[col..][..HEAD])).collect();
+                    let keys: Vec<_> = (0..n_out)
+                        .map(|i| stored_as(stored, &view.row(i)[col..][..HEAD]))
+                        .collect();
                     for i in 0..n_out.min(HEAD) {
                         let unit = |at: usize| {
                             let mut value = vec![0.0; HEAD];
@@ -95,7 +116,11 @@ mod tests {
                         };
                         let values: Vec<_> = (0..n_out).map(unit).collect();
                         let want = attention(&query, &keys, &values, &[])[0];
-                        assert!((f64::from(out[i]) - want).abs() < 1e-4, "{} {stored:?} n={n} {i}", level.name());
+                        assert!(
+                            (f64::from(out[i]) - want).abs() < 1e-4,
+                            "{} {stored:?} n={n} {i}",
+                            level.name()
+                        );
                     }
                     assert!((out.iter().sum::<f32>() - 1.0).abs() < 1e-4);
                 }

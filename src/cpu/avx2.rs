@@ -1,8 +1,9 @@
 //! AVX2 with FMA and F16C, and the same with AVX-VNNI: a vector is a pair of 256-bit registers.
 //!
-//! Without VNNI an 8-bit product is made with `vpmaddubsw`, whose 16-bit sums saturate when both operands are
-//! large. Here the unsigned operand is |a − 128| ≤ 127 and the signed one carries the sign, |b| ≤ 127, so a pair
-//! sums to at most 2 × 127 × 127 = 32,258 < 32,768: exact, the same whole number as VNNI gives.
+//! Without VNNI an 8-bit product is made with `vpmaddubsw`, whose 16-bit sums saturate when both
+//! operands are large. Here the unsigned operand is |a − 128| ≤ 127 and the signed one carries the
+//! sign, |b| ≤ 127, so a pair sums to at most 2 × 127 × 127 = 32,258 < 32,768: exact, the same
+//! whole number as VNNI gives.
 
 use super::simd::{LANES, Simd};
 use std::arch::x86_64::*;
@@ -18,8 +19,9 @@ pub struct AvxVnni(());
 impl Avx2 {
     /// The token, where the machine has the features.
     pub fn new() -> Option<Self> {
-        let there =
-            is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
+        let there = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
         there.then_some(Self(()))
     }
 
@@ -83,7 +85,8 @@ pub(super) unsafe fn sum8(a: __m256) -> f32 {
     }
 }
 
-/// 8 lanes of [`Simd::pairs`]: adding half of the last place kept, less one where that place is even, rounds.
+/// 8 lanes of [`Simd::pairs`]: adding half of the last place kept, less one where that place is
+/// even, rounds.
 ///
 /// # Safety
 /// The machine must have AVX2.
@@ -120,8 +123,9 @@ unsafe fn dot2_half(acc: __m256, a: u32, b: __m256i) -> __m256 {
 /// The operations that both tokens share; `$unsigned` and `dot4_half` are where they differ.
 macro_rules! simd256 {
     ($token:ty, $unsigned:expr) => {
-        // SAFETY of every block below: the token proves the features; pointers come from array references of
-        // twice the size that each half reads or writes, and the loads and stores used need no alignment.
+        // SAFETY of every block below: the token proves the features; pointers come from array
+        // references of twice the size that each half reads or writes, and the loads and stores
+        // used need no alignment.
         #[allow(clippy::undocumented_unsafe_blocks)]
         impl Simd for $token {
             type F = [__m256; 2];
@@ -140,7 +144,12 @@ macro_rules! simd256 {
             }
             #[inline(always)]
             fn load(self, from: &[f32; LANES]) -> Self::F {
-                unsafe { [_mm256_loadu_ps(from.as_ptr()), _mm256_loadu_ps(from.as_ptr().add(8))] }
+                unsafe {
+                    [
+                        _mm256_loadu_ps(from.as_ptr()),
+                        _mm256_loadu_ps(from.as_ptr().add(8)),
+                    ]
+                }
             }
             #[inline(always)]
             fn store(self, v: Self::F, to: &mut [f32; LANES]) {
@@ -163,7 +172,10 @@ macro_rules! simd256 {
                     let (least, most) = (self.splat(-65504.0), self.splat(65504.0));
                     // Second operands, so that NaN stays NaN.
                     let v = self.min(most, self.max(least, v));
-                    _mm_storeu_si128(to.as_mut_ptr().cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v[0]));
+                    _mm_storeu_si128(
+                        to.as_mut_ptr().cast(),
+                        _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v[0]),
+                    );
                     let high = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v[1]);
                     _mm_storeu_si128(to.as_mut_ptr().add(8).cast(), high);
                 }
@@ -173,7 +185,10 @@ macro_rules! simd256 {
                 unsafe {
                     let low = _mm_loadl_epi64(from.as_ptr().cast());
                     let high = _mm_loadl_epi64(from.as_ptr().add(8).cast());
-                    [_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(low)), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(high))]
+                    [
+                        _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(low)),
+                        _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(high)),
+                    ]
                 }
             }
             #[inline(always)]
@@ -194,7 +209,12 @@ macro_rules! simd256 {
             }
             #[inline(always)]
             fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
-                unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
+                unsafe {
+                    [
+                        _mm256_fmadd_ps(a[0], b[0], c[0]),
+                        _mm256_fmadd_ps(a[1], b[1], c[1]),
+                    ]
+                }
             }
             #[inline(always)]
             fn max(self, a: Self::F, b: Self::F) -> Self::F {
@@ -206,13 +226,21 @@ macro_rules! simd256 {
             }
             #[inline(always)]
             fn abs(self, a: Self::F) -> Self::F {
-                unsafe { [_mm256_andnot_ps(_mm256_set1_ps(-0.0), a[0]), _mm256_andnot_ps(_mm256_set1_ps(-0.0), a[1])] }
+                unsafe {
+                    [
+                        _mm256_andnot_ps(_mm256_set1_ps(-0.0), a[0]),
+                        _mm256_andnot_ps(_mm256_set1_ps(-0.0), a[1]),
+                    ]
+                }
             }
             #[inline(always)]
             fn round(self, a: Self::F) -> Self::F {
                 unsafe {
                     const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
-                    [_mm256_round_ps::<NEAREST>(a[0]), _mm256_round_ps::<NEAREST>(a[1])]
+                    [
+                        _mm256_round_ps::<NEAREST>(a[0]),
+                        _mm256_round_ps::<NEAREST>(a[1]),
+                    ]
                 }
             }
             #[inline(always)]
@@ -242,7 +270,12 @@ macro_rules! simd256 {
             }
             #[inline(always)]
             fn load_i32(self, from: &[i32; LANES]) -> Self::I {
-                unsafe { [_mm256_loadu_si256(from.as_ptr().cast()), _mm256_loadu_si256(from.as_ptr().add(8).cast())] }
+                unsafe {
+                    [
+                        _mm256_loadu_si256(from.as_ptr().cast()),
+                        _mm256_loadu_si256(from.as_ptr().add(8).cast()),
+                    ]
+                }
             }
             #[inline(always)]
             fn add_i32(self, a: Self::I, b: Self::I) -> Self::I {
@@ -258,11 +291,19 @@ macro_rules! simd256 {
             }
             #[inline(always)]
             fn load_quads(self, from: &[i8; 4 * LANES]) -> Self::Quads {
-                unsafe { [_mm256_loadu_si256(from.as_ptr().cast()), _mm256_loadu_si256(from.as_ptr().add(32).cast())] }
+                unsafe {
+                    [
+                        _mm256_loadu_si256(from.as_ptr().cast()),
+                        _mm256_loadu_si256(from.as_ptr().add(32).cast()),
+                    ]
+                }
             }
             #[inline(always)]
             fn dot4(self, acc: Self::I, a: [u8; 4], b: Self::Quads) -> Self::I {
-                [self.dot4_half(acc[0], a, b[0]), self.dot4_half(acc[1], a, b[1])]
+                [
+                    self.dot4_half(acc[0], a, b[0]),
+                    self.dot4_half(acc[1], a, b[1]),
+                ]
             }
             #[inline(always)]
             fn widen(self, from: &[i8; 4 * LANES]) -> [Self::Pairs; 2] {
@@ -270,7 +311,10 @@ macro_rules! simd256 {
                     let q = self.load_quads(from);
                     let even = [_mm256_slli_epi16::<8>(q[0]), _mm256_slli_epi16::<8>(q[1])];
                     [
-                        [_mm256_srai_epi16::<8>(even[0]), _mm256_srai_epi16::<8>(even[1])],
+                        [
+                            _mm256_srai_epi16::<8>(even[0]),
+                            _mm256_srai_epi16::<8>(even[1]),
+                        ],
                         [_mm256_srai_epi16::<8>(q[0]), _mm256_srai_epi16::<8>(q[1])],
                     ]
                 }
@@ -280,7 +324,10 @@ macro_rules! simd256 {
                 unsafe {
                     let a = _mm256_set1_epi32(a as i32);
                     let (low, high) = (_mm256_madd_epi16(a, b[0]), _mm256_madd_epi16(a, b[1]));
-                    [_mm256_add_epi32(acc[0], low), _mm256_add_epi32(acc[1], high)]
+                    [
+                        _mm256_add_epi32(acc[0], low),
+                        _mm256_add_epi32(acc[1], high),
+                    ]
                 }
             }
             #[inline(always)]
@@ -289,7 +336,12 @@ macro_rules! simd256 {
             }
             #[inline(always)]
             fn load_pairs(self, from: &[u32; LANES]) -> Self::Pairs {
-                unsafe { [_mm256_loadu_si256(from.as_ptr().cast()), _mm256_loadu_si256(from.as_ptr().add(8).cast())] }
+                unsafe {
+                    [
+                        _mm256_loadu_si256(from.as_ptr().cast()),
+                        _mm256_loadu_si256(from.as_ptr().add(8).cast()),
+                    ]
+                }
             }
             #[inline(always)]
             fn store_pairs(self, v: Self::Pairs, to: &mut [u32; LANES]) {
@@ -305,7 +357,8 @@ macro_rules! simd256 {
             #[inline(always)]
             fn store_u8_offset(self, a: Self::F, to: &mut [u8; LANES]) {
                 unsafe {
-                    let words = _mm256_packs_epi32(_mm256_cvtps_epi32(a[0]), _mm256_cvtps_epi32(a[1]));
+                    let words =
+                        _mm256_packs_epi32(_mm256_cvtps_epi32(a[0]), _mm256_cvtps_epi32(a[1]));
                     // The pack works within 128-bit halves: put the quarters back in order.
                     let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(words);
                     let words = _mm256_add_epi16(words, _mm256_set1_epi16(128));

@@ -42,7 +42,9 @@ impl Avx512Bf16 {
 
     /// Runs `f` compiled for these features.
     pub fn enter<K: super::Kernel>(self, kernel: K) -> K::Out {
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx2,fma")]
+        #[target_feature(
+            enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx2,fma"
+        )]
         fn inner<K: super::Kernel>(s: Avx512Bf16, kernel: K) -> K::Out {
             kernel.run(s)
         }
@@ -52,7 +54,8 @@ impl Avx512Bf16 {
 
     #[inline(always)]
     fn pairs_of(self, low: __m512, high: __m512) -> __m512i {
-        // SAFETY: the token proves AVX-512 BF16; the transmutations are between registers of the same bits.
+        // SAFETY: the token proves AVX-512 BF16; the transmutations are between registers of the
+        // same bits.
         unsafe {
             let low: __m256i = std::mem::transmute(_mm512_cvtneps_pbh(low));
             let high: __m256i = std::mem::transmute(_mm512_cvtneps_pbh(high));
@@ -63,7 +66,8 @@ impl Avx512Bf16 {
 
     #[inline(always)]
     fn dot2_of(self, acc: __m512, a: u32, b: __m512i) -> __m512 {
-        // SAFETY: the token proves AVX-512 BF16; the transmutations are between registers of the same bits.
+        // SAFETY: the token proves AVX-512 BF16; the transmutations are between registers of the
+        // same bits.
         unsafe {
             let a: __m512bh = std::mem::transmute(_mm512_set1_epi32(a as i32));
             _mm512_dpbf16_ps(acc, a, std::mem::transmute::<__m512i, __m512bh>(b))
@@ -80,10 +84,14 @@ impl Avx512 {
             let (one, almost_half) = (_mm512_set1_epi32(1), _mm512_set1_epi32(0x7fff));
             let (low, high) = (_mm512_castps_si512(low), _mm512_castps_si512(high));
             let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(low), one);
-            let low = _mm512_srli_epi32::<16>(_mm512_add_epi32(low, _mm512_add_epi32(odd, almost_half)));
+            let low =
+                _mm512_srli_epi32::<16>(_mm512_add_epi32(low, _mm512_add_epi32(odd, almost_half)));
             let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(high), one);
             let high = _mm512_add_epi32(high, _mm512_add_epi32(odd, almost_half));
-            _mm512_or_si512(low, _mm512_and_si512(high, _mm512_set1_epi32(0xffff_0000u32 as i32)))
+            _mm512_or_si512(
+                low,
+                _mm512_and_si512(high, _mm512_set1_epi32(0xffff_0000u32 as i32)),
+            )
         }
     }
 
@@ -103,8 +111,9 @@ impl Avx512 {
 /// The operations that both tokens share; `$bf16`, `pairs_of` and `dot2_of` are where they differ.
 macro_rules! simd512 {
     ($token:ty, $bf16:expr) => {
-        // SAFETY of every block below: the token proves the features; pointers come from array references of the
-        // size that is read or written, and the loads and stores used need no alignment.
+        // SAFETY of every block below: the token proves the features; pointers come from array
+        // references of the size that is read or written, and the loads and stores used need no
+        // alignment.
         #[allow(clippy::undocumented_unsafe_blocks)]
         impl Simd for $token {
             type F = __m512;
@@ -137,13 +146,21 @@ macro_rules! simd512 {
             fn store_f16(self, v: __m512, to: &mut [u16; LANES]) {
                 unsafe {
                     // Second operands, so that NaN stays NaN.
-                    let v = _mm512_min_ps(_mm512_set1_ps(65504.0), _mm512_max_ps(_mm512_set1_ps(-65504.0), v));
-                    _mm256_storeu_si256(to.as_mut_ptr().cast(), _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v));
+                    let v = _mm512_min_ps(
+                        _mm512_set1_ps(65504.0),
+                        _mm512_max_ps(_mm512_set1_ps(-65504.0), v),
+                    );
+                    _mm256_storeu_si256(
+                        to.as_mut_ptr().cast(),
+                        _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(v),
+                    );
                 }
             }
             #[inline(always)]
             fn load_i8(self, from: &[i8; LANES]) -> __m512 {
-                unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.as_ptr().cast()))) }
+                unsafe {
+                    _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.as_ptr().cast())))
+                }
             }
             #[inline(always)]
             fn add(self, a: __m512, b: __m512) -> __m512 {
@@ -179,7 +196,9 @@ macro_rules! simd512 {
             }
             #[inline(always)]
             fn round(self, a: __m512) -> __m512 {
-                unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
+                unsafe {
+                    _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a)
+                }
             }
             #[inline(always)]
             fn exp2i(self, n: __m512) -> __m512 {
@@ -188,7 +207,8 @@ macro_rules! simd512 {
             #[inline(always)]
             fn sum(self, a: __m512) -> f32 {
                 unsafe {
-                    let a8 = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps::<1>(a));
+                    let a8 =
+                        _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps::<1>(a));
                     super::avx2::sum8(a8)
                 }
             }
@@ -224,7 +244,10 @@ macro_rules! simd512 {
             fn widen(self, from: &[i8; 4 * LANES]) -> [__m512i; 2] {
                 unsafe {
                     let q = self.load_quads(from);
-                    [_mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(q)), _mm512_srai_epi16::<8>(q)]
+                    [
+                        _mm512_srai_epi16::<8>(_mm512_slli_epi16::<8>(q)),
+                        _mm512_srai_epi16::<8>(q),
+                    ]
                 }
             }
             #[inline(always)]

@@ -6,7 +6,8 @@ use super::simd::{Kernel, LANES, Simd};
 /// Values that a thread reads at a time, 256 KiB of them.
 const PIECE: usize = 1 << 16;
 
-/// Reads all of `data` once on all threads and returns its largest value, so that the reading cannot be left out.
+/// Reads all of `data` once on all threads and returns its largest value, so that the reading
+/// cannot be left out.
 pub fn read_all(cpu: &Cpu, data: &[f32]) -> f32 {
     let mut largest = vec![f32::NEG_INFINITY; data.len().div_ceil(PIECE)];
     cpu.pool.pieces(&mut largest, 1, |i, to| {
@@ -51,7 +52,10 @@ mod tests {
     fn every_value_is_read() {
         let n = 2 * PIECE + 16 * 3 + 5;
         for level in Level::available() {
-            let cpu = Cpu { level, pool: Pool::new(2) };
+            let cpu = Cpu {
+                level,
+                pool: Pool::new(2),
+            };
             for place in [0, 1, 63, 64, PIECE - 1, PIECE, 2 * PIECE + 17, n - 6, n - 1] {
                 let mut data = vec![-1.0; n];
                 data[place] = 7.0;

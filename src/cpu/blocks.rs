@@ -1,9 +1,11 @@
-//! Activations as the tile kernels read them: blocks of a few rows, the values of a column of the block adjacent.
+//! Activations as the tile kernels read them: blocks of a few rows, the values of a column of the
+//! block adjacent.
 //!
-//! The last block may hold rows that stand for none, so that its height is one that there is a tile for
-//! ([`tile_rows`]); what they hold is used for nothing.
+//! The last block may hold rows that stand for none, so that its height is one that there is a tile
+//! for ([`tile_rows`]); what they hold is used for nothing.
 //!
-//! Packing is where a row passes through the cache anyway, so layer norm and quantisation happen here.
+//! Packing is where a row passes through the cache anyway, so layer norm and quantisation happen
+//! here.
 
 use super::Cpu;
 use super::linear::LayerNorm;
@@ -17,8 +19,8 @@ use std::cell::RefCell;
 const BLOCKS: usize = 4;
 
 thread_local! {
-    // What the last product of this thread has left: fresh memory is cleared by the system, page by page, which
-    // took a twelfth of the encoder's time.
+    // What the last product of this thread has left: fresh memory is cleared by the system, page by
+    // page, which took a twelfth of the encoder's time.
     static LEFT_F32: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
     static LEFT_I8: RefCell<Vec<[u8; 4]>> = const { RefCell::new(Vec::new()) };
 }
@@ -71,9 +73,18 @@ impl BlocksF32 {
         let len = padded_rows(rows, block) * k;
         let mut data = reuse(LEFT_F32.take(), len);
         cpu.pool.pieces(&mut data[..len], block * k, |b, to| {
-            cpu.level.dispatch(PackF32 { input, first: b * block, to });
+            cpu.level.dispatch(PackF32 {
+                input,
+                first: b * block,
+                to,
+            });
         });
-        Self { data, rows, k, block }
+        Self {
+            data,
+            rows,
+            k,
+            block,
+        }
     }
 
     /// Values of a row.
@@ -116,8 +127,8 @@ impl Kernel for PackF32<'_> {
     }
 }
 
-/// Rows as bytes, 128 standing for 0, with a scale for each: block b holds `[k / 4][rows of the block][4]`.
-/// k is rounded up to a multiple of 16; the values added are zero.
+/// Rows as bytes, 128 standing for 0, with a scale for each: block b holds `[k / 4][rows of the
+/// block][4]`. k is rounded up to a multiple of 16; the values added are zero.
 pub(super) struct BlocksI8 {
     data: Vec<[u8; 4]>,
     scales: Vec<f32>,
@@ -135,13 +146,27 @@ impl BlocksI8 {
         let len = padded_rows(rows, block) * quads;
         let mut data = reuse(LEFT_I8.take(), len);
         let mut scales = vec![0.0; padded_rows(rows, block)];
-        let mut blocks: Vec<_> = data[..len].chunks_mut(block * quads).zip(scales.chunks_mut(block)).collect();
+        let mut blocks: Vec<_> = data[..len]
+            .chunks_mut(block * quads)
+            .zip(scales.chunks_mut(block))
+            .collect();
         cpu.pool.pieces(&mut blocks, BLOCKS, |part, blocks| {
             for (b, (to, scales)) in blocks.iter_mut().enumerate() {
-                cpu.level.dispatch(PackI8 { input, first: (part * BLOCKS + b) * block, to, scales });
+                cpu.level.dispatch(PackI8 {
+                    input,
+                    first: (part * BLOCKS + b) * block,
+                    to,
+                    scales,
+                });
             }
         });
-        Self { data, scales, rows, quads, block }
+        Self {
+            data,
+            scales,
+            rows,
+            quads,
+            block,
+        }
     }
 
     /// Values of a row, rounded up to a multiple of 16.
@@ -153,7 +178,10 @@ impl BlocksI8 {
     #[inline(always)]
     pub fn block(&self, b: usize) -> (&[f32], &[[u8; 4]]) {
         let rows = tile_rows(self.block.min(self.rows - b * self.block));
-        (&self.scales[b * self.block..][..rows], &self.data[b * self.block * self.quads..][..rows * self.quads])
+        (
+            &self.scales[b * self.block..][..rows],
+            &self.data[b * self.block * self.quads..][..rows * self.quads],
+        )
     }
 }
 

@@ -5,7 +5,9 @@ use half::f16;
 
 /// Numbers in −2.5 … 2.5 that look random.
 pub fn noise(n: usize, seed: usize) -> Vec<f32> {
-    (0..n).map(|i| (((i + seed) * 7919 + seed * 131) % 2003) as f32 / 400.0 - 2.5).collect()
+    (0..n)
+        .map(|i| (((i + seed) * 7919 + seed * 131) % 2003) as f32 / 400.0 - 2.5)
+        .collect()
 }
 
 /// A key or value of a head as it is stored.
@@ -13,12 +15,15 @@ pub fn stored_as(stored: Stored, row: &[f32]) -> Vec<f64> {
     let largest = row.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
     let number = |x: &f32| match stored {
         Stored::F16 => f16::from_f32(*x).to_f64(),
-        Stored::I8 => f64::from((x * (127.0 / largest)).round_ties_even()) * f64::from(largest / 127.0),
+        Stored::I8 => {
+            f64::from((x * (127.0 / largest)).round_ties_even()) * f64::from(largest / 127.0)
+        }
     };
     row.iter().map(number).collect()
 }
 
-/// One head's attention of one query over keys and values as they are stored, by the definition, in f64.
+/// One head's attention of one query over keys and values as they are stored, by the definition, in
+/// f64.
 pub fn attention(query: &[f32], keys: &[Vec<f64>], values: &[Vec<f64>], bias: &[f32]) -> Vec<f64> {
     let own = keys.len() - bias.len();
     let score = |(i, key): (usize, &Vec<f64>)| {
@@ -28,6 +33,12 @@ pub fn attention(query: &[f32], keys: &[Vec<f64>], values: &[Vec<f64>], bias: &[
     let scores: Vec<f64> = keys.iter().enumerate().map(score).collect();
     let max = scores.iter().copied().fold(f64::MIN, f64::max);
     let sum: f64 = scores.iter().map(|s| (s - max).exp()).sum();
-    let weigh = |d: usize| scores.iter().zip(values).map(|(s, v)| (s - max).exp() / sum * v[d]).sum();
+    let weigh = |d: usize| {
+        scores
+            .iter()
+            .zip(values)
+            .map(|(s, v)| (s - max).exp() / sum * v[d])
+            .sum()
+    };
     (0..query.len()).map(weigh).collect()
 }

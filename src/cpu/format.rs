@@ -1,6 +1,7 @@
 //! Number formats of the operands of attention's products; sums are `f32` in both.
 //!
-//! A stored element holds [`Format::PACK`] values that are multiplied in one step: one `f32`, or two bf16.
+//! A stored element holds [`Format::PACK`] values that are multiplied in one step: one `f32`, or
+//! two bf16.
 
 use super::simd::{LANES, Simd};
 use bytemuck::Pod;

@@ -11,8 +11,8 @@ use super::{scalar::Scalar, simd::Kernel};
 
 /// An instruction set that this machine has.
 ///
-/// Those of x86-64 but `avxvnni` have been run and timed on hardware; `avxvnni` has never been run, for want of such a
-/// machine; those of aarch64 (`neon`, `neondotprod`) are compiled and
+/// Those of x86-64 but `avxvnni` have been run and timed on hardware; `avxvnni` has never been run,
+/// for want of such a machine; those of aarch64 (`neon`, `neondotprod`) are compiled and
 /// unit-tested under emulation, never run or timed on an Arm machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Level(Token);
@@ -40,10 +40,19 @@ enum Token {
 pub struct LevelError(String, &'static str, String);
 
 /// All names that [`Level::name`] gives, on any machine.
-const KNOWN: [&str; 7] = ["scalar", "avx2", "avxvnni", "avx512", "avx512bf16", "neon", "neondotprod"];
+const KNOWN: [&str; 7] = [
+    "scalar",
+    "avx2",
+    "avxvnni",
+    "avx512",
+    "avx512bf16",
+    "neon",
+    "neondotprod",
+];
 
 impl Level {
-    /// The fastest instruction set of this machine, or the one that the environment variable `HEARKEN_CPU` names.
+    /// The fastest instruction set of this machine, or the one that the environment variable
+    /// `HEARKEN_CPU` names.
     ///
     /// # Errors
     /// Where `HEARKEN_CPU` names none, or one that this machine lacks.
@@ -53,12 +62,20 @@ impl Level {
             return Ok(available[0]);
         };
         let wanted = wanted.to_string_lossy();
-        available.iter().find(|l| l.name() == wanted).copied().ok_or_else(|| {
-            let known = KNOWN.contains(&&*wanted);
-            let why = if known { "this CPU lacks it" } else { "there is no such level" };
-            let names: Vec<_> = available.iter().map(|l| l.name()).collect();
-            LevelError(wanted.into_owned(), why, names.join(", "))
-        })
+        available
+            .iter()
+            .find(|l| l.name() == wanted)
+            .copied()
+            .ok_or_else(|| {
+                let known = KNOWN.contains(&&*wanted);
+                let why = if known {
+                    "this CPU lacks it"
+                } else {
+                    "there is no such level"
+                };
+                let names: Vec<_> = available.iter().map(|l| l.name()).collect();
+                LevelError(wanted.into_owned(), why, names.join(", "))
+            })
     }
 
     /// All instruction sets of this machine, the fastest first; plain code is always the last.
@@ -119,7 +136,8 @@ impl Level {
         }
     }
 
-    /// Rows of a register tile ([`super::simd::Simd::MR`]): activations are packed in blocks of so many rows.
+    /// Rows of a register tile ([`super::simd::Simd::MR`]): activations are packed in blocks of so
+    /// many rows.
     pub(super) fn block_rows(self) -> usize {
         self.tile().0
     }
@@ -160,7 +178,10 @@ mod tests {
     fn a_level_is_the_one_asked_for_or_else_the_first() {
         let first = Level::available()[0].name();
         let wanted = std::env::var("HEARKEN_CPU").unwrap_or_else(|_| first.to_owned());
-        assert_eq!(Level::detect().expect("a level of this machine").name(), wanted);
+        assert_eq!(
+            Level::detect().expect("a level of this machine").name(),
+            wanted
+        );
     }
 
     #[test]

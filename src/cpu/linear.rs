@@ -45,11 +45,13 @@ enum Weights {
 /// 8-bit weights as the kernels read them.
 #[derive(Clone, Debug)]
 pub struct PackedI8 {
-    /// Panels of 16 outputs, `[n / 16][k / 4][16][4]`, n and k rounded up to multiples of 16; −127 … 127.
+    /// Panels of 16 outputs, `[n / 16][k / 4][16][4]`, n and k rounded up to multiples of 16; −127
+    /// … 127.
     pub panels: Bytes,
     /// For each output: the factor that makes weights of the whole numbers.
     pub scales: Vec<f32>,
-    /// For each output: −128 × the sum of its weights, since activations are stored with 128 standing for 0.
+    /// For each output: −128 × the sum of its weights, since activations are stored with 128
+    /// standing for 0.
     pub offsets: Vec<i32>,
     /// Values of an input row, rounded up to a multiple of 16.
     pub k: usize,
@@ -69,18 +71,31 @@ pub fn pack_i8(weights: &[i8], scales: &[f32], n: usize, k: usize) -> PackedI8 {
     }
     let mut scales = scales.to_vec();
     scales.resize(padded_n, 0.0);
-    PackedI8 { panels: panels.into(), scales, offsets, k: padded_k }
+    PackedI8 {
+        panels: panels.into(),
+        scales,
+        offsets,
+        k: padded_k,
+    }
 }
 
 impl PackedI8 {
-    /// The weights as they were before packing, `[n][k]`, row-major, where `n` and `k` are what they were packed with.
+    /// The weights as they were before packing, `[n][k]`, row-major, where `n` and `k` are what
+    /// they were packed with.
     ///
     /// # Panics
     /// Where the panels hold less.
     pub fn rows(&self, n: usize, k: usize) -> Vec<i8> {
-        assert!(n <= self.scales.len() && k <= self.k, "more 8-bit weights than were packed");
-        let place = |row: usize, i: usize| row / LANES * LANES * self.k + (i / 4 * LANES + row % LANES) * 4 + i % 4;
-        (0..n * k).map(|at| self.panels[place(at / k, at % k)] as i8).collect()
+        assert!(
+            n <= self.scales.len() && k <= self.k,
+            "more 8-bit weights than were packed"
+        );
+        let place = |row: usize, i: usize| {
+            row / LANES * LANES * self.k + (i / 4 * LANES + row % LANES) * 4 + i % 4
+        };
+        (0..n * k)
+            .map(|at| self.panels[place(at / k, at % k)] as i8)
+            .collect()
     }
 }
 
@@ -101,7 +116,11 @@ impl Linear {
                 to[row % LANES] = *w;
             }
         }
-        Self { weights: Weights::F32 { panels, k }, bias, n }
+        Self {
+            weights: Weights::F32 { panels, k },
+            bias,
+            n,
+        }
     }
 
     /// A layer of 8-bit weights with `n` outputs and a bias `[n]` (empty: none).
@@ -110,9 +129,20 @@ impl Linear {
     /// Where the panels are not those of `n` outputs.
     pub fn i8(weights: PackedI8, bias: Vec<f32>, n: usize) -> Self {
         let padded = n.next_multiple_of(LANES);
-        assert_eq!(weights.panels.len(), padded * weights.k, "panels of another shape");
-        assert!(weights.scales.len() == padded && weights.offsets.len() == padded, "scales of another shape");
-        Self { weights: Weights::I8(weights), bias, n }
+        assert_eq!(
+            weights.panels.len(),
+            padded * weights.k,
+            "panels of another shape"
+        );
+        assert!(
+            weights.scales.len() == padded && weights.offsets.len() == padded,
+            "scales of another shape"
+        );
+        Self {
+            weights: Weights::I8(weights),
+            bias,
+            n,
+        }
     }
 
     /// Number of outputs.
@@ -128,8 +158,8 @@ impl Linear {
         }
     }
 
-    /// Brings the 8-bit weights of layers that are read one after another into memory that is read fastest. They stay
-    /// where they are if there is none.
+    /// Brings the 8-bit weights of layers that are read one after another into memory that is read
+    /// fastest. They stay where they are if there is none.
     pub fn gather(layers: &mut [&mut Self]) {
         let mut weights: Vec<_> = layers
             .iter_mut()
@@ -140,7 +170,10 @@ impl Linear {
             .collect();
         let parts: Vec<&[u8]> = weights.iter().map(|panels| &panels[..]).collect();
         if let Some(copies) = super::pages::gather(&parts) {
-            weights.iter_mut().zip(copies).for_each(|(panels, copy)| **panels = copy);
+            weights
+                .iter_mut()
+                .zip(copies)
+                .for_each(|(panels, copy)| **panels = copy);
         }
     }
 
@@ -148,7 +181,14 @@ impl Linear {
     ///
     /// # Panics
     /// Where `x` or `out` have another shape than the layer.
-    pub fn apply(&self, cpu: &Cpu, x: MatRef<'_>, norm: Option<&LayerNorm>, out: MatMut<'_>, epilogue: Epilogue) {
+    pub fn apply(
+        &self,
+        cpu: &Cpu,
+        x: MatRef<'_>,
+        norm: Option<&LayerNorm>,
+        out: MatMut<'_>,
+        epilogue: Epilogue,
+    ) {
         self.apply_packed(cpu, &self.pack(cpu, x, norm), out, epilogue);
     }
 
@@ -164,7 +204,11 @@ impl Linear {
                 Blocks::F32(BlocksF32::pack(cpu, input))
             }
             Weights::I8(w) => {
-                assert_eq!(x.cols.next_multiple_of(LANES), w.k, "a linear layer's input has another width");
+                assert_eq!(
+                    x.cols.next_multiple_of(LANES),
+                    w.k,
+                    "a linear layer's input has another width"
+                );
                 Blocks::I8(BlocksI8::pack(cpu, input))
             }
         })
@@ -175,21 +219,47 @@ impl Linear {
     /// # Panics
     /// Where the rows were packed for another layer, or `out` has another shape.
     pub fn apply_packed(&self, cpu: &Cpu, x: &Packed, out: MatMut<'_>, epilogue: Epilogue) {
-        assert!(out.cols == self.n, "a linear layer's output has another shape");
+        assert!(
+            out.cols == self.n,
+            "a linear layer's output has another shape"
+        );
         let bias = &self.bias;
         match (&self.weights, &x.0) {
             (Weights::F32 { panels, k }, Blocks::F32(a)) => {
-                assert!(out.rows == a.rows && a.width() == *k, "a linear layer's input has another shape");
+                assert!(
+                    out.rows == a.rows && a.width() == *k,
+                    "a linear layer's input has another shape"
+                );
                 let division = divide(cpu, out.rows, self.n, 4 * k);
                 cpu.pool.tiles(out, division, |out, row, col| {
-                    cpu.level.dispatch(ProductF32 { a, panels, k: *k, bias, out, row, col, epilogue });
+                    cpu.level.dispatch(ProductF32 {
+                        a,
+                        panels,
+                        k: *k,
+                        bias,
+                        out,
+                        row,
+                        col,
+                        epilogue,
+                    });
                 });
             }
             (Weights::I8(w), Blocks::I8(a)) => {
-                assert!(out.rows == a.rows && a.width() == w.k, "a linear layer's input has another shape");
+                assert!(
+                    out.rows == a.rows && a.width() == w.k,
+                    "a linear layer's input has another shape"
+                );
                 let division = divide(cpu, out.rows, self.n, w.k);
                 cpu.pool.tiles(out, division, |out, row, col| {
-                    cpu.level.dispatch(ProductI8 { a, w, bias, out, row, col, epilogue });
+                    cpu.level.dispatch(ProductI8 {
+                        a,
+                        w,
+                        bias,
+                        out,
+                        row,
+                        col,
+                        epilogue,
+                    });
                 });
             }
             _ => unreachable!("rows packed in another number format"),
@@ -206,8 +276,9 @@ const WEIGHT_BYTES: usize = 1 << 20;
 /// Rows up to which a product waits for the weights rather than for the arithmetic.
 const FEW: usize = 8;
 
-/// Size of the tiles that threads take: whole blocks of rows that stay in the second-level cache, and columns
-/// enough to be worth the fork; few rows are divided by columns alone. A row is `row_bytes` long when packed.
+/// Size of the tiles that threads take: whole blocks of rows that stay in the second-level cache,
+/// and columns enough to be worth the fork; few rows are divided by columns alone. A row is
+/// `row_bytes` long when packed.
 fn divide(cpu: &Cpu, rows: usize, cols: usize, row_bytes: usize) -> (usize, usize) {
     let block = cpu.level.block_rows();
     if rows > 8 * block {
@@ -215,7 +286,12 @@ fn divide(cpu: &Cpu, rows: usize, cols: usize, row_bytes: usize) -> (usize, usiz
     } else {
         // Wide layers, the logits, in pieces that leave no thread waiting long for the last one.
         let most = (WEIGHT_BYTES / row_bytes).next_multiple_of(2 * LANES);
-        (rows, cols.div_ceil(2 * cpu.pool.threads()).next_multiple_of(2 * LANES).clamp(64, most.max(64)))
+        (
+            rows,
+            cols.div_ceil(2 * cpu.pool.threads())
+                .next_multiple_of(2 * LANES)
+                .clamp(64, most.max(64)),
+        )
     }
 }
 
@@ -225,7 +301,8 @@ trait Columns {
     fn columns<S: Simd, const NP: usize>(&mut self, s: S, col: usize);
 }
 
-/// A product's columns from `col` on, in pairs of panels where the instruction set takes pairs and `pairs` are wanted.
+/// A product's columns from `col` on, in pairs of panels where the instruction set takes pairs and
+/// `pairs` are wanted.
 #[inline(always)]
 fn all_columns<S: Simd>(s: S, pairs: bool, mut col: usize, cols: usize, mut product: impl Columns) {
     while col < cols {
@@ -294,8 +371,8 @@ impl Kernel for ProductF32<'_> {
     }
 }
 
-/// Panels that a single row multiplies at a time: each of its sums is one chain of additions, and several of them
-/// hide each other's latency.
+/// Panels that a single row multiplies at a time: each of its sums is one chain of additions, and
+/// several of them hide each other's latency.
 const CHAINS: usize = 4;
 
 impl ProductF32<'_> {
@@ -328,7 +405,8 @@ struct ProductI8<'a> {
 impl Columns for ProductI8<'_> {
     #[inline(always)]
     fn columns<S: Simd, const NP: usize>(&mut self, s: S, col: usize) {
-        let (quads, _) = bytemuck::cast_slice::<u8, i8>(&self.w.panels).as_chunks::<{ 4 * LANES }>();
+        let (quads, _) =
+            bytemuck::cast_slice::<u8, i8>(&self.w.panels).as_chunks::<{ 4 * LANES }>();
         let per_panel = self.w.k / 4;
         let (offsets, _) = self.w.offsets.as_chunks::<LANES>();
         let (all_scales, _) = self.w.scales.as_chunks::<LANES>();
@@ -350,7 +428,12 @@ impl Columns for ProductI8<'_> {
                 for p in 0..NP {
                     let sum = s.to_f32(row_i8(s, a, b[p], init[p]));
                     let y = s.mul_add(sum, s.mul(row_scale, scales[p]), bias[p]);
-                    finish(s, y, &mut self.out.row(first)[col + p * LANES..], self.epilogue);
+                    finish(
+                        s,
+                        y,
+                        &mut self.out.row(first)[col + p * LANES..],
+                        self.epilogue,
+                    );
                 }
                 continue;
             }

@@ -35,8 +35,8 @@ pub(super) fn store_part<S: Simd>(s: S, v: S::F, to: &mut [f32]) {
 
 /// eˣ to 2 ULP; x below −87 gives e⁻⁸⁷, above 88 e⁸⁸; NaN stays NaN.
 ///
-/// x = n ln 2 + r with |r| ≤ ln 2 / 2 (ln 2 in two parts, after Cody and Waite); eʳ by its Taylor polynomial of
-/// degree 7, whose remainder at the ends is 0.05 ULP.
+/// x = n ln 2 + r with |r| ≤ ln 2 / 2 (ln 2 in two parts, after Cody and Waite); eʳ by its Taylor
+/// polynomial of degree 7, whose remainder at the ends is 0.05 ULP.
 #[inline(always)]
 pub(super) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
     let x = s.min(s.splat(88.0), s.max(s.splat(-87.0), x));
@@ -44,7 +44,15 @@ pub(super) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
     let r = s.mul_add(n, s.splat(-0.693_359_4), x);
     let r = s.mul_add(n, s.splat(2.121_944_4e-4), r);
     let mut p = s.splat(1.0 / 5040.0);
-    for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
+    for c in [
+        1.0 / 720.0,
+        1.0 / 120.0,
+        1.0 / 24.0,
+        1.0 / 6.0,
+        0.5,
+        1.0,
+        1.0,
+    ] {
         p = s.mul_add(p, r, s.splat(c));
     }
     s.mul(p, s.exp2i(n))
@@ -52,8 +60,8 @@ pub(super) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
 
 /// 2ˣ for x ≤ 0; x below −126 gives 2⁻¹²⁶.
 ///
-/// x = n + r with |r| ≤ ½; 2ʳ by the first `terms` of its Taylor series, Σ (r ln 2)ᵏ / k!. The remainder is below
-/// 6e-5 of the value with 5 terms, 2e-7 with 7 and 1e-8 with 8.
+/// x = n + r with |r| ≤ ½; 2ʳ by the first `terms` of its Taylor series, Σ (r ln 2)ᵏ / k!. The
+/// remainder is below 6e-5 of the value with 5 terms, 2e-7 with 7 and 1e-8 with 8.
 #[inline(always)]
 pub(super) fn exp2<S: Simd>(s: S, x: S::F, terms: usize) -> S::F {
     const SERIES: [f32; 8] = [
@@ -78,18 +86,26 @@ pub(super) fn exp2<S: Simd>(s: S, x: S::F, terms: usize) -> S::F {
 
 /// GELU as PyTorch's default defines it, x Φ(x), to 1e-6: max(x, 0) − |x|/2 erfc(|x|/√2).
 ///
-/// erfc by formula 7.1.26 of Abramowitz and Stegun (absolute error 1.5e-7), which keeps the tails exact where
-/// 1 + erf would lose them to rounding.
+/// erfc by formula 7.1.26 of Abramowitz and Stegun (absolute error 1.5e-7), which keeps the tails
+/// exact where 1 + erf would lose them to rounding.
 #[inline(always)]
 pub(super) fn gelu_vector<S: Simd>(s: S, x: S::F) -> S::F {
     let magnitude = s.abs(x);
-    let t = s.mul_add(magnitude, s.splat(0.327_591_1 * std::f32::consts::FRAC_1_SQRT_2), s.splat(1.0));
+    let t = s.mul_add(
+        magnitude,
+        s.splat(0.327_591_1 * std::f32::consts::FRAC_1_SQRT_2),
+        s.splat(1.0),
+    );
     let t = s.div(s.splat(1.0), t);
     let mut p = s.splat(1.061_405_4);
     for c in [-1.453_152, 1.421_413_8, -0.284_496_74, 0.254_829_6] {
         p = s.mul_add(p, t, s.splat(c));
     }
-    let gauss = exp2(s, s.mul(s.mul(x, x), s.splat(-0.5 * std::f32::consts::LOG2_E)), 7);
+    let gauss = exp2(
+        s,
+        s.mul(s.mul(x, x), s.splat(-0.5 * std::f32::consts::LOG2_E)),
+        7,
+    );
     let tail = s.mul(s.mul(s.mul(p, t), gauss), s.mul(magnitude, s.splat(0.5)));
     s.sub(s.max(x, s.splat(0.0)), tail)
 }
@@ -143,7 +159,8 @@ pub(super) fn softmax_row<S: Simd>(s: S, scores: &mut [f32]) {
     }
 }
 
-/// Layer norm of one row: (x − mean) / √(variance + ε) × `weight` + `bias`; all slices have the row's length.
+/// Layer norm of one row: (x − mean) / √(variance + ε) × `weight` + `bias`; all slices have the
+/// row's length.
 pub fn layer_norm(level: Level, x: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32]) {
     struct Norm<'a>(&'a [f32], &'a [f32], &'a [f32], &'a mut [f32]);
     impl Kernel for Norm<'_> {
@@ -157,7 +174,13 @@ pub fn layer_norm(level: Level, x: &[f32], weight: &[f32], bias: &[f32], out: &m
 }
 
 #[inline(always)]
-pub(super) fn layer_norm_row<S: Simd>(s: S, x: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32]) {
+pub(super) fn layer_norm_row<S: Simd>(
+    s: S,
+    x: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    out: &mut [f32],
+) {
     let n = x.len() as f32;
     let mut sum = s.splat(0.0);
     let mut i = 0;
@@ -178,7 +201,11 @@ pub(super) fn layer_norm_row<S: Simd>(s: S, x: &[f32], weight: &[f32], bias: &[f
     let mut i = 0;
     while i < x.len() {
         let d = s.mul(s.sub(load_part(s, &x[i..], 0.0), mean_v), scale);
-        let y = s.mul_add(d, load_part(s, &weight[i..], 0.0), load_part(s, &bias[i..], 0.0));
+        let y = s.mul_add(
+            d,
+            load_part(s, &weight[i..], 0.0),
+            load_part(s, &bias[i..], 0.0),
+        );
         store_part(s, y, &mut out[i..]);
         i += LANES;
     }
@@ -191,7 +218,9 @@ mod tests {
     const SIZES: [usize; 9] = [1, 2, 15, 16, 17, 31, 32, 100, 512];
 
     fn values(n: usize) -> Vec<f32> {
-        (0..n).map(|i| ((i * 7919 + 13) % 1000) as f32 / 100.0 - 5.0).collect()
+        (0..n)
+            .map(|i| ((i * 7919 + 13) % 1000) as f32 / 100.0 - 5.0)
+            .collect()
     }
 
     /// erf by its power series in f64, |x| ≤ 5.
@@ -213,7 +242,11 @@ mod tests {
             for (x, y) in xs.iter().zip(&ys) {
                 let x = f64::from(*x);
                 let want = x / 2.0 * (1.0 + erf((x / 2f64.sqrt()).clamp(-5.0, 5.0)));
-                assert!((f64::from(*y) - want).abs() < 1e-6, "{}: gelu({x}) = {y}, not {want}", level.name());
+                assert!(
+                    (f64::from(*y) - want).abs() < 1e-6,
+                    "{}: gelu({x}) = {y}, not {want}",
+                    level.name()
+                );
             }
         }
     }
@@ -237,7 +270,11 @@ mod tests {
                 let want = f64::from(x).exp();
                 let ulp = f64::from((want as f32).next_up()) - f64::from(want as f32);
                 let off = (f64::from(y) - want).abs() / ulp;
-                assert!(off <= 2.0, "{}: exp({x}) = {y:e}, {off} ULP from {want:e}", level.name());
+                assert!(
+                    off <= 2.0,
+                    "{}: exp({x}) = {y:e}, {off} ULP from {want:e}",
+                    level.name()
+                );
             }
         }
     }
@@ -260,7 +297,11 @@ mod tests {
                     let x = -i as f32 / 100.0;
                     let y = f64::from(level.dispatch(Exp2([x; LANES], terms))[i as usize % LANES]);
                     let want = f64::from(x).exp2();
-                    assert!((y / want - 1.0).abs() < tolerance, "{}: 2^{x} = {y:e}, not {want:e}", level.name());
+                    assert!(
+                        (y / want - 1.0).abs() < tolerance,
+                        "{}: 2^{x} = {y:e}, not {want:e}",
+                        level.name()
+                    );
                 }
                 assert!(level.dispatch(Exp2([f32::NEG_INFINITY; LANES], terms))[0] < 1e-30);
             }
@@ -278,7 +319,11 @@ mod tests {
                 let sum: f64 = xs.iter().map(|x| f64::from(x - max).exp()).sum();
                 for (x, y) in xs.iter().zip(&ys) {
                     let want = f64::from(x - max).exp() / sum;
-                    assert!((f64::from(*y) - want).abs() < 1e-6, "{} n={n}: {y} {want}", level.name());
+                    assert!(
+                        (f64::from(*y) - want).abs() < 1e-6,
+                        "{} n={n}: {y} {want}",
+                        level.name()
+                    );
                 }
             }
         }
@@ -293,10 +338,20 @@ mod tests {
                 let mut y = vec![0.0; n];
                 layer_norm(level, &x, &w, &b, &mut y);
                 let mean = x.iter().map(|x| f64::from(*x)).sum::<f64>() / n as f64;
-                let var = x.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / n as f64;
+                let var = x
+                    .iter()
+                    .map(|x| (f64::from(*x) - mean).powi(2))
+                    .sum::<f64>()
+                    / n as f64;
                 for i in 0..n {
-                    let want = (f64::from(x[i]) - mean) / (var + 1e-5).sqrt() * f64::from(w[i]) + f64::from(b[i]);
-                    assert!((f64::from(y[i]) - want).abs() < 2e-5, "{} n={n}: {} {want}", level.name(), y[i]);
+                    let want = (f64::from(x[i]) - mean) / (var + 1e-5).sqrt() * f64::from(w[i])
+                        + f64::from(b[i]);
+                    assert!(
+                        (f64::from(y[i]) - want).abs() < 2e-5,
+                        "{} n={n}: {} {want}",
+                        level.name(),
+                        y[i]
+                    );
                 }
             }
         }

@@ -1,8 +1,10 @@
-//! Views of row-major `f32` matrices, and their division into tiles that threads may write at the same time.
+//! Views of row-major `f32` matrices, and their division into tiles that threads may write at the
+//! same time.
 
 use std::marker::PhantomData;
 
-/// A read-only view. Rows may overlap (`stride` < `cols`): consecutive frames of a convolution are such rows.
+/// A read-only view. Rows may overlap (`stride` < `cols`): consecutive frames of a convolution are
+/// such rows.
 #[derive(Clone, Copy)]
 pub struct MatRef<'a> {
     data: &'a [f32],
@@ -19,8 +21,16 @@ impl<'a> MatRef<'a> {
     /// # Panics
     /// Where the last row would not lie in `data`.
     pub fn new(data: &'a [f32], rows: usize, cols: usize, stride: usize) -> Self {
-        assert!(rows == 0 || (rows - 1) * stride + cols <= data.len(), "matrix view beyond its data");
-        Self { data, rows, cols, stride }
+        assert!(
+            rows == 0 || (rows - 1) * stride + cols <= data.len(),
+            "matrix view beyond its data"
+        );
+        Self {
+            data,
+            rows,
+            cols,
+            stride,
+        }
     }
 
     /// Rows that follow each other without gaps.
@@ -34,7 +44,11 @@ impl<'a> MatRef<'a> {
     /// Where there are fewer, or none are asked for.
     pub fn part(&self, first: usize, rows: usize) -> Self {
         assert!(first + rows <= self.rows, "a part beyond its matrix view");
-        Self { data: &self.data[first * self.stride..], rows, ..*self }
+        Self {
+            data: &self.data[first * self.stride..],
+            rows,
+            ..*self
+        }
     }
 
     /// Row i.
@@ -67,8 +81,17 @@ impl<'a> MatMut<'a> {
     /// Where rows overlap or the last one would not lie in `data`.
     pub fn new(data: &'a mut [f32], rows: usize, cols: usize, stride: usize) -> Self {
         assert!(cols <= stride, "rows of a writable matrix view overlap");
-        assert!(rows == 0 || (rows - 1) * stride + cols <= data.len(), "matrix view beyond its data");
-        Self { data: data.as_mut_ptr(), rows, cols, stride, of: PhantomData }
+        assert!(
+            rows == 0 || (rows - 1) * stride + cols <= data.len(),
+            "matrix view beyond its data"
+        );
+        Self {
+            data: data.as_mut_ptr(),
+            rows,
+            cols,
+            stride,
+            of: PhantomData,
+        }
     }
 
     /// Rows that follow each other without gaps.
@@ -79,7 +102,10 @@ impl<'a> MatMut<'a> {
 
     /// The same view for a shorter time.
     pub fn reborrow(&mut self) -> MatMut<'_> {
-        MatMut { of: PhantomData, ..*self }
+        MatMut {
+            of: PhantomData,
+            ..*self
+        }
     }
 
     /// Rows `first` to `first + rows`.
@@ -87,16 +113,25 @@ impl<'a> MatMut<'a> {
     /// # Panics
     /// Where there are fewer.
     pub fn part(&mut self, first: usize, rows: usize) -> MatMut<'_> {
-        assert!(rows > 0 && first + rows <= self.rows, "a part beyond its matrix view");
+        assert!(
+            rows > 0 && first + rows <= self.rows,
+            "a part beyond its matrix view"
+        );
         // SAFETY: row `first` lies in the view, which `new` checked; the part borrows the view.
-        MatMut { data: unsafe { self.data.add(first * self.stride) }, rows, of: PhantomData, ..*self }
+        MatMut {
+            data: unsafe { self.data.add(first * self.stride) },
+            rows,
+            of: PhantomData,
+            ..*self
+        }
     }
 
     /// Row i.
     #[inline(always)]
     pub fn row(&mut self, i: usize) -> &mut [f32] {
         assert!(i < self.rows);
-        // SAFETY: `new` checked that row i lies in the borrowed data, and tiles of one view never overlap.
+        // SAFETY: `new` checked that row i lies in the borrowed data, and tiles of one view never
+        // overlap.
         unsafe { std::slice::from_raw_parts_mut(self.data.add(i * self.stride), self.cols) }
     }
 
@@ -108,8 +143,14 @@ impl<'a> MatMut<'a> {
     /// Tile `i` of that division with the row and column at which it begins.
     ///
     /// # Safety
-    /// While the tile lives, no other tile `i` of this view, and not the view itself, may be read or written.
-    pub(super) unsafe fn tile(&self, i: usize, rows: usize, cols: usize) -> (MatMut<'_>, usize, usize) {
+    /// While the tile lives, no other tile `i` of this view, and not the view itself, may be read
+    /// or written.
+    pub(super) unsafe fn tile(
+        &self,
+        i: usize,
+        rows: usize,
+        cols: usize,
+    ) -> (MatMut<'_>, usize, usize) {
         let across = self.cols.div_ceil(cols);
         let (row, col) = (i / across * rows, i % across * cols);
         assert!(row < self.rows && col < self.cols);

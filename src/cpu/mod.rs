@@ -1,10 +1,11 @@
 //! Vector kernels and their thread pool: the arithmetic of the model on the CPU.
 //!
-//! In: slices of `f32` and packed weights. Out: slices of `f32`. The instruction set is found at run time
-//! ([`Level`]); kernels are written once against [`simd::Simd`]. Work is split over [`Pool`]'s resident threads so
-//! that the result does not depend on their number.
+//! In: slices of `f32` and packed weights. Out: slices of `f32`. The instruction set is found at
+//! run time ([`Level`]); kernels are written once against [`simd::Simd`]. Work is split over
+//! [`Pool`]'s resident threads so that the result does not depend on their number.
 
-// A closure or an iterator adapter may be compiled without the instruction set of the kernel around it.
+// A closure or an iterator adapter may be compiled without the instruction set of the kernel around
+// it.
 #![allow(clippy::needless_range_loop)]
 
 mod attend;
@@ -76,6 +77,9 @@ impl Cpu {
     /// # Errors
     /// Where `HEARKEN_CPU` names no instruction set of this machine.
     pub fn new(threads: usize) -> Result<Self, LevelError> {
-        Ok(Self { level: Level::detect()?, pool: Pool::new(threads) })
+        Ok(Self {
+            level: Level::detect()?,
+            pool: Pool::new(threads),
+        })
     }
 }

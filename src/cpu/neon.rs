@@ -1,10 +1,10 @@
 //! NEON, and the same with the dot product of Armv8.2: a vector is four 128-bit registers.
 //!
-//! Compiled and unit-tested under emulation, without and with the dot product (`make test-aarch64`): never run or timed
-//! on an Arm machine.
+//! Compiled and unit-tested under emulation, without and with the dot product (`make
+//! test-aarch64`): never run or timed on an Arm machine.
 //!
-//! Arm multiplies signed bytes with signed ones. Activations are stored with 128 standing for 0: flipping bit 7 makes
-//! them signed.
+//! Arm multiplies signed bytes with signed ones. Activations are stored with 128 standing for 0:
+//! flipping bit 7 makes them signed.
 
 use super::simd::{LANES, Simd};
 use std::arch::{aarch64::*, asm, is_aarch64_feature_detected};
@@ -33,7 +33,8 @@ impl Neon<false> {
 impl Neon<true> {
     /// The token, where the machine has the features.
     pub fn new() -> Option<Self> {
-        (is_aarch64_feature_detected!("neon") && is_aarch64_feature_detected!("dotprod")).then_some(Self(()))
+        (is_aarch64_feature_detected!("neon") && is_aarch64_feature_detected!("dotprod"))
+            .then_some(Self(()))
     }
 
     /// Runs `kernel` compiled for these features.
@@ -50,8 +51,9 @@ impl Neon<true> {
 /// An array of `$e` for each quarter `$I` of a vector, without a closure.
 macro_rules! quarters {
     ($I:ident => $e:expr) => {
-        // SAFETY: this is used where a token proves the features. Pointers come from references to arrays of four
-        // times what a quarter reads or writes, and `$e` offsets them by whole quarters; none need be aligned.
+        // SAFETY: this is used where a token proves the features. Pointers come from references to
+        // arrays of four times what a quarter reads or writes, and `$e` offsets them by whole
+        // quarters; none need be aligned.
         unsafe { [quarters!(@ $I 0 $e), quarters!(@ $I 1 $e), quarters!(@ $I 2 $e), quarters!(@ $I 3 $e)] }
     };
     (@ $I:ident $n:literal $e:expr) => {{
@@ -68,8 +70,8 @@ impl<const DOTPROD: bool> Neon<DOTPROD> {
     #[inline(always)]
     unsafe fn dot4_quarter(mut acc: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
         if DOTPROD {
-            // The intrinsic for this instruction is not stable.
-            // SAFETY: the caller proves the dot product; the instruction works on these registers alone.
+            // The intrinsic for this instruction is not stable. SAFETY: the caller proves the dot
+            // product; the instruction works on these registers alone.
             unsafe {
                 asm!(
                     "sdot {acc:v}.4s, {a:v}.16b, {b:v}.16b",
@@ -84,13 +86,17 @@ impl<const DOTPROD: bool> Neon<DOTPROD> {
             // A pair sums to at most 2 × 127 × 127 = 32,258 < 32,768: exact in 16 bits.
             // SAFETY: the caller proves NEON.
             unsafe {
-                let (low, high) = (vmull_s8(vget_low_s8(a), vget_low_s8(b)), vmull_high_s8(a, b));
+                let (low, high) = (
+                    vmull_s8(vget_low_s8(a), vget_low_s8(b)),
+                    vmull_high_s8(a, b),
+                );
                 vpadalq_s16(acc, vpaddq_s16(low, high))
             }
         }
     }
 
-    /// A quarter of [`Simd::pairs`]: adding half of the last place kept, less one where that place is even, rounds.
+    /// A quarter of [`Simd::pairs`]: adding half of the last place kept, less one where that place
+    /// is even, rounds.
     ///
     /// # Safety
     /// The machine must have NEON.
@@ -154,7 +160,12 @@ impl<const DOTPROD: bool> Simd for Neon<DOTPROD> {
                 vmovl_s16(vget_low_s16(high)),
                 vmovl_high_s16(high),
             ];
-            [vcvtq_f32_s32(whole[0]), vcvtq_f32_s32(whole[1]), vcvtq_f32_s32(whole[2]), vcvtq_f32_s32(whole[3])]
+            [
+                vcvtq_f32_s32(whole[0]),
+                vcvtq_f32_s32(whole[1]),
+                vcvtq_f32_s32(whole[2]),
+                vcvtq_f32_s32(whole[3]),
+            ]
         }
     }
     #[inline(always)]
@@ -212,7 +223,12 @@ impl<const DOTPROD: bool> Simd for Neon<DOTPROD> {
     #[inline(always)]
     fn max_lane(self, a: Self::F) -> f32 {
         // SAFETY: the token proves NEON.
-        unsafe { vmaxnmvq_f32(vmaxnmq_f32(vmaxnmq_f32(a[0], a[1]), vmaxnmq_f32(a[2], a[3]))) }
+        unsafe {
+            vmaxnmvq_f32(vmaxnmq_f32(
+                vmaxnmq_f32(a[0], a[1]),
+                vmaxnmq_f32(a[2], a[3]),
+            ))
+        }
     }
     #[inline(always)]
     fn load_i32(self, from: &[i32; LANES]) -> Self::I {
@@ -237,7 +253,12 @@ impl<const DOTPROD: bool> Simd for Neon<DOTPROD> {
     #[inline(always)]
     fn dot4(self, acc: Self::I, a: [u8; 4], b: Self::Quads) -> Self::I {
         // SAFETY: the token proves NEON.
-        let a = unsafe { veorq_s8(vreinterpretq_s8_u32(vdupq_n_u32(u32::from_ne_bytes(a))), vdupq_n_s8(i8::MIN)) };
+        let a = unsafe {
+            veorq_s8(
+                vreinterpretq_s8_u32(vdupq_n_u32(u32::from_ne_bytes(a))),
+                vdupq_n_s8(i8::MIN),
+            )
+        };
         quarters!(I => Self::dot4_quarter(acc[I], a, b[I]))
     }
     #[inline(always)]
@@ -268,7 +289,8 @@ impl<const DOTPROD: bool> Simd for Neon<DOTPROD> {
             let up = vshlq_n_s16::<8>(vreinterpretq_s16_s8(q[I]));
             vreinterpretq_u32_s16(vshrq_n_s16::<8>(up))
         });
-        let odd = quarters!(I => vreinterpretq_u32_s16(vshrq_n_s16::<8>(vreinterpretq_s16_s8(q[I]))));
+        let odd =
+            quarters!(I => vreinterpretq_u32_s16(vshrq_n_s16::<8>(vreinterpretq_s16_s8(q[I]))));
         [even, odd]
     }
     #[inline(always)]
@@ -286,7 +308,10 @@ impl<const DOTPROD: bool> Simd for Neon<DOTPROD> {
         unsafe {
             let low = vcombine_s16(vmovn_s32(whole[0]), vmovn_s32(whole[1]));
             let high = vcombine_s16(vmovn_s32(whole[2]), vmovn_s32(whole[3]));
-            vst1q_u8(to.as_mut_ptr(), vcombine_u8(vqmovun_s16(low), vqmovun_s16(high)));
+            vst1q_u8(
+                to.as_mut_ptr(),
+                vcombine_u8(vqmovun_s16(low), vqmovun_s16(high)),
+            );
         }
     }
 }

@@ -1,9 +1,10 @@
-//! The CPU's half of a product that another device computes: rows into the device's number format, and results out of
-//! it through the layer's bias, GELU and addition.
+//! The CPU's half of a product that another device computes: rows into the device's number format,
+//! and results out of it through the layer's bias, GELU and addition.
 //!
-//! Both halves are those of [`super::Linear`]: what is quantised to 8 bits here and finished here is, bit for bit, what
-//! it would have computed. A device that multiplies bf16 as bfp16 loses most by rounding activations, in whose blocks few
-//! are large and many small; it gets them in two terms.
+//! Both halves are those of [`super::Linear`]: what is quantised to 8 bits here and finished here
+//! is, bit for bit, what it would have computed. A device that multiplies bf16 as bfp16 loses most
+//! by rounding activations, in whose blocks few are large and many small; it gets them in two
+//! terms.
 
 use super::Cpu;
 use super::blocks::{Input, quantize_row};
@@ -27,19 +28,35 @@ pub fn terms_width(cols: usize) -> usize {
     2 * cols.next_multiple_of(BLOCK)
 }
 
-/// Writes rows, normalised first where a layer norm is given, as the sum of two rows of bf16, for a device that rounds each
-/// block of 8 to 7 bits and a common exponent before it multiplies: the first row has what the device keeps of the value,
-/// the second what it would lose. Rounding is to nearest, ties to even.
+/// Writes rows, normalised first where a layer norm is given, as the sum of two rows of bf16, for a
+/// device that rounds each block of 8 to 7 bits and a common exponent before it multiplies: the
+/// first row has what the device keeps of the value, the second what it would lose. Rounding is to
+/// nearest, ties to even.
 ///
-/// `to`: `[x.rows][stride]`; a row is the first terms, the second from [`terms_width`] / 2 on, zeros from there on and between.
+/// `to`: `[x.rows][stride]`; a row is the first terms, the second from [`terms_width`] / 2 on,
+/// zeros from there on and between.
 ///
 /// # Panics
 /// Where `to` has another size.
-pub fn to_bf16_terms(cpu: &Cpu, x: MatRef<'_>, norm: Option<&LayerNorm>, to: &mut [u16], stride: usize) {
-    assert!(to.len() == x.rows * stride && stride >= terms_width(x.cols), "bf16 rows of another shape");
+pub fn to_bf16_terms(
+    cpu: &Cpu,
+    x: MatRef<'_>,
+    norm: Option<&LayerNorm>,
+    to: &mut [u16],
+    stride: usize,
+) {
+    assert!(
+        to.len() == x.rows * stride && stride >= terms_width(x.cols),
+        "bf16 rows of another shape"
+    );
     let input = Input { rows: x, norm };
     cpu.pool.pieces(to, ROWS * stride, |i, to| {
-        cpu.level.dispatch(ToBf16Terms { input, first: i * ROWS, to, stride });
+        cpu.level.dispatch(ToBf16Terms {
+            input,
+            first: i * ROWS,
+            to,
+            stride,
+        });
     });
 }
 
@@ -80,8 +97,9 @@ fn terms(block: [f32; BLOCK], first: &mut [u16], second: &mut [u16]) {
     }
     let (bias, bits) = F32;
     let exponent = largest >> bits;
-    // The last bit kept is a unit. Adding 1.5 × 2²³ units leaves a whole number of them; 128, which 7 bits do not hold, is
-    // held at 127. Values too small or large for this are rounded to bf16 as they are.
+    // The last bit kept is a unit. Adding 1.5 × 2²³ units leaves a whole number of them; 128, which
+    // 7 bits do not hold, is held at 127. Values too small or large for this are rounded to bf16 as
+    // they are.
     let (mut shift, mut most) = (0.0, f32::INFINITY);
     if exponent >= MANTISSA_BITS && exponent + bits < 2 * bias {
         let unit = exponent + 1 - MANTISSA_BITS;
@@ -99,25 +117,53 @@ fn terms(block: [f32; BLOCK], first: &mut [u16], second: &mut [u16]) {
 #[inline(always)]
 fn rounded(x: f32) -> u16 {
     let bits = x.to_bits();
-    // Half of what is cut off, and one less where the last bit kept is even; a number that is none stays so.
+    // Half of what is cut off, and one less where the last bit kept is even; a number that is none
+    // stays so.
     let rounded = (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16;
-    if bits & 0x7fff_ffff > 0x7f80_0000 { 0x7fc0 } else { rounded }
+    if bits & 0x7fff_ffff > 0x7f80_0000 {
+        0x7fc0
+    } else {
+        rounded
+    }
 }
 
 /// Quantises rows symmetrically, as [`super::Linear`] does, and writes each row's scale.
 ///
-/// `to`: `[x.rows][stride]` with a stride that is a multiple of 16; what a row has beyond the input's columns becomes 0.
+/// `to`: `[x.rows][stride]` with a stride that is a multiple of 16; what a row has beyond the
+/// input's columns becomes 0.
 ///
 /// # Panics
 /// Where `to` or `scales` have another size.
-pub fn to_i8(cpu: &Cpu, x: MatRef<'_>, norm: Option<&LayerNorm>, to: &mut [u8], stride: usize, scales: &mut [f32]) {
-    assert!(stride.is_multiple_of(LANES) && stride >= x.cols, "i8 rows of another shape");
-    assert!(to.len() == x.rows * stride && scales.len() == x.rows, "i8 rows of another shape");
+pub fn to_i8(
+    cpu: &Cpu,
+    x: MatRef<'_>,
+    norm: Option<&LayerNorm>,
+    to: &mut [u8],
+    stride: usize,
+    scales: &mut [f32],
+) {
+    assert!(
+        stride.is_multiple_of(LANES) && stride >= x.cols,
+        "i8 rows of another shape"
+    );
+    assert!(
+        to.len() == x.rows * stride && scales.len() == x.rows,
+        "i8 rows of another shape"
+    );
     let input = Input { rows: x, norm };
-    let mut pieces: Vec<_> = to.chunks_mut(ROWS * stride).zip(scales.chunks_mut(ROWS)).collect();
+    let mut pieces: Vec<_> = to
+        .chunks_mut(ROWS * stride)
+        .zip(scales.chunks_mut(ROWS))
+        .collect();
     cpu.pool.pieces(&mut pieces, 1, |i, piece| {
         for (to, scales) in piece {
-            cpu.level.dispatch(ToI8 { input, first: i * ROWS, to, stride, scales });
+            cpu.level.dispatch(ToI8 {
+                input,
+                first: i * ROWS,
+                to,
+                stride,
+                scales,
+            });
         }
     });
 }
@@ -160,8 +206,9 @@ pub enum Product<'a> {
     I32(&'a [i32], &'a [f32], &'a [f32]),
 }
 
-/// `out = f(product + bias)`; `bias` has a value for each column of `out`. `stride`: values from the start of one of the
-/// product's rows to that of the next, at least the columns of `out`; what a row has beyond them is not read.
+/// `out = f(product + bias)`; `bias` has a value for each column of `out`. `stride`: values from
+/// the start of one of the product's rows to that of the next, at least the columns of `out`; what
+/// a row has beyond them is not read.
 ///
 /// # Panics
 /// Where the product or `bias` has fewer values than `out` wants.
@@ -175,12 +222,24 @@ pub fn finish_product(
 ) {
     let enough = match product {
         Product::Bf16(c) => c.len() >= out.rows * stride,
-        Product::I32(c, rows, cols) => c.len() >= out.rows * stride && rows.len() >= out.rows && cols.len() >= out.cols,
+        Product::I32(c, rows, cols) => {
+            c.len() >= out.rows * stride && rows.len() >= out.rows && cols.len() >= out.cols
+        }
     };
-    assert!(enough && stride >= out.cols && bias.len() >= out.cols, "a device's product of another shape");
+    assert!(
+        enough && stride >= out.cols && bias.len() >= out.cols,
+        "a device's product of another shape"
+    );
     let width = out.cols;
     cpu.pool.tiles(out, (ROWS, width), |out, row, _| {
-        cpu.level.dispatch(Finish { product, stride, bias, out, row, epilogue });
+        cpu.level.dispatch(Finish {
+            product,
+            stride,
+            bias,
+            out,
+            row,
+            epilogue,
+        });
     });
 }
 
@@ -217,7 +276,10 @@ impl Kernel for Finish<'_> {
                         let c = &c[at + col..][..n];
                         let mut x = [0; LANES];
                         x[..n].copy_from_slice(c);
-                        let scale = s.mul(s.splat(row_scales[self.row + r]), load_part(s, &scales[col..], 0.0));
+                        let scale = s.mul(
+                            s.splat(row_scales[self.row + r]),
+                            load_part(s, &scales[col..], 0.0),
+                        );
                         s.mul_add(s.to_f32(s.load_i32(&x)), scale, bias)
                     }
                 };
@@ -237,20 +299,40 @@ mod tests {
     use xrt_sys::bfp16::Block;
 
     fn noise(n: usize, seed: usize) -> Vec<f32> {
-        (0..n).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1000.0 - 1.0).collect()
+        (0..n)
+            .map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1000.0 - 1.0)
+            .collect()
     }
 
     fn cpus() -> Vec<Cpu> {
         let levels = Level::available();
-        levels.into_iter().flat_map(|level| [1, 3].map(|n| Cpu { level, pool: Pool::new(n) })).collect()
+        levels
+            .into_iter()
+            .flat_map(|level| {
+                [1, 3].map(|n| Cpu {
+                    level,
+                    pool: Pool::new(n),
+                })
+            })
+            .collect()
     }
 
     #[test]
     fn the_first_term_is_what_the_device_keeps_and_both_are_the_value() {
         let (rows, cols, stride) = (19, 35, 96);
         let mut x = noise(rows * cols, 1);
-        // A carry out of 7 bits, a tie, values that differ by much, by nothing, and too small or large for two terms.
-        x[..8].copy_from_slice(&[1.999, -1.999, 1.0 / 128.0, 3.0 / 128.0, 1e-3, -0.0, 0.5, 1.0]);
+        // A carry out of 7 bits, a tie, values that differ by much, by nothing, and too small or
+        // large for two terms.
+        x[..8].copy_from_slice(&[
+            1.999,
+            -1.999,
+            1.0 / 128.0,
+            3.0 / 128.0,
+            1e-3,
+            -0.0,
+            0.5,
+            1.0,
+        ]);
         x[8..16].fill(0.0);
         x[16..24].fill(1e-40);
         x[24..32].copy_from_slice(&[3.0e38, 1.0, -2.0e38, 0.0, 1e30, 7.0, 1e-9, 4e37]);
@@ -273,12 +355,22 @@ mod tests {
                     }
                     for j in 0..block.len() {
                         let error = (first[j] - block[j] + value(half + 8 * i + j)).abs();
-                        // A first term is held or rounded within a unit, of which the second keeps 8 bits.
-                        assert!(error <= largest * 2f32.powi(-14) + 2f32.powi(-133), "{whole:?}: {j}: {error}");
+                        // A first term is held or rounded within a unit, of which the second keeps
+                        // 8 bits.
+                        assert!(
+                            error <= largest * 2f32.powi(-14) + 2f32.powi(-133),
+                            "{whole:?}: {j}: {error}"
+                        );
                     }
                 }
             }
-            to_bf16_terms(&cpu, MatRef::dense(&[1.0, f32::NAN, 2.0], 3), None, &mut to[..16], 16);
+            to_bf16_terms(
+                &cpu,
+                MatRef::dense(&[1.0, f32::NAN, 2.0], 3),
+                None,
+                &mut to[..16],
+                16,
+            );
             assert!(bf16::from_bits(to[1]).is_nan() && bf16::from_bits(to[9]).is_nan());
         }
     }
@@ -287,31 +379,55 @@ mod tests {
     fn i8_products_computed_elsewhere_end_as_the_layers_own_bit_for_bit() {
         for (m, n, k) in [(1, 16, 16), (3, 33, 48), (18, 40, 100), (40, 96, 240)] {
             let (x, w, b) = (noise(m * k, 1), noise(n * k, 2), noise(n, 3));
-            let norm = LayerNorm { weight: noise(k, 4), bias: noise(k, 5) };
+            let norm = LayerNorm {
+                weight: noise(k, 4),
+                bias: noise(k, 5),
+            };
             let (whole, scales) = quantize_rows(&w, n, k);
             let packed = pack_i8(&whole, &scales, n, k);
             assert_eq!(packed.rows(n, k), whole);
             let layer = Linear::i8(packed, b.clone(), n);
             let stride = k.next_multiple_of(16) + 16;
             for cpu in cpus() {
-                for (norm, gelu, accumulate) in [(None, false, false), (Some(&norm), true, false), (None, false, true)]
-                {
+                for (norm, gelu, accumulate) in [
+                    (None, false, false),
+                    (Some(&norm), true, false),
+                    (None, false, true),
+                ] {
                     let epilogue = Epilogue { gelu, accumulate };
                     let mut want = noise(m * n, 6);
                     let mut got = want.clone();
-                    layer.apply(&cpu, MatRef::dense(&x, k), norm, MatMut::dense(&mut want, n), epilogue);
+                    layer.apply(
+                        &cpu,
+                        MatRef::dense(&x, k),
+                        norm,
+                        MatMut::dense(&mut want, n),
+                        epilogue,
+                    );
                     let (mut rows, mut row_scales) = (vec![9; m * stride], vec![0.0; m]);
-                    to_i8(&cpu, MatRef::dense(&x, k), norm, &mut rows, stride, &mut row_scales);
+                    to_i8(
+                        &cpu,
+                        MatRef::dense(&x, k),
+                        norm,
+                        &mut rows,
+                        stride,
+                        &mut row_scales,
+                    );
                     let product = |i: usize| {
                         let row = &rows[i / n * stride..][..k];
                         let products = row.iter().zip(&whole[i % n * k..][..k]);
-                        products.map(|(x, w)| i32::from(*x as i8) * i32::from(*w)).sum::<i32>()
+                        products
+                            .map(|(x, w)| i32::from(*x as i8) * i32::from(*w))
+                            .sum::<i32>()
                     };
                     let c: Vec<i32> = (0..m * n).map(product).collect();
                     let product = Product::I32(&c, &row_scales, &scales);
                     finish_product(&cpu, product, n, &b, MatMut::dense(&mut got, n), epilogue);
                     assert!(got == want, "{} {m}×{n}×{k}", cpu.level.name());
-                    assert!(rows.chunks(stride).all(|row| row[k..].iter().all(|x| *x == 0)));
+                    assert!(
+                        rows.chunks(stride)
+                            .all(|row| row[k..].iter().all(|x| *x == 0))
+                    );
                 }
             }
         }

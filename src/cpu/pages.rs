@@ -1,5 +1,5 @@
-//! Memory in large pages: what is read from end to end again and again, such as a decoder's weights at each token,
-//! is read half as fast again when the processor looks up 2 MB at a time.
+//! Memory in large pages: what is read from end to end again and again, such as a decoder's weights
+//! at each token, is read half as fast again when the processor looks up 2 MB at a time.
 
 use bytes::Bytes;
 use memmap2::MmapMut;
@@ -9,7 +9,8 @@ use std::ops::{Deref, DerefMut};
 /// Size of a large page on x86-64 and, with pages of 4 KB, on aarch64.
 const LARGE: usize = 2 << 20;
 
-/// Bytes, zero at first, for which large pages are asked. A system that has none gives ordinary ones.
+/// Bytes, zero at first, for which large pages are asked. A system that has none gives ordinary
+/// ones.
 #[derive(Debug)]
 pub struct LargePages {
     map: MmapMut,
@@ -55,7 +56,13 @@ impl AsRef<[u8]> for LargePages {
 
 /// Copies of `parts`, in their order, in large pages; `None` where the system refuses the memory.
 pub(super) fn gather(parts: &[&[u8]]) -> Option<Vec<Bytes>> {
-    let mut pages = LargePages::new(parts.iter().map(|part| part.len().next_multiple_of(LINE)).sum()).ok()?;
+    let mut pages = LargePages::new(
+        parts
+            .iter()
+            .map(|part| part.len().next_multiple_of(LINE))
+            .sum(),
+    )
+    .ok()?;
     let mut places = Vec::with_capacity(parts.len());
     let mut next = 0;
     for part in parts {
@@ -76,11 +83,17 @@ mod tests {
 
     #[test]
     fn copies_are_what_was_given_and_begin_at_cache_lines() {
-        let parts: Vec<Vec<u8>> =
-            [1, 64, 0, 5000, 3 << 20].iter().map(|n| (0..*n).map(|i| i as u8).collect()).collect();
+        let parts: Vec<Vec<u8>> = [1, 64, 0, 5000, 3 << 20]
+            .iter()
+            .map(|n| (0..*n).map(|i| i as u8).collect())
+            .collect();
         let copies = gather(&parts.iter().map(Vec::as_slice).collect::<Vec<_>>()).expect("memory");
         assert!(copies.iter().zip(&parts).all(|(copy, part)| copy == part));
-        assert!(copies.iter().all(|copy| (copy.as_ptr() as usize).is_multiple_of(LINE)));
+        assert!(
+            copies
+                .iter()
+                .all(|copy| (copy.as_ptr() as usize).is_multiple_of(LINE))
+        );
         assert!(gather(&[]).expect("memory").is_empty());
     }
 }

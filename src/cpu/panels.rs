@@ -1,7 +1,9 @@
-//! Cross-attention's keys and values of a window as they are stored: packed once, read for each of its tokens.
+//! Cross-attention's keys and values of a window as they are stored: packed once, read for each of
+//! its tokens.
 //!
-//! In half precision, or in 8 bits with a scale for each key and each value of a head, which is half as much to read
-//! again. The keys lie in panels of 16, so that a vector holds the scores of 16 keys.
+//! In half precision, or in 8 bits with a scale for each key and each value of a head, which is
+//! half as much to read again. The keys lie in panels of 16, so that a vector holds the scores of
+//! 16 keys.
 
 use super::Cpu;
 use super::attention::HEAD;
@@ -17,15 +19,16 @@ pub(super) const PARTS: usize = HEAD / LANES;
 pub enum Stored {
     /// In half precision.
     F16,
-    /// In 8 bits, −127 … 127, of which the largest in magnitude of a key or value stands for its own magnitude.
+    /// In 8 bits, −127 … 127, of which the largest in magnitude of a key or value stands for its
+    /// own magnitude.
     I8,
 }
 
 /// Keys and values of one window for one block's cross-attention.
 #[derive(Clone, Copy)]
 pub struct Panels<'a> {
-    /// For each head, m being n rounded up to a multiple of 16: for 8 bits f32 scales of keys and of values, `[m]`
-    /// each; then keys `[m / 16][64][16]` and values `[n][64]`.
+    /// For each head, m being n rounded up to a multiple of 16: for 8 bits f32 scales of keys and
+    /// of values, `[m]` each; then keys `[m / 16][64][16]` and values `[n][64]`.
     pub data: &'a [u8],
     /// Number of keys.
     pub n: usize,
@@ -47,10 +50,23 @@ pub fn panels_len(n: usize, n_state: usize, stored: Stored) -> usize {
 /// # Panics
 /// Where `to` is not as long as [`panels_len`] says.
 pub fn pack_panels(cpu: &Cpu, rows: MatRef<'_>, stored: Stored, to: &mut [u8]) {
-    assert_eq!(to.len(), panels_len(rows.rows, rows.cols / 2, stored), "panels of another size");
-    cpu.pool.pieces(to, panels_len(rows.rows, HEAD, stored).max(1), |head, to| {
-        cpu.level.dispatch(Pack { rows, col: head * HEAD, stored, to });
-    });
+    assert_eq!(
+        to.len(),
+        panels_len(rows.rows, rows.cols / 2, stored),
+        "panels of another size"
+    );
+    cpu.pool.pieces(
+        to,
+        panels_len(rows.rows, HEAD, stored).max(1),
+        |head, to| {
+            cpu.level.dispatch(Pack {
+                rows,
+                col: head * HEAD,
+                stored,
+                to,
+            });
+        },
+    );
 }
 
 /// One head of [`Panels`].
@@ -96,7 +112,11 @@ impl Sizes {
     fn of<T: Number>(n: usize) -> Self {
         let m = n.next_multiple_of(LANES);
         let scales = if T::SCALED { m * size_of::<f32>() } else { 0 };
-        Self { scales, keys: m * HEAD * size_of::<T>(), values: n * HEAD * size_of::<T>() }
+        Self {
+            scales,
+            keys: m * HEAD * size_of::<T>(),
+            values: n * HEAD * size_of::<T>(),
+        }
     }
 
     #[inline(always)]
@@ -152,7 +172,10 @@ impl Number for i8 {
         let largest = s.max_lane(largest);
         let factor = s.splat(if largest > 0.0 { 127.0 / largest } else { 0.0 });
         for j in 0..PARTS {
-            let x = s.min(s.max(s.mul(row[j], factor), s.splat(-127.0)), s.splat(127.0));
+            let x = s.min(
+                s.max(s.mul(row[j], factor), s.splat(-127.0)),
+                s.splat(127.0),
+            );
             let mut bytes = [0; LANES];
             s.store_u8_offset(x, &mut bytes);
             for i in 0..LANES {
@@ -185,12 +208,14 @@ impl Pack<'_> {
         let mut row = [s.splat(0.0); PARTS];
         let mut key = [[T::zeroed(); LANES]; PARTS];
         for first in (0..n).step_by(LANES) {
-            // The last panel's keys beyond n are what its memory held before: their scores are not looked at.
+            // The last panel's keys beyond n are what its memory held before: their scores are not
+            // looked at.
             let panel = &mut keys[first * PARTS..][..HEAD];
             for i in first..n.min(first + LANES) {
                 let from = self.rows.row(i);
                 let (from_key, _) = from[self.col..][..HEAD].as_chunks::<LANES>();
-                let (from_value, _) = from[self.rows.cols / 2 + self.col..][..HEAD].as_chunks::<LANES>();
+                let (from_value, _) =
+                    from[self.rows.cols / 2 + self.col..][..HEAD].as_chunks::<LANES>();
                 for j in 0..PARTS {
                     row[j] = s.load(&from_key[j]);
                 }

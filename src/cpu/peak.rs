@@ -1,6 +1,8 @@
-//! How many multiplications and additions the machine makes when nothing keeps it from them: the yardstick of products.
+//! How many multiplications and additions the machine makes when nothing keeps it from them: the
+//! yardstick of products.
 //!
-//! The loop is that of a register tile without its loads, so the figure is what the tile could reach at best.
+//! The loop is that of a register tile without its loads, so the figure is what the tile could
+//! reach at best.
 
 use super::format::{Bf16, F32, Format};
 use super::product::with_rows;

@@ -1,8 +1,9 @@
 //! Resident threads for fork-join work that takes microseconds.
 //!
-//! A job is a number of tasks; whoever is free takes the next one, the caller included. Workers that find nothing
-//! to do spin for at most [`SPIN`], then park, so that an idle program uses no CPU. The caller never waits for a
-//! worker that has not taken part: a job is closed as soon as its tasks are taken, and late risers find it closed.
+//! A job is a number of tasks; whoever is free takes the next one, the caller included. Workers
+//! that find nothing to do spin for at most [`SPIN`], then park, so that an idle program uses no
+//! CPU. The caller never waits for a worker that has not taken part: a job is closed as soon as its
+//! tasks are taken, and late risers find it closed.
 
 use super::matrix::MatMut;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -47,7 +48,8 @@ struct Job {
     n_tasks: usize,
 }
 
-// SAFETY: the closure behind the pointer is Sync, and `Pool::run` keeps it alive until no worker is inside.
+// SAFETY: the closure behind the pointer is Sync, and `Pool::run` keeps it alive until no worker is
+// inside.
 unsafe impl Send for Job {}
 
 impl Pool {
@@ -66,11 +68,19 @@ impl Pool {
                 let shared = shared.clone();
                 let name = format!("hearken-cpu-{i}");
                 // A system that refuses a thread leaves fewer workers, and the same results.
-                std::thread::Builder::new().name(name).spawn(move || shared.work()).ok()
+                std::thread::Builder::new()
+                    .name(name)
+                    .spawn(move || shared.work())
+                    .ok()
             })
             .collect();
         let handles = workers.iter().map(|w| w.thread().clone()).collect();
-        Self { shared, turn: Mutex::new(()), workers, handles }
+        Self {
+            shared,
+            turn: Mutex::new(()),
+            workers,
+            handles,
+        }
     }
 
     /// Threads that work, the caller included.
@@ -78,8 +88,8 @@ impl Pool {
         self.workers.len() + 1
     }
 
-    /// Calls `task` with 0 … `n_tasks` − 1, each once, in any order and on any thread, and returns when all are
-    /// done.
+    /// Calls `task` with 0 … `n_tasks` − 1, each once, in any order and on any thread, and returns
+    /// when all are done.
     ///
     /// # Panics
     /// Where a task panics.
@@ -104,8 +114,14 @@ impl Pool {
         assert!(!worker_panicked, "a task of the thread pool panicked");
     }
 
-    /// Calls `f` with each tile of at most `rows` × `cols` of `out`, and the row and column it begins at.
-    pub fn tiles(&self, out: MatMut<'_>, (rows, cols): (usize, usize), f: impl Fn(MatMut<'_>, usize, usize) + Sync) {
+    /// Calls `f` with each tile of at most `rows` × `cols` of `out`, and the row and column it
+    /// begins at.
+    pub fn tiles(
+        &self,
+        out: MatMut<'_>,
+        (rows, cols): (usize, usize),
+        f: impl Fn(MatMut<'_>, usize, usize) + Sync,
+    ) {
         self.run(out.tiles(rows, cols), |i| {
             // SAFETY: `run` calls with each i once, `out` is owned here and not used otherwise.
             let (tile, row, col) = unsafe { out.tile(i, rows, cols) };
@@ -115,9 +131,15 @@ impl Pool {
 
     /// Calls `f` with the index of each piece of at most `len` of `data` and the piece.
     pub fn pieces<T: Send>(&self, data: &mut [T], len: usize, f: impl Fn(usize, &mut [T]) + Sync) {
-        let pieces: Vec<_> = data.chunks_mut(len).map(|piece| Mutex::new(Some(piece))).collect();
+        let pieces: Vec<_> = data
+            .chunks_mut(len)
+            .map(|piece| Mutex::new(Some(piece)))
+            .collect();
         self.run(pieces.len(), |i| {
-            let piece = pieces[i].lock().unwrap_or_else(PoisonError::into_inner).take();
+            let piece = pieces[i]
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
             if let Some(piece) = piece {
                 f(i, piece);
             }
@@ -138,9 +160,11 @@ impl Drop for Pool {
 
 impl Shared {
     fn open(&self, task: &(dyn Fn(usize) + Sync), n_tasks: usize) {
-        // SAFETY: only the lifetime changes; `close` waits until no worker can reach the pointer any more.
-        let task: *const (dyn Fn(usize) + Sync) =
-            unsafe { std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(task) };
+        // SAFETY: only the lifetime changes; `close` waits until no worker can reach the pointer
+        // any more.
+        let task: *const (dyn Fn(usize) + Sync) = unsafe {
+            std::mem::transmute::<&(dyn Fn(usize) + Sync), &'static (dyn Fn(usize) + Sync)>(task)
+        };
         *self.job.lock().unwrap_or_else(PoisonError::into_inner) = Some(Job { task, n_tasks });
         self.next.store(0, Relaxed);
         let number = self.state.load(Relaxed) / (2 * OPEN) + 1;
@@ -179,7 +203,11 @@ impl Shared {
             let state = self.state.load(Acquire);
             let number = state / (2 * OPEN);
             if state & OPEN > 0 && number != last {
-                if self.state.compare_exchange_weak(state, state + 1, AcqRel, Relaxed).is_ok() {
+                if self
+                    .state
+                    .compare_exchange_weak(state, state + 1, AcqRel, Relaxed)
+                    .is_ok()
+                {
                     last = number;
                     self.take_part();
                     self.state.fetch_sub(1, Release);
@@ -202,8 +230,11 @@ impl Shared {
 
     fn take_part(&self) {
         let job = *self.job.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(Job { task, n_tasks }) = job else { return };
-        // SAFETY: this worker is counted as inside, so `Pool::run`, which owns the closure, has not returned.
+        let Some(Job { task, n_tasks }) = job else {
+            return;
+        };
+        // SAFETY: this worker is counted as inside, so `Pool::run`, which owns the closure, has not
+        // returned.
         let task = unsafe { &*task };
         if catch_unwind(AssertUnwindSafe(|| self.take_tasks(task, n_tasks))).is_err() {
             self.panicked.store(true, SeqCst);
@@ -234,7 +265,10 @@ mod tests {
                 pool.run(n, |i| {
                     counts[i].fetch_add(1, Relaxed);
                 });
-                assert!(counts.iter().all(|c| c.load(Relaxed) == 1), "{threads} threads, {n} tasks");
+                assert!(
+                    counts.iter().all(|c| c.load(Relaxed) == 1),
+                    "{threads} threads, {n} tasks"
+                );
             }
         }
     }
@@ -274,16 +308,27 @@ mod tests {
     fn tiles_cover_a_matrix_once() {
         let pool = Pool::new(2);
         let mut data = vec![0.0; 10 * 12];
-        pool.tiles(MatMut::new(&mut data, 10, 9, 12), (4, 5), |mut tile, row, col| {
-            for r in 0..tile.rows {
-                for (c, x) in tile.row(r).iter_mut().enumerate() {
-                    *x += ((row + r) * 100 + col + c) as f32 + 1.0;
+        pool.tiles(
+            MatMut::new(&mut data, 10, 9, 12),
+            (4, 5),
+            |mut tile, row, col| {
+                for r in 0..tile.rows {
+                    for (c, x) in tile.row(r).iter_mut().enumerate() {
+                        *x += ((row + r) * 100 + col + c) as f32 + 1.0;
+                    }
                 }
-            }
-        });
+            },
+        );
         for (i, x) in data.iter().enumerate() {
             let (r, c) = (i / 12, i % 12);
-            assert_eq!(*x, if c < 9 { (r * 100 + c) as f32 + 1.0 } else { 0.0 });
+            assert_eq!(
+                *x,
+                if c < 9 {
+                    (r * 100 + c) as f32 + 1.0
+                } else {
+                    0.0
+                }
+            );
         }
     }
 }

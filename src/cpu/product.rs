@@ -1,15 +1,17 @@
-//! Matrix products: register tiles of a block of rows × 16 or 32 columns that run over the whole inner dimension.
+//! Matrix products: register tiles of a block of rows × 16 or 32 columns that run over the whole
+//! inner dimension.
 //!
-//! Every value of the result is one chain of additions over k in ascending order, whatever the tile it falls in, so
-//! results do not depend on how the work is divided.
+//! Every value of the result is one chain of additions over k in ascending order, whatever the tile
+//! it falls in, so results do not depend on how the work is divided.
 //!
-//! Kernels use loops where a closure would read better: a closure is a function of its own, compiled without the
-//! instruction set unless the optimiser happens to inline it.
+//! Kernels use loops where a closure would read better: a closure is a function of its own,
+//! compiled without the instruction set unless the optimiser happens to inline it.
 
 use super::simd::{LANES, Simd};
 
-/// Rows of the tile that holds `rows` ≤ `S::MR` of them. A tile for every number of rows would make the program
-/// large and its compilation slow; these waste little, since few rows wait for the weights anyway.
+/// Rows of the tile that holds `rows` ≤ `S::MR` of them. A tile for every number of rows would make
+/// the program large and its compilation slow; these waste little, since few rows wait for the
+/// weights anyway.
 pub(super) fn tile_rows(rows: usize) -> usize {
     [1, 2, 4, 8].into_iter().find(|n| *n >= rows).unwrap_or(12)
 }
@@ -17,7 +19,11 @@ pub(super) fn tile_rows(rows: usize) -> usize {
 /// Rows of all tiles over `rows` rows in blocks of `block`.
 pub(super) fn padded_rows(rows: usize, block: usize) -> usize {
     let whole = rows / block * block;
-    if rows > whole { whole + tile_rows(rows - whole) } else { whole }
+    if rows > whole {
+        whole + tile_rows(rows - whole)
+    } else {
+        whole
+    }
 }
 
 /// Runs `$body` with the constant `$M` equal to `$m`, a number of rows from [`tile_rows`].
@@ -60,8 +66,8 @@ pub(super) fn tile_f32<S: Simd, const M: usize, const NP: usize>(
     acc
 }
 
-/// `a`: `[k / 4][M][4]`, offset by 128; `b`: NP panels `[k / 4][16][4]`; `init`: −128 × each column's sum of weights.
-/// Returns the M × NP vectors of the product of whole numbers.
+/// `a`: `[k / 4][M][4]`, offset by 128; `b`: NP panels `[k / 4][16][4]`; `init`: −128 × each
+/// column's sum of weights. Returns the M × NP vectors of the product of whole numbers.
 #[inline(always)]
 pub(super) fn tile_i8<S: Simd, const M: usize, const NP: usize>(
     s: S,
@@ -91,10 +97,15 @@ pub(super) fn tile_i8<S: Simd, const M: usize, const NP: usize>(
     acc
 }
 
-/// As [`tile_i8`] for one row and one panel, which is then read from end to end; several sums at a time hide each
-/// other's latency.
+/// As [`tile_i8`] for one row and one panel, which is then read from end to end; several sums at a
+/// time hide each other's latency.
 #[inline(always)]
-pub(super) fn row_i8<S: Simd>(s: S, a: &[[u8; 4]], b: &[[i8; 4 * LANES]], init: &[i32; LANES]) -> S::I {
+pub(super) fn row_i8<S: Simd>(
+    s: S,
+    a: &[[u8; 4]],
+    b: &[[i8; 4 * LANES]],
+    init: &[i32; LANES],
+) -> S::I {
     const SUMS: usize = 4;
     let mut acc = [s.splat_i32(0); SUMS];
     if S::UNSIGNED {

@@ -1,4 +1,5 @@
-//! Reductions of one long row, such as the logits of a vocabulary: its greatest values, its sum of exponentials.
+//! Reductions of one long row, such as the logits of a vocabulary: its greatest values, its sum of
+//! exponentials.
 
 use super::Level;
 use super::math::{exp, load_part};
@@ -10,7 +11,8 @@ const BLOCK: usize = 16 * LANES;
 /// Values summed in f32 before the sum goes into f64.
 const SUMMED: usize = 1024;
 
-/// The greatest value and its first place. NaN counts for nothing; `None` where nothing is above −∞.
+/// The greatest value and its first place. NaN counts for nothing; `None` where nothing is above
+/// −∞.
 pub fn greatest(level: Level, row: &[f32]) -> Option<(usize, f32)> {
     struct Greatest<'a>(&'a [f32]);
     impl Kernel for Greatest<'_> {
@@ -45,8 +47,8 @@ fn block_max<S: Simd>(s: S, row: &[f32], first: usize) -> f32 {
     s.max_lane(max)
 }
 
-/// The `k` greatest values with their places, greatest first and of equals the first; −∞ and NaN are never among
-/// them.
+/// The `k` greatest values with their places, greatest first and of equals the first; −∞ and NaN
+/// are never among them.
 pub fn top_k(level: Level, row: &[f32], k: usize) -> Vec<(usize, f32)> {
     struct Top<'a>(&'a [f32], usize);
     impl Kernel for Top<'_> {
@@ -69,7 +71,8 @@ pub fn top_k(level: Level, row: &[f32], k: usize) -> Vec<(usize, f32)> {
     level.dispatch(Top(row, k))
 }
 
-/// Puts a value into its rank among the `k` greatest, if it is above the `least` that may be; returns the new least.
+/// Puts a value into its rank among the `k` greatest, if it is above the `least` that may be;
+/// returns the new least.
 fn insert(top: &mut Vec<(usize, f32)>, k: usize, least: f32, (place, value): (usize, f32)) -> f32 {
     if value > least {
         let rank = top.partition_point(|&(_, better)| better >= value);
@@ -82,7 +85,8 @@ fn insert(top: &mut Vec<(usize, f32)>, k: usize, least: f32, (place, value): (us
     least
 }
 
-/// Σ e^((x − shift) · scale), where no x is above `shift`; summands below e⁻⁸⁷ count as that, NaN makes it NaN.
+/// Σ e^((x − shift) · scale), where no x is above `shift`; summands below e⁻⁸⁷ count as that, NaN
+/// makes it NaN.
 pub fn sum_exp(level: Level, row: &[f32], shift: f32, scale: f32) -> f64 {
     struct Sum<'a>(&'a [f32], f32, f32);
     impl Kernel for Sum<'_> {
@@ -119,7 +123,9 @@ mod tests {
 
     /// Values without order, some of them equal.
     fn row(n: usize) -> Vec<f32> {
-        (0..n as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 20) as f32 / 100.0 - 20.0).collect()
+        (0..n as u32)
+            .map(|i| (i.wrapping_mul(2_654_435_761) >> 20) as f32 / 100.0 - 20.0)
+            .collect()
     }
 
     #[test]
@@ -131,12 +137,26 @@ mod tests {
                     row[n / 2] = f32::NAN;
                     row[n / 3] = f32::NEG_INFINITY;
                 }
-                let mut sorted: Vec<_> =
-                    row.iter().copied().enumerate().filter(|(_, x)| *x > f32::NEG_INFINITY).collect();
+                let mut sorted: Vec<_> = row
+                    .iter()
+                    .copied()
+                    .enumerate()
+                    .filter(|(_, x)| *x > f32::NEG_INFINITY)
+                    .collect();
                 sorted.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-                assert_eq!(greatest(level, &row), sorted.first().copied(), "{} n={n}", level.name());
+                assert_eq!(
+                    greatest(level, &row),
+                    sorted.first().copied(),
+                    "{} n={n}",
+                    level.name()
+                );
                 for k in [1, 6, 300] {
-                    assert_eq!(top_k(level, &row, k), sorted[..k.min(sorted.len())], "{} n={n} k={k}", level.name());
+                    assert_eq!(
+                        top_k(level, &row, k),
+                        sorted[..k.min(sorted.len())],
+                        "{} n={n} k={k}",
+                        level.name()
+                    );
                 }
             }
             assert_eq!(greatest(level, &[f32::NEG_INFINITY, f32::NAN]), None);
@@ -150,14 +170,25 @@ mod tests {
             for n in [1, 15, 16, 1024, 1031, 5003] {
                 let row = row(n);
                 let shift = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                let exact: f64 = row.iter().map(|x| (f64::from(*x - shift) * 0.5).exp()).sum();
+                let exact: f64 = row
+                    .iter()
+                    .map(|x| (f64::from(*x - shift) * 0.5).exp())
+                    .sum();
                 let sum = sum_exp(level, &row, shift, 0.5);
-                assert!((sum / exact - 1.0).abs() < 1e-6, "{} n={n}: {sum} {exact}", level.name());
+                assert!(
+                    (sum / exact - 1.0).abs() < 1e-6,
+                    "{} n={n}: {sum} {exact}",
+                    level.name()
+                );
             }
             assert!(sum_exp(level, &[0.0, f32::NAN], 0.0, 1.0).is_nan());
             let mut long = row(100);
             long[3] = f32::NAN;
-            assert!(sum_exp(level, &long, 30.0, 1.0).is_nan(), "{}", level.name());
+            assert!(
+                sum_exp(level, &long, 30.0, 1.0).is_nan(),
+                "{}",
+                level.name()
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Plain Rust: the instruction set that every machine has, and the definition that the others are tested against.
+//! Plain Rust: the instruction set that every machine has, and the definition that the others are
+//! tested against.
 
 use super::simd::{LANES, Simd};
 
@@ -120,17 +121,27 @@ impl Simd for Scalar {
     }
     #[inline(always)]
     fn dot4(self, acc: Self::I, a: [u8; 4], b: Self::Quads) -> Self::I {
-        std::array::from_fn(|i| (0..4).fold(acc[i], |s, j| s + (i32::from(a[j]) - 128) * i32::from(b[4 * i + j])))
+        std::array::from_fn(|i| {
+            (0..4).fold(acc[i], |s, j| {
+                s + (i32::from(a[j]) - 128) * i32::from(b[4 * i + j])
+            })
+        })
     }
     #[inline(always)]
     fn widen(self, from: &[i8; 4 * LANES]) -> [Self::Pairs; 2] {
         let word = |x: i8| u32::from(i16::from(x) as u16);
         let pair = |i: usize, j: usize| word(from[4 * i + j]) | word(from[4 * i + j + 2]) << 16;
-        [std::array::from_fn(|i| pair(i, 0)), std::array::from_fn(|i| pair(i, 1))]
+        [
+            std::array::from_fn(|i| pair(i, 0)),
+            std::array::from_fn(|i| pair(i, 1)),
+        ]
     }
     #[inline(always)]
     fn dot2_i16(self, acc: Self::I, a: u32, b: Self::Pairs) -> Self::I {
-        let (low, high) = (|x: u32| i32::from(x as i16), |x: u32| i32::from((x >> 16) as i16));
+        let (low, high) = (
+            |x: u32| i32::from(x as i16),
+            |x: u32| i32::from((x >> 16) as i16),
+        );
         std::array::from_fn(|i| acc[i] + low(a) * low(b[i]) + high(a) * high(b[i]))
     }
     #[inline(always)]
@@ -148,7 +159,10 @@ impl Simd for Scalar {
     }
     #[inline(always)]
     fn dot2(self, acc: Self::F, a: u32, b: Self::Pairs) -> Self::F {
-        let (low, high) = (|x: u32| f32::from_bits(x << 16), |x: u32| f32::from_bits(x & 0xffff_0000));
+        let (low, high) = (
+            |x: u32| f32::from_bits(x << 16),
+            |x: u32| f32::from_bits(x & 0xffff_0000),
+        );
         std::array::from_fn(|i| acc[i] + low(a) * low(b[i]) + high(a) * high(b[i]))
     }
     #[inline(always)]

@@ -1,16 +1,17 @@
 //! The one vocabulary of vector operations that every kernel is written in.
 //!
-//! A vector always has [`LANES`] = 16 elements, whatever the machine's registers hold: AVX-512 keeps it in one
-//! register, AVX2 in two, NEON in four, plain code in an array. So a kernel is written once and means the same on
-//! every instruction set; only the files of this folder named after an instruction set contain intrinsics.
+//! A vector always has [`LANES`] = 16 elements, whatever the machine's registers hold: AVX-512
+//! keeps it in one register, AVX2 in two, NEON in four, plain code in an array. So a kernel is
+//! written once and means the same on every instruction set; only the files of this folder named
+//! after an instruction set contain intrinsics.
 
 /// Elements of a vector, for every instruction set.
 pub const LANES: usize = 16;
 
 /// Proof that an instruction set is there, and its vector operations.
 ///
-/// A value can only be had from [`super::Level`], which detects the features. All methods are inlined into the
-/// kernel that is entered through [`super::Level::dispatch`].
+/// A value can only be had from [`super::Level`], which detects the features. All methods are
+/// inlined into the kernel that is entered through [`super::Level::dispatch`].
 pub trait Simd: Copy + Send + Sync + 'static {
     /// 16 `f32`.
     type F: Copy;
@@ -40,7 +41,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn store(self, v: Self::F, to: &mut [f32; LANES]);
     /// Reads 16 values of half precision.
     fn load_f16(self, from: &[u16; LANES]) -> Self::F;
-    /// Writes 16 values in half precision, rounded to nearest; magnitudes beyond its range become the largest.
+    /// Writes 16 values in half precision, rounded to nearest; magnitudes beyond its range become
+    /// the largest.
     fn store_f16(self, v: Self::F, to: &mut [u16; LANES]);
     /// Reads 16 whole numbers of 8 bits.
     fn load_i8(self, from: &[i8; LANES]) -> Self::F;
@@ -79,13 +81,14 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn to_f32(self, a: Self::I) -> Self::F;
     /// Reads 16 groups of 4.
     fn load_quads(self, from: &[i8; 4 * LANES]) -> Self::Quads;
-    /// Lane i: acc + Σ over 4 of x\[j\] × b\[4i + j\], exact, where `b` is −127 … 127 and x is `a` (1 … 255) where
-    /// [`Self::UNSIGNED`], else a − 128.
+    /// Lane i: acc + Σ over 4 of x\[j\] × b\[4i + j\], exact, where `b` is −127 … 127 and x is `a`
+    /// (1 … 255) where [`Self::UNSIGNED`], else a − 128.
     fn dot4(self, acc: Self::I, a: [u8; 4], b: Self::Quads) -> Self::I;
-    /// The first and third, and the second and fourth number of each group of 4, as pairs of 16-bit numbers.
+    /// The first and third, and the second and fourth number of each group of 4, as pairs of 16-bit
+    /// numbers.
     fn widen(self, from: &[i8; 4 * LANES]) -> [Self::Pairs; 2];
-    /// Lane i: acc + the products of the halves of `a` and of `b[i]`, whole numbers of 16 bits; exact for those that
-    /// come of 8 bits.
+    /// Lane i: acc + the products of the halves of `a` and of `b[i]`, whole numbers of 16 bits;
+    /// exact for those that come of 8 bits.
     fn dot2_i16(self, acc: Self::I, a: u32, b: Self::Pairs) -> Self::I;
     /// Lane i: `low[i]` and `high[i]`, rounded to bf16 (halves to even), the one in the lower half.
     fn pairs(self, low: Self::F, high: Self::F) -> Self::Pairs;
@@ -93,9 +96,11 @@ pub trait Simd: Copy + Send + Sync + 'static {
     fn load_pairs(self, from: &[u32; LANES]) -> Self::Pairs;
     /// Writes 16 pairs.
     fn store_pairs(self, v: Self::Pairs, to: &mut [u32; LANES]);
-    /// Lane i: acc + both products of the halves of `a` and of `b[i]`; how often it rounds is the machine's choice.
+    /// Lane i: acc + both products of the halves of `a` and of `b[i]`; how often it rounds is the
+    /// machine's choice.
     fn dot2(self, acc: Self::F, a: u32, b: Self::Pairs) -> Self::F;
-    /// Rounds to whole numbers (halves to even), adds 128 and stores as bytes. Values must lie in −127 … 127.
+    /// Rounds to whole numbers (halves to even), adds 128 and stores as bytes. Values must lie in
+    /// −127 … 127.
     fn store_u8_offset(self, a: Self::F, to: &mut [u8; LANES]);
 }
 
@@ -103,7 +108,8 @@ pub trait Simd: Copy + Send + Sync + 'static {
 pub trait Kernel {
     /// What it returns.
     type Out;
-    /// Does the work. Implementations are `#[inline(always)]`, so that they are compiled for the instruction set.
+    /// Does the work. Implementations are `#[inline(always)]`, so that they are compiled for the
+    /// instruction set.
     fn run<S: Simd>(self, s: S) -> Self::Out;
 }
 

@@ -75,11 +75,27 @@ enum EngineError {
 
 impl Engine {
     /// Begins to load the model of `config`; `tell` is called whenever the state has changed.
-    pub fn start(config: &Config, tell: impl Fn(EngineNotice) + Send + Sync + 'static) -> Arc<Self> {
+    pub fn start(
+        config: &Config,
+        tell: impl Fn(EngineNotice) + Send + Sync + 'static,
+    ) -> Arc<Self> {
         let wanted = config.model.clone();
-        let backend = BackendState { device: DeviceKind::Cpu, reason: String::new() };
-        let inner = Inner { state: EngineState::Loading, whisper: None, wanted, backend, generation: 0 };
-        let engine = Arc::new(Self { inner: Mutex::new(inner), changed: Condvar::new(), tell: Box::new(tell) });
+        let backend = BackendState {
+            device: DeviceKind::Cpu,
+            reason: String::new(),
+        };
+        let inner = Inner {
+            state: EngineState::Loading,
+            whisper: None,
+            wanted,
+            backend,
+            generation: 0,
+        };
+        let engine = Arc::new(Self {
+            inner: Mutex::new(inner),
+            changed: Condvar::new(),
+            tell: Box::new(tell),
+        });
         engine.clone().spawn_loader(config.clone());
         engine
     }
@@ -119,15 +135,19 @@ impl Engine {
         self.lock().state.trouble().to_owned()
     }
 
-    /// Waits until the model is loaded; `None` where `gives_up` says so before, which is told the trouble of the moment,
-    /// empty while the model is being loaded.
+    /// Waits until the model is loaded; `None` where `gives_up` says so before, which is told the
+    /// trouble of the moment, empty while the model is being loaded.
     pub fn wait(&self, gives_up: &dyn Fn(&str) -> bool) -> Option<Arc<Whisper>> {
         let mut inner = self.lock();
         while !gives_up(inner.state.trouble()) {
             if let Some(whisper) = &inner.whisper {
                 return Some(whisper.clone());
             }
-            inner = self.changed.wait_timeout(inner, POLL).unwrap_or_else(PoisonError::into_inner).0;
+            inner = self
+                .changed
+                .wait_timeout(inner, POLL)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         None
     }
@@ -140,8 +160,9 @@ impl Engine {
                 let (state, whisper) = match loaded {
                     Ok(whisper) => (EngineState::Ready, Some(Arc::new(whisper))),
                     Err(EngineError::Model(
-                        e
-                        @ (ModelError::NotInstalled { .. } | ModelError::Unknown { .. } | ModelError::Outdated { .. }),
+                        e @ (ModelError::NotInstalled { .. }
+                        | ModelError::Unknown { .. }
+                        | ModelError::Outdated { .. }),
                     )) => (EngineState::Missing(e.to_string()), None),
                     Err(error) => (EngineState::Failed(error.to_string()), None),
                 };
@@ -173,8 +194,14 @@ impl Engine {
     fn load(self: &Arc<Self>, config: &Config, generation: u64) -> Result<Whisper, EngineError> {
         let (kind, arithmetic) = (config.device()?, config.arithmetic()?);
         let whisper = load(config, arithmetic.cpu)?;
-        let mut state = BackendState { device: DeviceKind::Cpu, reason: String::new() };
-        let loaded = match arithmetic.npu.map(|format| self.npu(&whisper, kind, format, generation)) {
+        let mut state = BackendState {
+            device: DeviceKind::Cpu,
+            reason: String::new(),
+        };
+        let loaded = match arithmetic
+            .npu
+            .map(|format| self.npu(&whisper, kind, format, generation))
+        {
             None => whisper,
             Some(Ok(npu)) => {
                 state = npu.state();

@@ -67,7 +67,8 @@ impl Figures {
     /// Notes what the engine has done.
     pub fn heard(&self, audio_s: f64, busy: Duration, step_s: f64, backlog_s: f64) {
         let mut inner = self.lock();
-        (inner.audio_s, inner.busy_s, inner.step_s, inner.backlog_s) = (audio_s, busy.as_secs_f64(), step_s, backlog_s);
+        (inner.audio_s, inner.busy_s, inner.step_s, inner.backlog_s) =
+            (audio_s, busy.as_secs_f64(), step_s, backlog_s);
     }
 
     /// Notes how long a final took.
@@ -87,7 +88,11 @@ impl Figures {
         let [committed_p50_s, committed_p95_s] = inner.committed.percentiles([0.5, 0.95]);
         Snapshot {
             audio_s: inner.audio_s,
-            real_time_factor: if inner.audio_s > 0.0 { inner.busy_s / inner.audio_s } else { 0.0 },
+            real_time_factor: if inner.audio_s > 0.0 {
+                inner.busy_s / inner.audio_s
+            } else {
+                0.0
+            },
             step_s: inner.step_s,
             backlog_s: inner.backlog_s,
             final_p50_s,
@@ -114,8 +119,14 @@ mod tests {
         (1..=KEPT as u64).for_each(|ms| figures.finished(Duration::from_millis(ms)));
         let now = figures.snapshot();
         assert_eq!((now.final_p50_s, now.final_p95_s), (0.1, 0.19));
-        assert_eq!((now.committed_p50_s, now.committed_p95_s), (0.0, 0.0), "they are kept apart");
-        [1.5, 0.5, 1.0].iter().for_each(|lag_s| figures.committed(*lag_s));
+        assert_eq!(
+            (now.committed_p50_s, now.committed_p95_s),
+            (0.0, 0.0),
+            "they are kept apart"
+        );
+        [1.5, 0.5, 1.0]
+            .iter()
+            .for_each(|lag_s| figures.committed(*lag_s));
         let now = figures.snapshot();
         assert_eq!((now.committed_p50_s, now.committed_p95_s), (1.0, 1.5));
     }

@@ -1,5 +1,5 @@
-//! Where the daemon's log goes: to the journal under systemd, else to standard error. No line of it holds a word that
-//! was said.
+//! Where the daemon's log goes: to the journal under systemd, else to standard error. No line of it
+//! holds a word that was said.
 
 use std::io::{IsTerminal, stderr};
 use tracing::Level;
@@ -10,14 +10,21 @@ use tracing_subscriber::{Registry, fmt};
 
 /// Begins to log what this program tells at level info, and the warnings of libraries.
 pub(super) fn start() {
-    let filter = Targets::new().with_default(Level::WARN).with_target("hearken", Level::INFO);
+    let filter = Targets::new()
+        .with_default(Level::WARN)
+        .with_target("hearken", Level::INFO);
     let registry = Registry::default().with(filter);
     // systemd sets the variable where standard error is the journal (systemd.exec(5)).
     let journal = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
     let started = match journal {
         Some(journal) => registry.with(journal).try_init(),
         None => registry
-            .with(fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal()).with_target(false))
+            .with(
+                fmt::layer()
+                    .with_writer(stderr)
+                    .with_ansi(stderr().is_terminal())
+                    .with_target(false),
+            )
             .try_init(),
     };
     // It fails only where the log has been started before, and then there is one.

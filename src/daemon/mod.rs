@@ -42,13 +42,18 @@ fn heed_signals(hub: Arc<Hub>) -> Result<(), Error> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(Error::Signals)?;
     std::thread::spawn(move || {
         for signal in signals.forever() {
-            hub.post(if signal == SIGHUP { Message::Reload } else { Message::Quit });
+            hub.post(if signal == SIGHUP {
+                Message::Reload
+            } else {
+                Message::Quit
+            });
         }
     });
     Ok(())
 }
 
-/// Has the thread that serves the bus give the service manager signs of life, where that wants them.
+/// Has the thread that serves the bus give the service manager signs of life, where that wants
+/// them.
 fn feed_watchdog(hub: Arc<Hub>) {
     let Some(patience) = sd_notify::watchdog_enabled() else {
         return;

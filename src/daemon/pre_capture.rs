@@ -1,7 +1,8 @@
-//! What was just said, for text after the fact: the latest seconds of the microphone, where the user turned that on.
+//! What was just said, for text after the fact: the latest seconds of the microphone, where the
+//! user turned that on.
 //!
-//! The sound is in memory only, in a ring that is as long as configured; nothing of it is looked at before somebody
-//! asks. The microphone is open as long as this is on.
+//! The sound is in memory only, in a ring that is as long as configured; nothing of it is looked at
+//! before somebody asks. The microphone is open as long as this is on.
 
 use crate::audio::capture::{CaptureEvent, Microphone, Stopper};
 use crate::audio::{Mono16k, SAMPLE_RATE};
@@ -52,7 +53,9 @@ impl PreCapture {
 impl Open {
     fn start(config: AudioConfig) -> Self {
         let stopper = Stopper::default();
-        let ring = Arc::new(Mutex::new(Ring::new((config.pre_capture * f64::from(SAMPLE_RATE)) as usize)));
+        let ring = Arc::new(Mutex::new(Ring::new(
+            (config.pre_capture * f64::from(SAMPLE_RATE)) as usize,
+        )));
         let device = Some(config.device.clone()).filter(|name| !name.is_empty());
         let microphone = Microphone::new(device, stopper.clone(), Arc::default(), report);
         let into = ring.clone();
@@ -69,14 +72,21 @@ impl Open {
                 }
             }
         });
-        Self { config, ring, stopper }
+        Self {
+            config,
+            ring,
+            stopper,
+        }
     }
 }
 
 fn report(event: CaptureEvent) {
     match event {
         CaptureEvent::Opened(device) => info!(device, "pre-capture: the microphone is open"),
-        CaptureEvent::Moved(device) => info!(device, "pre-capture: the sound server has moved the recording"),
+        CaptureEvent::Moved(device) => info!(
+            device,
+            "pre-capture: the sound server has moved the recording"
+        ),
         CaptureEvent::Lost(reason) => warn!(reason, "pre-capture: no sound"),
     }
 }
@@ -89,18 +99,26 @@ struct Ring {
 
 impl Ring {
     fn new(len: usize) -> Self {
-        Self { samples: VecDeque::with_capacity(len), len }
+        Self {
+            samples: VecDeque::with_capacity(len),
+            len,
+        }
     }
 
     fn push(&mut self, block: &[f32]) {
-        let block = block.get(block.len().saturating_sub(self.len)..).unwrap_or_default();
+        let block = block
+            .get(block.len().saturating_sub(self.len)..)
+            .unwrap_or_default();
         let excess = (self.samples.len() + block.len()).saturating_sub(self.len);
         self.samples.drain(..excess);
         self.samples.extend(block);
     }
 
     fn last(&self, n: usize) -> Vec<f32> {
-        self.samples.range(self.samples.len().saturating_sub(n)..).copied().collect()
+        self.samples
+            .range(self.samples.len().saturating_sub(n)..)
+            .copied()
+            .collect()
     }
 }
 

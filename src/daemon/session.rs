@@ -21,7 +21,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
-/// Blocks of sound that may wait for the engine: a minute at the usual 60 ms. What does not fit is counted as lost.
+/// Blocks of sound that may wait for the engine: a minute at the usual 60 ms. What does not fit is
+/// counted as lost.
 const BACKLOG: usize = 1000;
 
 /// What a session is doing. The numbers are those of the D-Bus property.
@@ -91,8 +92,13 @@ impl SessionSettings {
             prompt: String::new(),
             hotwords: config.text.hotwords.clone(),
             rules: config.rules()?,
-            live: LiveOptions { segmenter, step_s: config.live.partials.then_some(config.live.step) },
-            nothing_said: Some(config.endpoint.nothing_said).filter(|s| *s > 0.0).map(Duration::from_secs_f64),
+            live: LiveOptions {
+                segmenter,
+                step_s: config.live.partials.then_some(config.live.step),
+            },
+            nothing_said: Some(config.endpoint.nothing_said)
+                .filter(|s| *s > 0.0)
+                .map(Duration::from_secs_f64),
         })
     }
 }
@@ -135,7 +141,12 @@ impl Heard {
         };
         let now_s = self.audio_s() + self.at.elapsed().as_secs_f64();
         let known = std::mem::replace(&mut self.committed, partial.words.len());
-        partial.words.iter().skip(known).map(|word| now_s - word.end_s).collect()
+        partial
+            .words
+            .iter()
+            .skip(known)
+            .map(|word| now_s - word.end_s)
+            .collect()
     }
 }
 
@@ -216,8 +227,8 @@ impl Session {
         Ok(())
     }
 
-    /// Closes the microphone and transcribes what was said, or drops it where there is no model; does nothing where it is
-    /// not listening.
+    /// Closes the microphone and transcribes what was said, or drops it where there is no model;
+    /// does nothing where it is not listening.
     pub fn stop(&self) {
         self.halt(Stopper::finish);
     }
@@ -263,7 +274,11 @@ impl Session {
             let inner = self.lock();
             (inner.trouble.clone(), inner.waits_for_model)
         };
-        if own.is_empty() && waits_for_model { self.engine.trouble() } else { own }
+        if own.is_empty() && waits_for_model {
+            self.engine.trouble()
+        } else {
+            own
+        }
     }
 
     /// How well it keeps up.
@@ -293,9 +308,14 @@ impl Session {
     /// The capture thread: the microphone's sound as blocks, until it is stopped.
     fn capture(self: Arc<Self>, stopper: Stopper, next: &Sender<Vec<f32>>) {
         let told = self.clone();
-        let microphone = Microphone::new(self.settings.device.clone(), stopper, self.tally.clone(), move |event| {
-            told.follow(event);
-        });
+        let microphone = Microphone::new(
+            self.settings.device.clone(),
+            stopper,
+            self.tally.clone(),
+            move |event| {
+                told.follow(event);
+            },
+        );
         let mut stream = Mono16k::new(Box::new(microphone));
         loop {
             match stream.next_block() {
@@ -345,7 +365,12 @@ impl Session {
             return;
         };
         let (begun, mut spoke) = (Instant::now(), false);
-        let mut heard = Heard { samples: 0, blocks: 0, at: begun, committed: 0 };
+        let mut heard = Heard {
+            samples: 0,
+            blocks: 0,
+            at: begun,
+            committed: 0,
+        };
         let mut goes_on = true;
         while goes_on && !cancelled() {
             match blocks.recv() {
@@ -363,7 +388,12 @@ impl Session {
                 }
             }
             spoke |= live.hears_speech();
-            if !spoke && self.settings.nothing_said.is_some_and(|most| begun.elapsed() > most) {
+            if !spoke
+                && self
+                    .settings
+                    .nothing_said
+                    .is_some_and(|most| begun.elapsed() > most)
+            {
                 self.halt(Stopper::finish);
             }
             if !self.tell_events(&mut live, &mut heard, &cancelled) {
@@ -371,7 +401,8 @@ impl Session {
                 return;
             }
             let backlog = blocks.len() as f64 * heard.audio_s() / heard.blocks.max(1) as f64;
-            self.figures.heard(heard.audio_s(), live.busy(), live.step_s(), backlog);
+            self.figures
+                .heard(heard.audio_s(), live.busy(), live.step_s(), backlog);
         }
         if cancelled() {
             // The utterance that was dropped keeps its number.
@@ -380,11 +411,19 @@ impl Session {
     }
 
     /// Tells all that is due; false when that failed.
-    fn tell_events(&self, live: &mut Live, heard: &mut Heard, cancelled: &dyn Fn() -> bool) -> bool {
+    fn tell_events(
+        &self,
+        live: &mut Live,
+        heard: &mut Heard,
+        cancelled: &dyn Fn() -> bool,
+    ) -> bool {
         loop {
             match live.next_event(cancelled) {
                 Ok(Some(event)) => {
-                    heard.lags_s(&event).into_iter().for_each(|lag_s| self.figures.committed(lag_s));
+                    heard
+                        .lags_s(&event)
+                        .into_iter()
+                        .for_each(|lag_s| self.figures.committed(lag_s));
                     (self.tell)(Notice::Text(self.numbered(self.rewritten(event))));
                 }
                 Ok(None) => return true,
@@ -400,7 +439,9 @@ impl Session {
 
     /// The event with the text that the user wants.
     fn rewritten(&self, event: Event) -> Event {
-        let SessionSettings { rules, decoding, .. } = &self.settings;
+        let SessionSettings {
+            rules, decoding, ..
+        } = &self.settings;
         let language = match &event {
             Event::Partial(partial) => partial.language,
             Event::Final(done) => done.language,
@@ -411,7 +452,9 @@ impl Session {
     /// The event with its utterance numbered through the session.
     fn numbered(&self, mut event: Event) -> Event {
         match &mut event {
-            Event::Partial(partial) => partial.utterance = self.utterances.load(Ordering::Relaxed) + 1,
+            Event::Partial(partial) => {
+                partial.utterance = self.utterances.load(Ordering::Relaxed) + 1
+            }
             Event::Final(done) => {
                 done.utterance = self.utterances.fetch_add(1, Ordering::Relaxed) + 1;
                 self.figures.finished(done.latency);
@@ -423,16 +466,29 @@ impl Session {
     /// A live engine, once the model is there; `None` where nobody waits for it any more.
     fn live(&self, stopper: &Stopper) -> Option<Live> {
         let is_finishing = || self.state() == SessionState::Finishing;
-        let gives_up = |trouble: &str| stopper.is_cancelled() || (!trouble.is_empty() && is_finishing());
+        let gives_up =
+            |trouble: &str| stopper.is_cancelled() || (!trouble.is_empty() && is_finishing());
         let whisper = self.engine.wait(&gives_up)?;
         self.lock().waits_for_model = false;
         let SessionSettings { decoding, live, .. } = &self.settings;
-        let prompt = whisper.tokenizer().encode_prompt(&self.settings.prompt).unwrap_or_default();
-        let hotwords = Hotwords::shared(whisper.tokenizer(), &self.settings.hotwords).unwrap_or_default();
-        let decoding = DecodingOptions { prompt, hotwords, ..decoding.clone() };
+        let prompt = whisper
+            .tokenizer()
+            .encode_prompt(&self.settings.prompt)
+            .unwrap_or_default();
+        let hotwords =
+            Hotwords::shared(whisper.tokenizer(), &self.settings.hotwords).unwrap_or_default();
+        let decoding = DecodingOptions {
+            prompt,
+            hotwords,
+            ..decoding.clone()
+        };
         let live = live.for_model(whisper.file().dims());
         let recognizer = WhisperRecognizer::new(whisper, LONGEST_WINDOW, decoding);
-        Some(Live::new(Box::new(recognizer), Policy::default().start(), live))
+        Some(Live::new(
+            Box::new(recognizer),
+            Policy::default().start(),
+            live,
+        ))
     }
 
     fn set_trouble(&self, reason: String) {

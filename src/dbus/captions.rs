@@ -1,4 +1,5 @@
-//! `org.hearken.Hearken1.Captions`: text for everybody on the bus, of the sessions whose owner asked for it.
+//! `org.hearken.Hearken1.Captions`: text for everybody on the bus, of the sessions whose owner
+//! asked for it.
 
 use std::collections::HashMap;
 use zbus::interface;
@@ -10,7 +11,8 @@ pub(super) struct Captions;
 
 #[interface(name = "org.hearken.Hearken1.Captions")]
 impl Captions {
-    /// Text of an utterance that goes on; the arguments after the session are those of Session.Partial.
+    /// Text of an utterance that goes on; the arguments after the session are those of
+    /// Session.Partial.
     #[zbus(signal)]
     pub(super) async fn partial(
         emitter: &SignalEmitter<'_>,

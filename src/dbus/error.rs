@@ -61,11 +61,15 @@ impl From<ConfigError> for BusError {
 }
 
 /// Runs what may take a while away from the thread that serves the bus.
-pub(super) async fn unblock<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, BusError> {
+pub(super) async fn unblock<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, BusError> {
     let (sender, receiver) = futures::channel::oneshot::channel();
     std::thread::spawn(move || {
         // A caller who is gone wants no answer.
         let _ = sender.send(work());
     });
-    receiver.await.map_err(|_| BusError::Internal("a thread has panicked; please report this".to_owned()))
+    receiver
+        .await
+        .map_err(|_| BusError::Internal("a thread has panicked; please report this".to_owned()))
 }

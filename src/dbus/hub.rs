@@ -15,7 +15,8 @@ use tracing::info;
 use zbus::message::Header;
 use zbus::names::OwnedUniqueName;
 
-/// Pause before a message that has to be sent is tried again: the bus is slow only while somebody stalls it.
+/// Pause before a message that has to be sent is tried again: the bus is slow only while somebody
+/// stalls it.
 const RETRY: Duration = Duration::from_millis(5);
 
 /// Something for the thread that serves the bus.
@@ -142,7 +143,8 @@ impl Hub {
         Ok(())
     }
 
-    /// Hands a message to the thread that serves the bus; waits while that is overwhelmed. Not for that thread itself.
+    /// Hands a message to the thread that serves the bus; waits while that is overwhelmed. Not for
+    /// that thread itself.
     pub fn post(&self, message: Message) {
         post(&self.outbox, message);
     }
@@ -160,13 +162,23 @@ impl Hub {
         wanted: super::options::Wanted,
     ) -> Arc<Session> {
         let outbox = self.outbox.clone();
-        let session = Session::new(wanted.settings, self.engine.clone(), move |notice| match notice {
-            // A partial that finds no room is replaced by the next one anyhow.
-            Notice::Text(event @ Event::Partial(_)) => drop(outbox.clone().try_send(Message::Text(number, event))),
-            Notice::Text(event) => post(&outbox, Message::Text(number, event)),
-            Notice::Changed => post_soon(&outbox, Message::SessionChanged(number)),
-        });
-        let owned = OwnedSession { session: session.clone(), owner, captions: wanted.captions };
+        let session = Session::new(
+            wanted.settings,
+            self.engine.clone(),
+            move |notice| match notice {
+                // A partial that finds no room is replaced by the next one anyhow.
+                Notice::Text(event @ Event::Partial(_)) => {
+                    drop(outbox.clone().try_send(Message::Text(number, event)))
+                }
+                Notice::Text(event) => post(&outbox, Message::Text(number, event)),
+                Notice::Changed => post_soon(&outbox, Message::SessionChanged(number)),
+            },
+        );
+        let owned = OwnedSession {
+            session: session.clone(),
+            owner,
+            captions: wanted.captions,
+        };
         lock(&self.sessions).insert(number, owned);
         session
     }
@@ -206,21 +218,32 @@ impl Hub {
             .for_each(|job| job.stop.store(true, Ordering::Relaxed));
         drop(jobs);
         let sessions = lock(&self.sessions);
-        sessions.iter().filter(|(_, owned)| owned.owner.as_str() == client).map(|(number, _)| *number).collect()
+        sessions
+            .iter()
+            .filter(|(_, owned)| owned.owner.as_str() == client)
+            .map(|(number, _)| *number)
+            .collect()
     }
 
     /// Ends all sessions and jobs.
     pub(super) fn close(&self) {
         self.pre_capture.close();
-        lock(&self.sessions).values().for_each(|owned| owned.session.close());
-        lock(&self.jobs).values().for_each(|job| job.stop.store(true, Ordering::Relaxed));
+        lock(&self.sessions)
+            .values()
+            .for_each(|owned| owned.session.close());
+        lock(&self.jobs)
+            .values()
+            .for_each(|job| job.stop.store(true, Ordering::Relaxed));
     }
 }
 
 /// Who sent a method call.
 pub(super) fn sender(header: &Header<'_>) -> Result<OwnedUniqueName, BusError> {
     let unknown = || BusError::NotOwner("the call has no sender".to_owned());
-    header.sender().map(|name| name.to_owned().into()).ok_or_else(unknown)
+    header
+        .sender()
+        .map(|name| name.to_owned().into())
+        .ok_or_else(unknown)
 }
 
 fn post(outbox: &Sender<Message>, mut message: Message) {

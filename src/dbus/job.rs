@@ -38,7 +38,10 @@ impl Recording {
                 let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
                 Ok(Box::new(FileSource::open_as(&path, "the recording", stop)?))
             }
-            Self::Samples(samples) => Ok(Box::new(Excerpt { samples, is_read: false })),
+            Self::Samples(samples) => Ok(Box::new(Excerpt {
+                samples,
+                is_read: false,
+            })),
         }
     }
 }
@@ -56,7 +59,11 @@ impl AudioSource for Excerpt {
 
     fn next_block(&mut self) -> Result<Option<Block<'_>>, AudioError> {
         let is_over = std::mem::replace(&mut self.is_read, true) || self.samples.is_empty();
-        Ok((!is_over).then_some(Block { samples: &self.samples, rate: SAMPLE_RATE, channels: 1 }))
+        Ok((!is_over).then_some(Block {
+            samples: &self.samples,
+            rate: SAMPLE_RATE,
+            channels: 1,
+        }))
     }
 
     fn warnings(&self) -> Vec<AudioWarning> {
@@ -91,10 +98,13 @@ impl Progress {
 
 #[interface(name = "org.hearken.Hearken1.Job")]
 impl JobObject {
-    /// Ends the job early: Finished follows with status 2. Only for its owner, others get Error.NotOwner.
+    /// Ends the job early: Finished follows with status 2. Only for its owner, others get
+    /// Error.NotOwner.
     async fn cancel(&self, #[zbus(header)] header: Header<'_>) -> Result<(), BusError> {
         if sender(&header)? != self.job.owner {
-            return Err(BusError::NotOwner("only the client that started a job may cancel it".to_owned()));
+            return Err(BusError::NotOwner(
+                "only the client that started a job may cancel it".to_owned(),
+            ));
         }
         self.job.stop.store(true, Ordering::Relaxed);
         Ok(())
@@ -106,10 +116,11 @@ impl JobObject {
         self.progress.get()
     }
 
-    /// The one result, to the owner alone; the object is removed after it. status: 1 done, 2 cancelled, 3 failed.
-    /// details: segments (a(dds)): start and end in seconds, and text, of each; words (a(sddd)): the words of text, each
-    /// with start and end in seconds of the recording and confidence from 0 to 1; language (s), duration (d) in seconds,
-    /// error (s) where there was one.
+    /// The one result, to the owner alone; the object is removed after it. status: 1 done, 2
+    /// cancelled, 3 failed. details: segments (a(dds)): start and end in seconds, and text, of
+    /// each; words (a(sddd)): the words of text, each with start and end in seconds of the
+    /// recording and confidence from 0 to 1; language (s), duration (d) in seconds, error (s) where
+    /// there was one.
     #[zbus(signal)]
     pub(super) async fn finished(
         emitter: &SignalEmitter<'_>,
@@ -131,10 +142,20 @@ pub(super) fn start(
     std::thread::spawn(move || {
         let result = run(&hub, number, recording, &wanted, &stop, &progress);
         let cancelled = stop.load(Ordering::Relaxed);
-        let result = result.map(|result| JobResult { status: if cancelled { 2 } else { 1 }, ..result });
+        let result = result.map(|result| JobResult {
+            status: if cancelled { 2 } else { 1 },
+            ..result
+        });
         let result = result.unwrap_or_else(|error| match cancelled {
-            true => JobResult { status: 2, ..JobResult::default() },
-            false => JobResult { status: 3, error: error.to_string(), ..JobResult::default() },
+            true => JobResult {
+                status: 2,
+                ..JobResult::default()
+            },
+            false => JobResult {
+                status: 3,
+                error: error.to_string(),
+                ..JobResult::default()
+            },
         });
         hub.post(Message::JobEnded(number, result));
     });
@@ -149,13 +170,19 @@ fn run(
     progress: &Progress,
 ) -> Result<JobResult, Box<dyn std::error::Error>> {
     let gives_up = |trouble: &str| !trouble.is_empty() || stop.load(Ordering::Relaxed);
-    let whisper = hub.engine().wait(&gives_up).ok_or_else(|| hub.engine().trouble())?;
+    let whisper = hub
+        .engine()
+        .wait(&gives_up)
+        .ok_or_else(|| hub.engine().trouble())?;
     let source = recording.open(stop.clone())?;
     let duration = source.duration();
     let hotwords = Hotwords::shared(whisper.tokenizer(), &wanted.settings.hotwords)?;
     let settings = Settings {
         n_ctx: LONGEST_WINDOW.min(whisper.file().dims().n_audio_ctx),
-        decoding: DecodingOptions { hotwords, ..wanted.settings.decoding.clone() },
+        decoding: DecodingOptions {
+            hotwords,
+            ..wanted.settings.decoding.clone()
+        },
         fallback: FallbackOptions::default(),
         initial_prompt: whisper.tokenizer().encode_prompt(&wanted.settings.prompt)?,
         condition_on_previous_text: false,
@@ -164,7 +191,10 @@ fn run(
     let mut result = JobResult::default();
     let ending = pipeline::transcribe(&whisper, source, &settings, stop, |mut passage| {
         let language = written(settings.decoding.task, passage.language);
-        wanted.settings.rules.segments(&mut passage.segments, language);
+        wanted
+            .settings
+            .rules
+            .segments(&mut passage.segments, language);
         if duration.is_some_and(|length| length > 0.0 && progress.set(passage.end_s / length)) {
             hub.post(Message::JobProgress(number));
         }
@@ -172,12 +202,19 @@ fn run(
             result.language = passage.language.code().to_owned();
             result.words.extend(timed(&segment.words, language));
             append(&mut result.text, &segment.text);
-            result.segments.push((segment.start, segment.end, trimmed(&segment.text).to_owned()));
+            result.segments.push((
+                segment.start,
+                segment.end,
+                trimmed(&segment.text).to_owned(),
+            ));
         }
         Ok::<(), std::convert::Infallible>(())
     })?;
     result.text = trimmed(&result.text).to_owned();
     result.duration_s = ending.duration_s;
-    result.error = ending.damage.map(|damage| damage.to_string()).unwrap_or_default();
+    result.error = ending
+        .damage
+        .map(|damage| damage.to_string())
+        .unwrap_or_default();
     Ok(result)
 }

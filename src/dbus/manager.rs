@@ -40,11 +40,13 @@ pub(super) struct Manager {
 
 #[interface(name = "org.hearken.Hearken1.Manager")]
 impl Manager {
-    /// Creates a session for the caller. options, laid over the configuration: device (s), language (s), languages
-    /// (as): what detection chooses from; task (s): transcribe or translate; prompt (s): text that the speech continues;
-    /// hotwords (as): names and terms to expect; spoken_punctuation (b): whether "comma", "new line" and the like become
-    /// marks; partials (b); step, pause, longest, nothing_said (d): seconds; captions (b): broadcast the text, too. All text
-    /// has the configuration's replacements. Unknown options and wrong values give Error.InvalidOption.
+    /// Creates a session for the caller. options, laid over the configuration: device (s), language
+    /// (s), languages (as): what detection chooses from; task (s): transcribe or translate; prompt
+    /// (s): text that the speech continues; hotwords (as): names and terms to expect;
+    /// spoken_punctuation (b): whether "comma", "new line" and the like become marks; partials (b);
+    /// step, pause, longest, nothing_said (d): seconds; captions (b): broadcast the text, too. All
+    /// text has the configuration's replacements. Unknown options and wrong values give
+    /// Error.InvalidOption.
     #[zbus(out_args("session"))]
     async fn create_session(
         &self,
@@ -52,18 +54,26 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(object_server)] server: &ObjectServer,
     ) -> Result<OwnedObjectPath, BusError> {
-        let (owner, wanted) = (sender(&header)?, options::read(self.hub.config(), options, &options::OF_SESSIONS)?);
+        let (owner, wanted) = (
+            sender(&header)?,
+            options::read(self.hub.config(), options, &options::OF_SESSIONS)?,
+        );
         let number = self.hub.number();
         let session = self.hub.create_session(number, owner.clone(), wanted);
-        let object = SessionObject { hub: self.hub.clone(), number, owner, session };
+        let object = SessionObject {
+            hub: self.hub.clone(),
+            number,
+            owner,
+            session,
+        };
         let path = session_path(number);
         server.at(path.as_str(), object).await?;
         info!(number, "session created");
         OwnedObjectPath::try_from(path).map_err(BusError::from)
     }
 
-    /// Input devices: id, name for people, whether it is the default one; details: monitor (b): what an output plays;
-    /// rate (u) in Hz, channels (u).
+    /// Input devices: id, name for people, whether it is the default one; details: monitor (b):
+    /// what an output plays; rate (u) in Hz, channels (u).
     #[zbus(out_args("devices"))]
     async fn list_devices(&self) -> Result<Vec<(String, String, bool, Details)>, BusError> {
         let describe = |device: capture::Device| {
@@ -72,9 +82,18 @@ impl Manager {
                 ("rate".to_owned(), device.rate.into()),
                 ("channels".to_owned(), u32::from(device.channels).into()),
             ];
-            (device.id, device.description, device.is_default, Details::from(details))
+            (
+                device.id,
+                device.description,
+                device.is_default,
+                Details::from(details),
+            )
         };
-        Ok(unblock(capture::devices).await??.into_iter().map(describe).collect())
+        Ok(unblock(capture::devices)
+            .await??
+            .into_iter()
+            .map(describe)
+            .collect())
     }
 
     /// Models: name, whether it is installed; details: in_use (b).
@@ -94,9 +113,10 @@ impl Manager {
         Ok(names.into_iter().map(describe).collect())
     }
 
-    /// Transcribes the recording that a file descriptor is open on, in any format that `hearken --file` takes. options:
-    /// language, languages, task, prompt, hotwords, spoken_punctuation as for CreateSession. The job tells the text to the
-    /// caller alone; it fails where the model is missing.
+    /// Transcribes the recording that a file descriptor is open on, in any format that `hearken
+    /// --file` takes. options: language, languages, task, prompt, hotwords, spoken_punctuation as
+    /// for CreateSession. The job tells the text to the caller alone; it fails where the model is
+    /// missing.
     #[zbus(out_args("job"))]
     async fn transcribe_file(
         &self,
@@ -105,11 +125,12 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(object_server)] server: &ObjectServer,
     ) -> Result<OwnedObjectPath, BusError> {
-        self.start_job(Recording::File(file.into()), options, &header, server).await
+        self.start_job(Recording::File(file.into()), options, &header, server)
+            .await
     }
 
-    /// Transcribes the last seconds that were said, or as many as are kept, where the configuration has pre_capture.
-    /// options as for TranscribeFile. Error.NotEnabled where it is off.
+    /// Transcribes the last seconds that were said, or as many as are kept, where the configuration
+    /// has pre_capture. options as for TranscribeFile. Error.NotEnabled where it is off.
     #[zbus(out_args("job"))]
     async fn transcribe_last(
         &self,
@@ -119,15 +140,23 @@ impl Manager {
         #[zbus(object_server)] server: &ObjectServer,
     ) -> Result<OwnedObjectPath, BusError> {
         if seconds.is_nan() || seconds <= 0.0 {
-            return Err(BusError::InvalidOption(format!("{seconds} seconds cannot be transcribed: give more than 0")));
+            return Err(BusError::InvalidOption(format!(
+                "{seconds} seconds cannot be transcribed: give more than 0"
+            )));
         }
-        let off = "pre-capture is off, so nothing was kept; set audio.pre_capture in the configuration";
-        let samples = self.hub.pre_capture().last(seconds).ok_or_else(|| BusError::NotEnabled(off.to_owned()))?;
-        self.start_job(Recording::Samples(samples), options, &header, server).await
+        let off =
+            "pre-capture is off, so nothing was kept; set audio.pre_capture in the configuration";
+        let samples = self
+            .hub
+            .pre_capture()
+            .last(seconds)
+            .ok_or_else(|| BusError::NotEnabled(off.to_owned()))?;
+        self.start_job(Recording::Samples(samples), options, &header, server)
+            .await
     }
 
-    /// Reads the configuration again; sessions that exist keep what they began with. Error.InvalidConfig tells what is
-    /// wrong with it; the old one goes on then.
+    /// Reads the configuration again; sessions that exist keep what they began with.
+    /// Error.InvalidConfig tells what is wrong with it; the old one goes on then.
     async fn reload(&self) -> Result<(), BusError> {
         Ok(self.hub.reload()?)
     }
@@ -150,8 +179,8 @@ impl Manager {
         self.hub.config().audio.pre_capture
     }
 
-    /// Whether it can transcribe: 0 unknown, 1 loading the model, 2 ready, 3 the model is missing and looked for until
-    /// it is there, 4 the model cannot be used.
+    /// Whether it can transcribe: 0 unknown, 1 loading the model, 2 ready, 3 the model is missing
+    /// and looked for until it is there, 4 the model cannot be used.
     #[zbus(property)]
     fn state(&self) -> u32 {
         match self.hub.engine().state() {
@@ -180,8 +209,8 @@ impl Manager {
         self.hub.engine().backend().device.name()
     }
 
-    /// Another device encodes; reason tells why it is the CPU where an NPU was asked for. What was being said is
-    /// transcribed all the same.
+    /// Another device encodes; reason tells why it is the CPU where an NPU was asked for. What was
+    /// being said is transcribed all the same.
     #[zbus(signal, name = "BackendChanged")]
     pub(super) async fn backend_has_changed(
         emitter: &SignalEmitter<'_>,
@@ -199,14 +228,35 @@ impl Manager {
         header: &Header<'_>,
         server: &ObjectServer,
     ) -> Result<OwnedObjectPath, BusError> {
-        let (owner, wanted) = (sender(header)?, options::read(self.hub.config(), options, &options::OF_JOBS)?);
+        let (owner, wanted) = (
+            sender(header)?,
+            options::read(self.hub.config(), options, &options::OF_JOBS)?,
+        );
         let number = self.hub.number();
-        let job = OwnedJob { owner, stop: Arc::new(AtomicBool::new(false)) };
+        let job = OwnedJob {
+            owner,
+            stop: Arc::new(AtomicBool::new(false)),
+        };
         self.hub.add_job(number, job.clone());
         let progress = Arc::default();
         let path = job_path(number);
-        server.at(path.as_str(), JobObject { job: job.clone(), progress: Arc::clone(&progress) }).await?;
-        job::start(self.hub.clone(), number, recording, wanted, job.stop, progress);
+        server
+            .at(
+                path.as_str(),
+                JobObject {
+                    job: job.clone(),
+                    progress: Arc::clone(&progress),
+                },
+            )
+            .await?;
+        job::start(
+            self.hub.clone(),
+            number,
+            recording,
+            wanted,
+            job.stop,
+            progress,
+        );
         OwnedObjectPath::try_from(path).map_err(BusError::from)
     }
 }

@@ -10,7 +10,14 @@ use zbus::{OwnedVariant, Variant};
 pub(super) type Options = HashMap<String, OwnedVariant>;
 
 /// Names of the options of jobs.
-pub(super) const OF_JOBS: [&str; 6] = ["language", "languages", "task", "prompt", "hotwords", "spoken_punctuation"];
+pub(super) const OF_JOBS: [&str; 6] = [
+    "language",
+    "languages",
+    "task",
+    "prompt",
+    "hotwords",
+    "spoken_punctuation",
+];
 
 /// Names of the options of sessions.
 pub(super) const OF_SESSIONS: [&str; 13] = [
@@ -37,13 +44,18 @@ pub(super) struct Wanted {
 }
 
 /// Reads options, which may have the `known` names, over `config`.
-pub(super) fn read(mut config: Config, options: Options, known: &[&str]) -> Result<Wanted, BusError> {
+pub(super) fn read(
+    mut config: Config,
+    options: Options,
+    known: &[&str],
+) -> Result<Wanted, BusError> {
     let (mut prompt, mut captions) = (String::new(), false);
     for (name, value) in options {
         if !known.contains(&name.as_str()) {
             return Err(unknown(&name, known));
         }
-        let wrong = || BusError::InvalidOption(format!("option '{name}' has a value of the wrong type"));
+        let wrong =
+            || BusError::InvalidOption(format!("option '{name}' has a value of the wrong type"));
         match name.as_str() {
             "device" => config.audio.device = text(value).ok_or_else(wrong)?,
             "language" => config.text.language = text(value).ok_or_else(wrong)?,
@@ -63,12 +75,19 @@ pub(super) fn read(mut config: Config, options: Options, known: &[&str]) -> Resu
             other => return Err(unknown(other, known)),
         }
     }
-    let settings = SessionSettings::new(&config).map_err(|e| BusError::InvalidOption(e.to_string()))?;
-    Ok(Wanted { settings: SessionSettings { prompt, ..settings }, captions })
+    let settings =
+        SessionSettings::new(&config).map_err(|e| BusError::InvalidOption(e.to_string()))?;
+    Ok(Wanted {
+        settings: SessionSettings { prompt, ..settings },
+        captions,
+    })
 }
 
 fn unknown(name: &str, known: &[&str]) -> BusError {
-    BusError::InvalidOption(format!("unknown option '{name}': {}", nearest(name, known.iter().copied())))
+    BusError::InvalidOption(format!(
+        "unknown option '{name}': {}",
+        nearest(name, known.iter().copied())
+    ))
 }
 
 fn text(value: OwnedVariant) -> Option<String> {
@@ -92,8 +111,12 @@ mod tests {
     use super::*;
 
     fn options(given: &[(&str, Variant<'static>)]) -> Options {
-        let owned = |value: &Variant<'static>| OwnedVariant::try_from(value).expect("no file descriptors");
-        given.iter().map(|(name, value)| ((*name).to_owned(), owned(value))).collect()
+        let owned =
+            |value: &Variant<'static>| OwnedVariant::try_from(value).expect("no file descriptors");
+        given
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), owned(value)))
+            .collect()
     }
 
     #[test]
@@ -109,7 +132,14 @@ mod tests {
         let wanted = read(Config::default(), options(&given), &OF_SESSIONS).expect("valid");
         assert!(wanted.captions);
         assert_eq!(wanted.settings.device.as_deref(), Some("mic"));
-        assert_eq!(wanted.settings.decoding.language.map(|language| language.code()), Some("de"));
+        assert_eq!(
+            wanted
+                .settings
+                .decoding
+                .language
+                .map(|language| language.code()),
+            Some("de")
+        );
         assert_eq!(wanted.settings.live.segmenter.end_pause, 32_000);
         assert_eq!(wanted.settings.live.step_s, None);
         assert_eq!(wanted.settings.hotwords, ["Hearken", "Zürich"]);
@@ -117,13 +147,20 @@ mod tests {
 
     #[test]
     fn wrong_options_are_told() {
-        let complaint_about = |name, value, known| match read(Config::default(), options(&[(name, value)]), known) {
-            Err(BusError::InvalidOption(message)) => message,
-            _ => panic!("{name} was taken"),
-        };
+        let complaint_about =
+            |name, value, known| match read(Config::default(), options(&[(name, value)]), known) {
+                Err(BusError::InvalidOption(message)) => message,
+                _ => panic!("{name} was taken"),
+            };
         let complaint = |name, value| complaint_about(name, value, &OF_SESSIONS);
-        assert_eq!(complaint("langauge", Variant::from("de")), "unknown option 'langauge': did you mean 'language'?");
-        assert_eq!(complaint("step", Variant::from("x")), "option 'step' has a value of the wrong type");
+        assert_eq!(
+            complaint("langauge", Variant::from("de")),
+            "unknown option 'langauge': did you mean 'language'?"
+        );
+        assert_eq!(
+            complaint("step", Variant::from("x")),
+            "option 'step' has a value of the wrong type"
+        );
         assert!(complaint("spoken_punctuation", Variant::from("yes")).contains("wrong type"));
         assert!(complaint("hotwords", Variant::from("Hearken")).contains("wrong type"));
         assert!(complaint("step", Variant::from(99.0)).contains("from 0.2 to 5"));

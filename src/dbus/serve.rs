@@ -1,4 +1,5 @@
-//! The thread that serves the bus: answers method calls, sends signals, watches clients come and go.
+//! The thread that serves the bus: answers method calls, sends signals, watches clients come and
+//! go.
 
 use super::captions::Captions;
 use super::hub::{Hub, JobResult, Message};
@@ -22,10 +23,14 @@ use zbus::{Connection, ObjectPath, Variant};
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// Another daemon is there.
-    #[error("another Hearken daemon is on the session bus already; stop it with `systemctl --user stop hearken`")]
+    #[error(
+        "another Hearken daemon is on the session bus already; stop it with `systemctl --user stop hearken`"
+    )]
     AlreadyRunning,
     /// The bus cannot be reached, or refuses.
-    #[error("the session bus cannot be used: {0}; run hearken in a desktop session, or under dbus-run-session")]
+    #[error(
+        "the session bus cannot be used: {0}; run hearken in a desktop session, or under dbus-run-session"
+    )]
     Bus(#[from] zbus::Error),
     /// The bus is gone.
     #[error("the session bus is gone; the desktop session may have ended")]
@@ -57,8 +62,14 @@ async fn run(hub: &Arc<Hub>, inbox: Receiver<Message>) -> Result<(), ServeError>
         .serve_at(PATH, Captions)
         .build()
         .await?;
-    let owners = DBusProxy::new(&connection).await?.receive_name_owner_changed().await?;
-    match connection.request_name_with_flags(NAME, RequestNameFlags::DO_NOT_QUEUE).await {
+    let owners = DBusProxy::new(&connection)
+        .await?
+        .receive_name_owner_changed()
+        .await?;
+    match connection
+        .request_name_with_flags(NAME, RequestNameFlags::DO_NOT_QUEUE)
+        .await
+    {
         Err(zbus::Error::NameTaken) => return Err(ServeError::AlreadyRunning),
         other => other?,
     };
@@ -68,7 +79,10 @@ async fn run(hub: &Arc<Hub>, inbox: Receiver<Message>) -> Result<(), ServeError>
     let gone = stream::once(connection.closed()).map(|()| Happening::Gone);
     let happenings = stream::select(inbox.map(Happening::Message), vanished);
     let mut happenings = std::pin::pin!(stream::select(happenings, gone));
-    let bus = Bus { connection: connection.clone(), hub: hub.clone() };
+    let bus = Bus {
+        connection: connection.clone(),
+        hub: hub.clone(),
+    };
     while let Some(happening) = happenings.next().await {
         let done = match happening {
             Happening::Message(Message::Quit) => break,
@@ -100,7 +114,14 @@ fn notify(state: &[NotifyState<'_>]) {
 
 /// Words as `a(sddd)`: text, start and end in seconds, confidence from 0 to 1.
 fn words(words: &[Word]) -> Variant<'static> {
-    let word = |word: &Word| (word.text.trim().to_owned(), word.start_s, word.end_s, f64::from(word.confidence));
+    let word = |word: &Word| {
+        (
+            word.text.trim().to_owned(),
+            word.start_s,
+            word.end_s,
+            f64::from(word.confidence),
+        )
+    };
     Variant::new(words.iter().map(word).collect::<Vec<_>>())
 }
 
@@ -119,14 +140,26 @@ impl Bus {
             Message::JobEnded(number, result) => self.job_ended(number, result).await,
             Message::EngineChanged => self.engine_changed().await,
             Message::BackendChanged(state) => {
-                let object = self.connection.object_server().interface::<_, Manager>(PATH).await?;
+                let object = self
+                    .connection
+                    .object_server()
+                    .interface::<_, Manager>(PATH)
+                    .await?;
                 let emitter = object.signal_emitter();
                 object.get().await.backend_changed(emitter).await?;
                 Manager::backend_has_changed(emitter, state.device.name(), &state.reason).await
             }
             Message::PreCaptureChanged => {
-                let object = self.connection.object_server().interface::<_, Manager>(PATH).await?;
-                object.get().await.pre_capture_changed(object.signal_emitter()).await
+                let object = self
+                    .connection
+                    .object_server()
+                    .interface::<_, Manager>(PATH)
+                    .await?;
+                object
+                    .get()
+                    .await
+                    .pre_capture_changed(object.signal_emitter())
+                    .await
             }
             Message::Reload => {
                 if let Err(error) = self.hub.reload() {
@@ -149,7 +182,10 @@ impl Bus {
         };
         let path = ObjectPath::try_from(session_path(number))?;
         let own = self.to_owner(path.clone(), owned.owner);
-        let all = owned.captions.then(|| SignalEmitter::new(&self.connection, PATH)).transpose()?;
+        let all = owned
+            .captions
+            .then(|| SignalEmitter::new(&self.connection, PATH))
+            .transpose()?;
         match event {
             Event::Partial(p) => {
                 let details = || {
@@ -160,9 +196,11 @@ impl Bus {
                         ("words", words(&p.words)),
                     ])
                 };
-                let (utterance, revision, committed, tail) = (p.utterance, p.revision, &p.committed, &p.tail);
+                let (utterance, revision, committed, tail) =
+                    (p.utterance, p.revision, &p.committed, &p.tail);
                 if let Some(all) = all {
-                    Captions::partial(&all, path, utterance, revision, committed, tail, details()).await?;
+                    Captions::partial(&all, path, utterance, revision, committed, tail, details())
+                        .await?;
                 }
                 SessionObject::partial(&own, utterance, revision, committed, tail, details()).await
             }
@@ -178,7 +216,8 @@ impl Bus {
                     ])
                 };
                 if let Some(all) = all {
-                    Captions::final_(&all, path, f.utterance, f.revision, &f.text, details()).await?;
+                    Captions::final_(&all, path, f.utterance, f.revision, &f.text, details())
+                        .await?;
                 }
                 SessionObject::final_(&own, f.utterance, f.revision, &f.text, details()).await
             }
@@ -189,7 +228,11 @@ impl Bus {
         if self.hub.session(number).is_none() {
             return Ok(());
         }
-        let object = self.connection.object_server().interface::<_, SessionObject>(session_path(number)).await?;
+        let object = self
+            .connection
+            .object_server()
+            .interface::<_, SessionObject>(session_path(number))
+            .await?;
         let (session, emitter) = (object.get().await, object.signal_emitter());
         session.device_changed(emitter).await?;
         session.trouble_changed(emitter).await?;
@@ -198,15 +241,28 @@ impl Bus {
 
     async fn close_session(&self, number: u64) -> zbus::Result<()> {
         self.hub.close_session(number);
-        if self.connection.object_server().remove::<SessionObject, _>(session_path(number)).await? {
+        if self
+            .connection
+            .object_server()
+            .remove::<SessionObject, _>(session_path(number))
+            .await?
+        {
             info!(number, "session closed");
         }
         Ok(())
     }
 
     async fn job_progress(&self, number: u64) -> zbus::Result<()> {
-        let object = self.connection.object_server().interface::<_, JobObject>(job_path(number)).await?;
-        object.get().await.progress_changed(object.signal_emitter()).await
+        let object = self
+            .connection
+            .object_server()
+            .interface::<_, JobObject>(job_path(number))
+            .await?;
+        object
+            .get()
+            .await
+            .progress_changed(object.signal_emitter())
+            .await
     }
 
     async fn job_ended(&self, number: u64, result: JobResult) -> zbus::Result<()> {
@@ -222,23 +278,39 @@ impl Bus {
             ]);
             JobObject::finished(&emitter, result.status, &result.text, details).await?;
         }
-        self.connection.object_server().remove::<JobObject, _>(path).await?;
+        self.connection
+            .object_server()
+            .remove::<JobObject, _>(path)
+            .await?;
         Ok(())
     }
 
     async fn engine_changed(&self) -> zbus::Result<()> {
-        let object = self.connection.object_server().interface::<_, Manager>(PATH).await?;
+        let object = self
+            .connection
+            .object_server()
+            .interface::<_, Manager>(PATH)
+            .await?;
         let (manager, emitter) = (object.get().await, object.signal_emitter());
         manager.model_changed(emitter).await?;
         manager.trouble_changed(emitter).await?;
         manager.state_changed(emitter).await?;
-        // Sessions that wait for the model have its trouble. Nothing else of theirs has changed: an idle state told now
-        // would reach a client that has just started its session, and look like the end of it.
+        // Sessions that wait for the model have its trouble. Nothing else of theirs has changed: an
+        // idle state told now would reach a client that has just started its session, and look like
+        // the end of it.
         for number in self.hub.sessions() {
             // One that comes or goes at this moment has no object.
-            let object = self.connection.object_server().interface::<_, SessionObject>(session_path(number)).await;
+            let object = self
+                .connection
+                .object_server()
+                .interface::<_, SessionObject>(session_path(number))
+                .await;
             if let Ok(object) = object {
-                object.get().await.trouble_changed(object.signal_emitter()).await?;
+                object
+                    .get()
+                    .await
+                    .trouble_changed(object.signal_emitter())
+                    .await?;
             }
         }
         Ok(())
@@ -254,6 +326,7 @@ impl Bus {
     }
 
     fn to_owner<'p>(&self, path: ObjectPath<'p>, owner: OwnedUniqueName) -> SignalEmitter<'p> {
-        SignalEmitter::from_parts(self.connection.clone(), path).set_destination(BusName::Unique(owner.into_inner()))
+        SignalEmitter::from_parts(self.connection.clone(), path)
+            .set_destination(BusName::Unique(owner.into_inner()))
     }
 }

@@ -20,13 +20,14 @@ pub(super) struct SessionObject {
 
 #[interface(name = "org.hearken.Hearken1.Session")]
 impl SessionObject {
-    /// Opens the microphone. Does nothing while it is open. Fails with Error.Busy while the state is 5 (finishing).
+    /// Opens the microphone. Does nothing while it is open. Fails with Error.Busy while the state
+    /// is 5 (finishing).
     async fn start(&self) -> Result<(), BusError> {
         Ok(self.session.start()?)
     }
 
-    /// Closes the microphone; what was said is transcribed, or dropped where the model is missing, then the state becomes 1
-    /// (idle).
+    /// Closes the microphone; what was said is transcribed, or dropped where the model is missing,
+    /// then the state becomes 1 (idle).
     async fn stop(&self) {
         self.session.stop();
     }
@@ -41,19 +42,21 @@ impl SessionObject {
         Ok(self.session.toggle()?)
     }
 
-    /// Ends the session and removes its object. Only for its owner, others get Error.NotOwner. A session ends as well
-    /// when its owner leaves the bus.
+    /// Ends the session and removes its object. Only for its owner, others get Error.NotOwner. A
+    /// session ends as well when its owner leaves the bus.
     async fn close(&self, #[zbus(header)] header: Header<'_>) -> Result<(), BusError> {
         if sender(&header)? != self.owner {
-            return Err(BusError::NotOwner("only the client that created a session may close it".to_owned()));
+            return Err(BusError::NotOwner(
+                "only the client that created a session may close it".to_owned(),
+            ));
         }
         self.session.close();
         let (hub, number) = (self.hub.clone(), self.number);
         super::error::unblock(move || hub.post(Message::CloseSession(number))).await
     }
 
-    /// 0 unknown, 1 idle, 2 starting, 3 listening, 4 no sound: the device is lost and tried again, or suspended; 5
-    /// finishing.
+    /// 0 unknown, 1 idle, 2 starting, 3 listening, 4 no sound: the device is lost and tried again,
+    /// or suspended; 5 finishing.
     #[zbus(property)]
     fn state(&self) -> u32 {
         self.session.state() as u32
@@ -77,11 +80,12 @@ impl SessionObject {
         self.owner.to_string()
     }
 
-    /// How well the session keeps up. real_time_factor (d): seconds of work for a second of audio; final_p50 and
-    /// final_p95 (d): seconds from the end of an utterance to its text; committed_p50 and committed_p95 (d): seconds
-    /// from the end of a word to its being committed by a Partial; step (d): seconds between two guesses at present;
-    /// backlog (d): seconds of audio that wait; audio (d): seconds of audio heard; overruns and dropped_samples (t):
-    /// what was lost while capturing. Percentiles are of the latest 200.
+    /// How well the session keeps up. real_time_factor (d): seconds of work for a second of audio;
+    /// final_p50 and final_p95 (d): seconds from the end of an utterance to its text; committed_p50
+    /// and committed_p95 (d): seconds from the end of a word to its being committed by a Partial;
+    /// step (d): seconds between two guesses at present; backlog (d): seconds of audio that wait;
+    /// audio (d): seconds of audio heard; overruns and dropped_samples (t): what was lost while
+    /// capturing. Percentiles are of the latest 200.
     #[zbus(property(emits_changed_signal = "false"))]
     fn figures(&self) -> HashMap<String, zbus::OwnedVariant> {
         let (now, tally) = (self.session.figures(), self.session.tally());
@@ -95,15 +99,22 @@ impl SessionObject {
             ("backlog", now.backlog_s),
             ("audio", now.audio_s),
         ];
-        let counts = [("overruns", tally.overruns()), ("dropped_samples", tally.dropped())];
+        let counts = [
+            ("overruns", tally.overruns()),
+            ("dropped_samples", tally.dropped()),
+        ];
         let seconds = seconds.map(|(name, value)| (name.to_owned(), value.into()));
-        seconds.into_iter().chain(counts.map(|(name, value)| (name.to_owned(), value.into()))).collect()
+        seconds
+            .into_iter()
+            .chain(counts.map(|(name, value)| (name.to_owned(), value.into())))
+            .collect()
     }
 
-    /// Text of an utterance that goes on, to the owner alone. committed will not change any more: that of each signal
-    /// begins with that of the one before it; tail may change. Utterances count from 1, revisions from 1 in each.
-    /// details: start and end (d) of the audio in seconds of the session's clock, language (s), words (a(sddd)): the
-    /// words of committed, each with start and end in seconds of the session's clock and confidence from 0 to 1.
+    /// Text of an utterance that goes on, to the owner alone. committed will not change any more:
+    /// that of each signal begins with that of the one before it; tail may change. Utterances count
+    /// from 1, revisions from 1 in each. details: start and end (d) of the audio in seconds of the
+    /// session's clock, language (s), words (a(sddd)): the words of committed, each with start and
+    /// end in seconds of the session's clock and confidence from 0 to 1.
     #[zbus(signal)]
     pub(super) async fn partial(
         emitter: &SignalEmitter<'_>,
@@ -114,10 +125,11 @@ impl SessionObject {
         details: HashMap<&str, Variant<'_>>,
     ) -> zbus::Result<()>;
 
-    /// The text of an utterance, once for each, to the owner alone. It begins with what was committed. details: start
-    /// and end (d) in seconds of the session's clock, language (s), avg_logprob (d): mean log-probability of a token,
-    /// latency (d): seconds from the moment that the end of the utterance was known, words (a(sddd)): as in Partial, of
-    /// text; times are better known than before.
+    /// The text of an utterance, once for each, to the owner alone. It begins with what was
+    /// committed. details: start and end (d) in seconds of the session's clock, language (s),
+    /// avg_logprob (d): mean log-probability of a token, latency (d): seconds from the moment that
+    /// the end of the utterance was known, words (a(sddd)): as in Partial, of text; times are
+    /// better known than before.
     #[zbus(signal, name = "Final")]
     pub(super) async fn final_(
         emitter: &SignalEmitter<'_>,

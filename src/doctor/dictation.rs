@@ -19,14 +19,28 @@ fn microphone(devices: Result<Vec<Device>, CaptureError>) -> Check {
     match devices.iter().find(|device| device.is_default) {
         Some(device) if device.is_monitor => Check {
             status: Status::Warn,
-            remedy: Some("plug one in, or name it: --device, audio.device in config.toml".to_owned()),
-            ..ok(name, format!("the default input is what an output plays: {}", device.description))
+            remedy: Some(
+                "plug one in, or name it: --device, audio.device in config.toml".to_owned(),
+            ),
+            ..ok(
+                name,
+                format!(
+                    "the default input is what an output plays: {}",
+                    device.description
+                ),
+            )
         },
         Some(device) => ok(name, format!("{} ({})", device.description, device.id)),
         None => Check {
             status: Status::Warn,
-            remedy: Some("name one: --device, audio.device in config.toml; hearken devices lists them".to_owned()),
-            ..ok(name, format!("none of {} inputs is the default", devices.len()))
+            remedy: Some(
+                "name one: --device, audio.device in config.toml; hearken devices lists them"
+                    .to_owned(),
+            ),
+            ..ok(
+                name,
+                format!("none of {} inputs is the default", devices.len()),
+            )
         },
     }
 }
@@ -47,20 +61,38 @@ fn daemon(status: Result<Option<Value>, ClientError>) -> Check {
     };
     let field = |key: &str| status.get(key).and_then(Value::as_str).unwrap_or_default();
     let (version, trouble) = (field("version"), field("trouble"));
-    let detail = format!("runs, version {version}, model {}: {}", field("model"), field("state"));
+    let detail = format!(
+        "runs, version {version}, model {}: {}",
+        field("model"),
+        field("state")
+    );
     let remedy = if version != env!("CARGO_PKG_VERSION") {
         Some("systemctl --user restart hearken: this program has another version".to_owned())
     } else {
         Some(trouble.to_owned()).filter(|trouble| !trouble.is_empty())
     };
-    let status = if remedy.is_some() { Status::Warn } else { Status::Ok };
-    Check { status, remedy, ..ok(name, detail) }
+    let status = if remedy.is_some() {
+        Status::Warn
+    } else {
+        Status::Ok
+    };
+    Check {
+        status,
+        remedy,
+        ..ok(name, detail)
+    }
 }
 
 /// A warning from an error, which tells the remedy after its last semicolon.
 fn told(name: &'static str, error: &str) -> Check {
-    let (detail, remedy) = error.rsplit_once("; ").map_or((error, None), |(what, how)| (what, Some(how.to_owned())));
-    Check { status: Status::Warn, remedy, ..ok(name, detail) }
+    let (detail, remedy) = error
+        .rsplit_once("; ")
+        .map_or((error, None), |(what, how)| (what, Some(how.to_owned())));
+    Check {
+        status: Status::Warn,
+        remedy,
+        ..ok(name, detail)
+    }
 }
 
 #[cfg(test)]
@@ -79,8 +111,15 @@ mod tests {
             channels: 1,
         };
         let check = |devices: &[Device]| microphone(Ok(devices.to_vec()));
-        assert_eq!(check(&[device(true, false)]), ok("microphone", "Headset (mic)"));
-        assert!(check(&[device(true, true)]).detail.contains("what an output plays"));
+        assert_eq!(
+            check(&[device(true, false)]),
+            ok("microphone", "Headset (mic)")
+        );
+        assert!(
+            check(&[device(true, true)])
+                .detail
+                .contains("what an output plays")
+        );
         assert_eq!(check(&[device(false, false)]).status, Status::Warn);
         let none = microphone(Err(CaptureError::NoDevice));
         assert_eq!(
@@ -92,13 +131,32 @@ mod tests {
     #[test]
     fn the_daemon_is_there_with_this_version_and_a_model() {
         let status = |version: &str, state: &str, trouble: &str| {
-            daemon(Ok(Some(json!({"version": version, "state": state, "model": "base", "trouble": trouble}))))
+            daemon(Ok(Some(
+                json!({"version": version, "state": state, "model": "base", "trouble": trouble}),
+            )))
         };
         let version = env!("CARGO_PKG_VERSION");
-        assert_eq!(status(version, "ready", ""), ok("daemon", format!("runs, version {version}, model base: ready")));
-        assert_eq!(status(version, "missing", "fetch it").remedy.as_deref(), Some("fetch it"));
-        assert!(status("0.0.0", "ready", "").remedy.is_some_and(|remedy| remedy.contains("restart")));
-        assert!(daemon(Ok(None)).remedy.is_some_and(|remedy| remedy.contains("hearken daemon")));
+        assert_eq!(
+            status(version, "ready", ""),
+            ok(
+                "daemon",
+                format!("runs, version {version}, model base: ready")
+            )
+        );
+        assert_eq!(
+            status(version, "missing", "fetch it").remedy.as_deref(),
+            Some("fetch it")
+        );
+        assert!(
+            status("0.0.0", "ready", "")
+                .remedy
+                .is_some_and(|remedy| remedy.contains("restart"))
+        );
+        assert!(
+            daemon(Ok(None))
+                .remedy
+                .is_some_and(|remedy| remedy.contains("hearken daemon"))
+        );
         assert_eq!(daemon(Err(ClientError::NoDaemon)).status, Status::Warn);
     }
 }

@@ -15,7 +15,9 @@ impl ModelFile {
     /// # Errors
     /// When there is no such tensor or it holds something else.
     pub fn i32(&self, name: &str) -> Result<Vec<i32>, ModelError> {
-        Ok(super::tensor::words(self.of_type(name, Dtype::I32)?).map(i32::from_le_bytes).collect())
+        Ok(super::tensor::words(self.of_type(name, Dtype::I32)?)
+            .map(i32::from_le_bytes)
+            .collect())
     }
 
     /// The values of a U32 tensor.
@@ -23,13 +25,18 @@ impl ModelFile {
     /// # Errors
     /// When there is no such tensor or it holds something else.
     pub fn u32(&self, name: &str) -> Result<Vec<u32>, ModelError> {
-        Ok(super::tensor::words(self.of_type(name, Dtype::U32)?).map(u32::from_le_bytes).collect())
+        Ok(super::tensor::words(self.of_type(name, Dtype::U32)?)
+            .map(u32::from_le_bytes)
+            .collect())
     }
 
     fn of_type(&self, name: &str, dtype: Dtype) -> Result<&[u8], ModelError> {
         let tensor = self.tensor(name)?;
         if tensor.dtype() != dtype {
-            return Err(Defect::new(format!("tensor {name} is {}, not {dtype}", tensor.dtype())).of(self.path()));
+            return Err(
+                Defect::new(format!("tensor {name} is {}, not {dtype}", tensor.dtype()))
+                    .of(self.path()),
+            );
         }
         Ok(tensor.bytes)
     }
@@ -43,15 +50,25 @@ impl ModelFile {
         if given == shape {
             return Ok(());
         }
-        Err(Defect::new(format!("tensor {name} has shape {given:?} instead of {shape:?}")).of(self.path()))
+        Err(Defect::new(format!(
+            "tensor {name} has shape {given:?} instead of {shape:?}"
+        ))
+        .of(self.path()))
     }
 
     /// Row `row` of a matrix of floating-point numbers; `None` where there is none.
     pub fn f32_row(&self, name: &str, row: usize) -> Option<Vec<f32>> {
         let tensor = self.tensor(name).ok()?;
-        let &[rows, cols] = tensor.shape() else { return None };
+        let &[rows, cols] = tensor.shape() else {
+            return None;
+        };
         let len = tensor.bytes.len() / rows.max(1);
         let bytes = tensor.bytes.get(row.checked_mul(len)?..)?.get(..len)?;
-        Tensor { dtype: tensor.dtype(), shape: &[cols], bytes }.to_f32()
+        Tensor {
+            dtype: tensor.dtype(),
+            shape: &[cols],
+            bytes,
+        }
+        .to_f32()
     }
 }

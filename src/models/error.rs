@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// What is wrong inside a file: names the tensor or the offset. The file's path is added by [`ModelError`].
+/// What is wrong inside a file: names the tensor or the offset. The file's path is added by
+/// [`ModelError`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct Defect(String);
@@ -18,7 +19,10 @@ impl Defect {
 
     /// The error of the file at `path` that has this defect.
     pub fn of(self, path: &Path) -> ModelError {
-        ModelError::Damaged { path: path.to_owned(), defect: self }
+        ModelError::Damaged {
+            path: path.to_owned(),
+            defect: self,
+        }
     }
 }
 
@@ -46,7 +50,9 @@ pub enum ModelError {
         name: String,
     },
     /// A known model that is not on this machine.
-    #[error("model {name} is not installed ({path} does not exist); run `hearken models fetch {name}`")]
+    #[error(
+        "model {name} is not installed ({path} does not exist); run `hearken models fetch {name}`"
+    )]
     NotInstalled {
         /// Its name.
         name: String,
@@ -84,7 +90,9 @@ pub enum ModelError {
         source: io::Error,
     },
     /// The disk is full.
-    #[error("no space left for {path}: {needed} bytes are needed; free some or set HEARKEN_MODELS_DIR to another disk")]
+    #[error(
+        "no space left for {path}: {needed} bytes are needed; free some or set HEARKEN_MODELS_DIR to another disk"
+    )]
     NoSpace {
         /// The file being written.
         path: PathBuf,
@@ -92,7 +100,9 @@ pub enum ModelError {
         needed: u64,
     },
     /// A file that cannot be written.
-    #[error("cannot write {path}: {source}; check its permissions or set HEARKEN_MODELS_DIR to another directory")]
+    #[error(
+        "cannot write {path}: {source}; check its permissions or set HEARKEN_MODELS_DIR to another directory"
+    )]
     Write {
         /// The file.
         path: PathBuf,
@@ -105,7 +115,9 @@ pub enum ModelError {
     )]
     NoDirectory,
     /// The engine could not compute its own form of the weights.
-    #[error("cannot prepare model {name}: {source}; import it again with `hearken models import PATH --name {name}`")]
+    #[error(
+        "cannot prepare model {name}: {source}; import it again with `hearken models import PATH --name {name}`"
+    )]
     Prepare {
         /// The model.
         name: String,
@@ -136,8 +148,8 @@ pub enum ModelError {
 }
 
 impl ModelError {
-    /// The process's exit code: 4 for a missing, damaged or unknown model, 5 for a failed or forbidden download,
-    /// 6 for a file that cannot be written.
+    /// The process's exit code: 4 for a missing, damaged or unknown model, 5 for a failed or
+    /// forbidden download, 6 for a file that cannot be written.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Offline { .. } | Self::Fetch { .. } => 5,
@@ -156,7 +168,9 @@ impl ModelError {
     pub(crate) fn write(path: &Path, needed: u64) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace { path, needed },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::NoSpace { path, needed }
+            }
             _ => Self::Write { path, source },
         }
     }
@@ -171,6 +185,9 @@ mod tests {
         let full = io::Error::from(io::ErrorKind::StorageFull);
         let error = ModelError::write(Path::new("base.safetensors"), 145)(full);
         assert_eq!(error.exit_code(), 6);
-        assert!(error.to_string().contains("145 bytes are needed"), "{error}");
+        assert!(
+            error.to_string().contains("145 bytes are needed"),
+            "{error}"
+        );
     }
 }

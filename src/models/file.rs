@@ -29,17 +29,24 @@ pub struct ModelFile {
 }
 
 impl ModelFile {
-    /// Opens the model file at `path` and checks its structure: header, ranges, dimensions, and that every tensor
-    /// of the model is there in its shape. The values are not read.
+    /// Opens the model file at `path` and checks its structure: header, ranges, dimensions, and
+    /// that every tensor of the model is there in its shape. The values are not read.
     ///
     /// # Errors
-    /// When the file cannot be read, was made by an earlier version or is no sound model file; the error names the
-    /// tensor or offset.
+    /// When the file cannot be read, was made by an earlier version or is no sound model file; the
+    /// error names the tensor or offset.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
         let file = Arc::new(TensorFile::open(path)?);
         if is_outdated(file.header()) {
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            return Err(ModelError::Outdated { path: path.to_owned(), name });
+            let name = path
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            return Err(ModelError::Outdated {
+                path: path.to_owned(),
+                name,
+            });
         }
         let dims = checked_dims(file.header()).map_err(|d| d.of(path))?;
         let file = Self { file, dims };
@@ -67,7 +74,8 @@ impl ModelFile {
         self.file.metadata(key)
     }
 
-    /// The token ids that OpenAI's decoding suppresses by default (`suppress_tokens="-1"`), ascending.
+    /// The token ids that OpenAI's decoding suppresses by default (`suppress_tokens="-1"`),
+    /// ascending.
     ///
     /// # Errors
     /// When the metadata lacks them.
@@ -75,7 +83,8 @@ impl ModelFile {
         json_metadata(self.header(), "suppress_tokens").map_err(|d| d.of(self.path()))
     }
 
-    /// The cross-attention heads, as [layer, head], that follow the audio's time; empty when they are not known.
+    /// The cross-attention heads, as [layer, head], that follow the audio's time; empty when they
+    /// are not known.
     pub fn alignment_heads(&self) -> Vec<[usize; 2]> {
         json_metadata(self.header(), "alignment_heads").unwrap_or_default()
     }
@@ -101,7 +110,8 @@ impl ModelFile {
         self.file.f32(name)
     }
 
-    /// The bytes of a tensor, to be kept: they stay in the map of the file and are read from disk when touched.
+    /// The bytes of a tensor, to be kept: they stay in the map of the file and are read from disk
+    /// when touched.
     ///
     /// # Errors
     /// When there is no such tensor.
@@ -114,12 +124,16 @@ impl ModelFile {
         self.file.release(name);
     }
 
-    /// The bytes of token `id`: its text, or a part of a UTF-8 sequence; special tokens as their name.
+    /// The bytes of token `id`: its text, or a part of a UTF-8 sequence; special tokens as their
+    /// name.
     pub fn token_bytes(&self, id: u32) -> Option<&[u8]> {
         let offsets = self.tensor("vocab.offsets").ok()?.bytes.as_chunks::<4>().0;
         let offset = |i: usize| offsets.get(i).map(|&b| u32::from_le_bytes(b) as usize);
         let id = id as usize;
-        self.tensor("vocab.bytes").ok()?.bytes.get(offset(id)?..offset(id.checked_add(1)?)?)
+        self.tensor("vocab.bytes")
+            .ok()?
+            .bytes
+            .get(offset(id)?..offset(id.checked_add(1)?)?)
     }
 
     /// Reads the whole file and compares it with the checksum in its metadata.
@@ -141,15 +155,26 @@ impl ModelFile {
         }
         self.check_tensor("tokenizer.json", &[Dtype::U8], None)?;
         self.check_tensor("vocab.bytes", &[Dtype::U8], None)?;
-        self.check_tensor("vocab.offsets", &[Dtype::U32], Some(&[self.dims.n_vocab + 1]))
+        self.check_tensor(
+            "vocab.offsets",
+            &[Dtype::U32],
+            Some(&[self.dims.n_vocab + 1]),
+        )
     }
 
-    fn check_tensor(&self, name: &str, dtypes: &[Dtype], shape: Option<&[usize]>) -> Result<(), Defect> {
+    fn check_tensor(
+        &self,
+        name: &str,
+        dtypes: &[Dtype],
+        shape: Option<&[usize]>,
+    ) -> Result<(), Defect> {
         let info = self.header().tensors.get(name);
         let info = info.ok_or_else(|| Defect::new(format!("tensor {name} is missing")))?;
         if !dtypes.contains(&info.dtype) {
             let dtype = info.dtype;
-            return Err(Defect::new(format!("tensor {name} is {dtype}, but {dtypes:?} is expected")));
+            return Err(Defect::new(format!(
+                "tensor {name} is {dtype}, but {dtypes:?} is expected"
+            )));
         }
         if let Some(shape) = shape.filter(|&shape| shape != info.shape) {
             return Err(Defect::new(format!(
@@ -163,7 +188,9 @@ impl ModelFile {
 
 /// Whether this is a model file as an earlier version made it.
 fn is_outdated(header: &Header) -> bool {
-    let is = |key: &str, test: &dyn Fn(&str) -> bool| header.metadata.get(key).is_some_and(|value| test(value));
+    let is = |key: &str, test: &dyn Fn(&str) -> bool| {
+        header.metadata.get(key).is_some_and(|value| test(value))
+    };
     let earlier = |version: &str| version.parse().is_ok_and(|number: u32| number < VERSION);
     is("format", &|format| format == FORMAT) && is("version", &earlier)
 }

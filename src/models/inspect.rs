@@ -1,4 +1,5 @@
-//! A look into a model: its tensors with type, shape and range, and what int8 quantisation would do to them.
+//! A look into a model: its tensors with type, shape and range, and what int8 quantisation would do
+//! to them.
 
 use super::error::{Defect, ModelError};
 use super::file::ModelFile;
@@ -66,17 +67,26 @@ pub fn inspect(model: &ModelFile, int8: bool) -> Result<Vec<TensorReport>, Model
             name,
         })
     };
-    layout::tensors(model.dims()).into_iter().map(report).collect()
+    layout::tensors(model.dims())
+        .into_iter()
+        .map(report)
+        .collect()
 }
 
 fn int8_report(weights: &[f32], rows: usize) -> Int8Report {
     let width = weights.len() / rows.max(1);
     let (quantized, scales) = quantize_rows(weights, rows, width);
     let square = |v: f64| v * v;
-    let pairs = weights.chunks(width.max(1)).zip(quantized.chunks(width.max(1))).zip(&scales);
+    let pairs = weights
+        .chunks(width.max(1))
+        .zip(quantized.chunks(width.max(1)))
+        .zip(&scales);
     let error: f64 = pairs
         .map(|((weights, quantized), &scale)| {
-            let errors = weights.iter().zip(quantized).map(|(&w, &q)| square(f64::from(w - f32::from(q) * scale)));
+            let errors = weights
+                .iter()
+                .zip(quantized)
+                .map(|(&w, &q)| square(f64::from(w - f32::from(q) * scale)));
             errors.sum::<f64>()
         })
         .sum();
@@ -84,7 +94,11 @@ fn int8_report(weights: &[f32], rows: usize) -> Int8Report {
     Int8Report {
         min_scale: scales.iter().copied().fold(f32::INFINITY, f32::min),
         max_scale: scales.iter().copied().fold(0.0, f32::max),
-        relative_rms: if power > 0.0 { (error / power).sqrt() } else { 0.0 },
+        relative_rms: if power > 0.0 {
+            (error / power).sqrt()
+        } else {
+            0.0
+        },
     }
 }
 
@@ -94,11 +108,15 @@ mod tests {
 
     #[test]
     fn the_error_is_relative_to_the_weights() {
-        // Scales 1 and 0.01; the second value of the first row is off by 0.5 (ties go to even), the others are exact.
+        // Scales 1 and 0.01; the second value of the first row is off by 0.5 (ties go to even), the
+        // others are exact.
         let report = int8_report(&[127.0, 0.5, 1.27, -0.01], 2);
         assert_eq!((report.min_scale, report.max_scale), (0.01, 1.0));
         let power = 127.0f64.powi(2) + 0.25 + 1.27f64.powi(2) + 0.0001;
-        assert!((report.relative_rms - (0.25 / power).sqrt()).abs() < 1e-6, "{report:?}");
+        assert!(
+            (report.relative_rms - (0.25 / power).sqrt()).abs() < 1e-6,
+            "{report:?}"
+        );
         assert_eq!(int8_report(&[0.0; 4], 2).relative_rms, 0.0);
     }
 }

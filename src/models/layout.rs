@@ -1,13 +1,15 @@
-//! Which tensors a Whisper model consists of: OpenAI's names and shapes, as they follow from the dimensions.
+//! Which tensors a Whisper model consists of: OpenAI's names and shapes, as they follow from the
+//! dimensions.
 
 use crate::whisper::Dims;
 
 use super::error::Defect;
 
-/// Vocabulary sizes of Whisper's three tokenizers: English, multilingual, and multilingual with Cantonese (large-v3).
+/// Vocabulary sizes of Whisper's three tokenizers: English, multilingual, and multilingual with
+/// Cantonese (large-v3).
 const VOCABULARIES: [usize; 3] = [51864, 51865, 51866];
-/// Upper bound of any single dimension but the vocabulary; the largest in use is 5120 (large's MLP), so that this
-/// only keeps products from overflowing.
+/// Upper bound of any single dimension but the vocabulary; the largest in use is 5120 (large's
+/// MLP), so that this only keeps products from overflowing.
 const MAX_DIM: usize = 1 << 16;
 /// Upper bound of the number of blocks; the largest in use is 32.
 const MAX_LAYERS: usize = 128;
@@ -35,9 +37,15 @@ pub(crate) fn check_dims(dims: &Dims) -> Result<(), Defect> {
         ("n_text_layer", dims.n_text_layer),
     ];
     for (name, value) in fields {
-        let most = if name.ends_with("layer") { MAX_LAYERS } else { MAX_DIM };
+        let most = if name.ends_with("layer") {
+            MAX_LAYERS
+        } else {
+            MAX_DIM
+        };
         if value == 0 || value > most {
-            return Err(Defect::new(format!("{name} is {value}, which no Whisper model has")));
+            return Err(Defect::new(format!(
+                "{name} is {value}, which no Whisper model has"
+            )));
         }
     }
     if !VOCABULARIES.contains(&dims.n_vocab) {
@@ -74,7 +82,11 @@ pub(crate) fn tensors(dims: &Dims) -> Vec<(String, Vec<usize>)> {
     list.add("decoder.token_embedding.weight", &[dims.n_vocab, text]);
     list.add("decoder.positional_embedding", &[dims.n_text_ctx, text]);
     for i in 0..dims.n_text_layer {
-        list.block(&format!("decoder.blocks.{i}"), text, &["attn", "cross_attn"]);
+        list.block(
+            &format!("decoder.blocks.{i}"),
+            text,
+            &["attn", "cross_attn"],
+        );
     }
     list.norm("decoder.ln", text);
     list.0
@@ -138,9 +150,14 @@ pub(crate) mod tests {
     #[test]
     fn base_has_97_encoder_tensors_and_72_593_920_parameters() {
         let tensors = tensors(&BASE);
-        let encoder = tensors.iter().filter(|(name, _)| name.starts_with("encoder."));
+        let encoder = tensors
+            .iter()
+            .filter(|(name, _)| name.starts_with("encoder."));
         assert_eq!(encoder.count(), 97);
-        let parameters: usize = tensors.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+        let parameters: usize = tensors
+            .iter()
+            .map(|(_, shape)| shape.iter().product::<usize>())
+            .sum();
         assert_eq!(parameters, 72_593_920);
     }
 
@@ -149,9 +166,27 @@ pub(crate) mod tests {
         check_dims(&BASE).unwrap();
         for (dims, expected) in [
             (Dims { n_mels: 0, ..BASE }, "n_mels is 0"),
-            (Dims { n_vocab: 50257, ..BASE }, "n_vocab is 50257"),
-            (Dims { n_audio_head: 7, ..BASE }, "7 heads of 64"),
-            (Dims { n_text_layer: 129, ..BASE }, "n_text_layer is"),
+            (
+                Dims {
+                    n_vocab: 50257,
+                    ..BASE
+                },
+                "n_vocab is 50257",
+            ),
+            (
+                Dims {
+                    n_audio_head: 7,
+                    ..BASE
+                },
+                "7 heads of 64",
+            ),
+            (
+                Dims {
+                    n_text_layer: 129,
+                    ..BASE
+                },
+                "n_text_layer is",
+            ),
         ] {
             let defect = check_dims(&dims).unwrap_err().to_string();
             assert!(defect.contains(expected), "{defect}");

@@ -105,7 +105,9 @@ impl Manifest {
 
     /// The model of this name or alias.
     pub fn find(&self, name: &str) -> Option<&Model> {
-        self.models.iter().find(|m| m.name == name || m.alias.as_deref() == Some(name))
+        self.models
+            .iter()
+            .find(|m| m.name == name || m.alias.as_deref() == Some(name))
     }
 
     /// The model of this name or alias.
@@ -133,15 +135,25 @@ impl Manifest {
         let hint = if offers.is_empty() {
             "`hearken models list` shows all".to_owned()
         } else {
-            format!("did you mean {}? `hearken models list` shows all", offers.join(", "))
+            format!(
+                "did you mean {}? `hearken models list` shows all",
+                offers.join(", ")
+            )
         };
-        ModelError::Unknown { name: name.to_owned(), hint }
+        ModelError::Unknown {
+            name: name.to_owned(),
+            hint,
+        }
     }
 
     /// The alignment heads of the model that weights with this checksum belong to.
     pub(crate) fn alignment_heads(&self, sha256: &str) -> Option<Vec<[usize; 2]>> {
         let is_source = |source: &Source| source.sha256() == Some(sha256);
-        self.models.iter().find(|m| m.sources.iter().any(is_source))?.alignment_heads.clone()
+        self.models
+            .iter()
+            .find(|m| m.sources.iter().any(is_source))?
+            .alignment_heads
+            .clone()
     }
 }
 
@@ -160,13 +172,21 @@ mod tests {
             check_dims(&model.dims).unwrap();
             assert!(!model.sources.is_empty(), "{}", model.name);
             for [layer, head] in model.alignment_heads.iter().flatten() {
-                assert!(*layer < model.dims.n_text_layer && *head < model.dims.n_text_head, "{}", model.name);
+                assert!(
+                    *layer < model.dims.n_text_layer && *head < model.dims.n_text_head,
+                    "{}",
+                    model.name
+                );
             }
             for source in &model.sources {
                 let hex = |sum: &str| sum.len() == 64 && sum.bytes().all(|b| b.is_ascii_hexdigit());
                 assert!(source.sha256().is_none_or(hex), "{}", model.name);
                 // OpenAI's addresses carry the checksum.
-                if let Source::File { url, sha256: Some(sum) } = source {
+                if let Source::File {
+                    url,
+                    sha256: Some(sum),
+                } = source
+                {
                     assert!(url.contains(&format!("/{sum}/")), "{}", model.name);
                 }
             }
@@ -177,7 +197,16 @@ mod tests {
     fn weights_are_known_by_their_checksum() {
         let manifest = Manifest::builtin();
         let base = "ed3a0b6b1c0edf879ad9b11b1af5a0e6ab5db9205f891f668f8b0e6c6326e34e";
-        let heads = [[3, 1], [4, 2], [4, 3], [4, 7], [5, 1], [5, 2], [5, 4], [5, 6]];
+        let heads = [
+            [3, 1],
+            [4, 2],
+            [4, 3],
+            [4, 7],
+            [5, 1],
+            [5, 2],
+            [5, 4],
+            [5, 6],
+        ];
         assert_eq!(manifest.alignment_heads(base).unwrap(), heads);
         assert_eq!(manifest.alignment_heads("00"), None);
     }
@@ -189,6 +218,12 @@ mod tests {
         let error = manifest.require("bsae", &["baser".to_owned()]).unwrap_err();
         assert_eq!(error.exit_code(), 4);
         assert!(error.to_string().contains("did you mean base"), "{error}");
-        assert!(manifest.require("xyzzy", &[]).unwrap_err().to_string().contains("list"));
+        assert!(
+            manifest
+                .require("xyzzy", &[])
+                .unwrap_err()
+                .to_string()
+                .contains("list")
+        );
     }
 }

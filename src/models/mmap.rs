@@ -29,19 +29,28 @@ impl Mapping {
         if metadata.len() == 0 {
             return Err(Defect::new("it is empty (0 bytes)").of(path));
         }
-        // SAFETY: the map is read-only and private to this process. Model files are replaced by rename, never
-        // rewritten in place, so the mapped bytes do not change; a user who truncates one gets a bus error.
+        // SAFETY: the map is read-only and private to this process. Model files are replaced by
+        // rename, never rewritten in place, so the mapped bytes do not change; a user who truncates
+        // one gets a bus error.
         let map = unsafe { Mmap::map(&file) }.map_err(ModelError::read(path))?;
-        Ok(Self { map, path: path.to_owned() })
+        Ok(Self {
+            map,
+            path: path.to_owned(),
+        })
     }
 
     /// Lets go of the memory that `bytes` of the map take; they are read again when touched.
     pub(crate) fn release(&self, bytes: std::ops::Range<usize>) {
         #[cfg(target_os = "linux")]
-        // SAFETY: the map is read-only: whoever reads it meanwhile or later finds the same bytes, from the file. Where
-        // the system refuses, they merely stay.
-        let _ =
-            unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, bytes.start, bytes.len()) };
+        // SAFETY: the map is read-only: whoever reads it meanwhile or later finds the same bytes,
+        // from the file. Where the system refuses, they merely stay.
+        let _ = unsafe {
+            self.map.unchecked_advise_range(
+                memmap2::UncheckedAdvice::DontNeed,
+                bytes.start,
+                bytes.len(),
+            )
+        };
     }
 
     /// Where the file is.

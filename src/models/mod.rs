@@ -1,7 +1,8 @@
 //! The weights: which models there are, how they are fetched, converted, checked and opened.
 //!
-//! `manifest` knows the sources, [`fetch`] downloads from them, [`import`] converts their formats into the one model
-//! file that [`ModelFile`] opens, [`Store`] is the directory that keeps them, [`cli`] the commands.
+//! `manifest` knows the sources, [`fetch`] downloads from them, [`import`] converts their formats
+//! into the one model file that [`ModelFile`] opens, [`Store`] is the directory that keeps them,
+//! [`cli`] the commands.
 
 mod access;
 pub mod cli;

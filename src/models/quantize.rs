@@ -3,8 +3,9 @@
 /// Largest magnitude of a quantised weight; −128 is not used, so that negation is exact.
 const MAX_INT8: f32 = 127.0;
 
-/// Quantises a matrix `[n, k]` (row-major; a row is an output channel) to int8: value ≈ q · scale of its row, with
-/// scale = max |w| / 127. A row of zeros has scale 0. Returns the values `[n, k]` and the scales `[n]`.
+/// Quantises a matrix `[n, k]` (row-major; a row is an output channel) to int8: value ≈ q · scale
+/// of its row, with scale = max |w| / 127. A row of zeros has scale 0. Returns the values `[n, k]`
+/// and the scales `[n]`.
 ///
 /// Missing values, when `weights` is shorter than `n` · `k`, are zeros.
 pub fn quantize_rows(weights: &[f32], n: usize, k: usize) -> (Vec<i8>, Vec<f32>) {
@@ -15,7 +16,11 @@ pub fn quantize_rows(weights: &[f32], n: usize, k: usize) -> (Vec<i8>, Vec<f32>)
         let largest = row.iter().fold(0f32, |largest, w| largest.max(w.abs()));
         let scale = largest / MAX_INT8;
         let quantize = |&w: &f32| {
-            if scale > 0.0 { (w / scale).round_ties_even() as i8 } else { 0 }
+            if scale > 0.0 {
+                (w / scale).round_ties_even() as i8
+            } else {
+                0
+            }
         };
         values.extend(row.iter().map(quantize));
         values.resize(values.len() + k - row.len(), 0);
@@ -31,7 +36,11 @@ mod tests {
 
     #[test]
     fn rows_have_their_own_scales() {
-        let (values, scales) = quantize_rows(&[1.27, -0.64, 0.005, 0.0, 0.0, 0.0, -254.0, 2.0, 127.0], 3, 3);
+        let (values, scales) = quantize_rows(
+            &[1.27, -0.64, 0.005, 0.0, 0.0, 0.0, -254.0, 2.0, 127.0],
+            3,
+            3,
+        );
         assert_eq!(values, [127, -64, 0, 0, 0, 0, -127, 1, 64]);
         assert_eq!(scales, [0.01, 0.0, 2.0]);
     }

@@ -60,11 +60,15 @@ impl Store {
     /// When the name cannot be a file name.
     pub fn path(&self, name: &str) -> Result<PathBuf, ModelError> {
         let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-        let all = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+        let all = name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
         if begins && all {
             Ok(self.dir.join(format!("{name}.{EXTENSION}")))
         } else {
-            Err(ModelError::BadName { name: name.to_owned() })
+            Err(ModelError::BadName {
+                name: name.to_owned(),
+            })
         }
     }
 
@@ -81,7 +85,10 @@ impl Store {
         let mut names = Vec::new();
         for entry in entries {
             let path = entry.map_err(ModelError::read(&self.dir))?.path();
-            if let (Some(name), true) = (path.file_stem(), path.extension().is_some_and(|e| e == EXTENSION)) {
+            if let (Some(name), true) = (
+                path.file_stem(),
+                path.extension().is_some_and(|e| e == EXTENSION),
+            ) {
                 names.push(name.to_string_lossy().into_owned());
             }
         }
@@ -101,7 +108,11 @@ impl Store {
         let manifest = Manifest::builtin();
         let name = manifest.require(name, &self.installed()?)?.name.clone();
         let path = self.path(&name)?;
-        if path.is_file() { Ok(path) } else { Err(ModelError::NotInstalled { name, path }) }
+        if path.is_file() {
+            Ok(path)
+        } else {
+            Err(ModelError::NotInstalled { name, path })
+        }
     }
 
     /// Opens the installed model `name`, which may be an alias.
@@ -112,20 +123,29 @@ impl Store {
         ModelFile::open(&self.find(name)?)
     }
 
-    /// Removes the installed model `name`, its weights packed for an NPU, and what a broken-off download or import left.
+    /// Removes the installed model `name`, its weights packed for an NPU, and what a broken-off
+    /// download or import left.
     ///
     /// # Errors
     /// When it is not installed or cannot be removed.
     pub fn remove(&self, name: &str) -> Result<PathBuf, ModelError> {
         let path = self.find(name)?;
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let lock = self.lock(&name)?;
         fs::remove_file(&path).map_err(ModelError::write(&path, 0))?;
         // Leftovers are rare; where there are none, removing them fails and that is well.
         let _ = fs::remove_dir_all(self.scratch(&name)?);
         let packed = NPU_FORMATS.map(|format| npu_weights(&path, format));
         let packing = packed.clone().map(|packed| part_of(&packed));
-        for left in import::part_names(&path).into_iter().chain(packed).chain(packing) {
+        for left in import::part_names(&path)
+            .into_iter()
+            .chain(packed)
+            .chain(packing)
+        {
             let _ = fs::remove_file(left);
         }
         drop(lock);
@@ -161,7 +181,8 @@ impl Store {
 /// The number formats of NPU weights, as they are in file names.
 const NPU_FORMATS: [&str; 2] = ["bf16", "int8"];
 
-/// Where the weights of the model file at `model` are kept in the form that an NPU takes, `bf16` or `int8`: beside it.
+/// Where the weights of the model file at `model` are kept in the form that an NPU takes, `bf16` or
+/// `int8`: beside it.
 pub fn npu_weights(model: &Path, format: &str) -> PathBuf {
     model.with_extension(format!("npu-{format}"))
 }
@@ -180,9 +201,15 @@ mod tests {
     #[test]
     fn names_cannot_leave_the_directory() {
         let store = Store::at("/models");
-        assert_eq!(store.path("base.en").unwrap(), Path::new("/models/base.en.safetensors"));
+        assert_eq!(
+            store.path("base.en").unwrap(),
+            Path::new("/models/base.en.safetensors")
+        );
         for name in ["", "../x", "a/b", ".hidden", "a b", "-x"] {
-            assert!(matches!(store.path(name), Err(ModelError::BadName { .. })), "{name:?}");
+            assert!(
+                matches!(store.path(name), Err(ModelError::BadName { .. })),
+                "{name:?}"
+            );
         }
     }
 
@@ -191,7 +218,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::at(dir.path());
         assert_eq!(store.installed().unwrap(), Vec::<String>::new());
-        for file in ["mine.safetensors", "base.en.safetensors", "base.safetensors.part", ".base.lock"] {
+        for file in [
+            "mine.safetensors",
+            "base.en.safetensors",
+            "base.safetensors.part",
+            ".base.lock",
+        ] {
             fs::write(dir.path().join(file), b"").unwrap();
         }
         assert_eq!(store.installed().unwrap(), ["base.en", "mine"]);
@@ -199,8 +231,12 @@ mod tests {
         let error = store.find("base").unwrap_err().to_string();
         assert!(error.contains("hearken models fetch base"), "{error}");
         assert!(matches!(store.find("min"), Err(ModelError::Unknown { .. })));
-        let packed = NPU_FORMATS.map(|format| npu_weights(&dir.path().join("mine.safetensors"), format));
-        let packed = packed.into_iter().flat_map(|path| [part_of(&path), path]).collect::<Vec<_>>();
+        let packed =
+            NPU_FORMATS.map(|format| npu_weights(&dir.path().join("mine.safetensors"), format));
+        let packed = packed
+            .into_iter()
+            .flat_map(|path| [part_of(&path), path])
+            .collect::<Vec<_>>();
         packed.iter().for_each(|path| fs::write(path, b"").unwrap());
         assert_eq!(store.installed().unwrap(), ["base.en", "mine"]);
         store.remove("mine").unwrap();

@@ -10,8 +10,8 @@ use super::error::Defect;
 pub struct Tensor<'a> {
     pub(crate) dtype: Dtype,
     pub(crate) shape: &'a [usize],
-    /// The values' bytes: row-major, little-endian. In a model file they begin at a multiple of 64 bytes if the
-    /// tensor's size is one.
+    /// The values' bytes: row-major, little-endian. In a model file they begin at a multiple of 64
+    /// bytes if the tensor's size is one.
     pub bytes: &'a [u8],
 }
 
@@ -30,8 +30,16 @@ impl<'a> Tensor<'a> {
     pub fn to_f32(&self) -> Option<Vec<f32>> {
         match self.dtype {
             Dtype::F32 => Some(words(self.bytes).map(f32::from_le_bytes).collect()),
-            Dtype::F16 => Some(words(self.bytes).map(|b| f16::from_le_bytes(b).to_f32()).collect()),
-            Dtype::BF16 => Some(words(self.bytes).map(|b| bf16::from_le_bytes(b).to_f32()).collect()),
+            Dtype::F16 => Some(
+                words(self.bytes)
+                    .map(|b| f16::from_le_bytes(b).to_f32())
+                    .collect(),
+            ),
+            Dtype::BF16 => Some(
+                words(self.bytes)
+                    .map(|b| bf16::from_le_bytes(b).to_f32())
+                    .collect(),
+            ),
             _ => None,
         }
     }

@@ -22,7 +22,8 @@ impl TensorFile {
     /// Opens the file at `path` and checks its header and ranges. The values are not read.
     ///
     /// # Errors
-    /// When the file cannot be read or is no sound safetensors file; the error names the tensor or offset.
+    /// When the file cannot be read or is no sound safetensors file; the error names the tensor or
+    /// offset.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
         let map = Mapping::open(path)?;
         let header = Header::parse(&map).map_err(|d| d.of(path))?;
@@ -53,7 +54,11 @@ impl TensorFile {
         let info = self.header.tensors.get(name).ok_or_else(missing)?;
         let (start, end) = info.data_offsets;
         let bytes = self.data().get(start..end).ok_or_else(missing)?;
-        Ok(Tensor { dtype: info.dtype, shape: &info.shape, bytes })
+        Ok(Tensor {
+            dtype: info.dtype,
+            shape: &info.shape,
+            bytes,
+        })
     }
 
     /// The values of tensor `name`, converted from F16, BF16 or F32; row-major.
@@ -68,20 +73,25 @@ impl TensorFile {
         })
     }
 
-    /// The bytes of a tensor, to be kept: they stay in the map of the file and are read from disk when touched.
+    /// The bytes of a tensor, to be kept: they stay in the map of the file and are read from disk
+    /// when touched.
     ///
     /// # Errors
     /// When there is no such tensor.
     pub fn shared(self: &Arc<Self>, name: &str) -> Result<Bytes, ModelError> {
         self.tensor(name)?;
-        Ok(Bytes::from_owner(Mapped { file: self.clone(), name: name.to_owned() }))
+        Ok(Bytes::from_owner(Mapped {
+            file: self.clone(),
+            name: name.to_owned(),
+        }))
     }
 
     /// Lets go of the memory that a tensor takes; it is read from disk again when touched.
     pub fn release(&self, name: &str) {
         if let Some(tensor) = self.header.tensors.get(name) {
             let (start, end) = tensor.data_offsets;
-            self.map.release(self.header.data_start + start..self.header.data_start + end);
+            self.map
+                .release(self.header.data_start + start..self.header.data_start + end);
         }
     }
 
@@ -120,7 +130,9 @@ struct Mapped {
 
 impl AsRef<[u8]> for Mapped {
     fn as_ref(&self) -> &[u8] {
-        self.file.tensor(&self.name).map_or(&[], |tensor| tensor.bytes)
+        self.file
+            .tensor(&self.name)
+            .map_or(&[], |tensor| tensor.bytes)
     }
 }
 

@@ -1,7 +1,9 @@
-//! Writing of model files: metadata and tensors in, an aligned safetensors file with a checksum out.
+//! Writing of model files: metadata and tensors in, an aligned safetensors file with a checksum
+//! out.
 //!
-//! The safetensors crate aligns to 8 bytes only; vector kernels want whole cache lines of 64. The format forbids
-//! holes, so the header is padded, and tensors whose size is no multiple of a line come last.
+//! The safetensors crate aligns to 8 bytes only; vector kernels want whole cache lines of 64. The
+//! format forbids holes, so the header is padded, and tensors whose size is no multiple of a line
+//! come last.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,12 +18,14 @@ use super::error::{Defect, ModelError};
 use super::tensor::{Dtype, byte_size};
 use super::tensor_file::hex;
 
-/// Alignment of the data section and of each tensor that is a multiple of it, in bytes: a cache line.
+/// Alignment of the data section and of each tensor that is a multiple of it, in bytes: a cache
+/// line.
 const ALIGNMENT: usize = 64;
 /// What stands for the checksum until the data has been written: as long as the checksum.
 const CHECKSUM_TO_COME: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// A tensor to write whose bytes are made when they are due, so that only one is in memory at a time.
+/// A tensor to write whose bytes are made when they are due, so that only one is in memory at a
+/// time.
 pub(crate) struct Entry<'a> {
     pub(crate) name: String,
     pub(crate) dtype: Dtype,
@@ -31,7 +35,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) bytes: Box<dyn Fn() -> Result<Cow<'a, [u8]>, ModelError> + 'a>,
 }
 
-/// Writes a model file to `path` and syncs it to disk. `progress` is told the share of bytes written.
+/// Writes a model file to `path` and syncs it to disk. `progress` is told the share of bytes
+/// written.
 ///
 /// # Errors
 /// When it cannot be written, or a tensor's bytes cannot be made or do not fit its shape.
@@ -54,7 +59,12 @@ pub(crate) fn write(
     for Placed { entry, range } in &entries {
         let bytes = (entry.bytes)()?;
         if bytes.len() != range.len() {
-            let reason = format!("tensor {} has {} bytes instead of {}", entry.name, bytes.len(), range.len());
+            let reason = format!(
+                "tensor {} has {} bytes instead of {}",
+                entry.name,
+                bytes.len(),
+                range.len()
+            );
             return Err(Defect::new(reason).of(path));
         }
         checksum.update(&bytes);
@@ -80,11 +90,19 @@ struct Placed<'a> {
     range: std::ops::Range<usize>,
 }
 
-/// Orders the entries so that as many as possible are aligned, and gives each its range; also the total.
+/// Orders the entries so that as many as possible are aligned, and gives each its range; also the
+/// total.
 fn placed(mut entries: Vec<Entry<'_>>) -> Result<(Vec<Placed<'_>>, usize), Defect> {
     let odd_size = |e: &Entry<'_>| byte_size(e.dtype, &e.shape).is_ok_and(|n| n % ALIGNMENT != 0);
-    // Among the odd ones the wide types come first: each then begins at a multiple of its own width.
-    entries.sort_by_key(|e| if odd_size(e) { (1, usize::MAX - e.dtype.bitsize()) } else { (0, 0) });
+    // Among the odd ones the wide types come first: each then begins at a multiple of its own
+    // width.
+    entries.sort_by_key(|e| {
+        if odd_size(e) {
+            (1, usize::MAX - e.dtype.bitsize())
+        } else {
+            (0, 0)
+        }
+    });
     let mut end = 0usize;
     let mut placed = Vec::with_capacity(entries.len());
     for entry in entries {
@@ -92,7 +110,10 @@ fn placed(mut entries: Vec<Entry<'_>>) -> Result<(Vec<Placed<'_>>, usize), Defec
         end = start
             .checked_add(byte_size(entry.dtype, &entry.shape)?)
             .ok_or_else(|| Defect::new("the tensors are too large"))?;
-        placed.push(Placed { entry, range: start..end });
+        placed.push(Placed {
+            entry,
+            range: start..end,
+        });
     }
     Ok((placed, end))
 }
@@ -107,7 +128,10 @@ fn header(metadata: &BTreeMap<String, String>, entries: &[Placed<'_>]) -> Vec<u8
     }
     let mut json = Value::Object(object).to_string().into_bytes();
     let length_field = size_of::<u64>();
-    json.resize((json.len() + length_field).next_multiple_of(ALIGNMENT) - length_field, b' ');
+    json.resize(
+        (json.len() + length_field).next_multiple_of(ALIGNMENT) - length_field,
+        b' ',
+    );
     let mut header = (json.len() as u64).to_le_bytes().to_vec();
     header.append(&mut json);
     header
@@ -120,7 +144,12 @@ mod tests {
 
     fn entry(name: &str, dtype: Dtype, n: usize, byte: u8) -> Entry<'static> {
         let size = byte_size(dtype, &[n]).unwrap();
-        Entry { name: name.to_owned(), dtype, shape: vec![n], bytes: Box::new(move || Ok(vec![byte; size].into())) }
+        Entry {
+            name: name.to_owned(),
+            dtype,
+            shape: vec![n],
+            bytes: Box::new(move || Ok(vec![byte; size].into())),
+        }
     }
 
     #[test]
@@ -140,7 +169,9 @@ mod tests {
         let header = Header::parse(&file).unwrap();
         assert_eq!(header.metadata["k"], "\"v\"");
         assert_eq!(header.data_start % 64, 0);
-        for (name, alignment, byte) in [("a", 64, 4), ("b", 64, 3), ("words", 4, 2), ("bytes", 1, 1)] {
+        for (name, alignment, byte) in
+            [("a", 64, 4), ("b", 64, 3), ("words", 4, 2), ("bytes", 1, 1)]
+        {
             let (start, end) = header.tensors[name].data_offsets;
             assert_eq!(start % alignment, 0, "{name}");
             let data = &file[header.data_start..][start..end];
@@ -155,7 +186,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut wrong = entry("a.weight", Dtype::F32, 2, 0);
         wrong.bytes = Box::new(|| Ok(vec![0; 7].into()));
-        let error = write(&dir.path().join("x"), BTreeMap::new(), vec![wrong], &mut |_| ()).unwrap_err();
-        assert!(error.to_string().contains("tensor a.weight has 7 bytes instead of 8"), "{error}");
+        let error = write(
+            &dir.path().join("x"),
+            BTreeMap::new(),
+            vec![wrong],
+            &mut |_| (),
+        )
+        .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("tensor a.weight has 7 bytes instead of 8"),
+            "{error}"
+        );
     }
 }

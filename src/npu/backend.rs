@@ -1,4 +1,5 @@
-//! The NPU as the program uses it: opened when it can be, left when it fails, tried again after a pause.
+//! The NPU as the program uses it: opened when it can be, left when it fails, tried again after a
+//! pause.
 
 use super::gemm::{Gemm, Times};
 use super::setup::{DeviceKind, NpuOptions, SetupError, Source};
@@ -27,7 +28,10 @@ impl Display for BackendState {
         match self.device {
             DeviceKind::Npu => write!(f, "the encoder runs on the NPU"),
             DeviceKind::NpuSoftware => {
-                write!(f, "the encoder runs on the software device: an NPU's interface without an NPU")
+                write!(
+                    f,
+                    "the encoder runs on the software device: an NPU's interface without an NPU"
+                )
             }
             DeviceKind::Cpu if self.reason.is_empty() => write!(f, "the encoder runs on the CPU"),
             DeviceKind::Cpu => write!(f, "the encoder runs on the CPU: {}", self.reason),
@@ -64,21 +68,35 @@ impl Link {
 }
 
 impl Npu {
-    /// Finds what an NPU needs, the packed weights among it, then tries to open it. `tell` is called, on the
-    /// thread that encodes, whenever another device begins to encode.
+    /// Finds what an NPU needs, the packed weights among it, then tries to open it. `tell` is
+    /// called, on the thread that encodes, whenever another device begins to encode.
     ///
     /// # Errors
-    /// Where something is missing that trying again would not mend. A device that cannot be opened is none of these.
+    /// Where something is missing that trying again would not mend. A device that cannot be opened
+    /// is none of these.
     pub fn new(
         file: &Arc<ModelFile>,
         options: NpuOptions,
         tell: impl Fn(&BackendState) + Send + Sync + 'static,
     ) -> Result<Arc<Self>, SetupError> {
         let source = Source::new(file, &options)?;
-        let link = Link { gemm: None, until: Instant::now(), pause: options.first_pause };
-        let state = BackendState { device: options.kind, reason: String::new() };
+        let link = Link {
+            gemm: None,
+            until: Instant::now(),
+            pause: options.first_pause,
+        };
+        let state = BackendState {
+            device: options.kind,
+            reason: String::new(),
+        };
         let (link, state) = (Mutex::new(link), Mutex::new(state));
-        let npu = Self { source, options, link, state, tell: Box::new(tell) };
+        let npu = Self {
+            source,
+            options,
+            link,
+            state,
+            tell: Box::new(tell),
+        };
         npu.connect(&mut lock(&npu.link));
         Ok(Arc::new(npu))
     }
@@ -95,11 +113,19 @@ impl Npu {
 
     /// Where the time went since the last call; nothing while the device is away.
     pub fn take_times(&self) -> Times {
-        lock(&self.link).gemm.as_mut().map(|gemm| gemm.take_times()).unwrap_or_default()
+        lock(&self.link)
+            .gemm
+            .as_mut()
+            .map(|gemm| gemm.take_times())
+            .unwrap_or_default()
     }
 
-    /// Does `work` on the device; `None` where it is away or fails in this, and the work is to be done elsewhere.
-    fn attempt<T>(&self, work: impl FnOnce(&mut Gemm) -> Result<T, EncodeError>) -> Option<Result<T, EncodeError>> {
+    /// Does `work` on the device; `None` where it is away or fails in this, and the work is to be
+    /// done elsewhere.
+    fn attempt<T>(
+        &self,
+        work: impl FnOnce(&mut Gemm) -> Result<T, EncodeError>,
+    ) -> Option<Result<T, EncodeError>> {
         let mut link = lock(&self.link);
         if link.gemm.is_none() && link.until <= Instant::now() {
             self.connect(&mut link);
@@ -132,7 +158,10 @@ impl Npu {
     }
 
     fn set(&self, device: DeviceKind, reason: &str) {
-        let state = BackendState { device, reason: reason.to_owned() };
+        let state = BackendState {
+            device,
+            reason: reason.to_owned(),
+        };
         let before = std::mem::replace(&mut *lock(&self.state), state.clone());
         if before.device != device {
             (self.tell)(&state);
@@ -156,8 +185,10 @@ impl NpuEncoder {
 impl Encoder for NpuEncoder {
     fn encode(&mut self, mel: &Mel) -> Result<AudioFeatures, EncodeError> {
         let Self { npu, cpu } = self;
-        // A window that was begun on the NPU is computed from its start: the log-mel is still there.
-        npu.attempt(|gemm| cpu.encode_on(gemm, mel, &mut |_| ())).unwrap_or_else(|| cpu.encode(mel))
+        // A window that was begun on the NPU is computed from its start: the log-mel is still
+        // there.
+        npu.attempt(|gemm| cpu.encode_on(gemm, mel, &mut |_| ()))
+            .unwrap_or_else(|| cpu.encode(mel))
     }
 }
 

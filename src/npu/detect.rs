@@ -1,8 +1,9 @@
-//! What an NPU needs of the system, link by link: device, driver, firmware, node, permission, memory lock limit, XRT,
-//! its plugin, the shim, overlays.
+//! What an NPU needs of the system, link by link: device, driver, firmware, node, permission,
+//! memory lock limit, XRT, its plugin, the shim, overlays.
 //!
-//! In: the system's files. Out: a [`Finding`] for each link, with the command that mends one that is missing. Most of
-//! these look alike to a program, as "no such device", which is why they are told apart here.
+//! In: the system's files. Out: a [`Finding`] for each link, with the command that mends one that
+//! is missing. Most of these look alike to a program, as "no such device", which is why they are
+//! told apart here.
 
 use super::setup::{overlays_directory, shim_path};
 use std::fs::{self, File};
@@ -22,7 +23,8 @@ pub struct Finding {
 }
 
 const AMD: &str = "0x1022";
-/// PCI device of XDNA (Phoenix, Hawk Point), for which there are no overlays (Linux, `drivers/accel/amdxdna`).
+/// PCI device of XDNA (Phoenix, Hawk Point), for which there are no overlays (Linux,
+/// `drivers/accel/amdxdna`).
 const XDNA1: &str = "0x1502";
 /// PCI device of XDNA2 (Strix, Strix Halo, Krackan); the revision tells them apart.
 const XDNA2: &str = "0x17f0";
@@ -30,9 +32,15 @@ const XDNA2: &str = "0x17f0";
 const DRIVER: &str = "amdxdna";
 
 /// Where distributions and AMD's own packages put XRT's libraries.
-const LIBRARY_DIRECTORIES: [&str; 4] = ["usr/lib/x86_64-linux-gnu", "usr/lib64", "usr/lib", "opt/xilinx/xrt/lib"];
+const LIBRARY_DIRECTORIES: [&str; 4] = [
+    "usr/lib/x86_64-linux-gnu",
+    "usr/lib64",
+    "usr/lib",
+    "opt/xilinx/xrt/lib",
+];
 
-/// Locked memory that weights, activations and instructions of the largest model need, in bytes: 1 GiB.
+/// Locked memory that weights, activations and instructions of the largest model need, in bytes: 1
+/// GiB.
 const LOCKED_BYTES: u64 = 1 << 30;
 
 const XRT_REMEDY: &str = "apt-get install libxrt2 libxrt-npu2 (Debian trixie-backports), pacman -S xrt \
@@ -42,14 +50,32 @@ const XRT_REMEDY: &str = "apt-get install libxrt2 libxrt-npu2 (Debian trixie-bac
 pub fn examine(root: &Path) -> Vec<Finding> {
     let Some((device, id)) = pci_device(root) else {
         let detail = "none on this machine; the encoder runs on the CPU".to_owned();
-        return vec![Finding { name: "NPU", detail, remedy: None }];
+        return vec![Finding {
+            name: "NPU",
+            detail,
+            remedy: None,
+        }];
     };
     if id == XDNA1 {
-        let detail = "an XDNA NPU of the first generation, for which Hearken has no overlays".to_owned();
-        return vec![Finding { name: "NPU", detail, remedy: None }];
+        let detail =
+            "an XDNA NPU of the first generation, for which Hearken has no overlays".to_owned();
+        return vec![Finding {
+            name: "NPU",
+            detail,
+            remedy: None,
+        }];
     }
-    let mut findings = vec![Finding { name: "NPU", detail: "XDNA2".to_owned(), remedy: None }];
-    findings.extend([driver(&device), firmware(root, &device), node(root), memory_lock(root)]);
+    let mut findings = vec![Finding {
+        name: "NPU",
+        detail: "XDNA2".to_owned(),
+        remedy: None,
+    }];
+    findings.extend([
+        driver(&device),
+        firmware(root, &device),
+        node(root),
+        memory_lock(root),
+    ]);
     findings.extend([
         library(root, "NPU: XRT", "libxrt_coreutil.so.2"),
         library(root, "NPU: XRT plugin", "libxrt_driver_xdna.so.2"),
@@ -66,32 +92,56 @@ pub fn is_there(root: &Path) -> bool {
 
 /// The first NPU on the PCI bus, and its device id.
 fn pci_device(root: &Path) -> Option<(PathBuf, &'static str)> {
-    let mut devices: Vec<PathBuf> =
-        fs::read_dir(root.join("sys/bus/pci/devices")).ok()?.flatten().map(|e| e.path()).collect();
+    let mut devices: Vec<PathBuf> = fs::read_dir(root.join("sys/bus/pci/devices"))
+        .ok()?
+        .flatten()
+        .map(|e| e.path())
+        .collect();
     devices.sort();
     devices.into_iter().find_map(|device| {
-        let read = |name: &str| fs::read_to_string(device.join(name)).unwrap_or_default().trim().to_owned();
-        let id = [XDNA1, XDNA2].into_iter().find(|id| read("device") == *id)?;
+        let read = |name: &str| {
+            fs::read_to_string(device.join(name))
+                .unwrap_or_default()
+                .trim()
+                .to_owned()
+        };
+        let id = [XDNA1, XDNA2]
+            .into_iter()
+            .find(|id| read("device") == *id)?;
         (read("vendor") == AMD).then_some((device, id))
     })
 }
 
 fn found(name: &'static str, detail: impl Into<String>) -> Finding {
-    Finding { name, detail: detail.into(), remedy: None }
+    Finding {
+        name,
+        detail: detail.into(),
+        remedy: None,
+    }
 }
 
 fn missing(name: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Finding {
-    Finding { name, detail: detail.into(), remedy: Some(remedy.into()) }
+    Finding {
+        name,
+        detail: detail.into(),
+        remedy: Some(remedy.into()),
+    }
 }
 
 fn driver(device: &Path) -> Finding {
     let name = "NPU: driver";
     let bound = fs::read_link(device.join("driver")).ok();
-    match bound.as_deref().and_then(Path::file_name).map(|driver| driver.to_string_lossy().into_owned()) {
+    match bound
+        .as_deref()
+        .and_then(Path::file_name)
+        .map(|driver| driver.to_string_lossy().into_owned())
+    {
         Some(driver) if driver == DRIVER => found(name, driver),
-        Some(driver) => {
-            missing(name, format!("{driver}, not {DRIVER}"), format!("sudo modprobe {DRIVER}, and unbind {driver}"))
-        }
+        Some(driver) => missing(
+            name,
+            format!("{driver}, not {DRIVER}"),
+            format!("sudo modprobe {DRIVER}, and unbind {driver}"),
+        ),
         None => missing(
             name,
             "none is bound to the device",
@@ -107,10 +157,16 @@ fn firmware(root: &Path, device: &Path) -> Finding {
     if let Ok(version) = fs::read_to_string(device.join("fw_version")) {
         return found(name, version.trim());
     }
-    let remedy =
-        "install a newer linux-firmware (its directory amdnpu), then restart; sudo dmesg | grep amdxdna tells more";
-    match ["lib/firmware/amdnpu", "usr/lib/firmware/amdnpu"].iter().any(|path| root.join(path).is_dir()) {
-        true => missing(name, "its files are there, but the driver has not loaded them", remedy),
+    let remedy = "install a newer linux-firmware (its directory amdnpu), then restart; sudo dmesg | grep amdxdna tells more";
+    match ["lib/firmware/amdnpu", "usr/lib/firmware/amdnpu"]
+        .iter()
+        .any(|path| root.join(path).is_dir())
+    {
+        true => missing(
+            name,
+            "its files are there, but the driver has not loaded them",
+            remedy,
+        ),
         false => missing(name, "not on this system", remedy),
     }
 }
@@ -119,10 +175,16 @@ fn node(root: &Path) -> Finding {
     let (name, node) = ("NPU: device node", root.join("dev/accel/accel0"));
     match File::options().read(true).write(true).open(&node) {
         Ok(_) => found(name, "/dev/accel/accel0 can be opened"),
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            missing(name, "/dev/accel/accel0 may not be opened", "sudo usermod -aG render $USER, then log in again")
-        }
-        Err(error) => missing(name, format!("/dev/accel/accel0: {error}"), "mend driver and firmware first"),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => missing(
+            name,
+            "/dev/accel/accel0 may not be opened",
+            "sudo usermod -aG render $USER, then log in again",
+        ),
+        Err(error) => missing(
+            name,
+            format!("/dev/accel/accel0: {error}"),
+            "mend driver and firmware first",
+        ),
     }
 }
 
@@ -130,20 +192,34 @@ fn node(root: &Path) -> Finding {
 fn memory_lock(root: &Path) -> Finding {
     let name = "NPU: memory lock";
     let limits = fs::read_to_string(root.join("proc/self/limits")).unwrap_or_default();
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max locked memory"));
-    let soft = line.and_then(|line| line.split_whitespace().next()).unwrap_or("unknown");
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max locked memory"));
+    let soft = line
+        .and_then(|line| line.split_whitespace().next())
+        .unwrap_or("unknown");
     let remedy = "echo '* - memlock unlimited' | sudo tee /etc/security/limits.d/99-hearken.conf, then log in again; \
         for the service: sudo systemctl edit user@.service, LimitMEMLOCK=infinity";
     match soft.parse::<u64>() {
         _ if soft == "unlimited" => found(name, "unlimited"),
         Ok(bytes) if bytes >= LOCKED_BYTES => found(name, format!("{} MiB", bytes >> 20)),
-        Ok(bytes) => missing(name, format!("{} MiB, where {} may be needed", bytes >> 20, LOCKED_BYTES >> 20), remedy),
+        Ok(bytes) => missing(
+            name,
+            format!(
+                "{} MiB, where {} may be needed",
+                bytes >> 20,
+                LOCKED_BYTES >> 20
+            ),
+            remedy,
+        ),
         Err(_) => missing(name, "unknown: /proc/self/limits cannot be read", remedy),
     }
 }
 
 fn library(root: &Path, name: &'static str, file: &str) -> Finding {
-    let paths = LIBRARY_DIRECTORIES.iter().map(|directory| root.join(directory).join(file));
+    let paths = LIBRARY_DIRECTORIES
+        .iter()
+        .map(|directory| root.join(directory).join(file));
     match paths.into_iter().find(|path| path.exists()) {
         Some(path) => found(name, path.display().to_string()),
         None => missing(name, format!("no {file}"), XRT_REMEDY),
@@ -170,19 +246,34 @@ fn overlays(directory: &Path) -> Finding {
     let all_there = |manifest: &Manifest| -> Result<(), ManifestError> {
         for overlay in &manifest.gemms {
             overlay.xclbin(directory)?;
-            overlay.streams.iter().try_for_each(|stream| stream.read(directory).map(drop))?;
+            overlay
+                .streams
+                .iter()
+                .try_for_each(|stream| stream.read(directory).map(drop))?;
         }
         Ok(())
     };
     let remedy = "kernels/build, on a machine with the toolchain (docs/npu.md)";
     match Manifest::read(directory).and_then(|manifest| all_there(&manifest).map(|()| manifest)) {
         Err(error) => missing(name, error.to_string(), remedy),
-        Ok(manifest) if manifest.target == Target::Software => {
-            missing(name, format!("those in {} are for the software device", directory.display()), remedy)
-        }
+        Ok(manifest) if manifest.target == Target::Software => missing(
+            name,
+            format!(
+                "those in {} are for the software device",
+                directory.display()
+            ),
+            remedy,
+        ),
         Ok(manifest) => {
-            let names: Vec<&str> = manifest.gemms.iter().map(|overlay| overlay.name.as_str()).collect();
-            found(name, format!("{} in {}", names.join(", "), directory.display()))
+            let names: Vec<&str> = manifest
+                .gemms
+                .iter()
+                .map(|overlay| overlay.name.as_str())
+                .collect();
+            found(
+                name,
+                format!("{} in {}", names.join(", "), directory.display()),
+            )
         }
     }
 }
@@ -210,42 +301,68 @@ mod tests {
         fn with_device(id: &str) -> Self {
             let system = Self::new();
             system.write("sys/bus/pci/devices/0000:c5:00.1/vendor", "0x1022\n");
-            system.write("sys/bus/pci/devices/0000:c5:00.1/device", &format!("{id}\n"));
+            system.write(
+                "sys/bus/pci/devices/0000:c5:00.1/device",
+                &format!("{id}\n"),
+            );
             system
         }
 
         /// The names of what is missing.
         fn missing(&self) -> Vec<&'static str> {
             let findings = examine(self.0.path()).into_iter();
-            findings.filter(|finding| finding.remedy.is_some()).map(|finding| finding.name).collect()
+            findings
+                .filter(|finding| finding.remedy.is_some())
+                .map(|finding| finding.name)
+                .collect()
         }
     }
 
     #[test]
     fn a_machine_without_an_npu_misses_nothing() {
-        for system in [System::new(), System::with_device("0x1234"), System::with_device(XDNA1)] {
+        for system in [
+            System::new(),
+            System::with_device("0x1234"),
+            System::with_device(XDNA1),
+        ] {
             assert_eq!(system.missing(), [""; 0]);
         }
-        assert!(examine(System::new().0.path())[0].detail.starts_with("none"));
+        assert!(
+            examine(System::new().0.path())[0]
+                .detail
+                .starts_with("none")
+        );
     }
 
     #[test]
     fn each_link_is_told_from_the_others() {
         let system = System::with_device(XDNA2);
         let shipped = ["NPU: shim", "NPU: overlays"];
-        let system_links =
-            ["NPU: driver", "NPU: firmware", "NPU: device node", "NPU: memory lock", "NPU: XRT", "NPU: XRT plugin"];
+        let system_links = [
+            "NPU: driver",
+            "NPU: firmware",
+            "NPU: device node",
+            "NPU: memory lock",
+            "NPU: XRT",
+            "NPU: XRT plugin",
+        ];
         assert_eq!(system.missing(), [&system_links[..], &shipped].concat());
         let device = "sys/bus/pci/devices/0000:c5:00.1";
-        fs::create_dir_all(system.0.path().join("sys/bus/pci/drivers/amdxdna")).expect("a directory");
-        symlink("../../drivers/amdxdna", system.0.path().join(device).join("driver")).expect("a link");
+        fs::create_dir_all(system.0.path().join("sys/bus/pci/drivers/amdxdna"))
+            .expect("a directory");
+        symlink(
+            "../../drivers/amdxdna",
+            system.0.path().join(device).join("driver"),
+        )
+        .expect("a link");
         assert_eq!(system.missing()[..5], system_links[1..]);
         system.write(&format!("{device}/fw_version"), "1.1.2.64\n");
         assert_eq!(system.missing()[..4], system_links[2..]);
         system.write("dev/accel/accel0", "");
         assert_eq!(system.missing()[..3], system_links[3..]);
-        let limits =
-            |soft: &str| format!("Limit Soft Hard Units\nMax locked memory         {soft}   unlimited bytes\n");
+        let limits = |soft: &str| {
+            format!("Limit Soft Hard Units\nMax locked memory         {soft}   unlimited bytes\n")
+        };
         system.write("proc/self/limits", &limits("8388608"));
         assert_eq!(system.missing()[..3], system_links[3..]);
         system.write("proc/self/limits", &limits("unlimited"));
@@ -261,15 +378,28 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let detail = || overlays(directory.path()).detail;
         assert!(detail().contains("cannot be read"), "{}", detail());
-        let mut manifest = xrt_sys::software::write_overlays(directory.path(), &[[256, 512, 64]]).expect("overlays");
+        let mut manifest = xrt_sys::software::write_overlays(directory.path(), &[[256, 512, 64]])
+            .expect("overlays");
         assert!(detail().contains("for the software device"));
         manifest.target = Target::Npu2;
         manifest.write(directory.path()).expect("a manifest");
         assert_eq!(overlays(directory.path()).remedy, None);
-        fs::write(directory.path().join(&manifest.gemms[0].streams[0].file), "another").expect("a file");
-        assert!(detail().contains("is not the file that the manifest declares"), "{}", detail());
+        fs::write(
+            directory.path().join(&manifest.gemms[0].streams[0].file),
+            "another",
+        )
+        .expect("a file");
+        assert!(
+            detail().contains("is not the file that the manifest declares"),
+            "{}",
+            detail()
+        );
         assert!(shim(&directory.path().join("none.so")).remedy.is_some());
         fs::write(directory.path().join("shim.so"), "no library").expect("a file");
-        assert!(shim(&directory.path().join("shim.so")).detail.contains("cannot be loaded"));
+        assert!(
+            shim(&directory.path().join("shim.so"))
+                .detail
+                .contains("cannot be loaded")
+        );
     }
 }

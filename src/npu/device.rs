@@ -1,8 +1,9 @@
-//! Safe owners over the C ABI of `xrt-sys`: devices, contexts, kernels, buffers, runs and lists that release themselves
-//! in the right order.
+//! Safe owners over the C ABI of `xrt-sys`: devices, contexts, kernels, buffers, runs and lists
+//! that release themselves in the right order.
 //!
-//! What is made from something holds it, so nothing is released under what was made from it. Buffers belong to a
-//! context, which is closed before they are freed: a run that hangs may still write to them until then.
+//! What is made from something holds it, so nothing is released under what was made from it.
+//! Buffers belong to a context, which is closed before they are freed: a run that hangs may still
+//! write to them until then.
 
 use bytemuck::Pod;
 use std::ffi::{CString, c_int};
@@ -49,8 +50,9 @@ pub enum DeviceError {
 /// Calls a function of the ABI and turns its status into a result.
 macro_rules! call {
     ($api:expr, $name:ident($($arg:expr),* $(,)?)) => {
-        // SAFETY: handles come from the ABI, are alive while their owner is, and are used by one thread at a time since
-        // the owners are not `Sync`; other pointers lead to what lives through the call.
+        // SAFETY: handles come from the ABI, are alive while their owner is, and are used by one
+        // thread at a time since the owners are not `Sync`; other pointers lead to what lives
+        // through the call.
         checked(&$api, stringify!($name), unsafe { ($api.$name)($($arg),*) })
     };
 }
@@ -58,8 +60,14 @@ macro_rules! call {
 fn checked(api: &Api, call: &'static str, code: c_int) -> Result<(), DeviceError> {
     match code {
         OK => Ok(()),
-        MISUSE => Err(DeviceError::Misused { call, reason: api.error_text() }),
-        _ => Err(DeviceError::Failed { call, reason: api.error_text() }),
+        MISUSE => Err(DeviceError::Misused {
+            call,
+            reason: api.error_text(),
+        }),
+        _ => Err(DeviceError::Failed {
+            call,
+            reason: api.error_text(),
+        }),
     }
 }
 
@@ -73,9 +81,11 @@ fn released(outcome: Result<(), DeviceError>) {
 /// A handle that may move between threads.
 struct Handle<T>(*mut T);
 
-// SAFETY: the ABI asks that one handle is not used by two threads at once, not that it stays on one.
+// SAFETY: the ABI asks that one handle is not used by two threads at once, not that it stays on
+// one.
 unsafe impl<T> Send for Handle<T> {}
-// SAFETY: a shared handle is only used to make children, under a lock, or to be released by its last owner.
+// SAFETY: a shared handle is only used to make children, under a lock, or to be released by its
+// last owner.
 unsafe impl<T> Sync for Handle<T> {}
 
 /// Defines an owner's release.
@@ -97,13 +107,15 @@ releases! {
     RawBuffer, buffer_free;
 }
 
-/// Time for what is under way when its owner is dropped because something else has failed: far more than a run takes.
+/// Time for what is under way when its owner is dropped because something else has failed: far more
+/// than a run takes.
 const LAST_WAIT: Duration = Duration::from_millis(100);
 
 impl Drop for Run {
     fn drop(&mut self) {
         if self.is_under_way {
-            // Whatever comes of it, it is released next; what hangs is taken off the array with the context.
+            // Whatever comes of it, it is released next; what hangs is taken off the array with the
+            // context.
             let _ = self.wait(LAST_WAIT);
         }
         released(call!(self.api(), run_free(self.raw.0)));
@@ -133,7 +145,10 @@ impl Device {
     pub fn open(api: Api, index: u32) -> Result<Arc<Self>, DeviceError> {
         let mut raw = null_mut();
         call!(api, device_open(index, &mut raw))?;
-        Ok(Arc::new(Self { api, raw: Handle(raw) }))
+        Ok(Arc::new(Self {
+            api,
+            raw: Handle(raw),
+        }))
     }
 
     /// What it calls itself.
@@ -142,8 +157,14 @@ impl Device {
     /// Where it does not answer.
     pub fn name(&self) -> Result<String, DeviceError> {
         let mut name = [0u8; 128];
-        call!(self.api, device_name(self.raw.0, name.as_mut_ptr().cast(), name.len()))?;
-        let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+        call!(
+            self.api,
+            device_name(self.raw.0, name.as_mut_ptr().cast(), name.len())
+        )?;
+        let end = name
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(name.len());
         Ok(String::from_utf8_lossy(&name[..end]).into_owned())
     }
 
@@ -199,29 +220,47 @@ impl RawKernel {
 pub struct Kernel(Arc<RawKernel>);
 
 impl Kernel {
-    /// Registers an xclbin, opens a context for it, and its first kernel whose name begins with `prefix`.
+    /// Registers an xclbin, opens a context for it, and its first kernel whose name begins with
+    /// `prefix`.
     ///
     /// # Errors
     /// Where the device refuses.
     pub fn open(device: &Arc<Device>, xclbin: &Path, prefix: &str) -> Result<Self, DeviceError> {
-        let text =
-            |text: &str| CString::new(text).map_err(|_| DeviceError::Overlay(format!("a 0 in the name {text:?}")));
+        let text = |text: &str| {
+            CString::new(text)
+                .map_err(|_| DeviceError::Overlay(format!("a 0 in the name {text:?}")))
+        };
         let (path, prefix) = (text(&xclbin.to_string_lossy())?, text(prefix)?);
         let api = device.api;
         let mut raw = null_mut();
         call!(api, xclbin_open(device.raw.0, path.as_ptr(), &mut raw))?;
-        let xclbin = Arc::new(Xclbin { device: device.clone(), raw: Handle(raw) });
+        let xclbin = Arc::new(Xclbin {
+            device: device.clone(),
+            raw: Handle(raw),
+        });
         let mut raw = null_mut();
         call!(api, context_open(xclbin.raw.0, &mut raw))?;
-        let raw = RawContext { raw: Handle(raw), xclbin };
-        let context = Arc::new(Context { raw, buffers: Mutex::default() });
+        let raw = RawContext {
+            raw: Handle(raw),
+            xclbin,
+        };
+        let context = Arc::new(Context {
+            raw,
+            buffers: Mutex::default(),
+        });
         let mut raw = null_mut();
-        call!(api, kernel_open(context.raw.raw.0, prefix.as_ptr(), &mut raw))?;
-        Ok(Self(Arc::new(RawKernel { raw: Handle(raw), context })))
+        call!(
+            api,
+            kernel_open(context.raw.raw.0, prefix.as_ptr(), &mut raw)
+        )?;
+        Ok(Self(Arc::new(RawKernel {
+            raw: Handle(raw),
+            context,
+        })))
     }
 
-    /// A buffer of `len` bytes for the kernel's argument `index`, in memory of this kind ([`xrt_sys::CACHEABLE`] or
-    /// [`xrt_sys::HOST_ONLY`]). It is freed after the context is closed.
+    /// A buffer of `len` bytes for the kernel's argument `index`, in memory of this kind
+    /// ([`xrt_sys::CACHEABLE`] or [`xrt_sys::HOST_ONLY`]). It is freed after the context is closed.
     ///
     /// # Errors
     /// Where there is no memory.
@@ -231,14 +270,28 @@ impl Kernel {
         let (mut group, mut raw, mut pointer) = (0, null_mut(), null_mut());
         call!(api, kernel_group(self.0.raw.0, index, &mut group))?;
         call!(api, buffer_new(device.raw.0, len, kind, group, &mut raw))?;
-        let raw = Arc::new(RawBuffer { raw: Handle(raw), device });
+        let raw = Arc::new(RawBuffer {
+            raw: Handle(raw),
+            device,
+        });
         call!(api, buffer_map(raw.raw.0, &mut pointer))?;
         if pointer.is_null() || !pointer.addr().is_multiple_of(ALIGNMENT) {
             let reason = "the buffer's memory is not aligned".to_owned();
-            return Err(DeviceError::Failed { call: "buffer_map", reason });
+            return Err(DeviceError::Failed {
+                call: "buffer_map",
+                reason,
+            });
         }
-        context.buffers.lock().unwrap_or_else(PoisonError::into_inner).push(raw.clone());
-        Ok(Buffer { raw, data: Handle(pointer.cast()), len })
+        context
+            .buffers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(raw.clone());
+        Ok(Buffer {
+            raw,
+            data: Handle(pointer.cast()),
+            len,
+        })
     }
 
     /// A run of the kernel.
@@ -248,7 +301,11 @@ impl Kernel {
     pub fn run(&self) -> Result<Run, DeviceError> {
         let mut raw = null_mut();
         call!(self.0.api(), run_new(self.0.raw.0, &mut raw))?;
-        Ok(Run { raw: Handle(raw), kernel: self.clone(), is_under_way: false })
+        Ok(Run {
+            raw: Handle(raw),
+            kernel: self.clone(),
+            is_under_way: false,
+        })
     }
 
     /// A list of runs in the kernel's context.
@@ -258,7 +315,11 @@ impl Kernel {
     pub fn list(&self) -> Result<List, DeviceError> {
         let mut raw = null_mut();
         call!(self.0.api(), list_new(self.0.context.raw.raw.0, &mut raw))?;
-        Ok(List { raw: Handle(raw), kernel: self.clone(), is_under_way: false })
+        Ok(List {
+            raw: Handle(raw),
+            kernel: self.clone(),
+            is_under_way: false,
+        })
     }
 }
 
@@ -285,18 +346,22 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Has `write` fill the first `len` bytes, and makes them visible to the device. Returns the time that the latter
-    /// took.
+    /// Has `write` fill the first `len` bytes, and makes them visible to the device. Returns the
+    /// time that the latter took.
     ///
     /// # Errors
     /// Where the device refuses.
     ///
     /// # Panics
     /// Where the buffer is shorter.
-    pub fn write(&mut self, len: usize, write: impl FnOnce(&mut [u8])) -> Result<Duration, DeviceError> {
+    pub fn write(
+        &mut self,
+        len: usize,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<Duration, DeviceError> {
         assert!(len <= self.len, "a write beyond a device buffer");
-        // SAFETY: the memory holds `self.len` bytes, lives as long as the buffer, and is reached through this owner
-        // alone.
+        // SAFETY: the memory holds `self.len` bytes, lives as long as the buffer, and is reached
+        // through this owner alone.
         write(unsafe { std::slice::from_raw_parts_mut(self.data.0, len) });
         self.sync(len, TO_DEVICE)
     }
@@ -312,12 +377,18 @@ impl Buffer {
         assert!(len <= self.len, "a read beyond a device buffer");
         let time = self.sync(len, FROM_DEVICE)?;
         // SAFETY: as in `write`.
-        Ok((unsafe { std::slice::from_raw_parts(self.data.0, len) }, time))
+        Ok((
+            unsafe { std::slice::from_raw_parts(self.data.0, len) },
+            time,
+        ))
     }
 
     fn sync(&self, len: usize, direction: u32) -> Result<Duration, DeviceError> {
         let begun = Instant::now();
-        call!(self.raw.api(), buffer_sync(self.raw.raw.0, direction, len, 0))?;
+        call!(
+            self.raw.api(),
+            buffer_sync(self.raw.raw.0, direction, len, 0)
+        )?;
         Ok(begun.elapsed())
     }
 }
@@ -339,7 +410,10 @@ impl Run {
     /// # Errors
     /// Where the device refuses.
     pub fn set_scalar<T: Pod>(&mut self, index: u32, value: T) -> Result<(), DeviceError> {
-        call!(self.api(), run_set_scalar(self.raw.0, index, (&raw const value).cast(), size_of::<T>()))
+        call!(
+            self.api(),
+            run_set_scalar(self.raw.0, index, (&raw const value).cast(), size_of::<T>())
+        )
     }
 
     /// Sets an argument that is a buffer.
@@ -347,7 +421,10 @@ impl Run {
     /// # Errors
     /// Where the device refuses.
     pub fn set_buffer(&mut self, index: u32, buffer: &Buffer) -> Result<(), DeviceError> {
-        call!(self.api(), run_set_buffer(self.raw.0, index, buffer.raw.raw.0))
+        call!(
+            self.api(),
+            run_set_buffer(self.raw.0, index, buffer.raw.raw.0)
+        )
     }
 
     /// Starts it.
@@ -366,7 +443,10 @@ impl Run {
     /// Where it fails, or is not done in time.
     pub fn wait(&mut self, time: Duration) -> Result<(), DeviceError> {
         let mut state = 0;
-        call!(self.api(), run_wait(self.raw.0, milliseconds(time), &mut state))?;
+        call!(
+            self.api(),
+            run_wait(self.raw.0, milliseconds(time), &mut state)
+        )?;
         self.is_under_way = state == TIMED_OUT;
         ended(state, time)
     }
@@ -404,7 +484,10 @@ impl List {
 
     fn wait(&mut self, time: Duration) -> Result<(), DeviceError> {
         let mut state = 0;
-        call!(self.api(), list_wait(self.raw.0, milliseconds(time), &mut state))?;
+        call!(
+            self.api(),
+            list_wait(self.raw.0, milliseconds(time), &mut state)
+        )?;
         self.is_under_way = state == TIMED_OUT;
         ended(state, time)
     }

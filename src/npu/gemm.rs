@@ -1,11 +1,15 @@
-//! The encoder's linear layers on an NPU: weights resident in its buffers, activations in two alternating sets.
+//! The encoder's linear layers on an NPU: weights resident in its buffers, activations in two
+//! alternating sets.
 //!
-//! A product's rows go in runs of a height that the overlay has. While the array computes one run, the CPU brings the
-//! rows of the next into the other set of buffers, and takes the results of the one before out of it.
+//! A product's rows go in runs of a height that the overlay has. While the array computes one run,
+//! the CPU brings the rows of the next into the other set of buffers, and takes the results of the
+//! one before out of it.
 
 use super::device::{Buffer, Device, DeviceError, Kernel, List, Run};
 use super::weights::PackedLayer;
-use crate::cpu::{Cpu, Epilogue, LayerNorm, MatMut, MatRef, Product, finish_product, to_bf16_terms, to_i8};
+use crate::cpu::{
+    Cpu, Epilogue, LayerNorm, MatMut, MatRef, Product, finish_product, to_bf16_terms, to_i8,
+};
 use crate::whisper::{EncodeError, Layer, Layers};
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +17,8 @@ use std::time::{Duration, Instant};
 use xrt_sys::manifest::{Overlay, Role, Stream, Type};
 use xrt_sys::{CACHEABLE, HOST_ONLY};
 
-/// The kernels' opcode for instructions in a buffer (mlir-aie's and XRT's `ERT_START_NPU` convention).
+/// The kernels' opcode for instructions in a buffer (mlir-aie's and XRT's `ERT_START_NPU`
+/// convention).
 const OPCODE: u64 = 3;
 
 /// How runs are submitted.
@@ -41,7 +46,12 @@ pub struct Times {
 
 impl std::ops::AddAssign for Times {
     fn add_assign(&mut self, other: Self) {
-        let Self { submit, wait, sync, runs } = other;
+        let Self {
+            submit,
+            wait,
+            sync,
+            runs,
+        } = other;
         self.submit += submit;
         self.wait += wait;
         self.sync += sync;
@@ -94,7 +104,8 @@ struct Part {
 }
 
 impl Gemm {
-    /// Opens a context for the overlay in `directory`, and brings instructions and weights into device buffers.
+    /// Opens a context for the overlay in `directory`, and brings instructions and weights into
+    /// device buffers.
     ///
     /// # Errors
     /// Where the device refuses or the overlay's files are not the declared ones.
@@ -109,7 +120,9 @@ impl Gemm {
         let declared = |e: xrt_sys::manifest::ManifestError| DeviceError::Overlay(e.to_string());
         let xclbin = overlay.xclbin(directory).map_err(declared)?;
         let kernel = Kernel::open(device, &xclbin, &overlay.kernel)?;
-        let most = |bytes: fn(&Overlay, &Stream) -> usize| overlay.streams.iter().map(|s| bytes(overlay, s)).max();
+        let most = |bytes: fn(&Overlay, &Stream) -> usize| {
+            overlay.streams.iter().map(|s| bytes(overlay, s)).max()
+        };
         let a_bytes = most(|overlay, s| overlay.a.dtype.bytes(s.m * s.k)).unwrap_or(0);
         let c_bytes = most(|overlay, s| overlay.c.dtype.bytes(s.m * s.n)).unwrap_or(0);
         let lane = || {
@@ -122,21 +135,40 @@ impl Gemm {
         };
         let load = |stream: &Stream| {
             let data = stream.read(directory).map_err(declared)?;
-            let mut instructions = kernel.buffer(data.len(), CACHEABLE, overlay.argument(Role::Instructions))?;
+            let mut instructions =
+                kernel.buffer(data.len(), CACHEABLE, overlay.argument(Role::Instructions))?;
             instructions.write(data.len(), |to| to.copy_from_slice(&data))?;
-            Ok(Loaded { stream: stream.clone(), instructions })
+            Ok(Loaded {
+                stream: stream.clone(),
+                instructions,
+            })
         };
         let reside = |layer: &PackedLayer| {
             let mut b = kernel.buffer(layer.data.len(), HOST_ONLY, overlay.argument(Role::B))?;
             b.write(layer.data.len(), |to| to.copy_from_slice(&layer.data))?;
             let (scales, bias) = (layer.scales.clone(), layer.bias.clone());
-            Ok(Resident { b, k: layer.k, n: layer.n, scales, bias })
+            Ok(Resident {
+                b,
+                k: layer.k,
+                n: layer.n,
+                scales,
+                bias,
+            })
         };
         Ok(Self {
-            list: (submission == Submission::List).then(|| kernel.list()).transpose()?,
+            list: (submission == Submission::List)
+                .then(|| kernel.list())
+                .transpose()?,
             lanes: [lane()?, lane()?],
-            weights: weights.iter().map(reside).collect::<Result<_, DeviceError>>()?,
-            streams: overlay.streams.iter().map(load).collect::<Result<_, DeviceError>>()?,
+            weights: weights
+                .iter()
+                .map(reside)
+                .collect::<Result<_, DeviceError>>()?,
+            streams: overlay
+                .streams
+                .iter()
+                .map(load)
+                .collect::<Result<_, DeviceError>>()?,
             overlay: overlay.clone(),
             timeout,
             times: Times::default(),
@@ -157,14 +189,19 @@ impl Gemm {
         epilogue: Epilogue,
     ) -> Result<(), DeviceError> {
         let Resident { k, n, .. } = self.weights[layer];
-        let parts = divide(&self.streams.iter().map(|s| &s.stream).collect::<Vec<_>>(), (k, n), input.0.rows)?;
+        let parts = divide(
+            &self.streams.iter().map(|s| &s.stream).collect::<Vec<_>>(),
+            (k, n),
+            input.0.rows,
+        )?;
         match self.list {
             Some(_) => self.in_lists(cpu, layer, input, &mut out, epilogue, &parts),
             None => self.one_by_one(cpu, layer, input, &mut out, epilogue, &parts),
         }
     }
 
-    /// Two parts at a time, in both sets of buffers at once: nothing overlaps, but there are fewer submissions.
+    /// Two parts at a time, in both sets of buffers at once: nothing overlaps, but there are fewer
+    /// submissions.
     fn in_lists(
         &mut self,
         cpu: &Cpu,
@@ -186,7 +223,8 @@ impl Gemm {
         Ok(())
     }
 
-    /// The rows of a part are prepared, and the results of the one before it taken, while the array computes.
+    /// The rows of a part are prepared, and the results of the one before it taken, while the array
+    /// computes.
     fn one_by_one(
         &mut self,
         cpu: &Cpu,
@@ -220,9 +258,19 @@ impl Gemm {
         (x, norm): (MatRef<'_>, Option<&LayerNorm>),
         part: Part,
     ) -> Result<(), DeviceError> {
-        let Self { lanes, weights, streams, overlay, times, .. } = self;
+        let Self {
+            lanes,
+            weights,
+            streams,
+            overlay,
+            times,
+            ..
+        } = self;
         let (Lane { run, a, c, scales }, weights) = (&mut lanes[lane], &weights[layer]);
-        let Loaded { stream, instructions } = &streams[part.stream];
+        let Loaded {
+            stream,
+            instructions,
+        } = &streams[part.stream];
         let rows = x.part(part.first, part.rows);
         // Rows beyond the last are whatever was there: nothing that comes of them is used.
         times.sync += match overlay.a.dtype {
@@ -237,7 +285,10 @@ impl Gemm {
         let begun = Instant::now();
         run.set_scalar(overlay.argument(Role::Opcode), OPCODE)?;
         run.set_buffer(overlay.argument(Role::Instructions), instructions)?;
-        run.set_scalar(overlay.argument(Role::InstructionWords), stream.words as u32)?;
+        run.set_scalar(
+            overlay.argument(Role::InstructionWords),
+            stream.words as u32,
+        )?;
         run.set_buffer(overlay.argument(Role::A), a)?;
         run.set_buffer(overlay.argument(Role::B), &weights.b)?;
         run.set_buffer(overlay.argument(Role::C), c)?;
@@ -265,7 +316,10 @@ impl Gemm {
             return Ok(());
         };
         let begun = Instant::now();
-        list.execute(self.lanes[..runs].iter_mut().map(|lane| &mut lane.run), self.timeout)?;
+        list.execute(
+            self.lanes[..runs].iter_mut().map(|lane| &mut lane.run),
+            self.timeout,
+        )?;
         self.times.wait += begun.elapsed();
         self.times.runs += runs;
         Ok(())
@@ -281,7 +335,14 @@ impl Gemm {
         part: Part,
         epilogue: Epilogue,
     ) -> Result<(), DeviceError> {
-        let (Lane { c, scales: row_scales, .. }, weights) = (&mut self.lanes[lane], &self.weights[layer]);
+        let (
+            Lane {
+                c,
+                scales: row_scales,
+                ..
+            },
+            weights,
+        ) = (&mut self.lanes[lane], &self.weights[layer]);
         let stride = self.streams[part.stream].stream.n;
         let (data, time) = c.read(self.overlay.c.dtype.bytes(part.rows * stride))?;
         self.times.sync += time;
@@ -289,7 +350,14 @@ impl Gemm {
             Type::I32 => Product::I32(bytemuck::cast_slice(data), row_scales, &weights.scales),
             _ => Product::Bf16(bytemuck::cast_slice(data)),
         };
-        finish_product(cpu, product, stride, &weights.bias, out.part(part.first, part.rows), epilogue);
+        finish_product(
+            cpu,
+            product,
+            stride,
+            &weights.bias,
+            out.part(part.first, part.rows),
+            epilogue,
+        );
         Ok(())
     }
 }
@@ -304,24 +372,45 @@ impl Layers for Gemm {
         out: MatMut<'_>,
         epilogue: Epilogue,
     ) -> Result<(), EncodeError> {
-        self.product(cpu, layer.index(), (x, norm), out, epilogue).map_err(|e| EncodeError::Device(Box::new(e)))
+        self.product(cpu, layer.index(), (x, norm), out, epilogue)
+            .map_err(|e| EncodeError::Device(Box::new(e)))
     }
 }
 
-/// Divides rows among streams for (k, n): at least two runs, so that CPU and NPU work at the same time, of the largest
-/// height that allows this.
-fn divide(streams: &[&Stream], (k, n): (usize, usize), rows: usize) -> Result<Vec<Part>, DeviceError> {
-    let mut heights: Vec<(usize, usize)> =
-        streams.iter().enumerate().filter(|(_, s)| (s.k, s.n) == (k, n)).map(|(i, s)| (s.m, i)).collect();
+/// Divides rows among streams for (k, n): at least two runs, so that CPU and NPU work at the same
+/// time, of the largest height that allows this.
+fn divide(
+    streams: &[&Stream],
+    (k, n): (usize, usize),
+    rows: usize,
+) -> Result<Vec<Part>, DeviceError> {
+    let mut heights: Vec<(usize, usize)> = streams
+        .iter()
+        .enumerate()
+        .filter(|(_, s)| (s.k, s.n) == (k, n))
+        .map(|(i, s)| (s.m, i))
+        .collect();
     heights.sort_unstable();
     let lowest = heights.first().copied();
     let none = || DeviceError::Overlay(format!("the overlay has no stream for k {k}, n {n}"));
-    let (height, stream) = heights.iter().copied().rfind(|(m, _)| 2 * m <= rows).or(lowest).ok_or_else(none)?;
+    let (height, stream) = heights
+        .iter()
+        .copied()
+        .rfind(|(m, _)| 2 * m <= rows)
+        .or(lowest)
+        .ok_or_else(none)?;
     let part = |first: usize| {
         let rows = height.min(rows - first);
         // The rest in the lowest run that holds it.
-        let stream = heights.iter().find(|(m, _)| *m >= rows).map_or(stream, |(_, i)| *i);
-        Part { first, rows, stream }
+        let stream = heights
+            .iter()
+            .find(|(m, _)| *m >= rows)
+            .map_or(stream, |(_, i)| *i);
+        Part {
+            first,
+            rows,
+            stream,
+        }
     };
     Ok((0..rows).step_by(height).map(part).collect())
 }
@@ -332,19 +421,37 @@ mod tests {
 
     #[test]
     fn rows_are_divided_into_runs_that_overlap() {
-        let stream = |m: usize, k: usize| Stream { file: String::new(), words: 1, sha256: String::new(), m, k, n: 64 };
-        let streams = [stream(512, 512), stream(256, 512), stream(256, 1024), stream(1024, 512)];
+        let stream = |m: usize, k: usize| Stream {
+            file: String::new(),
+            words: 1,
+            sha256: String::new(),
+            m,
+            k,
+            n: 64,
+        };
+        let streams = [
+            stream(512, 512),
+            stream(256, 512),
+            stream(256, 1024),
+            stream(1024, 512),
+        ];
         let streams: Vec<&Stream> = streams.iter().collect();
         let parts = |rows: usize| {
             let parts = divide(&streams, (512, 64), rows).expect("streams");
-            parts.iter().map(|p| (p.first, p.rows, streams[p.stream].m)).collect::<Vec<_>>()
+            parts
+                .iter()
+                .map(|p| (p.first, p.rows, streams[p.stream].m))
+                .collect::<Vec<_>>()
         };
         assert_eq!(parts(1), [(0, 1, 256)]);
         assert_eq!(parts(256), [(0, 256, 256)]);
         assert_eq!(parts(320), [(0, 256, 256), (256, 64, 256)]);
         assert_eq!(parts(512), [(0, 256, 256), (256, 256, 256)]);
         assert_eq!(parts(1024), [(0, 512, 512), (512, 512, 512)]);
-        assert_eq!(parts(1500), [(0, 512, 512), (512, 512, 512), (1024, 476, 512)]);
+        assert_eq!(
+            parts(1500),
+            [(0, 512, 512), (512, 512, 512), (1024, 476, 512)]
+        );
         assert!(divide(&streams, (512, 128), 8).is_err());
     }
 }

@@ -1,8 +1,8 @@
 //! Packing of weights into the order and number format in which an overlay's tiles read them.
 //!
-//! In: a linear layer's weights, `[n][k]` as PyTorch has them, so that B\[k\]\[n\] is their transpose. Out: the bytes
-//! that `kernels/MANIFEST.md` defines. A wrong order has the right size, so the tests compare with packings that were
-//! computed elsewhere.
+//! In: a linear layer's weights, `[n][k]` as PyTorch has them, so that B\[k\]\[n\] is their
+//! transpose. Out: the bytes that `kernels/MANIFEST.md` defines. A wrong order has the right size,
+//! so the tests compare with packings that were computed elsewhere.
 
 use xrt_sys::bfp16::{BLOCK, Block};
 use xrt_sys::manifest::{Inner, Layout};
@@ -33,14 +33,23 @@ pub fn pack_i8(weights: &[i8], k: usize, padded: (usize, usize), layout: &Layout
         Some(weights) => weights.get(row).copied().unwrap_or(0) as u8,
         None => 0,
     };
-    let Layout { k_block, n_block, inner, .. } = *layout;
+    let Layout {
+        k_block,
+        n_block,
+        inner,
+        ..
+    } = *layout;
     let mut packed = Vec::with_capacity(padded.0 * padded.1);
     each_block(padded, layout, |first_k, first_n| match inner {
         Inner::K => {
-            packed.extend((0..k_block * n_block).map(|i| value(first_k + i % k_block, first_n + i / k_block)));
+            packed.extend(
+                (0..k_block * n_block).map(|i| value(first_k + i % k_block, first_n + i / k_block)),
+            );
         }
         Inner::N => {
-            packed.extend((0..k_block * n_block).map(|i| value(first_k + i / n_block, first_n + i % n_block)));
+            packed.extend(
+                (0..k_block * n_block).map(|i| value(first_k + i / n_block, first_n + i % n_block)),
+            );
         }
     });
     packed
@@ -48,9 +57,19 @@ pub fn pack_i8(weights: &[i8], k: usize, padded: (usize, usize), layout: &Layout
 
 /// Calls `visit` with the first k and n of each block, in the order in which the tiles read them.
 fn each_block((k, n): (usize, usize), layout: &Layout, mut visit: impl FnMut(usize, usize)) {
-    let Layout { k_tile, n_tile, k_slice, k_block, n_block, .. } = *layout;
+    let Layout {
+        k_tile,
+        n_tile,
+        k_slice,
+        k_block,
+        n_block,
+        ..
+    } = *layout;
     for column in (0..n).step_by(n_tile) {
-        for slice in (0..k).step_by(k_tile).flat_map(|tile| (tile..tile + k_tile).step_by(k_slice)) {
+        for slice in (0..k)
+            .step_by(k_tile)
+            .flat_map(|tile| (tile..tile + k_tile).step_by(k_slice))
+        {
             for nb in (column..column + n_tile).step_by(n_block) {
                 for kb in (slice..slice + k_slice).step_by(k_block) {
                     visit(kb, nb);
@@ -67,8 +86,19 @@ mod tests {
     use xrt_sys::bfp16::BLOCK_BYTES;
     use xrt_sys::manifest::hash;
 
-    const BFP16: Layout = Layout { k_tile: 512, n_tile: 64, k_slice: 128, k_block: 8, n_block: 8, inner: Inner::K };
-    const I8: Layout = Layout { k_slice: 64, inner: Inner::N, ..BFP16 };
+    const BFP16: Layout = Layout {
+        k_tile: 512,
+        n_tile: 64,
+        k_slice: 128,
+        k_block: 8,
+        n_block: 8,
+        inner: Inner::K,
+    };
+    const I8: Layout = Layout {
+        k_slice: 64,
+        inner: Inner::N,
+        ..BFP16
+    };
     const SHAPE: (usize, usize) = (1024, 128);
 
     /// Weights `[n][k]` whose rows, columns and exponents all differ; exact in `f32`.
@@ -81,7 +111,10 @@ mod tests {
     }
 
     fn whole((k, n): (usize, usize)) -> Vec<i8> {
-        (0..n * k).map(|i| ((i / k * 1031 + i % k * 7919) % 255) as i16 - 127).map(|x| x as i8).collect()
+        (0..n * k)
+            .map(|i| ((i / k * 1031 + i % k * 7919) % 255) as i16 - 127)
+            .map(|x| x as i8)
+            .collect()
     }
 
     /// Computed in another language from the reshape and the axis order of amd/IRON's `packing.py`
@@ -91,9 +124,18 @@ mod tests {
         let packed = pack_bfp16(&weights(SHAPE), SHAPE.0, SHAPE, &BFP16);
         assert_eq!(packed[..18], GOLDEN_FIRST);
         assert_eq!(hash(&packed), GOLDEN_BFP16);
-        assert_eq!(hash(&pack_i8(&whole(SHAPE), SHAPE.0, SHAPE, &I8)), GOLDEN_I8);
-        let inner_k = Layout { inner: Inner::K, ..I8 };
-        assert_eq!(hash(&pack_i8(&whole(SHAPE), SHAPE.0, SHAPE, &inner_k)), GOLDEN_I8_INNER_K);
+        assert_eq!(
+            hash(&pack_i8(&whole(SHAPE), SHAPE.0, SHAPE, &I8)),
+            GOLDEN_I8
+        );
+        let inner_k = Layout {
+            inner: Inner::K,
+            ..I8
+        };
+        assert_eq!(
+            hash(&pack_i8(&whole(SHAPE), SHAPE.0, SHAPE, &inner_k)),
+            GOLDEN_I8_INNER_K
+        );
     }
 
     /// What a slip in an index would do: everything has the right size, and nothing the right hash.
@@ -110,9 +152,19 @@ mod tests {
             assert_ne!(hash(&pack_bfp16(&wrong, k, SHAPE, &BFP16)), GOLDEN_BFP16);
         }
         for wrong in [
-            Layout { k_slice: 64, ..BFP16 },
-            Layout { n_tile: 128, ..BFP16 },
-            Layout { k_tile: 1024, k_slice: 256, ..BFP16 },
+            Layout {
+                k_slice: 64,
+                ..BFP16
+            },
+            Layout {
+                n_tile: 128,
+                ..BFP16
+            },
+            Layout {
+                k_tile: 1024,
+                k_slice: 256,
+                ..BFP16
+            },
         ] {
             let packed = pack_bfp16(&right, k, SHAPE, &wrong);
             assert_eq!(packed.len(), n * k / BLOCK * BLOCK_BYTES);
@@ -120,20 +172,33 @@ mod tests {
         }
         let mut exponents = pack_bfp16(&right, k, SHAPE, &BFP16);
         let (first, second) = exponents.split_at_mut(BLOCK_BYTES);
-        assert_ne!(first[0], second[0], "neighbours with one exponent prove nothing");
+        assert_ne!(
+            first[0], second[0],
+            "neighbours with one exponent prove nothing"
+        );
         std::mem::swap(&mut first[0], &mut second[0]);
         assert_ne!(hash(&exponents), GOLDEN_BFP16);
     }
 
     /// Where row k and column n lie, written as one formula instead of loops.
     fn place(layout: &Layout, depth: usize, k: usize, n: usize) -> usize {
-        let Layout { k_tile, n_tile, k_slice, k_block, n_block, inner } = *layout;
+        let Layout {
+            k_tile,
+            n_tile,
+            k_slice,
+            k_block,
+            n_block,
+            inner,
+        } = *layout;
         let tiles = n / n_tile * depth / k_tile + k / k_tile;
         let slices = tiles * (k_tile / k_slice) + k % k_tile / k_slice;
         let rows_of_blocks = slices * (n_tile / n_block) + n % n_tile / n_block;
         let blocks = rows_of_blocks * (k_slice / k_block) + k % k_slice / k_block;
-        let within =
-            if inner == Inner::K { n % n_block * k_block + k % k_block } else { k % k_block * n_block + n % n_block };
+        let within = if inner == Inner::K {
+            n % n_block * k_block + k % k_block
+        } else {
+            k % k_block * n_block + n % n_block
+        };
         blocks * k_block * n_block + within
     }
 
@@ -171,9 +236,11 @@ mod tests {
         }
     }
 
-    const GOLDEN_FIRST: [u8; 18] =
-        [125, 131, 120, 115, 110, 104, 99, 94, 89, 128, 195, 190, 185, 180, 175, 170, 164, 159];
+    const GOLDEN_FIRST: [u8; 18] = [
+        125, 131, 120, 115, 110, 104, 99, 94, 89, 128, 195, 190, 185, 180, 175, 170, 164, 159,
+    ];
     const GOLDEN_BFP16: &str = "59a76d7c5d50a62344afa5b1e862036366342e62e8ecdef3078e91a2885950df";
     const GOLDEN_I8: &str = "b9dd409fd2c218b0fca0047452450404341b459151d52f3c22ade510da0b5e76";
-    const GOLDEN_I8_INNER_K: &str = "0ba634ae2fe7afbff4d1741984b28d8d468b417919ff81d000cc4cdc1c8006ca";
+    const GOLDEN_I8_INNER_K: &str =
+        "0ba634ae2fe7afbff4d1741984b28d8d468b417919ff81d000cc4cdc1c8006ca";
 }

@@ -1,12 +1,13 @@
-//! The Whisper encoder on an NPU: its linear layers and convolutions on the array, the rest on the CPU.
+//! The Whisper encoder on an NPU: its linear layers and convolutions on the array, the rest on the
+//! CPU.
 //!
 //! ```text
 //! log-mel ──▶ whisper::CpuEncoder ──rows──▶ gemm: bf16 or i8 ──▶ device: runs ──▶ xrt-sys: XRT, or the software device
 //!             attention, layer norm ◀──products through bias, GELU── gemm ◀──┘
 //! ```
 //!
-//! [`Npu`] owns the device. Whatever fails in it costs the window a second computation on the CPU, and nothing else:
-//! the device is closed, and tried again after a pause that grows.
+//! [`Npu`] owns the device. Whatever fails in it costs the window a second computation on the CPU,
+//! and nothing else: the device is closed, and tried again after a pause that grows.
 
 mod backend;
 mod detect;

@@ -1,6 +1,7 @@
 //! What has to be there before an NPU can be opened: a runtime and overlays.
 //!
-//! In: the user's choice and the environment. Out: a [`Source`] from which the device is opened, again where need be.
+//! In: the user's choice and the environment. Out: a [`Source`] from which the device is opened,
+//! again where need be.
 
 use super::detect::is_there;
 use super::device::{Device, DeviceError};
@@ -27,10 +28,12 @@ const FAULTS_VARIABLE: &str = "HEARKEN_NPU_SOFTWARE_FAULTS";
 
 /// Most time that a run may take on hardware: a thousand times what it should.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// Most time that a run may take on the software device, on a machine that is busy with other things.
+/// Most time that a run may take on the software device, on a machine that is busy with other
+/// things.
 const SOFTWARE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Runs of these heights are made for the software device: one for half a window of 10.24 s, one for all of it.
+/// Runs of these heights are made for the software device: one for half a window of 10.24 s, one
+/// for all of it.
 const HEIGHTS: [usize; 2] = [256, 512];
 /// Rows of B that the GEMM of `kernels/` takes at a time.
 const K_TILE: usize = 512;
@@ -78,7 +81,8 @@ pub struct NpuOptions {
     pub submission: Submission,
     /// Most time that a run may take.
     pub timeout: Duration,
-    /// Time after a failure before the device is tried again; it doubles with each failure that follows.
+    /// Time after a failure before the device is tried again; it doubles with each failure that
+    /// follows.
     pub first_pause: Duration,
     /// Faults of the software device.
     pub faults: Vec<Fault>,
@@ -88,7 +92,9 @@ pub struct NpuOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// There is none.
-    #[error("there is no AMD XDNA2 NPU on this machine; take the CPU, which is the default; see `hearken doctor`")]
+    #[error(
+        "there is no AMD XDNA2 NPU on this machine; take the CPU, which is the default; see `hearken doctor`"
+    )]
     NoNpu,
     /// The shim or XRT is not there.
     #[error(transparent)]
@@ -122,14 +128,20 @@ impl NpuOptions {
     /// Where those make no sense.
     pub fn new(kind: DeviceKind, format: Format) -> Result<Self, SetupError> {
         let faults = match std::env::var(FAULTS_VARIABLE) {
-            Ok(text) if kind == DeviceKind::NpuSoftware => text.split(',').map(str::parse).collect(),
+            Ok(text) if kind == DeviceKind::NpuSoftware => {
+                text.split(',').map(str::parse).collect()
+            }
             _ => Ok(Vec::new()),
         };
         Ok(Self {
             kind,
             format,
             submission: Submission::Single,
-            timeout: if kind == DeviceKind::Npu { TIMEOUT } else { SOFTWARE_TIMEOUT },
+            timeout: if kind == DeviceKind::Npu {
+                TIMEOUT
+            } else {
+                SOFTWARE_TIMEOUT
+            },
             first_pause: Duration::from_secs(5),
             faults: faults.map_err(SetupError::Faults)?,
         })
@@ -164,8 +176,8 @@ impl Directory {
 }
 
 impl Source {
-    /// Finds runtime and overlays, and the encoder's packed weights, which it packs and keeps beside the model where they are
-    /// not there yet.
+    /// Finds runtime and overlays, and the encoder's packed weights, which it packs and keeps
+    /// beside the model where they are not there yet.
     ///
     /// # Errors
     /// Where something is missing or does not fit; the device itself is not looked at.
@@ -197,7 +209,14 @@ impl Source {
             }
             false => (Api::load(&shim_path())?, 0, None),
         };
-        Ok(Self { api, index, machine, directory, overlay, weights })
+        Ok(Self {
+            api,
+            index,
+            machine,
+            directory,
+            overlay,
+            weights,
+        })
     }
 
     /// Opens the device.
@@ -209,13 +228,25 @@ impl Source {
         // Asked for here: the log's macros call nothing where nobody listens.
         let name = device.name()?;
         info!("the NPU is {name}");
-        let NpuOptions { timeout, submission, .. } = *options;
-        Gemm::open(&device, self.directory.path(), &self.overlay, &self.weights, timeout, submission)
+        let NpuOptions {
+            timeout,
+            submission,
+            ..
+        } = *options;
+        Gemm::open(
+            &device,
+            self.directory.path(),
+            &self.overlay,
+            &self.weights,
+            timeout,
+            submission,
+        )
     }
 }
 
-/// Packs the encoder's weights for the overlays that are installed, in the format that is the default, so that the first
-/// start with an NPU need not. Gives the file; none where no overlays are installed, as on a machine without an NPU.
+/// Packs the encoder's weights for the overlays that are installed, in the format that is the
+/// default, so that the first start with an NPU need not. Gives the file; none where no overlays
+/// are installed, as on a machine without an NPU.
 ///
 /// # Errors
 /// Where the overlays do not serve the model, or the file cannot be written.
@@ -230,21 +261,33 @@ pub fn pack_weights(file: &Arc<ModelFile>) -> Result<Option<PathBuf>, SetupError
 /// The overlay that multiplies in a format.
 fn overlay(directory: &Path, format: Format, takes_software: bool) -> Result<Overlay, SetupError> {
     let manifest = Manifest::read(directory)?;
-    let wrong = |reason: String| SetupError::Overlay { directory: directory.to_owned(), reason };
+    let wrong = |reason: String| SetupError::Overlay {
+        directory: directory.to_owned(),
+        reason,
+    };
     if manifest.target == Target::Software && !takes_software {
-        return Err(wrong("these overlays are for the software device, not for hardware".to_owned()));
+        return Err(wrong(
+            "these overlays are for the software device, not for hardware".to_owned(),
+        ));
     }
     let (dtype, name, other) = match format {
         Format::Int8 => (Type::I8, "int8", "bf16"),
         Format::Bf16 => (Type::Bf16, "bf16", "int8"),
     };
-    let hint = if manifest.gemms.is_empty() { String::new() } else { format!(", only one for compute {other}") };
-    let found = manifest.gemms.into_iter().find(|overlay| overlay.a.dtype == dtype);
+    let hint = if manifest.gemms.is_empty() {
+        String::new()
+    } else {
+        format!(", only one for compute {other}")
+    };
+    let found = manifest
+        .gemms
+        .into_iter()
+        .find(|overlay| overlay.a.dtype == dtype);
     found.ok_or_else(|| wrong(format!("there is no overlay for compute {name}{hint}")))
 }
 
-/// The shapes, \[m, k, n\], of all products of a model's encoder in both number formats, at the heights that the software
-/// device gets.
+/// The shapes, \[m, k, n\], of all products of a model's encoder in both number formats, at the
+/// heights that the software device gets.
 pub fn shapes(dims: &Dims) -> Vec<[usize; 3]> {
     let products = Layer::all(dims).map(|layer| layer.shape(dims));
     let products = products.flat_map(|(n, k)| [(n, k), (n, terms_width(k))]);
@@ -270,6 +313,9 @@ fn installed(variable: &str, name: &str) -> PathBuf {
         return path.into();
     }
     let program = std::env::current_exe().unwrap_or_default();
-    let prefix = program.parent().and_then(Path::parent).unwrap_or(Path::new("/usr"));
+    let prefix = program
+        .parent()
+        .and_then(Path::parent)
+        .unwrap_or(Path::new("/usr"));
     prefix.join("lib/hearken").join(name)
 }

@@ -1,4 +1,5 @@
-//! The encoder on the software device: as exact as its number formats allow, and no window lost whatever fails.
+//! The encoder on the software device: as exact as its number formats allow, and no window lost
+//! whatever fails.
 
 use super::backend::{BackendState, Npu, NpuEncoder};
 use super::gemm::Submission;
@@ -25,25 +26,56 @@ impl Model {
         let directory = tempfile::tempdir().expect("a directory");
         let path = |name: &str| directory.path().join(name);
         synthetic::write_pt(&path("tiny.pt"), &dims, &synthetic::model(&dims));
-        let origin = Origin { name: "tiny".to_owned(), source: "nowhere".to_owned(), dims: None };
-        import(&path("tiny.pt"), &path("plain"), &origin, &|_, _| Ok(Vec::new()), &mut |_, _| ()).expect("an import");
-        write_random(&ModelFile::open(&path("plain")).expect("a model"), &path("random")).expect("a model");
-        Self { file: Arc::new(ModelFile::open(&path("random")).expect("a model")), _directory: directory }
+        let origin = Origin {
+            name: "tiny".to_owned(),
+            source: "nowhere".to_owned(),
+            dims: None,
+        };
+        import(
+            &path("tiny.pt"),
+            &path("plain"),
+            &origin,
+            &|_, _| Ok(Vec::new()),
+            &mut |_, _| (),
+        )
+        .expect("an import");
+        write_random(
+            &ModelFile::open(&path("plain")).expect("a model"),
+            &path("random"),
+        )
+        .expect("a model");
+        Self {
+            file: Arc::new(ModelFile::open(&path("random")).expect("a model")),
+            _directory: directory,
+        }
     }
 
     /// One block of one head: the least that there is.
     fn small() -> Self {
-        Self::new(Dims { n_audio_ctx: 300, ..synthetic::dims() })
+        Self::new(Dims {
+            n_audio_ctx: 300,
+            ..synthetic::dims()
+        })
     }
 
     /// Two blocks of two heads, and windows of several runs.
     fn large() -> Self {
         let dims = synthetic::dims();
-        Self::new(Dims { n_mels: 80, n_audio_ctx: 600, n_audio_state: 128, n_audio_head: 2, n_audio_layer: 2, ..dims })
+        Self::new(Dims {
+            n_mels: 80,
+            n_audio_ctx: 600,
+            n_audio_state: 128,
+            n_audio_head: 2,
+            n_audio_layer: 2,
+            ..dims
+        })
     }
 
     fn cpu(&self, compute: Compute) -> CpuEncoder {
-        let cpu = Arc::new(Cpu { level: Level::detect().expect("an instruction set"), pool: Pool::new(2) });
+        let cpu = Arc::new(Cpu {
+            level: Level::detect().expect("an instruction set"),
+            pool: Pool::new(2),
+        });
         let weights = Arc::new(EncoderWeights::load(&self.file, compute).expect("weights"));
         CpuEncoder::new(cpu, weights, Tails::none(self.file.dims().n_audio_layer))
     }
@@ -52,14 +84,22 @@ impl Model {
     fn npu(&self, options: NpuOptions) -> (Arc<Npu>, Told) {
         let told = Told::default();
         let tell = told.clone();
-        let npu = Npu::new(&self.file, options, move |state| tell.lock().expect("no panic").push(state.clone()));
+        let npu = Npu::new(&self.file, options, move |state| {
+            tell.lock().expect("no panic").push(state.clone())
+        });
         (npu.expect("overlays"), told)
     }
 
     fn window(&self, n_frames: usize) -> Mel {
         let n_mels = self.file.dims().n_mels;
-        let value = |i: usize| ((i * 7919 % 2003) as f32 / 1000.0 - 1.0) * (1.0 + (i / n_mels % 7) as f32 / 4.0);
-        Mel { data: (0..n_frames * n_mels).map(value).collect(), n_frames, n_mels }
+        let value = |i: usize| {
+            ((i * 7919 % 2003) as f32 / 1000.0 - 1.0) * (1.0 + (i / n_mels % 7) as f32 / 4.0)
+        };
+        Mel {
+            data: (0..n_frames * n_mels).map(value).collect(),
+            n_frames,
+            n_mels,
+        }
     }
 }
 
@@ -70,7 +110,12 @@ fn options(format: Format) -> NpuOptions {
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let dot = |a: &[f32], b: &[f32]| {
+        a.iter()
+            .zip(b)
+            .map(|(a, b)| f64::from(*a) * f64::from(*b))
+            .sum::<f64>()
+    };
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
@@ -79,15 +124,31 @@ fn bf16_products_keep_the_encoder_close_to_f32() {
     let model = Model::large();
     for n_frames in [2, 300, 1100] {
         let mel = model.window(n_frames);
-        let want = model.cpu(Compute::F32).encode(&mel).expect("a window").states;
+        let want = model
+            .cpu(Compute::F32)
+            .encode(&mel)
+            .expect("a window")
+            .states;
         for submission in [Submission::Single, Submission::List] {
-            let (npu, told) = model.npu(NpuOptions { submission, ..options(Format::Bf16) });
-            let got = NpuEncoder::new(npu.clone(), model.cpu(Compute::F32)).encode(&mel).expect("a window").states;
+            let (npu, told) = model.npu(NpuOptions {
+                submission,
+                ..options(Format::Bf16)
+            });
+            let got = NpuEncoder::new(npu.clone(), model.cpu(Compute::F32))
+                .encode(&mel)
+                .expect("a window")
+                .states;
             let cosine = cosine(&got, &want);
             assert!(cosine >= 0.999, "{n_frames} frames: cosine {cosine}");
             assert!(got != want, "this came from the CPU");
             assert!(told.lock().expect("no panic").is_empty());
-            assert_eq!(npu.state(), BackendState { device: DeviceKind::NpuSoftware, reason: String::new() });
+            assert_eq!(
+                npu.state(),
+                BackendState {
+                    device: DeviceKind::NpuSoftware,
+                    reason: String::new()
+                }
+            );
         }
     }
 }
@@ -97,16 +158,29 @@ fn int8_products_are_the_cpus_bit_for_bit() {
     let model = Model::large();
     for n_frames in [2, 300, 1100] {
         let mel = model.window(n_frames);
-        let want = model.cpu(Compute::Int8).encode(&mel).expect("a window").states;
+        let want = model
+            .cpu(Compute::Int8)
+            .encode(&mel)
+            .expect("a window")
+            .states;
         for submission in [Submission::Single, Submission::List] {
-            let (npu, told) = model.npu(NpuOptions { submission, ..options(Format::Int8) });
-            let got = NpuEncoder::new(npu.clone(), model.cpu(Compute::Int8)).encode(&mel).expect("a window").states;
+            let (npu, told) = model.npu(NpuOptions {
+                submission,
+                ..options(Format::Int8)
+            });
+            let got = NpuEncoder::new(npu.clone(), model.cpu(Compute::Int8))
+                .encode(&mel)
+                .expect("a window")
+                .states;
             assert!(got == want, "{n_frames} frames: {}", cosine(&got, &want));
             assert!(told.lock().expect("no panic").is_empty());
             let runs = npu.take_times().runs as u64;
             let machine = npu.machine().expect("the software device");
             let started = machine.calls(Call::RunStart) + machine.calls(Call::ListAdd);
-            assert!(runs > 0 && runs == started && machine.misuses() == 0, "{runs} {started}");
+            assert!(
+                runs > 0 && runs == started && machine.misuses() == 0,
+                "{runs} {started}"
+            );
         }
     }
 }
@@ -116,7 +190,9 @@ fn the_device_is_left_as_it_was_found() {
     let model = Model::small();
     let (npu, _) = model.npu(options(Format::Int8));
     let machine = npu.machine().expect("the software device").clone();
-    NpuEncoder::new(npu, model.cpu(Compute::Int8)).encode(&model.window(20)).expect("a window");
+    NpuEncoder::new(npu, model.cpu(Compute::Int8))
+        .encode(&model.window(20))
+        .expect("a window");
     assert_eq!((machine.objects(), machine.misuses()), (0, 0));
     assert_eq!(machine.calls(Call::DeviceClose), 1);
 }
@@ -132,45 +208,92 @@ const RELEASES: [Call; 7] = [
     Call::ListFree,
 ];
 
-/// Every call of the interface that an encoder makes fails once, early, late and in between, in every way.
+/// Every call of the interface that an encoder makes fails once, early, late and in between, in
+/// every way.
 #[test]
 fn whatever_fails_the_window_is_encoded() {
     let model = Model::small();
     // Two runs to a product, of which one is under way when the other fails.
     let mel = model.window(520);
-    let want = model.cpu(Compute::Int8).encode(&mel).expect("a window").states;
+    let want = model
+        .cpu(Compute::Int8)
+        .encode(&mel)
+        .expect("a window")
+        .states;
     for submission in [Submission::Single, Submission::List] {
-        let options = NpuOptions { submission, timeout: Duration::from_millis(500), ..options(Format::Int8) };
+        let options = NpuOptions {
+            submission,
+            timeout: Duration::from_millis(500),
+            ..options(Format::Int8)
+        };
         let (npu, _) = model.npu(options.clone());
-        NpuEncoder::new(npu.clone(), model.cpu(Compute::Int8)).encode(&mel).expect("a window");
+        NpuEncoder::new(npu.clone(), model.cpu(Compute::Int8))
+            .encode(&mel)
+            .expect("a window");
         let machine = npu.machine().expect("the software device");
-        let calls: Vec<(Call, u64)> = Call::ALL.iter().map(|call| (*call, machine.calls(*call))).collect();
+        let calls: Vec<(Call, u64)> = Call::ALL
+            .iter()
+            .map(|call| (*call, machine.calls(*call)))
+            .collect();
         let other: &[Call] = match submission {
-            Submission::Single => &[Call::ListNew, Call::ListAdd, Call::ListExecute, Call::ListWait, Call::ListReset],
+            Submission::Single => &[
+                Call::ListNew,
+                Call::ListAdd,
+                Call::ListExecute,
+                Call::ListWait,
+                Call::ListReset,
+            ],
             Submission::List => &[Call::RunStart, Call::RunWait],
         };
-        let unused = calls.iter().filter(|(call, n)| *n == 0 && !RELEASES.contains(call)).map(|(call, _)| *call);
-        assert_eq!(unused.collect::<Vec<_>>(), other, "a call of the interface that no window makes");
+        let unused = calls
+            .iter()
+            .filter(|(call, n)| *n == 0 && !RELEASES.contains(call))
+            .map(|(call, _)| *call);
+        assert_eq!(
+            unused.collect::<Vec<_>>(),
+            other,
+            "a call of the interface that no window makes"
+        );
         let mut n_fell_back = 0;
-        for (call, n) in calls.into_iter().filter(|(call, n)| *n > 0 && !RELEASES.contains(call)) {
+        for (call, n) in calls
+            .into_iter()
+            .filter(|(call, n)| *n > 0 && !RELEASES.contains(call))
+        {
             let mut effects = vec![Effect::Error, Effect::Vanish(u32::MAX)];
             if matches!(call, Call::RunStart | Call::ListExecute) {
-                effects.extend([Effect::Fail, Effect::Hang, Effect::Slow(Duration::from_millis(900))]);
+                effects.extend([
+                    Effect::Fail,
+                    Effect::Hang,
+                    Effect::Slow(Duration::from_millis(900)),
+                ]);
             }
             let mut places = vec![1, n.div_ceil(2), n];
             places.dedup();
-            for (nth, effect) in places.into_iter().flat_map(|nth| effects.iter().map(move |effect| (nth, *effect))) {
+            for (nth, effect) in places
+                .into_iter()
+                .flat_map(|nth| effects.iter().map(move |effect| (nth, *effect)))
+            {
                 let fault = Fault { call, nth, effect };
-                let (npu, told) = model.npu(NpuOptions { faults: vec![fault], ..options.clone() });
+                let (npu, told) = model.npu(NpuOptions {
+                    faults: vec![fault],
+                    ..options.clone()
+                });
                 let machine = npu.machine().expect("the software device").clone();
                 let mut encoder = NpuEncoder::new(npu.clone(), model.cpu(Compute::Int8));
                 for window in 0..2 {
-                    let got = encoder.encode(&mel).unwrap_or_else(|e| panic!("{fault:?}: {e}"));
+                    let got = encoder
+                        .encode(&mel)
+                        .unwrap_or_else(|e| panic!("{fault:?}: {e}"));
                     assert!(got.states == want, "{fault:?}: window {window} is another");
                 }
                 let told = told.lock().expect("no panic").clone();
-                let is_cpu = |state: &BackendState| state.device == DeviceKind::Cpu && !state.reason.is_empty();
-                assert!(told.len() == 1 && is_cpu(&told[0]) && is_cpu(&npu.state()), "{fault:?}: {told:?}");
+                let is_cpu = |state: &BackendState| {
+                    state.device == DeviceKind::Cpu && !state.reason.is_empty()
+                };
+                assert!(
+                    told.len() == 1 && is_cpu(&told[0]) && is_cpu(&npu.state()),
+                    "{fault:?}: {told:?}"
+                );
                 drop((npu, encoder));
                 assert_eq!((machine.misuses(), machine.objects()), (0, 0), "{fault:?}");
                 n_fell_back += 1;
@@ -184,14 +307,30 @@ fn whatever_fails_the_window_is_encoded() {
 fn a_release_that_fails_stops_nothing() {
     let model = Model::small();
     let mel = model.window(20);
-    let want = model.cpu(Compute::Int8).encode(&mel).expect("a window").states;
+    let want = model
+        .cpu(Compute::Int8)
+        .encode(&mel)
+        .expect("a window")
+        .states;
     for call in RELEASES {
-        let faults = vec![Fault { call, nth: 1, effect: Effect::Error }];
-        let (npu, told) = model.npu(NpuOptions { faults, ..options(Format::Int8) });
+        let faults = vec![Fault {
+            call,
+            nth: 1,
+            effect: Effect::Error,
+        }];
+        let (npu, told) = model.npu(NpuOptions {
+            faults,
+            ..options(Format::Int8)
+        });
         let machine = npu.machine().expect("the software device").clone();
-        let got = NpuEncoder::new(npu, model.cpu(Compute::Int8)).encode(&mel).expect("a window");
+        let got = NpuEncoder::new(npu, model.cpu(Compute::Int8))
+            .encode(&mel)
+            .expect("a window");
         assert!(got.states == want && told.lock().expect("no panic").is_empty());
-        assert!(machine.objects() > 0 || machine.calls(call) == 0, "{call:?}");
+        assert!(
+            machine.objects() > 0 || machine.calls(call) == 0,
+            "{call:?}"
+        );
     }
 }
 
@@ -199,23 +338,52 @@ fn a_release_that_fails_stops_nothing() {
 fn a_device_that_comes_back_is_used_again() {
     let model = Model::small();
     let mel = model.window(20);
-    let faults = vec![Fault { call: Call::RunStart, nth: 3, effect: Effect::Vanish(2) }];
+    let faults = vec![Fault {
+        call: Call::RunStart,
+        nth: 3,
+        effect: Effect::Vanish(2),
+    }];
     let first_pause = Duration::from_millis(20);
-    let (npu, told) = model.npu(NpuOptions { faults, first_pause, ..options(Format::Int8) });
+    let (npu, told) = model.npu(NpuOptions {
+        faults,
+        first_pause,
+        ..options(Format::Int8)
+    });
     let mut encoder = NpuEncoder::new(npu.clone(), model.cpu(Compute::Int8));
     let begun = Instant::now();
     while told.lock().expect("no panic").len() < 2 {
         encoder.encode(&mel).expect("a window");
-        assert!(begun.elapsed() < Duration::from_secs(30), "it does not come back");
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "it does not come back"
+        );
     }
-    let devices: Vec<_> = told.lock().expect("no panic").iter().map(|state| state.device).collect();
+    let devices: Vec<_> = told
+        .lock()
+        .expect("no panic")
+        .iter()
+        .map(|state| state.device)
+        .collect();
     assert_eq!(devices, [DeviceKind::Cpu, DeviceKind::NpuSoftware]);
     // Opened at first, twice in vain, and again; pauses of 20, 40 and 80 ms between.
-    assert_eq!(npu.machine().expect("the software device").calls(Call::DeviceOpen), 4);
+    assert_eq!(
+        npu.machine()
+            .expect("the software device")
+            .calls(Call::DeviceOpen),
+        4
+    );
     assert!(begun.elapsed() >= Duration::from_millis(140));
-    let before = npu.machine().expect("the software device").calls(Call::RunStart);
+    let before = npu
+        .machine()
+        .expect("the software device")
+        .calls(Call::RunStart);
     encoder.encode(&mel).expect("a window");
-    assert!(npu.machine().expect("the software device").calls(Call::RunStart) > before);
+    assert!(
+        npu.machine()
+            .expect("the software device")
+            .calls(Call::RunStart)
+            > before
+    );
 }
 
 #[test]
@@ -225,7 +393,10 @@ fn weights_are_packed_once_and_again_when_anything_differs() {
         let mel = model.window(20);
         let states = |model: &Model| {
             let (npu, told) = model.npu(options(format));
-            let states = NpuEncoder::new(npu, model.cpu(Compute::Int8)).encode(&mel).expect("a window").states;
+            let states = NpuEncoder::new(npu, model.cpu(Compute::Int8))
+                .encode(&mel)
+                .expect("a window")
+                .states;
             assert!(told.lock().expect("no panic").is_empty());
             states
         };
@@ -234,22 +405,41 @@ fn weights_are_packed_once_and_again_when_anything_differs() {
         // What a killed process has left.
         fs::write(part_of(&path), "unfinished").expect("a file");
         let want = states(&model);
-        let (packed, inode) = (fs::read(&path).expect("a file"), fs::metadata(&path).expect("a file").ino());
-        assert!(states(&model) == want, "the packed weights are read as others than they were written");
-        assert_eq!(fs::metadata(&path).expect("a file").ino(), inode, "they are packed again");
+        let (packed, inode) = (
+            fs::read(&path).expect("a file"),
+            fs::metadata(&path).expect("a file").ino(),
+        );
+        assert!(
+            states(&model) == want,
+            "the packed weights are read as others than they were written"
+        );
+        assert_eq!(
+            fs::metadata(&path).expect("a file").ino(),
+            inode,
+            "they are packed again"
+        );
 
         let replaced = |from: &str, to: &str| {
-            let at = packed.windows(from.len()).position(|part| part == from.as_bytes()).expect("metadata");
+            let at = packed
+                .windows(from.len())
+                .position(|part| part == from.as_bytes())
+                .expect("metadata");
             [&packed[..at], to.as_bytes(), &packed[at + from.len()..]].concat()
         };
         let mut flipped = packed.clone();
         *flipped.last_mut().expect("weights") ^= 1;
         let cut = packed[..packed.len() - 1].to_vec();
-        let (older, other) = (replaced(r#""version":"1""#, r#""version":"0""#), replaced("k_slice", "k_slide"));
+        let (older, other) = (
+            replaced(r#""version":"1""#, r#""version":"0""#),
+            replaced("k_slice", "k_slide"),
+        );
         for wrong in [flipped, cut, older, other, Vec::new()] {
             fs::write(&path, wrong).expect("a file");
             assert!(states(&model) == want);
-            assert!(fs::read(&path).expect("a file") == packed, "a wrong file stays");
+            assert!(
+                fs::read(&path).expect("a file") == packed,
+                "a wrong file stays"
+            );
         }
 
         // Another model under the same name.
@@ -257,9 +447,18 @@ fn weights_are_packed_once_and_again_when_anything_differs() {
         fs::rename(directory.join("plain"), model.file.path()).expect("a model");
         model.file = Arc::new(ModelFile::open(model.file.path()).expect("a model"));
         let other = states(&model);
-        assert!(other != want && fs::read(&path).expect("a file") != packed, "the weights of another model");
-        let names = fs::read_dir(&directory).expect("a directory").map(|e| e.expect("an entry").file_name());
-        assert!(names.into_iter().all(|name| !name.to_string_lossy().ends_with(".part")));
+        assert!(
+            other != want && fs::read(&path).expect("a file") != packed,
+            "the weights of another model"
+        );
+        let names = fs::read_dir(&directory)
+            .expect("a directory")
+            .map(|e| e.expect("an entry").file_name());
+        assert!(
+            names
+                .into_iter()
+                .all(|name| !name.to_string_lossy().ends_with(".part"))
+        );
 
         // Where they cannot be kept they are packed each time.
         fs::remove_file(&path).expect("a file");
@@ -271,9 +470,21 @@ fn weights_are_packed_once_and_again_when_anything_differs() {
 #[test]
 fn every_whisper_size_has_shapes_that_the_overlay_takes() {
     for width in [384, 512, 768, 1024, 1280] {
-        let dims = Dims { n_mels: 80, n_audio_state: width, ..synthetic::dims() };
+        let dims = Dims {
+            n_mels: 80,
+            n_audio_state: width,
+            ..synthetic::dims()
+        };
         let shapes = shapes(&dims);
-        assert!(shapes.iter().all(|[m, k, n]| m % 256 + k % 512 + n % 64 == 0), "{shapes:?}");
-        assert!(shapes.iter().any(|[_, _, n]| *n == 3 * width), "no product for query, key and value together");
+        assert!(
+            shapes
+                .iter()
+                .all(|[m, k, n]| m % 256 + k % 512 + n % 64 == 0),
+            "{shapes:?}"
+        );
+        assert!(
+            shapes.iter().any(|[_, _, n]| *n == 3 * width),
+            "no product for query, key and value together"
+        );
     }
 }

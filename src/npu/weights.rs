@@ -1,5 +1,6 @@
-//! The encoder's weights as an overlay takes them: packed when a model is installed on a machine with overlays, or first
-//! used with an NPU, kept in a file beside the model, and mapped from there ever after.
+//! The encoder's weights as an overlay takes them: packed when a model is installed on a machine
+//! with overlays, or first used with an NPU, kept in a file beside the model, and mapped from there
+//! ever after.
 
 use super::layout::{pack_bfp16, pack_i8};
 use super::packed_file::PackedFile;
@@ -50,12 +51,12 @@ pub enum PackError {
     NoStream(#[from] NoStream),
 }
 
-/// All linear layers of the encoder, in the order of [`Layer::index`]: from the file beside the model, which is written
-/// first where it is not there, stale or damaged.
+/// All linear layers of the encoder, in the order of [`Layer::index`]: from the file beside the
+/// model, which is written first where it is not there, stale or damaged.
 ///
 /// # Errors
-/// Where a tensor is damaged, or a layer's shape is none of the overlay's. That the file cannot be written is told in the
-/// log, and the weights stay in memory.
+/// Where a tensor is damaged, or a layer's shape is none of the overlay's. That the file cannot be
+/// written is told in the log, and the weights stay in memory.
 pub fn load(file: &Arc<ModelFile>, overlay: &Overlay) -> Result<Vec<PackedLayer>, PackError> {
     let begun = Instant::now();
     let shapes = shapes(file, overlay)?;
@@ -63,23 +64,33 @@ pub fn load(file: &Arc<ModelFile>, overlay: &Overlay) -> Result<Vec<PackedLayer>
         return pack(file, overlay, &shapes);
     };
     if let Ok(layers) = kept.read(file, overlay, &shapes) {
-        info!("the NPU's weights are read from {} in {} ms", kept.path().display(), begun.elapsed().as_millis());
+        info!(
+            "the NPU's weights are read from {} in {} ms",
+            kept.path().display(),
+            begun.elapsed().as_millis()
+        );
         return Ok(layers);
     }
     let packed = pack(file, overlay, &shapes)?;
-    info!("the NPU's weights are packed in {} ms", begun.elapsed().as_millis());
-    let again = kept.write(file, &packed).and_then(|()| kept.read(file, overlay, &shapes));
+    info!(
+        "the NPU's weights are packed in {} ms",
+        begun.elapsed().as_millis()
+    );
+    let again = kept
+        .write(file, &packed)
+        .and_then(|()| kept.read(file, overlay, &shapes));
     Ok(again.unwrap_or_else(|error| {
         warn!("the NPU's weights are packed at every start, since they cannot be kept: {error}");
         packed
     }))
 }
 
-/// Writes the file of packed weights beside the model where it is not there, stale or damaged. Gives its path; none for
-/// a model without a checksum, whose weights are packed at every start.
+/// Writes the file of packed weights beside the model where it is not there, stale or damaged.
+/// Gives its path; none for a model without a checksum, whose weights are packed at every start.
 ///
 /// # Errors
-/// Where a tensor is damaged, a layer's shape is none of the overlay's, or the file cannot be written.
+/// Where a tensor is damaged, a layer's shape is none of the overlay's, or the file cannot be
+/// written.
 pub fn keep(file: &Arc<ModelFile>, overlay: &Overlay) -> Result<Option<PathBuf>, PackError> {
     let shapes = shapes(file, overlay)?;
     let Some(kept) = PackedFile::of(file, overlay) else {
@@ -93,21 +104,38 @@ pub fn keep(file: &Arc<ModelFile>, overlay: &Overlay) -> Result<Option<PathBuf>,
 
 /// The shape of each layer's B.
 fn shapes(file: &ModelFile, overlay: &Overlay) -> Result<Vec<(usize, usize)>, NoStream> {
-    Layer::all(file.dims()).map(|layer| shape(file, overlay, layer)).collect()
+    Layer::all(file.dims())
+        .map(|layer| shape(file, overlay, layer))
+        .collect()
 }
 
 /// Rows of B, filled up to a shape that the overlay has, and its columns.
 fn shape(file: &ModelFile, overlay: &Overlay, layer: Layer) -> Result<(usize, usize), NoStream> {
     let (n, k) = layer.shape(file.dims());
     let k = depth(overlay, k);
-    let padded = overlay.streams.iter().filter(|s| s.n == n && s.k >= k).map(|s| s.k).min();
-    let no_stream = || NoStream { overlay: overlay.name.clone(), name: layer.spec().name, k, n };
+    let padded = overlay
+        .streams
+        .iter()
+        .filter(|s| s.n == n && s.k >= k)
+        .map(|s| s.k)
+        .min();
+    let no_stream = || NoStream {
+        overlay: overlay.name.clone(),
+        name: layer.spec().name,
+        k,
+        n,
+    };
     Ok((padded.ok_or_else(no_stream)?, n))
 }
 
-/// Rows of B for a layer of inputs of `k` values: activations in bf16 come in two terms, which meet the same weights.
+/// Rows of B for a layer of inputs of `k` values: activations in bf16 come in two terms, which meet
+/// the same weights.
 fn depth(overlay: &Overlay, k: usize) -> usize {
-    if overlay.b.dtype == Type::I8 { k } else { terms_width(k) }
+    if overlay.b.dtype == Type::I8 {
+        k
+    } else {
+        terms_width(k)
+    }
 }
 
 /// Weights `[n][k]` for both terms, `[n][terms_width(k)]`.
@@ -119,9 +147,15 @@ fn for_terms(weights: &[f32], k: usize) -> Vec<f32> {
     both
 }
 
-fn pack(file: &Arc<ModelFile>, overlay: &Overlay, shapes: &[(usize, usize)]) -> Result<Vec<PackedLayer>, PackError> {
+fn pack(
+    file: &Arc<ModelFile>,
+    overlay: &Overlay,
+    shapes: &[(usize, usize)],
+) -> Result<Vec<PackedLayer>, PackError> {
     let layers = Layer::all(file.dims()).zip(shapes);
-    Ok(layers.map(|(layer, shape)| pack_layer(file, overlay, layer, *shape)).collect::<Result<_, _>>()?)
+    Ok(layers
+        .map(|(layer, shape)| pack_layer(file, overlay, layer, *shape))
+        .collect::<Result<_, _>>()?)
 }
 
 fn pack_layer(
@@ -135,12 +169,24 @@ fn pack_layer(
         // The very numbers that the CPU multiplies.
         Type::I8 => {
             let packed = spec.packed_i8(file, n)?;
-            (pack_i8(&packed.rows(n, k), k, padded, layout), packed.scales)
+            (
+                pack_i8(&packed.rows(n, k), k, padded, layout),
+                packed.scales,
+            )
         }
         _ => {
             let weights = for_terms(&spec.weights(file)?.0, k);
-            (pack_bfp16(&weights, terms_width(k), padded, layout), Vec::new())
+            (
+                pack_bfp16(&weights, terms_width(k), padded, layout),
+                Vec::new(),
+            )
         }
     };
-    Ok(PackedLayer { data: data.into(), k: padded.0, n, scales, bias: spec.bias(file)? })
+    Ok(PackedLayer {
+        data: data.into(),
+        k: padded.0,
+        n,
+        scales,
+        bias: spec.bias(file)?,
+    })
 }

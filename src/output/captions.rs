@@ -1,6 +1,7 @@
 //! Formats that a player shows in time with the recording: SubRip, WebVTT and LRC.
 //!
-//! Segments without text are left out: an empty cue is an error in SubRip and of no use in the others.
+//! Segments without text are left out: an empty cue is an error in SubRip and of no use in the
+//! others.
 
 use super::format::{TranscriptWriter, milliseconds, one_line};
 use super::transcript::{Footer, Header, Segment};
@@ -33,7 +34,8 @@ impl TranscriptWriter for Srt {
     }
 }
 
-/// WebVTT: `00:01.000 --> 00:02.500`, with hours only where there are any, as openai-whisper writes it.
+/// WebVTT: `00:01.000 --> 00:02.500`, with hours only where there are any, as openai-whisper writes
+/// it.
 pub(super) struct Vtt;
 
 impl TranscriptWriter for Vtt {
@@ -47,7 +49,11 @@ impl TranscriptWriter for Vtt {
             return text;
         }
         let (start, end) = (clock(segment.start_s), clock(segment.end_s));
-        format!("{} --> {}\n{text}\n\n", start.hours_if_any('.'), end.hours_if_any('.'))
+        format!(
+            "{} --> {}\n{text}\n\n",
+            start.hours_if_any('.'),
+            end.hours_if_any('.')
+        )
     }
 
     fn finish(&mut self, _footer: &Footer) -> String {
@@ -70,7 +76,10 @@ impl TranscriptWriter for Lrc {
         }
         let time = clock(segment.start_s);
         let (minutes, seconds) = (time.hours * 60 + time.minutes, time.seconds);
-        format!("[{minutes:02}:{seconds:02}.{:02}]{text}\n", time.milliseconds / 10)
+        format!(
+            "[{minutes:02}:{seconds:02}.{:02}]{text}\n",
+            time.milliseconds / 10
+        )
     }
 
     fn finish(&mut self, _footer: &Footer) -> String {
@@ -80,7 +89,9 @@ impl TranscriptWriter for Lrc {
 
 /// WebVTT cue text: `&` and `<` begin markup, and `-->` must not occur (WebVTT, section 4.2.1).
 fn escape_markup(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 /// A time as a clock shows it.
@@ -93,7 +104,12 @@ struct Clock {
 
 fn clock(seconds: f64) -> Clock {
     let ms = milliseconds(seconds);
-    Clock { hours: ms / 3_600_000, minutes: ms / 60_000 % 60, seconds: ms / 1000 % 60, milliseconds: ms % 1000 }
+    Clock {
+        hours: ms / 3_600_000,
+        minutes: ms / 60_000 % 60,
+        seconds: ms / 1000 % 60,
+        milliseconds: ms % 1000,
+    }
 }
 
 impl Clock {
@@ -109,6 +125,9 @@ impl Clock {
     }
 
     fn below_the_hour(&self, decimal: char) -> String {
-        format!("{:02}:{:02}{decimal}{:03}", self.minutes, self.seconds, self.milliseconds)
+        format!(
+            "{:02}:{:02}{decimal}{:03}",
+            self.minutes, self.seconds, self.milliseconds
+        )
     }
 }

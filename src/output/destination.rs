@@ -1,7 +1,8 @@
 //! Where transcripts go: standard output, or one file per input and format in a directory.
 //!
-//! In: the inputs' names and the formats, once, then each transcript as it grows. Out: text that is on standard
-//! output as soon as it is known, or files that carry their name only once they are complete.
+//! In: the inputs' names and the formats, once, then each transcript as it grows. Out: text that is
+//! on standard output as soon as it is known, or files that carry their name only once they are
+//! complete.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -18,16 +19,19 @@ use super::error::OutputError;
 use super::format::{Format, TranscriptWriter};
 use super::transcript::{Footer, Header, Segment};
 
-/// Mode of a finished transcript before the user's umask: that of any new file, not a temporary file's 0600.
+/// Mode of a finished transcript before the user's umask: that of any new file, not a temporary
+/// file's 0600.
 const FILE_MODE: u32 = 0o666;
 
 /// Paths of the temporary files that there are.
 static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
-/// Removes the temporary files of all transcripts that are being written: for a program that ends without dropping them.
+/// Removes the temporary files of all transcripts that are being written: for a program that ends
+/// without dropping them.
 pub fn remove_unfinished() {
     for path in &*UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner) {
-        // One that has just got its name, or lies where nothing can be removed any more, is no concern of ours.
+        // One that has just got its name, or lies where nothing can be removed any more, is no
+        // concern of ours.
         let _ = std::fs::remove_file(path);
     }
 }
@@ -44,12 +48,17 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// Checks that every transcript has a place of its own, and makes the output directory if it is not there.
+    /// Checks that every transcript has a place of its own, and makes the output directory if it is
+    /// not there.
     ///
     /// # Errors
-    /// When two inputs would be written to one file, when standard output would have to take what it cannot, or
-    /// when the directory cannot be made or written to.
-    pub fn new(inputs: &[PathBuf], formats: &[Format], directory: Option<&Path>) -> Result<Self, OutputError> {
+    /// When two inputs would be written to one file, when standard output would have to take what
+    /// it cannot, or when the directory cannot be made or written to.
+    pub fn new(
+        inputs: &[PathBuf],
+        formats: &[Format],
+        directory: Option<&Path>,
+    ) -> Result<Self, OutputError> {
         let mut formats = formats.to_vec();
         formats.sort_unstable();
         formats.dedup();
@@ -61,17 +70,31 @@ impl Destination {
             None => fits_standard_output(inputs, &formats)?,
         }
         let has_headings = directory.is_none() && inputs.len() > 1 && formats == [Format::Txt];
-        Ok(Self { formats, directory: directory.map(Path::to_owned), has_headings, has_begun: AtomicBool::new(false) })
+        Ok(Self {
+            formats,
+            directory: directory.map(Path::to_owned),
+            has_headings,
+            has_begun: AtomicBool::new(false),
+        })
     }
 
-    /// Begins the transcript of `input`, under a heading as of head(1) where texts follow one another.
+    /// Begins the transcript of `input`, under a heading as of head(1) where texts follow one
+    /// another.
     ///
     /// # Errors
     /// When a file cannot be made, or standard output does not take the beginning.
     pub fn open(&self, input: &Path, header: &Header) -> Result<Output, OutputError> {
         if self.has_headings {
-            let blank = if self.has_begun.swap(true, Ordering::Relaxed) { "\n" } else { "" };
-            let name = if input.as_os_str() == "-" { "standard input".into() } else { input.to_string_lossy() };
+            let blank = if self.has_begun.swap(true, Ordering::Relaxed) {
+                "\n"
+            } else {
+                ""
+            };
+            let name = if input.as_os_str() == "-" {
+                "standard input".into()
+            } else {
+                input.to_string_lossy()
+            };
             print(&format!("{blank}==> {name} <==\n"))?;
         }
         let mut parts = Vec::with_capacity(self.formats.len());
@@ -80,7 +103,10 @@ impl Destination {
                 Some(directory) => Sink::file(directory, target(directory, input, format))?,
                 None => Sink::StandardOutput,
             };
-            let mut part = Part { writer: format.writer(), sink };
+            let mut part = Part {
+                writer: format.writer(),
+                sink,
+            };
             let text = part.writer.begin(header);
             part.sink.append(&text)?;
             parts.push(part);
@@ -89,7 +115,8 @@ impl Destination {
     }
 }
 
-/// The transcript of one input as it is written, in all formats. Dropped before [`Output::finish`], it leaves no file.
+/// The transcript of one input as it is written, in all formats. Dropped before [`Output::finish`],
+/// it leaves no file.
 pub struct Output {
     parts: Vec<Part>,
 }
@@ -129,7 +156,11 @@ impl Output {
 
 enum Sink {
     StandardOutput,
-    File { temporary: NamedTempFile, target: PathBuf, _unfinished: Unfinished },
+    File {
+        temporary: NamedTempFile,
+        target: PathBuf,
+        _unfinished: Unfinished,
+    },
 }
 
 /// An entry of [`UNFINISHED`], as long as it lives.
@@ -137,14 +168,20 @@ struct Unfinished(PathBuf);
 
 impl Unfinished {
     fn new(path: &Path) -> Self {
-        UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned());
+        UNFINISHED
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(path.to_owned());
         Self(path.to_owned())
     }
 }
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+        UNFINISHED
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.0);
     }
 }
 
@@ -158,18 +195,30 @@ impl Sink {
         match temporary {
             Ok(temporary) => {
                 let _unfinished = Unfinished::new(temporary.path());
-                Ok(Self::File { temporary, target, _unfinished })
+                Ok(Self::File {
+                    temporary,
+                    target,
+                    _unfinished,
+                })
             }
-            Err(source) => Err(OutputError::Directory { path: directory.to_owned(), source }),
+            Err(source) => Err(OutputError::Directory {
+                path: directory.to_owned(),
+                source,
+            }),
         }
     }
 
     fn append(&mut self, text: &str) -> Result<(), OutputError> {
         match self {
             Self::StandardOutput => print(text),
-            Self::File { temporary, target, .. } => {
+            Self::File {
+                temporary, target, ..
+            } => {
                 let written = temporary.write_all(text.as_bytes());
-                written.map_err(|source| OutputError::Write { path: target.clone(), source })
+                written.map_err(|source| OutputError::Write {
+                    path: target.clone(),
+                    source,
+                })
             }
         }
     }
@@ -177,9 +226,14 @@ impl Sink {
     fn close(self) -> Result<Option<PathBuf>, OutputError> {
         match self {
             Self::StandardOutput => Ok(None),
-            Self::File { temporary, target, .. } => match temporary.persist(&target) {
+            Self::File {
+                temporary, target, ..
+            } => match temporary.persist(&target) {
                 Ok(_) => Ok(Some(target)),
-                Err(error) => Err(OutputError::Write { path: target, source: error.error }),
+                Err(error) => Err(OutputError::Write {
+                    path: target,
+                    source: error.error,
+                }),
             },
         }
     }
@@ -191,38 +245,60 @@ impl Sink {
 /// [`OutputError::Closed`] when the reader has gone, [`OutputError::Write`] on any other failure.
 pub fn print(text: &str) -> Result<(), OutputError> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|source| match source.kind() {
-        io::ErrorKind::BrokenPipe => OutputError::Closed,
-        _ => OutputError::Write { path: PathBuf::from("standard output"), source },
-    })
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|source| match source.kind() {
+            io::ErrorKind::BrokenPipe => OutputError::Closed,
+            _ => OutputError::Write {
+                path: PathBuf::from("standard output"),
+                source,
+            },
+        })
 }
 
 fn fits_standard_output(inputs: &[PathBuf], formats: &[Format]) -> Result<(), OutputError> {
     match formats {
         [format] if inputs.len() > 1 && !format.can_follow_another() => {
-            Err(OutputError::SeveralInputs { extension: format.extension(), count: inputs.len() })
+            Err(OutputError::SeveralInputs {
+                extension: format.extension(),
+                count: inputs.len(),
+            })
         }
         [] | [_] => Ok(()),
-        _ => Err(OutputError::SeveralFormats { count: formats.len() }),
+        _ => Err(OutputError::SeveralFormats {
+            count: formats.len(),
+        }),
     }
 }
 
-fn each_has_its_own_file(inputs: &[PathBuf], formats: &[Format], directory: &Path) -> Result<(), OutputError> {
+fn each_has_its_own_file(
+    inputs: &[PathBuf],
+    formats: &[Format],
+    directory: &Path,
+) -> Result<(), OutputError> {
     let mut seen: HashMap<PathBuf, &PathBuf> = HashMap::new();
     for input in inputs {
         for &format in formats {
             let target = target(directory, input, format);
             if let Some(first) = seen.insert(target.clone(), input) {
-                return Err(OutputError::SameTarget { first: first.clone(), second: input.clone(), target });
+                return Err(OutputError::SameTarget {
+                    first: first.clone(),
+                    second: input.clone(),
+                    target,
+                });
             }
         }
     }
     Ok(())
 }
 
-/// Makes the directory, and finds out now whether a file can be made in it: not after an hour of transcription.
+/// Makes the directory, and finds out now whether a file can be made in it: not after an hour of
+/// transcription.
 fn make_writable(directory: &Path) -> Result<(), OutputError> {
-    let failed = |source| OutputError::Directory { path: directory.to_owned(), source };
+    let failed = |source| OutputError::Directory {
+        path: directory.to_owned(),
+        source,
+    };
     std::fs::create_dir_all(directory).map_err(failed)?;
     tempfile::tempfile_in(directory).map_err(failed)?;
     Ok(())

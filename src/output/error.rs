@@ -10,7 +10,8 @@ use crate::error::exit;
 /// Failure to write a transcript, or a destination that cannot work.
 #[derive(Debug, Error)]
 pub enum OutputError {
-    /// The reader of standard output has gone, as `head` does: no failure, but nothing more can be said.
+    /// The reader of standard output has gone, as `head` does: no failure, but nothing more can be
+    /// said.
     #[error("standard output was closed by its reader")]
     Closed,
     /// A file or standard output refused what was to be written.
@@ -43,7 +44,9 @@ pub enum OutputError {
         target: PathBuf,
     },
     /// Several formats, but only one standard output.
-    #[error("--format: {count} formats cannot share standard output; name one, or add --output-dir DIR")]
+    #[error(
+        "--format: {count} formats cannot share standard output; name one, or add --output-dir DIR"
+    )]
     SeveralFormats {
         /// How many formats were asked for.
         count: usize,
@@ -66,7 +69,9 @@ impl OutputError {
         match self {
             Self::Closed => exit::SUCCESS,
             Self::Write { .. } | Self::Directory { .. } => exit::OUTPUT,
-            Self::SameTarget { .. } | Self::SeveralFormats { .. } | Self::SeveralInputs { .. } => exit::USAGE,
+            Self::SameTarget { .. } | Self::SeveralFormats { .. } | Self::SeveralInputs { .. } => {
+                exit::USAGE
+            }
         }
     }
 }
@@ -74,12 +79,20 @@ impl OutputError {
 /// What to do about a refusal of the file system.
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
-        ErrorKind::PermissionDenied => "choose a directory of yours with --output-dir, or change its permissions",
+        ErrorKind::PermissionDenied => {
+            "choose a directory of yours with --output-dir, or change its permissions"
+        }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space or write elsewhere",
-        ErrorKind::ReadOnlyFilesystem => "choose an --output-dir on a file system that can be written",
+        ErrorKind::ReadOnlyFilesystem => {
+            "choose an --output-dir on a file system that can be written"
+        }
         ErrorKind::NotFound => "choose an --output-dir that can be made",
-        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => "a file is in the way: choose another --output-dir",
-        ErrorKind::IsADirectory => "a directory is in the way: remove it or choose another --output-dir",
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            "a file is in the way: choose another --output-dir"
+        }
+        ErrorKind::IsADirectory => {
+            "a directory is in the way: remove it or choose another --output-dir"
+        }
         ErrorKind::InvalidFilename => "the name is too long or not allowed there: rename the input",
         _ => "check the file system, or write elsewhere",
     }

@@ -42,8 +42,8 @@ impl Format {
         self != Self::Txt
     }
 
-    /// Whether one document may follow another on standard output: text lines may, and JSON readers take a
-    /// sequence of values; the other formats allow a single timeline or header.
+    /// Whether one document may follow another on standard output: text lines may, and JSON readers
+    /// take a sequence of values; the other formats allow a single timeline or header.
     pub fn can_follow_another(self) -> bool {
         matches!(self, Self::Txt | Self::Json)
     }
@@ -63,8 +63,8 @@ impl Format {
 
 /// Turns a transcript that grows into a file that grows: each call returns what to append.
 ///
-/// Called once with the header, then for each segment in order, then once with the footer; what was returned up
-/// to any segment shows all text up to it.
+/// Called once with the header, then for each segment in order, then once with the footer; what was
+/// returned up to any segment shows all text up to it.
 pub trait TranscriptWriter: Send {
     /// What the file begins with.
     fn begin(&mut self, header: &Header) -> String;

@@ -1,5 +1,5 @@
-//! JSON that is written as the recording goes by: header, segments (one a line), and at the end what only the end
-//! tells. Described by `docs/transcript.schema.json`.
+//! JSON that is written as the recording goes by: header, segments (one a line), and at the end
+//! what only the end tells. Described by `docs/transcript.schema.json`.
 
 use serde::Serialize;
 
@@ -41,7 +41,8 @@ impl TranscriptWriter for Json {
     }
 }
 
-/// A value as JSON. Numbers that are not finite become null; the types written here have no other way to fail.
+/// A value as JSON. Numbers that are not finite become null; the types written here have no other
+/// way to fail.
 fn json<T: Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }

@@ -1,7 +1,8 @@
 //! Text out: a transcript that grows, written as it does.
 //!
-//! In: a [`Header`], [`Segment`]s in order, a [`Footer`]. Out: one or more file formats ([`Format`]) on standard
-//! output or in files ([`Destination`]); progress for whoever watches the terminal ([`Progress`]).
+//! In: a [`Header`], [`Segment`]s in order, a [`Footer`]. Out: one or more file formats
+//! ([`Format`]) on standard output or in files ([`Destination`]); progress for whoever watches the
+//! terminal ([`Progress`]).
 
 mod captions;
 mod destination;
@@ -20,7 +21,8 @@ pub use transcript::{Footer, Header, Segment, Transcript, Word};
 
 use std::io::Write;
 
-/// A line on standard error; unlike `eprintln!` it does not panic where that is closed: there is nobody to tell.
+/// A line on standard error; unlike `eprintln!` it does not panic where that is closed: there is
+/// nobody to tell.
 pub fn complain(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

@@ -16,7 +16,11 @@ impl TranscriptWriter for Txt {
         let text = trimmed(&segment.text);
         // The end of the segment before is a line end, too, and so is that of this one.
         let text = text.strip_prefix('\n').unwrap_or(text);
-        let mut lines = text.split('\n').map(one_line).collect::<Vec<_>>().join("\n");
+        let mut lines = text
+            .split('\n')
+            .map(one_line)
+            .collect::<Vec<_>>()
+            .join("\n");
         if !lines.is_empty() && !lines.ends_with('\n') {
             lines.push('\n');
         }
@@ -28,7 +32,8 @@ impl TranscriptWriter for Txt {
     }
 }
 
-/// Tab-separated start, end and text under a heading, times in whole milliseconds, as openai-whisper writes it.
+/// Tab-separated start, end and text under a heading, times in whole milliseconds, as
+/// openai-whisper writes it.
 pub(super) struct Tsv;
 
 impl TranscriptWriter for Tsv {
@@ -68,9 +73,22 @@ mod tests {
             no_speech_prob: 0.0,
             words: None,
         };
-        let texts = [" Dear Ann,\n\n", " Thanks.\nBye.\n", " \n", " ", "\n\nPS", " me"];
-        let written: String = texts.iter().map(|text| Txt.segment(&segment(text))).collect();
+        let texts = [
+            " Dear Ann,\n\n",
+            " Thanks.\nBye.\n",
+            " \n",
+            " ",
+            "\n\nPS",
+            " me",
+        ];
+        let written: String = texts
+            .iter()
+            .map(|text| Txt.segment(&segment(text)))
+            .collect();
         assert_eq!(written, "Dear Ann,\n\nThanks.\nBye.\n\nPS\nme\n");
-        assert_eq!(Tsv.segment(&segment(" Thanks.\nBye.\n")), "0\t1000\tThanks. Bye.\n");
+        assert_eq!(
+            Tsv.segment(&segment(" Thanks.\nBye.\n")),
+            "0\t1000\tThanks. Bye.\n"
+        );
     }
 }

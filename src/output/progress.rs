@@ -1,7 +1,7 @@
 //! What the terminal shows while a recording is transcribed, and the line that closes it.
 //!
-//! In: how far into the recording the text has got. Out: one line on standard error, redrawn in place; nothing if
-//! standard error is not a terminal.
+//! In: how far into the recording the text has got. Out: one line on standard error, redrawn in
+//! place; nothing if standard error is not a terminal.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -11,15 +11,16 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 /// Redraws a second: enough for a clock of seconds to look alive.
 const REDRAWS_PER_SECOND: u8 = 5;
 
-/// Position in a recording, speed and time left, on a line of the terminal. Its length counts milliseconds of audio.
+/// Position in a recording, speed and time left, on a line of the terminal. Its length counts
+/// milliseconds of audio.
 #[derive(Clone)]
 pub struct Progress {
     bar: ProgressBar,
 }
 
 impl Progress {
-    /// Begins to show progress through a recording of `duration_s` seconds, if that is known. Shows nothing where
-    /// standard error is not a terminal, or if `quiet`.
+    /// Begins to show progress through a recording of `duration_s` seconds, if that is known. Shows
+    /// nothing where standard error is not a terminal, or if `quiet`.
     pub fn new(duration_s: Option<f64>, quiet: bool) -> Self {
         let target = match quiet {
             true => ProgressDrawTarget::hidden(),
@@ -37,14 +38,21 @@ impl Progress {
         // A template that does not parse costs the looks, not the transcript.
         let style = ProgressStyle::with_template(template)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
-            .with_key("position", |state: &ProgressState, out: &mut dyn Write| put(out, &clock(state.pos())))
+            .with_key("position", |state: &ProgressState, out: &mut dyn Write| {
+                put(out, &clock(state.pos()))
+            })
             .with_key("duration", |state: &ProgressState, out: &mut dyn Write| {
                 put(out, &clock(state.len().unwrap_or_default()));
             })
             .with_key("speed", |state: &ProgressState, out: &mut dyn Write| {
-                put(out, &format!("{:.1}× realtime", speed(state.pos(), state.elapsed())));
+                put(
+                    out,
+                    &format!("{:.1}× realtime", speed(state.pos(), state.elapsed())),
+                );
             })
-            .with_key("left", |state: &ProgressState, out: &mut dyn Write| put(out, &left(state)));
+            .with_key("left", |state: &ProgressState, out: &mut dyn Write| {
+                put(out, &left(state))
+            });
         let bar = ProgressBar::with_draw_target(length, target).with_style(style);
         bar.tick();
         Self { bar }
@@ -53,7 +61,11 @@ impl Progress {
     /// Tells that everything before `position_s` (seconds of audio) has been transcribed.
     pub fn advance_to(&self, position_s: f64) {
         let position = audio_ms(position_s);
-        self.bar.set_position(self.bar.length().map_or(position, |length| position.min(length)));
+        self.bar.set_position(
+            self.bar
+                .length()
+                .map_or(position, |length| position.min(length)),
+        );
     }
 
     /// Takes the line off the terminal while `f` writes to it.
@@ -76,7 +88,10 @@ pub fn closing_line(audio_s: f64, elapsed: Duration) -> String {
     }
     let speed = audio_s / elapsed_s;
     let decimals = if speed < 10.0 { 1 } else { 0 };
-    format!("{spent}: real-time factor {:.3} ({speed:.decimals$}× realtime)", elapsed_s / audio_s)
+    format!(
+        "{spent}: real-time factor {:.3} ({speed:.decimals$}× realtime)",
+        elapsed_s / audio_s
+    )
 }
 
 fn audio_ms(seconds: f64) -> u64 {
@@ -132,7 +147,10 @@ mod tests {
         progress.bar.tick();
         let line = terminal.contents();
         assert!(line.starts_with("1:02 / 1:02:05 "), "{line}");
-        assert!(line.contains("× realtime, ") && line.ends_with(" left"), "{line}");
+        assert!(
+            line.contains("× realtime, ") && line.ends_with(" left"),
+            "{line}"
+        );
     }
 
     #[test]
@@ -140,7 +158,11 @@ mod tests {
         let (progress, terminal) = on_a_terminal(None);
         progress.advance_to(7.9);
         progress.bar.tick();
-        assert!(terminal.contents().starts_with("0:07 "), "{}", terminal.contents());
+        assert!(
+            terminal.contents().starts_with("0:07 "),
+            "{}",
+            terminal.contents()
+        );
     }
 
     #[test]
@@ -148,7 +170,11 @@ mod tests {
         let (progress, terminal) = on_a_terminal(Some(10.0));
         progress.advance_to(12.0);
         progress.bar.tick();
-        assert!(terminal.contents().starts_with("0:10 / 0:10 "), "{}", terminal.contents());
+        assert!(
+            terminal.contents().starts_with("0:10 / 0:10 "),
+            "{}",
+            terminal.contents()
+        );
     }
 
     #[test]
@@ -169,6 +195,9 @@ mod tests {
             closing_line(11.0, Duration::from_millis(24_850)),
             "11.0 s of audio in 24.85 s: real-time factor 2.259 (0.4× realtime)"
         );
-        assert_eq!(closing_line(0.0, Duration::from_millis(10)), "0.0 s of audio in 0.01 s");
+        assert_eq!(
+            closing_line(0.0, Duration::from_millis(10)),
+            "0.0 s of audio in 0.01 s"
+        );
     }
 }

@@ -35,7 +35,8 @@ pub struct Segment {
     pub temperature: f32,
     /// Mean natural-log probability of the window's tokens.
     pub avg_logprob: f32,
-    /// Bytes of the window's text over its bytes after zlib: above 2.4 the text probably repeats itself.
+    /// Bytes of the window's text over its bytes after zlib: above 2.4 the text probably repeats
+    /// itself.
     pub compression_ratio: f32,
     /// Probability of `<|nospeech|>`, 0 to 1.
     pub no_speech_prob: f32,
@@ -83,7 +84,9 @@ impl Transcript {
     /// The segments' text joined, without the space that it usually begins with.
     pub fn text(&self) -> String {
         let mut joined = String::new();
-        self.segments.iter().for_each(|segment| append(&mut joined, &segment.text));
+        self.segments
+            .iter()
+            .for_each(|segment| append(&mut joined, &segment.text));
         joined.trim().to_owned()
     }
 
@@ -99,7 +102,8 @@ impl Transcript {
     }
 }
 
-/// Seconds with three decimals: sums of sample counts otherwise show digits such as 10.240000000000002.
+/// Seconds with three decimals: sums of sample counts otherwise show digits such as
+/// 10.240000000000002.
 pub(super) fn round_to_ms(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }

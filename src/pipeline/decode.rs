@@ -1,4 +1,5 @@
-//! The decoder's stage: encoder states to text, several windows in flight, passages in the order of the windows.
+//! The decoder's stage: encoder states to text, several windows in flight, passages in the order of
+//! the windows.
 
 use super::doubt::{Again, Text};
 use super::text::{Segments, place};
@@ -6,14 +7,16 @@ use super::turns::Turns;
 use super::{Encoded, Passage, Settings, StageError};
 use crate::audio::SAMPLE_RATE;
 use crate::whisper::alignment::Pauses;
-use crate::whisper::decoding::{Decoding, DecodingError, DecodingOptions, DecodingResult, PromptHistory};
+use crate::whisper::decoding::{
+    Decoding, DecodingError, DecodingOptions, DecodingResult, PromptHistory,
+};
 use crate::whisper::{Batch, Decoded, SAMPLES_PER_POSITION, Whisper};
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Windows in flight: more of them gain little, since products of so many rows wait for arithmetic rather than for
-/// the weights, and each keeps up to 10 MB (base) of keys and values.
+/// Windows in flight: more of them gain little, since products of so many rows wait for arithmetic
+/// rather than for the weights, and each keeps up to 10 MB (base) of keys and values.
 pub const IN_FLIGHT: usize = 8;
 
 /// The same with beams, which are rows of a pass too and have keys and values of their own.
@@ -89,14 +92,22 @@ struct Pending {
 
 impl<'a> Stage<'a> {
     fn new(whisper: &'a Whisper, settings: &'a Settings, stop: &'a AtomicBool) -> Self {
-        let Settings { initial_prompt, condition_on_previous_text, .. } = settings;
+        let Settings {
+            initial_prompt,
+            condition_on_previous_text,
+            ..
+        } = settings;
         let n_text_ctx = whisper.file().dims().n_text_ctx;
         Self {
             whisper,
             settings,
             stop,
             options: settings.decoding.clone(),
-            history: PromptHistory::new(initial_prompt.clone(), *condition_on_previous_text, n_text_ctx),
+            history: PromptHistory::new(
+                initial_prompt.clone(),
+                *condition_on_previous_text,
+                n_text_ctx,
+            ),
             batch: Batch::new(whisper.decoder()),
             segments: Segments::new(whisper, settings),
             windows: VecDeque::new(),
@@ -107,12 +118,13 @@ impl<'a> Stage<'a> {
 
     /// Whether the next window's options do not depend on the text of the windows before it.
     fn independent(&self) -> bool {
-        let prompted = self.settings.condition_on_previous_text || !self.history.prompt().is_empty();
+        let prompted =
+            self.settings.condition_on_previous_text || !self.history.prompt().is_empty();
         self.options.language.is_some() && !prompted
     }
 
-    /// Takes in the windows that are there and fit; waits for one where none is in flight. Returns whether more may
-    /// come.
+    /// Takes in the windows that are there and fit; waits for one where none is in flight. Returns
+    /// whether more may come.
     fn admit(&mut self, turns: &Turns, encoded: &Receiver<Encoded>) -> Result<bool, StageError> {
         loop {
             let most = match self.options.beam_size {
@@ -137,41 +149,96 @@ impl<'a> Stage<'a> {
     }
 
     fn take(&mut self, turns: &Turns, window: Encoded) -> Result<(), StageError> {
-        let Encoded { start_s, end_s, sound_s, pauses, samples, features } = window;
+        let Encoded {
+            start_s,
+            end_s,
+            sound_s,
+            pauses,
+            samples,
+            features,
+        } = window;
         let window_s = features.n_ctx as f64 * SAMPLES_PER_POSITION as f64 / f64::from(SAMPLE_RATE);
         self.options.max_timestamp = Some(window_s as f32);
         self.options.audio_s = Some((end_s - start_s) as f32);
         self.options.sound_s = Some(sound_s);
         self.history.pause(start_s - self.spoken_until_s);
         self.options.prompt = self.history.prompt().to_vec();
-        let (level, n_text_ctx) = (self.whisper.cpu().level, self.whisper.file().dims().n_text_ctx);
+        let (level, n_text_ctx) = (
+            self.whisper.cpu().level,
+            self.whisper.file().dims().n_text_ctx,
+        );
         let fallback = &self.settings.fallback;
-        let decoding = Decoding::new(level, self.whisper.tokenizer(), n_text_ctx, &self.options, fallback)?;
+        let decoding = Decoding::new(
+            level,
+            self.whisper.tokenizer(),
+            n_text_ctx,
+            &self.options,
+            fallback,
+        )?;
         let number = self.published + self.windows.len();
         let _turn = turns.decoder();
-        self.batch.admit(number, &features, decoding).map_err(DecodingError::Inference)?;
-        self.windows.push_back(Pending { start_s, end_s, sound_s, pauses, samples, said: None });
+        self.batch
+            .admit(number, &features, decoding)
+            .map_err(DecodingError::Inference)?;
+        self.windows.push_back(Pending {
+            start_s,
+            end_s,
+            sound_s,
+            pauses,
+            samples,
+            said: None,
+        });
         Ok(())
     }
 
     /// Notes what a window says.
     fn finish(&mut self, done: Decoded<usize>) -> Result<(), StageError> {
-        let Decoded { tag: number, result, window: mut audio } = done;
+        let Decoded {
+            tag: number,
+            result,
+            window: mut audio,
+        } = done;
         let Some(window) = self.windows.get_mut(number - self.published) else {
             return Ok(());
         };
         let samples = std::mem::take(&mut window.samples);
-        let Self { whisper, settings, ref segments, stop, .. } = *self;
-        let said = segments.of(&result, window.end_s - window.start_s, &window.pauses, &mut audio);
+        let Self {
+            whisper,
+            settings,
+            ref segments,
+            stop,
+            ..
+        } = *self;
+        let said = segments.of(
+            &result,
+            window.end_s - window.start_s,
+            &window.pauses,
+            &mut audio,
+        );
         let said = said.map_err(DecodingError::Inference)?;
-        let again = Again { whisper, settings, segments, stop };
-        let better = again.decode(&samples, window.sound_s, &self.options, (&result, &said), &mut audio)?;
+        let again = Again {
+            whisper,
+            settings,
+            segments,
+            stop,
+        };
+        let better = again.decode(
+            &samples,
+            window.sound_s,
+            &self.options,
+            (&result, &said),
+            &mut audio,
+        )?;
         self.batch.reuse(audio);
         window.said = Some(match better {
             // Decoded in the language that was detected before.
-            Some((better, segments)) if better.language_probs.is_none() => {
-                (DecodingResult { language_probs: result.language_probs, ..better }, segments)
-            }
+            Some((better, segments)) if better.language_probs.is_none() => (
+                DecodingResult {
+                    language_probs: result.language_probs,
+                    ..better
+                },
+                segments,
+            ),
             Some(better) => better,
             None => (result, said),
         });
@@ -181,12 +248,16 @@ impl<'a> Stage<'a> {
     /// What the first window that was not published says, once it is known.
     fn passage(&mut self) -> Option<Passage> {
         let window = self.windows.front_mut()?;
-        let (start_s, end_s, (result, mut segments)) = (window.start_s, window.end_s, window.said.take()?);
+        let (start_s, end_s, (result, mut segments)) =
+            (window.start_s, window.end_s, window.said.take()?);
         self.windows.pop_front();
         self.published += 1;
         if !self.settings.fallback.is_silence(&result) {
             // A doubtful language says little of what follows: it is detected anew.
-            self.options.language = self.options.language.or(result.is_language_sure().then_some(result.language));
+            self.options.language = self
+                .options
+                .language
+                .or(result.is_language_sure().then_some(result.language));
             self.history.record(&segments, &result);
             self.spoken_until_s = end_s;
         }

@@ -1,8 +1,9 @@
-//! Windows with too few words for their sound, which are decoded again; that costs next to nothing while all is well.
-//! Where the decoder has passed over a sentence, as it does now and then where the voice changes within a window,
-//! in shorter ones; where it has found nothing and does not say that nobody speaks, in the longest, and where it says so
-//! with timestamps, without them; where its text stops within a sentence and sound follows, as it does now and then at a
-//! pause, with timestamps, which lead it on.
+//! Windows with too few words for their sound, which are decoded again; that costs next to nothing
+//! while all is well. Where the decoder has passed over a sentence, as it does now and then where
+//! the voice changes within a window, in shorter ones; where it has found nothing and does not say
+//! that nobody speaks, in the longest, and where it says so with timestamps, without them; where
+//! its text stops within a sentence and sound follows, as it does now and then at a pause, with
+//! timestamps, which lead it on.
 //!
 //! In: a window's samples and text. Out: the other text, where it holds more.
 
@@ -12,17 +13,20 @@ use crate::audio::{SAMPLE_RATE, sound_seconds};
 use crate::mel::LogMel;
 use crate::stream::{Segmenter, SegmenterOptions, Utterance, split};
 use crate::whisper::alignment::{Pauses, ends_sentence};
-use crate::whisper::decoding::{DecodingError, DecodingOptions, DecodingResult, Segment, decode_with_fallback};
+use crate::whisper::decoding::{
+    DecodingError, DecodingOptions, DecodingResult, Segment, decode_with_fallback,
+};
 use crate::whisper::{SAMPLES_PER_POSITION, Whisper, Window, WindowCache};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Shortest sound in which few words are doubtful, in seconds.
 const LONG_ENOUGH: f32 = 6.0;
-/// Tokens a second of sound below which a text is doubtful. In 253 windows of more than 6 s of English speech there were
-/// 2.8 and more but for one, a list of digits with 1.5; a window in which a sentence is missing has less than 2.
+/// Tokens a second of sound below which a text is doubtful. In 253 windows of more than 6 s of
+/// English speech there were 2.8 and more but for one, a list of digits with 1.5; a window in which
+/// a sentence is missing has less than 2.
 const FEW: f32 = 2.5;
-/// How many times the letters and digits of the whole the pieces must have: less is another spelling, not another
-/// sentence.
+/// How many times the letters and digits of the whole the pieces must have: less is another
+/// spelling, not another sentence.
 const MORE: f32 = 1.25;
 /// Mean log-probability that each piece must have: what is made up has less.
 const LIKELY: f32 = -0.7;
@@ -38,7 +42,8 @@ pub type Text = (DecodingResult, Vec<Segment>);
 
 /// Whether a text is too short for so many seconds of sound.
 fn is_short(result: &DecodingResult, sound_s: f32, eot: u32) -> bool {
-    sound_s >= LONG_ENOUGH && (result.tokens.iter().filter(|token| **token < eot).count() as f32) < FEW * sound_s
+    sound_s >= LONG_ENOUGH
+        && (result.tokens.iter().filter(|token| **token < eot).count() as f32) < FEW * sound_s
 }
 
 /// Whether so many seconds of sound without a text may be speech.
@@ -59,8 +64,8 @@ pub struct Again<'a> {
 }
 
 impl Again<'_> {
-    /// A better text of a window, decoded with the same options; `None` where there is nothing to doubt in `first`, or
-    /// nothing better. `audio` is the window as the decoder keeps it.
+    /// A better text of a window, decoded with the same options; `None` where there is nothing to
+    /// doubt in `first`, or nothing better. `audio` is the window as the decoder keeps it.
     ///
     /// # Errors
     /// Where the encoder or the decoder fails, or [`DecodingError::Cancelled`].
@@ -75,21 +80,42 @@ impl Again<'_> {
         if segments.is_empty() {
             return self.unheard(samples, sound_s, options, result);
         }
-        let options = DecodingOptions { language: Some(result.language), ..options.clone() };
+        let options = DecodingOptions {
+            language: Some(result.language),
+            ..options.clone()
+        };
         if !is_short(result, sound_s, self.whisper.tokenizer().special().eot) {
-            if !options.without_timestamps || result.is_rejected || !self.stops_early(samples, result, audio)? {
+            if !options.without_timestamps
+                || result.is_rejected
+                || !self.stops_early(samples, result, audio)?
+            {
                 return Ok(None);
             }
-            let whole = Utterance { start: 0, samples: samples.to_vec() };
-            let options = DecodingOptions { without_timestamps: false, ..options };
-            let text = self.text_of(&whole, self.whisper.window(samples.len(), self.settings.n_ctx), &options)?;
+            let whole = Utterance {
+                start: 0,
+                samples: samples.to_vec(),
+            };
+            let options = DecodingOptions {
+                without_timestamps: false,
+                ..options
+            };
+            let text = self.text_of(
+                &whole,
+                self.whisper.window(samples.len(), self.settings.n_ctx),
+                &options,
+            )?;
             let n_words = |text: &str| split(text, result.language).len();
-            let is_more = |text: &Text| is_likely(text) && n_words(&text.0.text) > n_words(&result.text);
-            return Ok(Some(text).filter(is_more).and_then(|text| self.without_timestamps(text)));
+            let is_more =
+                |text: &Text| is_likely(text) && n_words(&text.0.text) > n_words(&result.text);
+            return Ok(Some(text)
+                .filter(is_more)
+                .and_then(|text| self.without_timestamps(text)));
         }
         let mut texts = Vec::new();
         for piece in cut(samples) {
-            let n_ctx = self.whisper.window(piece.samples.len(), self.settings.n_ctx);
+            let n_ctx = self
+                .whisper
+                .window(piece.samples.len(), self.settings.n_ctx);
             let text = self.text_of(&piece, n_ctx, &options)?;
             if !is_likely(&text) {
                 return Ok(None);
@@ -100,12 +126,14 @@ impl Again<'_> {
             }
         }
         let text = texts.into_iter().reduce(join);
-        Ok(text.filter(|(found, _)| n_letters(&found.text) as f32 >= MORE * n_letters(&result.text) as f32))
+        Ok(text.filter(|(found, _)| {
+            n_letters(&found.text) as f32 >= MORE * n_letters(&result.text) as f32
+        }))
     }
 
-    /// The text of sound in which none was found: in the longest window, or where the model says that nobody speaks,
-    /// without timestamps, which make any text less likely. A language that is not given is detected anew, since that of
-    /// no text says little.
+    /// The text of sound in which none was found: in the longest window, or where the model says
+    /// that nobody speaks, without timestamps, which make any text less likely. A language that is
+    /// not given is detected anew, since that of no text says little.
     fn unheard(
         &self,
         samples: &[f32],
@@ -113,12 +141,22 @@ impl Again<'_> {
         options: &DecodingOptions,
         result: &DecodingResult,
     ) -> Result<Option<Text>, StageError> {
-        let whole = Utterance { start: 0, samples: samples.to_vec() };
+        let whole = Utterance {
+            start: 0,
+            samples: samples.to_vec(),
+        };
         let text = if is_unheard(result, sound_s) {
             self.text_of(&whole, self.settings.n_ctx, options)?
         } else if sound_s >= AUDIBLE && !options.without_timestamps {
-            let options = DecodingOptions { without_timestamps: true, ..options.clone() };
-            self.text_of(&whole, self.whisper.window(samples.len(), self.settings.n_ctx), &options)?
+            let options = DecodingOptions {
+                without_timestamps: true,
+                ..options.clone()
+            };
+            self.text_of(
+                &whole,
+                self.whisper.window(samples.len(), self.settings.n_ctx),
+                &options,
+            )?
         } else {
             return Ok(None);
         };
@@ -135,13 +173,21 @@ impl Again<'_> {
         if ends_sentence(&result.text) {
             return Ok(false);
         }
-        let (seconds, pauses) = (samples.len() as f64 / f64::from(SAMPLE_RATE), Pauses::of(samples));
-        let words = self.segments.words(&result.tokens, result.language, seconds, &pauses, audio);
+        let (seconds, pauses) = (
+            samples.len() as f64 / f64::from(SAMPLE_RATE),
+            Pauses::of(samples),
+        );
+        let words = self
+            .segments
+            .words(&result.tokens, result.language, seconds, &pauses, audio);
         let words = words.map_err(DecodingError::Inference)?;
-        Ok(words.last().is_some_and(|last| pauses.may_hide_more(&result.text, last.end, seconds)))
+        Ok(words
+            .last()
+            .is_some_and(|last| pauses.may_hide_more(&result.text, last.end, seconds)))
     }
 
-    /// A text that timestamps led to as one that was found without them: one segment of text tokens.
+    /// A text that timestamps led to as one that was found without them: one segment of text
+    /// tokens.
     fn without_timestamps(&self, (mut result, segments): Text) -> Option<Text> {
         let eot = self.whisper.tokenizer().special().eot;
         let mut whole = segments.into_iter().reduce(|mut whole, more| {
@@ -157,8 +203,18 @@ impl Again<'_> {
     }
 
     /// What a piece says in a window of `n_ctx` positions, in seconds from the start of the whole.
-    fn text_of(&self, piece: &Utterance, n_ctx: usize, options: &DecodingOptions) -> Result<Text, StageError> {
-        let Self { whisper, settings, segments, stop } = self;
+    fn text_of(
+        &self,
+        piece: &Utterance,
+        n_ctx: usize,
+        options: &DecodingOptions,
+    ) -> Result<Text, StageError> {
+        let Self {
+            whisper,
+            settings,
+            segments,
+            stop,
+        } = self;
         let samples = &piece.samples;
         let mel = LogMel::new(whisper.file().dims().n_mels).compute(samples, 2 * n_ctx);
         let features = whisper.encoder().encode(&mel)?;
@@ -169,12 +225,23 @@ impl Again<'_> {
             sound_s: Some(sound_seconds(samples)),
             ..options.clone()
         };
-        let mut window = Window::new(whisper.decoder(), &features).map_err(DecodingError::Inference)?;
+        let mut window =
+            Window::new(whisper.decoder(), &features).map_err(DecodingError::Inference)?;
         let stopped = || stop.load(Ordering::Relaxed);
-        let result = decode_with_fallback(&mut window, whisper.tokenizer(), &options, &settings.fallback, &stopped)?;
+        let result = decode_with_fallback(
+            &mut window,
+            whisper.tokenizer(),
+            &options,
+            &settings.fallback,
+            &stopped,
+        )?;
         let segments = segments.of(&result, seconds, &Pauses::of(samples), window.cache());
         let mut segments = segments.map_err(DecodingError::Inference)?;
-        place(&mut segments, piece.start as f64 / f64::from(SAMPLE_RATE), seconds);
+        place(
+            &mut segments,
+            piece.start as f64 / f64::from(SAMPLE_RATE),
+            seconds,
+        );
         Ok((result, segments))
     }
 }
@@ -192,7 +259,10 @@ fn n_letters(text: &str) -> usize {
 /// A window cut anew, at its pauses.
 fn cut(samples: &[f32]) -> Vec<Utterance> {
     let max_samples = (samples.len() as f64 * PIECE) as usize;
-    let mut segmenter = Segmenter::new(SegmenterOptions { max_samples, ..SegmenterOptions::default() });
+    let mut segmenter = Segmenter::new(SegmenterOptions {
+        max_samples,
+        ..SegmenterOptions::default()
+    });
     let mut pieces = segmenter.push(samples);
     pieces.extend(segmenter.finish());
     pieces
@@ -247,18 +317,37 @@ mod tests {
     #[test]
     fn sound_without_words_is_doubtful_unless_the_model_says_that_nobody_speaks() {
         let nothing = result(vec![], "", -1.2);
-        let nobody = DecodingResult { no_speech_prob: 0.7, ..nothing.clone() };
-        assert!(is_unheard(&nothing, 4.0) && !is_unheard(&nothing, 0.5) && !is_unheard(&nobody, 4.0));
+        let nobody = DecodingResult {
+            no_speech_prob: 0.7,
+            ..nothing.clone()
+        };
+        assert!(
+            is_unheard(&nothing, 4.0) && !is_unheard(&nothing, 0.5) && !is_unheard(&nobody, 4.0)
+        );
     }
 
     #[test]
     fn two_pieces_are_one_text() {
-        let segment =
-            |start: f64| Segment { start, end: start + 1.0, text: " a".into(), tokens: vec![], words: vec![] };
+        let segment = |start: f64| Segment {
+            start,
+            end: start + 1.0,
+            text: " a".into(),
+            tokens: vec![],
+            words: vec![],
+        };
         let first = (result(vec![1], "a", -0.1), vec![segment(0.0)]);
         let second = (result(vec![2, 3], "b", -0.4), vec![segment(5.0)]);
         let (joined, segments) = join(first, second);
-        assert_eq!((joined.text.as_str(), joined.tokens, joined.avg_logprob), ("a b", vec![1, 2, 3], -0.4));
-        assert_eq!(segments.iter().map(|segment| segment.start).collect::<Vec<_>>(), [0.0, 5.0]);
+        assert_eq!(
+            (joined.text.as_str(), joined.tokens, joined.avg_logprob),
+            ("a b", vec![1, 2, 3], -0.4)
+        );
+        assert_eq!(
+            segments
+                .iter()
+                .map(|segment| segment.start)
+                .collect::<Vec<_>>(),
+            [0.0, 5.0]
+        );
     }
 }

@@ -1,8 +1,9 @@
-//! Who computes: the encoder and the decoder share the machine's cores, and take turns rather than get in each
-//! other's way.
+//! Who computes: the encoder and the decoder share the machine's cores, and take turns rather than
+//! get in each other's way.
 //!
-//! The encoder goes first whenever it has a window to encode: it is held back by the bounded channel behind it, so
-//! the decoder has as many windows in flight as it takes, and reads its weights once for all of them.
+//! The encoder goes first whenever it has a window to encode: it is held back by the bounded
+//! channel behind it, so the decoder has as many windows in flight as it takes, and reads its
+//! weights once for all of them.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
@@ -28,9 +29,15 @@ impl Turns {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.encoder_waits = true;
         while state.taken {
-            state = self.free.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .free
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
-        *state = State { taken: true, encoder_waits: false };
+        *state = State {
+            taken: true,
+            encoder_waits: false,
+        };
         Turn(self)
     }
 
@@ -38,7 +45,10 @@ impl Turns {
     pub fn decoder(&self) -> Turn<'_> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while state.taken || state.encoder_waits {
-            state = self.free.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .free
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         state.taken = true;
         Turn(self)
@@ -47,7 +57,11 @@ impl Turns {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).taken = false;
+        self.0
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .taken = false;
         self.0.free.notify_all();
     }
 }

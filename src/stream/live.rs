@@ -1,13 +1,15 @@
 //! Live text: samples in as they come, [`Event`]s out.
 //!
-//! While an utterance goes on, it is transcribed anew every step ([`Pace`]), and as long as there is no text to show in
-//! half the time; the words that a [`CommitPolicy`] settles on are committed. Guesses are free all the same: a committed
-//! word that later audio would have made another keeps its place, and what follows it is what a recording of the same
-//! speech would have there. A pause is guessed as it begins, and then left alone, so that the engine is free when half
-//! a second of silence has followed: the text is then made in full, ahead of the end of the utterance. When speech goes
-//! on after all, it was one more guess.
+//! While an utterance goes on, it is transcribed anew every step ([`Pace`]), and as long as there
+//! is no text to show in half the time; the words that a [`CommitPolicy`] settles on are committed.
+//! Guesses are free all the same: a committed word that later audio would have made another keeps
+//! its place, and what follows it is what a recording of the same speech would have there. A pause
+//! is guessed as it begins, and then left alone, so that the engine is free when half a second of
+//! silence has followed: the text is then made in full, ahead of the end of the utterance. When
+//! speech goes on after all, it was one more guess.
 //!
-//! Nothing here knows of devices: time is the number of samples heard, and a clock tells only how long the work took.
+//! Nothing here knows of devices: time is the number of samples heard, and a clock tells only how
+//! long the work took.
 
 use super::context::InContext;
 use super::pace::Pace;
@@ -25,11 +27,12 @@ use std::time::{Duration, Instant};
 /// Speech from which on a detected language holds for the rest of its utterance, in samples: 3 s.
 const LANGUAGE_SAMPLES: usize = 3 * SAMPLE_RATE as usize;
 
-/// Silence that is taken as the beginning of a pause, in samples: 0.1 s, longer than the closure of a stop consonant.
+/// Silence that is taken as the beginning of a pause, in samples: 0.1 s, longer than the closure of
+/// a stop consonant.
 const PAUSE: usize = SAMPLE_RATE as usize / 10;
 
-/// Where an utterance is taken to have been guessed before it was, in samples: the first guess comes a step after the
-/// onset.
+/// Where an utterance is taken to have been guessed before it was, in samples: the first guess
+/// comes a step after the onset.
 const UNGUESSED: usize = PRE_ROLL * FRAME;
 
 /// How to transcribe live.
@@ -93,7 +96,8 @@ pub struct Final {
     pub end_s: f64,
     /// The text; it begins with what was committed.
     pub text: String,
-    /// Its words, in seconds of the stream. Times may differ from those of a partial, which was made of less audio.
+    /// Its words, in seconds of the stream. Times may differ from those of a partial, which was
+    /// made of less audio.
     pub words: Vec<Word>,
     /// Language spoken.
     pub language: Language,
@@ -145,7 +149,11 @@ pub struct Live {
 
 impl Live {
     /// An engine at the start of a stream.
-    pub fn new(recognizer: Box<dyn Recognizer>, policy: Box<dyn CommitPolicy>, options: LiveOptions) -> Self {
+    pub fn new(
+        recognizer: Box<dyn Recognizer>,
+        policy: Box<dyn CommitPolicy>,
+        options: LiveOptions,
+    ) -> Self {
         let begun = Instant::now();
         Self {
             recognizer: InContext::new(recognizer),
@@ -164,21 +172,30 @@ impl Live {
     pub fn push(&mut self, samples: &[f32]) {
         if let Some(segmenter) = &mut self.segmenter {
             let ended = segmenter.push(samples).into_iter();
-            self.ended.extend(ended.map(|utterance| Ended { utterance, at: (self.clock)() }));
+            self.ended.extend(ended.map(|utterance| Ended {
+                utterance,
+                at: (self.clock)(),
+            }));
         }
     }
 
     /// The stream has ended; what was said until then is still to be transcribed.
     pub fn finish(&mut self) {
         let last = self.segmenter.take().and_then(Segmenter::finish);
-        self.ended.extend(last.map(|utterance| Ended { utterance, at: (self.clock)() }));
+        self.ended.extend(last.map(|utterance| Ended {
+            utterance,
+            at: (self.clock)(),
+        }));
     }
 
     /// Does what is due; `None` once nothing is until more samples come.
     ///
     /// # Errors
     /// When the recognizer fails, or gives up because `cancelled` says so.
-    pub fn next_event(&mut self, cancelled: &dyn Fn() -> bool) -> Result<Option<Event>, RecognizeError> {
+    pub fn next_event(
+        &mut self,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Option<Event>, RecognizeError> {
         while let Some(ended) = self.ended.pop_front() {
             if let Some(done) = self.conclude(ended, cancelled)? {
                 return Ok(Some(Event::Final(done)));
@@ -189,7 +206,11 @@ impl Live {
 
     /// Whether somebody is speaking.
     pub fn hears_speech(&self) -> bool {
-        !self.ended.is_empty() || self.segmenter.as_ref().is_some_and(|segmenter| segmenter.ongoing().is_some())
+        !self.ended.is_empty()
+            || self
+                .segmenter
+                .as_ref()
+                .is_some_and(|segmenter| segmenter.ongoing().is_some())
     }
 
     /// Seconds between two guesses at present; 0 where there are none.
@@ -213,11 +234,23 @@ impl Live {
             return Ok(None);
         };
         let prefix = join(&self.told);
-        let language = current.language.filter(|_| effort == Effort::Draft || !current.committed.is_empty());
+        let language = current
+            .language
+            .filter(|_| effort == Effort::Draft || !current.committed.is_empty());
         let begun = (self.clock)();
         let (context, samples) = (None, ongoing.samples);
-        let request = Request { context, samples, prefix: &prefix, draft: &current.draft, language, effort };
-        let mut guess = self.recognizer.recognize(start, request, cancelled)?.later(seconds(start));
+        let request = Request {
+            context,
+            samples,
+            prefix: &prefix,
+            draft: &current.draft,
+            language,
+            effort,
+        };
+        let mut guess = self
+            .recognizer
+            .recognize(start, request, cancelled)?
+            .later(seconds(start));
         let cost = (self.clock)() - begun;
         self.busy += cost;
         if let Some(pace) = &mut self.pace {
@@ -236,19 +269,30 @@ impl Live {
         let unlikely = std::mem::take(&mut current.unlikely);
         if guess.is_unlikely {
             // Nothing that is shown makes way for it.
-            let agreed = if current.revision == 0 { common_prefix(&unlikely, &guess.words) } else { 0 };
+            let agreed = if current.revision == 0 {
+                common_prefix(&unlikely, &guess.words)
+            } else {
+                0
+            };
             current.unlikely.clone_from(&guess.words);
             let is_text = join(&unlikely[..agreed]).contains(char::is_alphanumeric);
             guess.words.truncate(if is_text { agreed } else { 0 });
         }
-        let tail = guess.words.get(continuation(&current.committed, &guess.words)..).unwrap_or_default();
+        let tail = guess
+            .words
+            .get(continuation(&current.committed, &guess.words)..)
+            .unwrap_or_default();
         if tail.is_empty() || self.pace.is_none() {
             // Two guesses with this one between them are not two in a row.
             self.policy.reset();
             return Ok(None);
         }
         let end_s = seconds(start + len as u64);
-        let n_settled = if guess.is_unlikely { 0 } else { self.policy.update(tail, end_s).min(tail.len()) };
+        let n_settled = if guess.is_unlikely {
+            0
+        } else {
+            self.policy.update(tail, end_s).min(tail.len())
+        };
         let (settled, tail) = tail.split_at(n_settled);
         current.committed.extend_from_slice(settled);
         current.revision += 1;
@@ -264,21 +308,43 @@ impl Live {
         }))
     }
 
-    /// Makes the text of an utterance whose end is known; `None` where nobody spoke and no text was shown.
-    fn conclude(&mut self, ended: Ended, cancelled: &dyn Fn() -> bool) -> Result<Option<Final>, RecognizeError> {
+    /// Makes the text of an utterance whose end is known; `None` where nobody spoke and no text was
+    /// shown.
+    fn conclude(
+        &mut self,
+        ended: Ended,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Option<Final>, RecognizeError> {
         let Ended { utterance, at } = ended;
         let Utterance { samples, start } = &utterance;
         let (start, end) = (*start, start + samples.len() as u64);
         let begun = (self.clock)();
-        let ahead = self.current.ahead.take().filter(|(s, n, _)| (*s, *n) == (start, samples.len()));
-        let language = self.current.language.filter(|_| !self.current.committed.is_empty());
+        let ahead = self
+            .current
+            .ahead
+            .take()
+            .filter(|(s, n, _)| (*s, *n) == (start, samples.len()));
+        let language = self
+            .current
+            .language
+            .filter(|_| !self.current.committed.is_empty());
         let told = join(&self.told);
         let draft = std::mem::take(&mut self.current.draft);
         let (context, effort) = (None, Effort::Full);
-        let request = Request { context, samples, prefix: &told, draft: &draft, language, effort };
+        let request = Request {
+            context,
+            samples,
+            prefix: &told,
+            draft: &draft,
+            language,
+            effort,
+        };
         let hypothesis = match ahead {
             Some((_, _, hypothesis)) => hypothesis,
-            None => self.recognizer.recognize(start, request, cancelled)?.later(seconds(start)),
+            None => self
+                .recognizer
+                .recognize(start, request, cancelled)?
+                .later(seconds(start)),
         };
         let mut words = std::mem::take(&mut self.current.committed);
         let agreed = common_prefix(&words, &hypothesis.words);
@@ -286,11 +352,14 @@ impl Live {
             // The text is settled; of all audio its times are better known.
             committed.retime(heard);
         }
-        // Where the cut lies before words that were committed already, they are the next utterance's first. A text of no
-        // words says nothing of where it lies.
+        // Where the cut lies before words that were committed already, they are the next
+        // utterance's first. A text of no words says nothing of where it lies.
         let before = match self.goes_on_at(end) {
             true if agreed > 0 && agreed == hypothesis.words.len() => agreed,
-            true => words.iter().take_while(|word| word.start_s.midpoint(word.end_s) < seconds(end)).count(),
+            true => words
+                .iter()
+                .take_while(|word| word.start_s.midpoint(word.end_s) < seconds(end))
+                .count(),
             false => words.len(),
         };
         let beyond = words.get(before..).unwrap_or_default().to_vec();
@@ -300,7 +369,9 @@ impl Live {
         }
         let text = join(&words);
         self.busy += (self.clock)() - begun;
-        let Current { number, revision, .. } = self.current;
+        let Current {
+            number, revision, ..
+        } = self.current;
         let n_said = words.len() - beyond.len();
         let mut said = std::mem::replace(&mut self.told, beyond);
         said.extend_from_slice(words.get(..n_said).unwrap_or_default());
@@ -327,7 +398,11 @@ impl Live {
     /// Whether an utterance begins at this sample.
     fn goes_on_at(&self, end: u64) -> bool {
         let queued = self.ended.front().map(|next| next.utterance.start);
-        let ongoing = || self.segmenter.as_ref().and_then(|s| s.ongoing().map(|ongoing| ongoing.start));
+        let ongoing = || {
+            self.segmenter
+                .as_ref()
+                .and_then(|s| s.ongoing().map(|ongoing| ongoing.start))
+        };
         queued.or_else(ongoing) == Some(end)
     }
 }
@@ -346,11 +421,15 @@ impl Current {
         }
     }
 
-    /// What the utterance is worth now, in the steps of `pace`, or without partials; `None` where nothing is due.
+    /// What the utterance is worth now, in the steps of `pace`, or without partials; `None` where
+    /// nothing is due.
     fn effort(&self, ongoing: &Ongoing<'_>, pace: Option<Pace>) -> Option<Effort> {
         let len = ongoing.samples.len();
         if ongoing.is_settled {
-            let is_made = self.ahead.as_ref().is_some_and(|(s, n, _)| (*s, *n) == (ongoing.start, len));
+            let is_made = self
+                .ahead
+                .as_ref()
+                .is_some_and(|(s, n, _)| (*s, *n) == (ongoing.start, len));
             return (!is_made).then_some(Effort::Full);
         }
         let step_s = match pace? {
@@ -368,7 +447,11 @@ impl Current {
 /// The tail as it continues what is committed.
 fn shown_tail(committed: &[Word], tail: &[Word]) -> String {
     let text = join(tail);
-    if committed.is_empty() { text.trim_start().to_owned() } else { text }
+    if committed.is_empty() {
+        text.trim_start().to_owned()
+    } else {
+        text
+    }
 }
 
 fn seconds(samples: u64) -> f64 {

@@ -19,7 +19,10 @@ pub struct Pace {
 impl Pace {
     /// Steps of `narrowest_s` seconds on a machine that is fast enough.
     pub fn new(narrowest_s: f64) -> Self {
-        Self { narrowest_s, cost_s: 0.0 }
+        Self {
+            narrowest_s,
+            cost_s: 0.0,
+        }
     }
 
     /// The step in seconds.

@@ -1,23 +1,26 @@
 //! From an endless 16 kHz stream to utterances: stretches of speech that fit an encoder window.
 //!
 //! In: blocks of any size. Out: [`Utterance`]s in order, none overlapping another, each at most
-//! [`SegmenterOptions::max_samples`] long. All speech is in exactly one of them; silence between them is left out.
+//! [`SegmenterOptions::max_samples`] long. All speech is in exactly one of them; silence between
+//! them is left out.
 //!
-//! Speech begins with a few frames that the voice detector is sure of, and the utterance half a second before that.
-//! Frames it is unsure of count as speech for a while after sure ones and just before them: dropping noise is
-//! welcome, dropping speech is not. Pauses stay inside an utterance, so that the decoder gets long context, until
-//! one is as long as [`SegmenterOptions::end_pause`] or the window is full. A full window is cut at its best pause
-//! ([`best_cut`]), and what follows the cut opens the next utterance: where the pause is short the two abut exactly.
+//! Speech begins with a few frames that the voice detector is sure of, and the utterance half a
+//! second before that. Frames it is unsure of count as speech for a while after sure ones and just
+//! before them: dropping noise is welcome, dropping speech is not. Pauses stay inside an utterance,
+//! so that the decoder gets long context, until one is as long as [`SegmenterOptions::end_pause`]
+//! or the window is full. A full window is cut at its best pause ([`best_cut`]), and what follows
+//! the cut opens the next utterance: where the pause is short the two abut exactly.
 //!
-//! Decisions are made per frame of 16 ms, so they do not depend on how the input was cut into blocks. Memory holds
-//! a window and the pause that ends it at most.
+//! Decisions are made per frame of 16 ms, so they do not depend on how the input was cut into
+//! blocks. Memory holds a window and the pause that ends it at most.
 
 use super::cut::{Cut, best_cut};
 use crate::audio::SAMPLE_RATE;
 use crate::audio::vad::{FRAME, FrameScore, Vad};
 use std::ops::Range;
 
-/// Probability from which a frame is surely speech. See [`crate::audio::vad`] for what was measured.
+/// Probability from which a frame is surely speech. See [`crate::audio::vad`] for what was
+/// measured.
 pub(super) const SURE: f32 = 0.6;
 /// Probability above which a frame may be speech.
 pub(super) const UNSURE: f32 = 0.35;
@@ -25,7 +28,8 @@ pub(super) const UNSURE: f32 = 0.35;
 const ONSET_FRAMES: usize = 5;
 /// How far unsure frames extend speech beyond sure ones, in frames: 2 s.
 const UNSURE_FRAMES: usize = frames(2.0);
-/// What precedes the first speech frame in an utterance, in frames: 0.5 s, for soft first consonants.
+/// What precedes the first speech frame in an utterance, in frames: 0.5 s, for soft first
+/// consonants.
 pub(super) const PRE_ROLL: usize = frames(0.5);
 /// What follows the last speech frame in an utterance, in frames: 0.5 s, for words that fade out.
 pub(super) const HANGOVER: usize = frames(0.5);
@@ -65,14 +69,17 @@ pub struct Ongoing<'a> {
 pub struct SegmenterOptions {
     /// Longest utterance in samples. Default: 163,840 (10.24 s). Less than 4 s is taken as 4 s.
     pub max_samples: usize,
-    /// Pause that ends an utterance, in samples. Default: 32,000 (2 s), which fills windows; dictation wants its text
-    /// sooner. Less than 0.5 s is taken as 0.5 s.
+    /// Pause that ends an utterance, in samples. Default: 32,000 (2 s), which fills windows;
+    /// dictation wants its text sooner. Less than 0.5 s is taken as 0.5 s.
     pub end_pause: usize,
 }
 
 impl Default for SegmenterOptions {
     fn default() -> Self {
-        Self { max_samples: 163_840, end_pause: 2 * SAMPLE_RATE as usize }
+        Self {
+            max_samples: 163_840,
+            end_pause: 2 * SAMPLE_RATE as usize,
+        }
     }
 }
 
@@ -87,7 +94,11 @@ pub struct Segmenter {
 impl Segmenter {
     /// A segmenter at the start of a stream.
     pub fn new(options: SegmenterOptions) -> Self {
-        Self { vad: Vad::new(), partial: Vec::with_capacity(FRAME), cutter: Cutter::new(options) }
+        Self {
+            vad: Vad::new(),
+            partial: Vec::with_capacity(FRAME),
+            cutter: Cutter::new(options),
+        }
     }
 
     /// Takes the next samples (16 kHz, mono) and returns the utterances that they complete.
@@ -126,7 +137,8 @@ struct Cutter {
     scores: Vec<FrameScore>,
     /// Index of the first of them in the stream.
     base: u64,
-    /// The speech going on, in an utterance that begins with the first frame held; `None` in silence.
+    /// The speech going on, in an utterance that begins with the first frame held; `None` in
+    /// silence.
     speech: Option<Speech>,
     /// Sure frames in a row at the end.
     sure_run: usize,
@@ -159,7 +171,11 @@ impl Cutter {
     fn push(&mut self, frame: &[f32; FRAME], score: FrameScore) -> Option<Utterance> {
         self.samples.extend_from_slice(frame);
         self.scores.push(score);
-        self.sure_run = if score.speech >= SURE { self.sure_run + 1 } else { 0 };
+        self.sure_run = if score.speech >= SURE {
+            self.sure_run + 1
+        } else {
+            0
+        };
         match self.speech {
             None => {
                 self.listen();
@@ -178,9 +194,16 @@ impl Cutter {
             let first = sure - unsure.take_while(|s| s.speech > UNSURE).count();
             self.forget(first.saturating_sub(PRE_ROLL));
             let spare = first.min(PRE_ROLL).saturating_sub(LEAST_PADDING);
-            self.speech = Some(Speech { spare, ..Speech::at(self.scores.len() - 1) });
+            self.speech = Some(Speech {
+                spare,
+                ..Speech::at(self.scores.len() - 1)
+            });
         } else {
-            self.forget(self.scores.len().saturating_sub(PRE_ROLL + UNSURE_FRAMES + ONSET_FRAMES));
+            self.forget(
+                self.scores
+                    .len()
+                    .saturating_sub(PRE_ROLL + UNSURE_FRAMES + ONSET_FRAMES),
+            );
         }
     }
 
@@ -215,7 +238,10 @@ impl Cutter {
     fn end(&mut self, speech: Speech) -> Utterance {
         let Range { start, end } = self.extent(speech);
         self.forget(start);
-        self.take(Cut { end: end - start, next: None })
+        self.take(Cut {
+            end: end - start,
+            next: None,
+        })
     }
 
     fn ongoing(&self) -> Option<Ongoing<'_>> {
@@ -224,11 +250,17 @@ impl Cutter {
         let samples = self.samples.get(start * FRAME..end * FRAME)?;
         let is_settled = self.scores.len() > speech.last + HANGOVER;
         let voiced = ((speech.last + 1).saturating_sub(start) * FRAME).min(samples.len());
-        Some(Ongoing { samples, start: (self.base + start as u64) * FRAME as u64, voiced, is_settled })
+        Some(Ongoing {
+            samples,
+            start: (self.base + start as u64) * FRAME as u64,
+            voiced,
+            is_settled,
+        })
     }
 
-    /// The frames of an utterance that ends with its speech; where the window is too short, it has less silence after
-    /// it, and if that is not enough, before it: the detector is late at onsets and later at ends.
+    /// The frames of an utterance that ends with its speech; where the window is too short, it has
+    /// less silence after it, and if that is not enough, before it: the detector is late at onsets
+    /// and later at ends.
     fn extent(&self, speech: Speech) -> Range<usize> {
         let needed = speech.last + 1 + LEAST_PADDING;
         let start = needed.saturating_sub(self.max_frames).min(speech.spare);
@@ -238,8 +270,15 @@ impl Cutter {
 
     /// Takes the utterance up to a cut out of what is held.
     fn take(&mut self, cut: Cut) -> Utterance {
-        let samples = self.samples.get(..cut.end * FRAME).unwrap_or(&self.samples).to_vec();
-        let utterance = Utterance { samples, start: self.base * FRAME as u64 };
+        let samples = self
+            .samples
+            .get(..cut.end * FRAME)
+            .unwrap_or(&self.samples)
+            .to_vec();
+        let utterance = Utterance {
+            samples,
+            start: self.base * FRAME as u64,
+        };
         self.forget(cut.next.unwrap_or(cut.end));
         self.speech = cut.next.and_then(|_| Speech::in_frames(&self.scores));
         utterance
@@ -256,7 +295,11 @@ impl Cutter {
 
 impl Speech {
     fn at(frame: usize) -> Self {
-        Self { spare: 0, last_sure: frame, last: frame }
+        Self {
+            spare: 0,
+            last_sure: frame,
+            last: frame,
+        }
     }
 
     /// Takes note of a frame.
@@ -294,9 +337,19 @@ mod tests {
 
     /// Scores of some stretches; the levels waver, so that there are quiet spots to find.
     fn scores(stretches: &[Stretch]) -> Vec<FrameScore> {
-        let alike = |&(speech, level_db, n): &Stretch| std::iter::repeat_n(FrameScore { speech, level_db }, n);
-        let waver = |(i, s): (usize, FrameScore)| FrameScore { level_db: s.level_db + (i * 7 % 11) as f32, ..s };
-        stretches.iter().flat_map(alike).enumerate().map(waver).collect()
+        let alike = |&(speech, level_db, n): &Stretch| {
+            std::iter::repeat_n(FrameScore { speech, level_db }, n)
+        };
+        let waver = |(i, s): (usize, FrameScore)| FrameScore {
+            level_db: s.level_db + (i * 7 % 11) as f32,
+            ..s
+        };
+        stretches
+            .iter()
+            .flat_map(alike)
+            .enumerate()
+            .map(waver)
+            .collect()
     }
 
     /// Cuts a stream whose samples are their own index, with `rest` samples after the frames.
@@ -307,7 +360,11 @@ mod tests {
             let frame = std::array::from_fn(|j| (i * FRAME + j) as f32);
             utterances.extend(cutter.push(&frame, *score));
             let most = cutter.max_frames + cutter.end_pause + PRE_ROLL;
-            assert!(cutter.scores.len() <= most, "held: {} frames", cutter.scores.len());
+            assert!(
+                cutter.scores.len() <= most,
+                "held: {} frames",
+                cutter.scores.len()
+            );
         }
         let end = scores.len() * FRAME;
         let rest: Vec<f32> = (end..end + rest).map(|i| i as f32).collect();
@@ -321,49 +378,104 @@ mod tests {
 
     #[test]
     fn silence_and_clicks_give_nothing() {
-        let click = scores(&[(SILENCE, -60.0, 500), (SPEECH, -10.0, ONSET_FRAMES - 1), (SILENCE, -60.0, 500)]);
+        let click = scores(&[
+            (SILENCE, -60.0, 500),
+            (SPEECH, -10.0, ONSET_FRAMES - 1),
+            (SILENCE, -60.0, 500),
+        ]);
         assert_eq!(cut(SegmenterOptions::default(), &click, 100), vec![]);
         assert_eq!(cut(SegmenterOptions::default(), &[], 100), vec![]);
     }
 
     #[test]
     fn speech_comes_with_pre_roll_doubt_and_hangover() {
-        let stream = scores(&[(SILENCE, -60.0, 300), (DOUBT, -30.0, 20), (SPEECH, -20.0, 100), (SILENCE, -60.0, 300)]);
+        let stream = scores(&[
+            (SILENCE, -60.0, 300),
+            (DOUBT, -30.0, 20),
+            (SPEECH, -20.0, 100),
+            (SILENCE, -60.0, 300),
+        ]);
         let utterances = cut(SegmenterOptions::default(), &stream, 0);
         let ranges: Vec<_> = utterances.iter().map(range).collect();
-        assert_eq!(ranges, vec![(300 - PRE_ROLL) * FRAME..(420 + HANGOVER) * FRAME]);
+        assert_eq!(
+            ranges,
+            vec![(300 - PRE_ROLL) * FRAME..(420 + HANGOVER) * FRAME]
+        );
     }
 
     #[test]
     fn doubt_alone_ends_in_time() {
         let stream = scores(&[(SPEECH, -20.0, 100), (DOUBT, -30.0, 2000)]);
-        let total: usize = cut(SegmenterOptions::default(), &stream, 0).iter().map(|u| u.samples.len()).sum();
+        let total: usize = cut(SegmenterOptions::default(), &stream, 0)
+            .iter()
+            .map(|u| u.samples.len())
+            .sum();
         assert_eq!(total, (100 + UNSURE_FRAMES + HANGOVER) * FRAME);
     }
 
     #[test]
     fn what_goes_on_becomes_the_utterance_once_it_is_settled() {
-        let stream = scores(&[(SILENCE, -60.0, 100), (SPEECH, -20.0, 50), (SILENCE, -60.0, 60)]);
-        let mut cutter = Cutter::new(SegmenterOptions { end_pause: 50 * FRAME, ..SegmenterOptions::default() });
+        let stream = scores(&[
+            (SILENCE, -60.0, 100),
+            (SPEECH, -20.0, 50),
+            (SILENCE, -60.0, 60),
+        ]);
+        let mut cutter = Cutter::new(SegmenterOptions {
+            end_pause: 50 * FRAME,
+            ..SegmenterOptions::default()
+        });
         let (mut seen, mut done) = (Vec::new(), Vec::new());
         for (i, score) in stream.iter().enumerate() {
             done.extend(cutter.push(&[i as f32; FRAME], *score));
-            seen.extend(cutter.ongoing().map(|o| (o.start, o.samples.to_vec(), o.is_settled)));
+            seen.extend(
+                cutter
+                    .ongoing()
+                    .map(|o| (o.start, o.samples.to_vec(), o.is_settled)),
+            );
         }
         assert_eq!(done.len(), 1);
-        let (settled, unsettled): (Vec<_>, Vec<_>) = seen.into_iter().partition(|(_, _, settled)| *settled);
-        assert_eq!(unsettled.len(), 50 - ONSET_FRAMES + HANGOVER, "one a frame from the onset on");
-        assert!(unsettled.iter().all(|(start, samples, _)| *start == done[0].start && !samples.is_empty()));
-        assert!(!settled.is_empty() && settled.iter().all(|(_, samples, _)| *samples == done[0].samples));
+        let (settled, unsettled): (Vec<_>, Vec<_>) =
+            seen.into_iter().partition(|(_, _, settled)| *settled);
+        assert_eq!(
+            unsettled.len(),
+            50 - ONSET_FRAMES + HANGOVER,
+            "one a frame from the onset on"
+        );
+        assert!(
+            unsettled
+                .iter()
+                .all(|(start, samples, _)| *start == done[0].start && !samples.is_empty())
+        );
+        assert!(
+            !settled.is_empty()
+                && settled
+                    .iter()
+                    .all(|(_, samples, _)| *samples == done[0].samples)
+        );
     }
 
     #[test]
     fn pauses_join_until_they_are_long() {
-        let two = |pause| scores(&[(SPEECH, -20.0, 100), (SILENCE, -60.0, pause), (SPEECH, -20.0, 100)]);
-        let options = SegmenterOptions { end_pause: 50 * FRAME, ..SegmenterOptions::default() };
+        let two = |pause| {
+            scores(&[
+                (SPEECH, -20.0, 100),
+                (SILENCE, -60.0, pause),
+                (SPEECH, -20.0, 100),
+            ])
+        };
+        let options = SegmenterOptions {
+            end_pause: 50 * FRAME,
+            ..SegmenterOptions::default()
+        };
         assert_eq!(cut(options, &two(49), 0).len(), 1);
         let apart: Vec<_> = cut(options, &two(200), 0).iter().map(range).collect();
-        assert_eq!(apart, vec![0..(100 + HANGOVER) * FRAME, (300 - PRE_ROLL) * FRAME..400 * FRAME]);
+        assert_eq!(
+            apart,
+            vec![
+                0..(100 + HANGOVER) * FRAME,
+                (300 - PRE_ROLL) * FRAME..400 * FRAME
+            ]
+        );
     }
 
     #[test]
@@ -375,7 +487,10 @@ mod tests {
             (SILENCE, -60.0, 10),
             (SPEECH, -20.0, 300),
         ]);
-        let ranges: Vec<_> = cut(SegmenterOptions::default(), &stream, 0).iter().map(range).collect();
+        let ranges: Vec<_> = cut(SegmenterOptions::default(), &stream, 0)
+            .iter()
+            .map(range)
+            .collect();
         assert_eq!(ranges, vec![0..435 * FRAME, 435 * FRAME..840 * FRAME]);
     }
 
@@ -386,7 +501,10 @@ mod tests {
             // A dip in level, too short for a pause.
             score.level_db = -45.0;
         }
-        let ranges: Vec<_> = cut(SegmenterOptions::default(), &stream, 0).iter().map(range).collect();
+        let ranges: Vec<_> = cut(SegmenterOptions::default(), &stream, 0)
+            .iter()
+            .map(range)
+            .collect();
         assert_eq!(ranges[0], 0..502 * FRAME);
         assert_eq!(ranges[1].start, 502 * FRAME);
     }
@@ -431,7 +549,8 @@ mod tests {
 
         #[test]
         fn blocks_do_not_matter(sizes in prop::collection::vec(1usize..5000, 1..40)) {
-            // Noise bursts that the detector may take for what it likes: the same whatever the blocks.
+            // Noise bursts that the detector may take for what it likes: the same whatever the
+            // blocks.
             let total: usize = sizes.iter().sum();
             let wave = |i: usize| ((i * i % 971) as f32 / 485.0 - 1.0) * if (i / 9000).is_multiple_of(2) { 0.5 } else { 0.001 };
             let stream: Vec<f32> = (0..total).map(wave).collect();

@@ -1,12 +1,13 @@
-//! Text as words that can be compared: hypotheses of the same speech differ in case and punctuation from one moment
-//! to the next.
+//! Text as words that can be compared: hypotheses of the same speech differ in case and punctuation
+//! from one moment to the next.
 
 use crate::text::{is_word, tokens};
 use crate::whisper::alignment::TimedWord;
 use crate::whisper::tokenizer::Language;
 use std::iter;
 
-/// Languages written without spaces, by code: their characters stand for words, and so do words of other scripts.
+/// Languages written without spaces, by code: their characters stand for words, and so do words of
+/// other scripts.
 const WITHOUT_SPACES: [&str; 7] = ["zh", "ja", "th", "lo", "my", "km", "yue"];
 
 /// A word, or a character of a language without spaces.
@@ -22,16 +23,26 @@ pub struct Word {
     pub confidence: f32,
     /// The latest moment that the decoder attended to most while it wrote a part of it, in seconds.
     pub attended_s: f64,
-    /// What it is compared by: its letters and digits in lower case, and apostrophes, which tell "Quilter's" from
-    /// "Quilters'".
+    /// What it is compared by: its letters and digits in lower case, and apostrophes, which tell
+    /// "Quilter's" from "Quilters'".
     key: String,
 }
 
 impl Word {
     fn new(text: String) -> Self {
         let letters = text.chars().map(|c| if c == '’' { '\'' } else { c });
-        let key = letters.filter(|c| c.is_alphanumeric() || *c == '\'').flat_map(char::to_lowercase).collect();
-        Self { text, start_s: 0.0, end_s: 0.0, confidence: 0.0, attended_s: 0.0, key }
+        let key = letters
+            .filter(|c| c.is_alphanumeric() || *c == '\'')
+            .flat_map(char::to_lowercase)
+            .collect();
+        Self {
+            text,
+            start_s: 0.0,
+            end_s: 0.0,
+            confidence: 0.0,
+            attended_s: 0.0,
+            key,
+        }
     }
 
     /// The same word, its times later by so many seconds.
@@ -49,14 +60,17 @@ impl Word {
         self
     }
 
-    /// Words as one, written as `text`: from the start of the first to the end of the last, as sure as the least sure.
-    /// `None` where there are no words.
+    /// Words as one, written as `text`: from the start of the first to the end of the last, as sure
+    /// as the least sure. `None` where there are no words.
     pub fn joined(words: &[Self], text: String) -> Option<Self> {
         let (first, last) = (words.first()?, words.last()?);
         Some(Self {
             start_s: first.start_s,
             end_s: last.end_s,
-            confidence: words.iter().map(|word| word.confidence).fold(f32::INFINITY, f32::min),
+            confidence: words
+                .iter()
+                .map(|word| word.confidence)
+                .fold(f32::INFINITY, f32::min),
             attended_s: words.iter().map(|word| word.attended_s).fold(0.0, f64::max),
             ..Self::new(text)
         })
@@ -64,7 +78,8 @@ impl Word {
 
     /// Takes over the times and the confidence of another guess at the same word.
     pub fn retime(&mut self, other: &Self) {
-        (self.start_s, self.end_s, self.attended_s) = (other.start_s, other.end_s, other.attended_s);
+        (self.start_s, self.end_s, self.attended_s) =
+            (other.start_s, other.end_s, other.attended_s);
         self.confidence = other.confidence;
     }
 
@@ -74,7 +89,8 @@ impl Word {
     }
 }
 
-/// The words of timed text, which may be cut differently: a part of a timed word has its share of the time.
+/// The words of timed text, which may be cut differently: a part of a timed word has its share of
+/// the time.
 pub fn timed(words: &[TimedWord], language: Language) -> Vec<Word> {
     let text: String = words.iter().map(|word| word.text.as_str()).collect();
     let mut split = split(&text, language);
@@ -120,7 +136,11 @@ pub fn split(text: &str, language: Language) -> Vec<Word> {
     let mut after_space = true;
     for token in tokens(text) {
         let space = token.starts_with(char::is_whitespace);
-        let opens = if by_character { is_word(token) } else { space && !after_space };
+        let opens = if by_character {
+            is_word(token)
+        } else {
+            space && !after_space
+        };
         match words.last_mut() {
             Some(word) if !opens => word.push_str(token),
             _ => words.push(token.to_owned()),
@@ -141,9 +161,9 @@ const SECOND: f64 = 0.5;
 /// Similarity of their letters from which two words may be the same one, one of them cut short.
 const ALIKE: f64 = 0.5;
 
-/// How many words of `heard` say what `settled` says, if in other words: those with the smallest edit distance to it,
-/// and the distance in time between the ends of both added. A word for another costs what their letters differ by, at
-/// most as much as a word left out.
+/// How many words of `heard` say what `settled` says, if in other words: those with the smallest
+/// edit distance to it, and the distance in time between the ends of both added. A word for another
+/// costs what their letters differ by, at most as much as a word left out.
 pub fn continuation(settled: &[Word], heard: &[Word]) -> usize {
     let agreed = common_prefix(settled, heard);
     let Some(last) = settled.get(agreed..).and_then(<[Word]>::last) else {
@@ -161,16 +181,28 @@ pub fn continuation(settled: &[Word], heard: &[Word]) -> usize {
         }
         distances = row;
     }
-    let ends = heard.first().map(|word| word.start_s).into_iter().chain(heard.iter().map(|word| word.end_s));
+    let ends = heard
+        .first()
+        .map(|word| word.start_s)
+        .into_iter()
+        .chain(heard.iter().map(|word| word.end_s));
     // Another word whose middle lies behind all that is settled says more than that.
     let is_more = |word: &Word| {
         let middle_s = (word.start_s + word.end_s) / 2.0;
         middle_s > last.end_s && strsim::normalized_levenshtein(&word.key, &last.key) < ALIKE
     };
-    let lost = iter::once(0.0).chain(heard.iter().map(|word| if is_more(word) { 1.0 } else { 0.0 }));
+    let lost = iter::once(0.0).chain(
+        heard
+            .iter()
+            .map(|word| if is_more(word) { 1.0 } else { 0.0 }),
+    );
     let costs = distances.iter().zip(ends).zip(lost);
-    let costs = costs.map(|((words, end_s), lost)| words + lost + SECOND * (end_s - last.end_s).abs());
-    costs.enumerate().min_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(0, |(n, _)| n)
+    let costs =
+        costs.map(|((words, end_s), lost)| words + lost + SECOND * (end_s - last.end_s).abs());
+    costs
+        .enumerate()
+        .min_by(|(_, a), (_, b)| a.total_cmp(b))
+        .map_or(0, |(n, _)| n)
 }
 
 /// The words' text.
@@ -185,19 +217,35 @@ mod tests {
 
     #[test]
     fn case_and_punctuation_do_not_matter() {
-        let (a, b) = (split(" And so, my", Language::ENGLISH), split(" and So my fellow", Language::ENGLISH));
-        assert_eq!(a.iter().map(|w| w.text.as_str()).collect::<Vec<_>>(), [" And", " so,", " my"]);
+        let (a, b) = (
+            split(" And so, my", Language::ENGLISH),
+            split(" and So my fellow", Language::ENGLISH),
+        );
+        assert_eq!(
+            a.iter().map(|w| w.text.as_str()).collect::<Vec<_>>(),
+            [" And", " so,", " my"]
+        );
         assert_eq!(common_prefix(&a, &b), 3);
-        let same = |a, b| common_prefix(&split(a, Language::ENGLISH), &split(b, Language::ENGLISH)) == 1;
-        assert!(same(" It's", " it’s,") && !same(" Quilter's", " Quilters'"), "apostrophes do");
+        let same =
+            |a, b| common_prefix(&split(a, Language::ENGLISH), &split(b, Language::ENGLISH)) == 1;
+        assert!(
+            same(" It's", " it’s,") && !same(" Quilter's", " Quilters'"),
+            "apostrophes do"
+        );
     }
 
     #[test]
     fn languages_without_spaces_go_by_character() -> Result<(), Box<dyn std::error::Error>> {
         let words = split("你好，世界。", "zh".parse()?);
-        assert_eq!(words.iter().map(|w| w.text.as_str()).collect::<Vec<_>>(), ["你", "好，", "世", "界。"]);
+        assert_eq!(
+            words.iter().map(|w| w.text.as_str()).collect::<Vec<_>>(),
+            ["你", "好，", "世", "界。"]
+        );
         let words = split("用GitHub吧", "zh".parse()?);
-        assert_eq!(words.iter().map(|w| w.text.as_str()).collect::<Vec<_>>(), ["用", "GitHub", "吧"]);
+        assert_eq!(
+            words.iter().map(|w| w.text.as_str()).collect::<Vec<_>>(),
+            ["用", "GitHub", "吧"]
+        );
         Ok(())
     }
 
@@ -218,18 +266,39 @@ mod tests {
         };
         assert_eq!(rest("", " and so"), " and so");
         assert_eq!(rest(" And so", " and, so my fellow"), " my fellow");
-        assert_eq!(rest(" some song out", " Some sung out, tear down, tear down"), " tear down, tear down");
-        assert_eq!(rest(" that there are arrangement", " that their arrangement on"), " on");
+        assert_eq!(
+            rest(" some song out", " Some sung out, tear down, tear down"),
+            " tear down, tear down"
+        );
+        assert_eq!(
+            rest(" that there are arrangement", " that their arrangement on"),
+            " on"
+        );
         assert_eq!(rest(" and so my", ""), "");
-        let (mut settled, heard) = (spoken(" please enter agent"), spoken(" please enter your agent number"));
+        let (mut settled, heard) = (
+            spoken(" please enter agent"),
+            spoken(" please enter your agent number"),
+        );
         settled[2].end_s = heard[3].end_s;
-        assert_eq!(join(&heard[continuation(&settled, &heard)..]), " number", "a word was left out");
+        assert_eq!(
+            join(&heard[continuation(&settled, &heard)..]),
+            " number",
+            "a word was left out"
+        );
         let (mut settled, mut heard) = (spoken(" Mistress Fitz"), spoken(" Mistress Fitz-Ooth to"));
         (settled[1].end_s, heard[1].end_s) = (0.5, 0.8);
-        assert_eq!(join(&heard[continuation(&settled, &heard)..]), " to", "a part of a word is that word");
+        assert_eq!(
+            join(&heard[continuation(&settled, &heard)..]),
+            " to",
+            "a part of a word is that word"
+        );
         settled[1] = split(" um", Language::ENGLISH).remove(0).later(0.3);
         (heard[1].start_s, heard[1].end_s) = (1.2, 1.5);
-        assert_eq!(join(&heard[continuation(&settled, &heard)..]), " Fitz-Ooth to", "it is said much later");
+        assert_eq!(
+            join(&heard[continuation(&settled, &heard)..]),
+            " Fitz-Ooth to",
+            "it is said much later"
+        );
     }
 
     #[test]
@@ -237,14 +306,28 @@ mod tests {
         let mut settled = spoken(" and so my and so my");
         settled[5].end_s = 2.32;
         let mut heard = spoken(" And so my fellow Americans");
-        for (word, (start_s, end_s)) in heard[2..].iter_mut().zip([(1.37, 2.2), (2.2, 2.56), (2.56, 3.12)]) {
+        for (word, (start_s, end_s)) in
+            heard[2..]
+                .iter_mut()
+                .zip([(1.37, 2.2), (2.2, 2.56), (2.56, 3.12)])
+        {
             (word.start_s, word.end_s) = (start_s, end_s);
         }
-        assert_eq!(join(&heard[continuation(&settled, &heard)..]), " fellow Americans");
+        assert_eq!(
+            join(&heard[continuation(&settled, &heard)..]),
+            " fellow Americans"
+        );
     }
 
     fn timed_word(text: &str, start: f64, end: f64, probability: f32) -> TimedWord {
-        TimedWord { text: text.to_owned(), tokens: 1, start, end, probability, attended: end - 0.1 }
+        TimedWord {
+            text: text.to_owned(),
+            tokens: 1,
+            start,
+            end,
+            probability,
+            attended: end - 0.1,
+        }
     }
 
     #[test]
@@ -255,16 +338,37 @@ mod tests {
             timed_word(" to", 2.25, 2.5, 1.0),
         ];
         let words = timed(&parts, Language::ENGLISH);
-        let summary = |w: &Word| (w.text.clone(), w.start_s, w.end_s, w.confidence, w.attended_s);
+        let summary = |w: &Word| {
+            (
+                w.text.clone(),
+                w.start_s,
+                w.end_s,
+                w.confidence,
+                w.attended_s,
+            )
+        };
         assert_eq!(
             words.iter().map(summary).collect::<Vec<_>>(),
-            [(" well-known".to_owned(), 1.0, 2.0, 0.7, 1.9), (" to".to_owned(), 2.25, 2.5, 1.0, 2.4)]
+            [
+                (" well-known".to_owned(), 1.0, 2.0, 0.7, 1.9),
+                (" to".to_owned(), 2.25, 2.5, 1.0, 2.4)
+            ]
         );
-        let words = timed(&[timed_word("世界", 1.0, 2.0, 0.5), timed_word("你", 2.0, 3.0, 0.25)], "zh".parse()?);
+        let words = timed(
+            &[
+                timed_word("世界", 1.0, 2.0, 0.5),
+                timed_word("你", 2.0, 3.0, 0.25),
+            ],
+            "zh".parse()?,
+        );
         let summary = |w: &Word| (w.text.clone(), w.start_s, w.end_s, w.confidence);
         assert_eq!(
             words.iter().map(summary).collect::<Vec<_>>(),
-            [("世".to_owned(), 1.0, 1.5, 0.5), ("界".to_owned(), 1.5, 2.0, 0.5), ("你".to_owned(), 2.0, 3.0, 0.25)]
+            [
+                ("世".to_owned(), 1.0, 1.5, 0.5),
+                ("界".to_owned(), 1.5, 2.0, 0.5),
+                ("你".to_owned(), 2.0, 3.0, 0.25)
+            ]
         );
         Ok(())
     }

@@ -1,15 +1,17 @@
-//! The text that Whisper wrote, to the text that the user wants: replacements from the configuration, and spoken
-//! punctuation.
+//! The text that Whisper wrote, to the text that the user wants: replacements from the
+//! configuration, and spoken punctuation.
 //!
-//! In: pieces of text, the words of an utterance, from a recording ([`Rules::segments`]) or while it is spoken
-//! ([`Rules::event`]). Out: entries of text, and the pieces that each is made of, which give it its times.
+//! In: pieces of text, the words of an utterance, from a recording ([`Rules::segments`]) or while
+//! it is spoken ([`Rules::event`]). Out: entries of text, and the pieces that each is made of,
+//! which give it its times.
 //!
 //! ```text
 //! pieces ──token: words, signs, spaces──▶ phrases: longest match ──▶ rewrite: text, spaces, capitals ──▶ entries
 //! ```
 //!
-//! The text of an utterance that goes on is made of the committed words alone, and stops before a phrase that the next
-//! word might complete: what a longer utterance gives always begins with it. The decoder never sees rewritten text.
+//! The text of an utterance that goes on is made of the committed words alone, and stops before a
+//! phrase that the next word might complete: what a longer utterance gives always begins with it.
+//! The decoder never sees rewritten text.
 
 mod apply;
 mod phrases;
@@ -53,12 +55,15 @@ pub enum ReplacementError {
 }
 
 impl Rules {
-    /// Rules that replace the keys of `replacements`, whole words or phrases in any case, by their values, and punctuation
-    /// that is spoken, where `spoken_punctuation` says so, by its signs.
+    /// Rules that replace the keys of `replacements`, whole words or phrases in any case, by their
+    /// values, and punctuation that is spoken, where `spoken_punctuation` says so, by its signs.
     ///
     /// # Errors
     /// Where a replacement makes no sense.
-    pub fn new(replacements: &BTreeMap<String, String>, spoken_punctuation: bool) -> Result<Self, ReplacementError> {
+    pub fn new(
+        replacements: &BTreeMap<String, String>,
+        spoken_punctuation: bool,
+    ) -> Result<Self, ReplacementError> {
         let mut own = Phrases::default();
         let mut seen = HashMap::new();
         for (from, to) in replacements {
@@ -66,7 +71,10 @@ impl Rules {
             if phrase.is_empty() {
                 return Err(ReplacementError::Empty(from.clone()));
             }
-            if let Some(c) = to.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+            if let Some(c) = to
+                .chars()
+                .find(|c| c.is_control() && !matches!(c, '\n' | '\t'))
+            {
                 return Err(ReplacementError::Control(from.clone(), c));
             }
             if let Some(other) = seen.insert(phrase.clone(), from) {
@@ -77,20 +85,32 @@ impl Rules {
         let with_own = |code| {
             let mut all = Phrases::default();
             for (spoken, marks) in punctuation::spoken_in(code) {
-                spoken.iter().for_each(|said| all.insert(phrases::phrase(said), Action::Punctuate(marks)));
+                spoken
+                    .iter()
+                    .for_each(|said| all.insert(phrases::phrase(said), Action::Punctuate(marks)));
             }
             all.extend(&own);
             (code, all)
         };
-        let spoken = punctuation::LANGUAGES.into_iter().filter(|_| spoken_punctuation).map(with_own).collect();
-        Ok(Self { replacements: own, spoken })
+        let spoken = punctuation::LANGUAGES
+            .into_iter()
+            .filter(|_| spoken_punctuation)
+            .map(with_own)
+            .collect();
+        Ok(Self {
+            replacements: own,
+            spoken,
+        })
     }
 
     /// What to do about text of a language; `None` where it stays as it is.
     fn rewriter(&self, language: Language) -> Option<Rewriter<'_>> {
         let spoken = self.spoken.get(language.code());
         let phrases = spoken.unwrap_or(&self.replacements);
-        (!phrases.is_empty()).then_some(Rewriter { phrases, is_spoken: spoken.is_some() })
+        (!phrases.is_empty()).then_some(Rewriter {
+            phrases,
+            is_spoken: spoken.is_some(),
+        })
     }
 }
 
@@ -110,7 +130,11 @@ pub fn trimmed(text: &str) -> &str {
 /// Adds text that begins with a space; that is left out where a line ends or begins.
 pub fn append(text: &mut String, more: &str) {
     let bare = more.trim_start_matches(' ');
-    text.push_str(if text.ends_with('\n') || bare.starts_with('\n') { bare } else { more });
+    text.push_str(if text.ends_with('\n') || bare.starts_with('\n') {
+        bare
+    } else {
+        more
+    });
 }
 
 #[cfg(test)]

@@ -42,7 +42,11 @@ pub(super) enum Found<'a> {
 
 /// The keys of a phrase's tokens, spaces left out.
 pub(super) fn phrase(text: &str) -> Vec<String> {
-    tokens(text).into_iter().filter(|token| !is_space(token)).map(key).collect()
+    tokens(text)
+        .into_iter()
+        .filter(|token| !is_space(token))
+        .map(key)
+        .collect()
 }
 
 impl Phrases {
@@ -53,7 +57,9 @@ impl Phrases {
 
     /// Adds a phrase, in place of an equal one.
     pub fn insert(&mut self, phrase: Vec<String>, action: Action) {
-        let node = phrase.into_iter().fold(self, |node, word| node.longer.entry(word).or_default());
+        let node = phrase
+            .into_iter()
+            .fold(self, |node, word| node.longer.entry(word).or_default());
         node.action = Some(action);
     }
 
@@ -67,11 +73,15 @@ impl Phrases {
         }
     }
 
-    /// The longest phrase that begins at the first of the tokens, which is no space; more tokens may follow them where
-    /// `is_open`.
+    /// The longest phrase that begins at the first of the tokens, which is no space; more tokens
+    /// may follow them where `is_open`.
     pub fn find(&self, tokens: &[Token<'_>], is_open: bool) -> Found<'_> {
         let (mut node, mut found) = (self, Found::Nothing);
-        for (i, token) in tokens.iter().enumerate().filter(|(_, token)| !is_space(token.text)) {
+        for (i, token) in tokens
+            .iter()
+            .enumerate()
+            .filter(|(_, token)| !is_space(token.text))
+        {
             node = match node.longer.get(&token.key) {
                 Some(longer) => longer,
                 None => return found,
@@ -80,6 +90,10 @@ impl Phrases {
                 found = Found::Phrase(action, i + 1);
             }
         }
-        if is_open && !node.longer.is_empty() { Found::Undecided } else { found }
+        if is_open && !node.longer.is_empty() {
+            Found::Undecided
+        } else {
+            found
+        }
     }
 }

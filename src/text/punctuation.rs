@@ -1,7 +1,7 @@
 //! What is said for a punctuation mark, and how the mark stands between words.
 //!
-//! The words are those of dictation in each language; the marks are those that Whisper writes, in French with the space
-//! that it puts before some. "Bracket" is [ ], "parenthesis" ( ).
+//! The words are those of dictation in each language; the marks are those that Whisper writes, in
+//! French with the space that it puts before some. "Bracket" is [ ], "parenthesis" ( ).
 
 /// A punctuation mark.
 #[derive(Debug, Clone, Copy)]
@@ -26,19 +26,35 @@ pub(super) enum Place {
 }
 
 const fn after(text: &'static str) -> Mark {
-    Mark { text, place: Place::After, ends_sentence: false }
+    Mark {
+        text,
+        place: Place::After,
+        ends_sentence: false,
+    }
 }
 
 const fn before(text: &'static str) -> Mark {
-    Mark { text, place: Place::Before, ends_sentence: false }
+    Mark {
+        text,
+        place: Place::Before,
+        ends_sentence: false,
+    }
 }
 
 const fn end(text: &'static str) -> Mark {
-    Mark { text, place: Place::After, ends_sentence: true }
+    Mark {
+        text,
+        place: Place::After,
+        ends_sentence: true,
+    }
 }
 
 const fn line(text: &'static str) -> Mark {
-    Mark { text, place: Place::Break, ends_sentence: true }
+    Mark {
+        text,
+        place: Place::Break,
+        ends_sentence: true,
+    }
 }
 
 const LINE: Mark = line("\n");
@@ -100,10 +116,22 @@ const FRENCH: &[Spoken] = &[
     (&["point d'exclamation"], &[end(" !")]),
     (&["deux points", "deux-points"], &[after(" :")]),
     (&["point virgule", "point-virgule"], &[after(" ;")]),
-    (&["ouvrir la parenthèse", "ouvrez la parenthèse"], &[before("(")]),
-    (&["fermer la parenthèse", "fermez la parenthèse"], &[after(")")]),
-    (&["ouvrir les guillemets", "ouvrez les guillemets"], &[before("« ")]),
-    (&["fermer les guillemets", "fermez les guillemets"], &[after(" »")]),
+    (
+        &["ouvrir la parenthèse", "ouvrez la parenthèse"],
+        &[before("(")],
+    ),
+    (
+        &["fermer la parenthèse", "fermez la parenthèse"],
+        &[after(")")],
+    ),
+    (
+        &["ouvrir les guillemets", "ouvrez les guillemets"],
+        &[before("« ")],
+    ),
+    (
+        &["fermer les guillemets", "fermez les guillemets"],
+        &[after(" »")],
+    ),
     (&["à la ligne", "nouvelle ligne"], &[LINE]),
     (&["nouveau paragraphe"], &[PARAGRAPH]),
 ];
@@ -112,7 +140,10 @@ const SPANISH: &[Spoken] = &[
     (&["coma"], &[after(",")]),
     (&["punto", "punto y seguido", "punto final"], &[end(".")]),
     (&["punto y aparte"], &[end("."), PARAGRAPH]),
-    (&["signo de interrogación", "cerrar interrogación"], &[end("?")]),
+    (
+        &["signo de interrogación", "cerrar interrogación"],
+        &[end("?")],
+    ),
     (&["signo de exclamación", "cerrar exclamación"], &[end("!")]),
     (&["abrir interrogación"], &[before("¿")]),
     (&["abrir exclamación"], &[before("¡")]),

@@ -1,7 +1,7 @@
 //! Pieces of text to entries: phrases give way to what is wanted, the rest stays as it is.
 //!
-//! Whisper punctuates by itself, around the words of spoken punctuation too ("Hello, comma, how"): its own marks beside
-//! a spoken one give way to it.
+//! Whisper punctuates by itself, around the words of spoken punctuation too ("Hello, comma, how"):
+//! its own marks beside a spoken one give way to it.
 
 use super::phrases::{Action, Found, Phrases, Token};
 use super::punctuation::{Mark, Place};
@@ -29,10 +29,21 @@ pub(super) struct Rewriter<'r> {
 }
 
 impl Rewriter<'_> {
-    /// Rewrites an utterance, so far or as a whole. Where it `is_open`, more pieces may follow: then the text ends before
-    /// what they could still change, so that the text with them begins with it.
-    pub fn rewrite<'a>(self, pieces: impl IntoIterator<Item = &'a str>, is_open: bool) -> Vec<Entry> {
-        let in_piece = |(piece, text)| tokens(text).into_iter().map(move |text| Token { text, key: key(text), piece });
+    /// Rewrites an utterance, so far or as a whole. Where it `is_open`, more pieces may follow:
+    /// then the text ends before what they could still change, so that the text with them begins
+    /// with it.
+    pub fn rewrite<'a>(
+        self,
+        pieces: impl IntoIterator<Item = &'a str>,
+        is_open: bool,
+    ) -> Vec<Entry> {
+        let in_piece = |(piece, text)| {
+            tokens(text).into_iter().map(move |text| Token {
+                text,
+                key: key(text),
+                piece,
+            })
+        };
         let all: Vec<Token<'_>> = pieces.into_iter().enumerate().flat_map(in_piece).collect();
         let mut writer = Writer::default();
         let mut rest = all.as_slice();
@@ -46,7 +57,10 @@ impl Rewriter<'_> {
                 Found::Undecided => break,
                 Found::Phrase(action, n) if !goes_on(action, rest, n) => {
                     let (phrase, behind) = rest.split_at(n);
-                    writer.act(action, token.piece..phrase.last().map_or(token.piece, |last| last.piece) + 1);
+                    writer.act(
+                        action,
+                        token.piece..phrase.last().map_or(token.piece, |last| last.piece) + 1,
+                    );
                     rest = behind;
                 }
                 _ => {
@@ -65,7 +79,8 @@ impl Rewriter<'_> {
 
 /// Whether spoken punctuation is but a part of a word: "the colon's".
 fn goes_on(action: &Action, tokens: &[Token<'_>], n: usize) -> bool {
-    let same_piece = |token: &&Token<'_>| Some(token.piece) == tokens.get(n - 1).map(|last| last.piece);
+    let same_piece =
+        |token: &&Token<'_>| Some(token.piece) == tokens.get(n - 1).map(|last| last.piece);
     let next = |i: usize| tokens.get(i).filter(same_piece);
     matches!(action, Action::Punctuate(_))
         && next(n).is_some_and(|token| token.key == "'")
@@ -78,7 +93,8 @@ struct Writer {
     text: String,
     /// Where each entry begins in the text, and its pieces.
     entries: Vec<(usize, Range<usize>)>,
-    /// Where the next entry begins, if before the text that it brings: a mark that belongs to the word after it.
+    /// Where the next entry begins, if before the text that it brings: a mark that belongs to the
+    /// word after it.
     lead: Option<usize>,
     /// The pieces of the first mark without a word.
     first: Option<Range<usize>>,
@@ -125,14 +141,20 @@ impl Writer {
     fn act(&mut self, action: &Action, pieces: Range<usize>) {
         match action {
             Action::Replace(text) => self.replace(text, pieces),
-            Action::Punctuate(marks) => marks.iter().for_each(|mark| self.punctuate(mark, pieces.clone())),
+            Action::Punctuate(marks) => marks
+                .iter()
+                .for_each(|mark| self.punctuate(mark, pieces.clone())),
         }
     }
 
     fn replace(&mut self, text: &str, pieces: Range<usize>) {
         if text.is_empty() {
             self.give_way("");
-            self.behind = Behind { drops: PAUSE_MARKS, is_next: true, ..std::mem::take(&mut self.behind) };
+            self.behind = Behind {
+                drops: PAUSE_MARKS,
+                is_next: true,
+                ..std::mem::take(&mut self.behind)
+            };
             return;
         }
         if text.starts_with(char::is_whitespace) {
@@ -140,7 +162,11 @@ impl Writer {
         }
         self.push(text, pieces);
         self.settled = self.text.len();
-        self.behind = Behind { joins: text.ends_with(char::is_whitespace), is_next: true, ..Behind::default() };
+        self.behind = Behind {
+            joins: text.ends_with(char::is_whitespace),
+            is_next: true,
+            ..Behind::default()
+        };
     }
 
     fn punctuate(&mut self, mark: &Mark, pieces: Range<usize>) {
@@ -163,13 +189,21 @@ impl Writer {
         }
         self.text.push_str(mark.text);
         self.settled = self.text.len();
-        self.behind = Behind { drops: OWN_MARKS, joins: mark.place != Place::After, capital, is_next: true };
+        self.behind = Behind {
+            drops: OWN_MARKS,
+            joins: mark.place != Place::After,
+            capital,
+            is_next: true,
+        };
     }
 
-    /// Adds text of some pieces: to the last entry where that has the first of them, else as a new one.
+    /// Adds text of some pieces: to the last entry where that has the first of them, else as a new
+    /// one.
     fn push(&mut self, text: &str, pieces: Range<usize>) {
         match self.entries.last_mut() {
-            Some((_, from)) if from.end > pieces.start && self.lead.is_none() => from.end = from.end.max(pieces.end),
+            Some((_, from)) if from.end > pieces.start && self.lead.is_none() => {
+                from.end = from.end.max(pieces.end)
+            }
             _ => {
                 let begin = self.lead.take().unwrap_or(self.text.len());
                 self.entries.push((begin, pieces));
@@ -180,9 +214,16 @@ impl Writer {
 
     /// Takes back spaces, and marks out of `marks`, at the end of the text.
     fn give_way(&mut self, marks: &str) {
-        let kept = self.free().trim_end_matches(|c: char| c.is_whitespace() || marks.contains(c)).len();
+        let kept = self
+            .free()
+            .trim_end_matches(|c: char| c.is_whitespace() || marks.contains(c))
+            .len();
         self.text.truncate(self.settled + kept);
-        while self.entries.last().is_some_and(|(begin, _)| *begin >= self.text.len()) {
+        while self
+            .entries
+            .last()
+            .is_some_and(|(begin, _)| *begin >= self.text.len())
+        {
             self.entries.pop();
         }
         self.lead = self.lead.filter(|lead| *lead < self.text.len());
@@ -194,10 +235,16 @@ impl Writer {
     }
 
     fn entries(mut self) -> Vec<Entry> {
-        if let (true, Some(pieces)) = (self.entries.is_empty() && !self.text.is_empty(), self.first) {
+        if let (true, Some(pieces)) = (self.entries.is_empty() && !self.text.is_empty(), self.first)
+        {
             self.entries.push((0, pieces));
         }
-        let ends = self.entries.iter().skip(1).map(|(begin, _)| *begin).chain([self.text.len()]);
+        let ends = self
+            .entries
+            .iter()
+            .skip(1)
+            .map(|(begin, _)| *begin)
+            .chain([self.text.len()]);
         let entry = |((begin, from), end): (&(usize, Range<usize>), usize)| Entry {
             text: self.text.get(*begin..end).unwrap_or_default().to_owned(),
             from: from.clone(),
@@ -209,5 +256,9 @@ impl Writer {
 /// The word with a capital letter.
 fn capitalised(word: &str) -> String {
     let mut rest = word.chars();
-    rest.next().into_iter().flat_map(char::to_uppercase).chain(rest).collect()
+    rest.next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .chain(rest)
+        .collect()
 }

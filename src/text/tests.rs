@@ -13,7 +13,10 @@ fn replacing(pairs: &[(&str, &str)]) -> Rules {
 }
 
 fn rules(pairs: &[(&str, &str)], spoken: bool) -> Rules {
-    let pairs = pairs.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
+    let pairs = pairs
+        .iter()
+        .map(|(from, to)| ((*from).to_owned(), (*to).to_owned()))
+        .collect();
     Rules::new(&pairs, spoken).expect("they make sense")
 }
 
@@ -52,11 +55,23 @@ fn whole_words_and_phrases_are_replaced_in_any_case() {
         ("привет", "Здравствуйте"),
     ]);
     for (code, text, wanted) in [
-        ("en", " Hear Ken, and HEAR  KEN. Hearken!", " Hearken, and Hearken. Hearken!"),
+        (
+            "en",
+            " Hear Ken, and HEAR  KEN. Hearken!",
+            " Hearken, and Hearken. Hearken!",
+        ),
         ("en", " New York City, new York cit", " NYC, NY cit"),
-        ("en", " Jon’s and Jon's, not Jonathan", " John’s and John's, not Jonathan"),
+        (
+            "en",
+            " Jon’s and Jon's, not Jonathan",
+            " John’s and John's, not Jonathan",
+        ),
         ("en", " e.g. this", " for example this"),
-        ("en", " Well, a well-known digit", " good, a well-known digit"),
+        (
+            "en",
+            " Well, a well-known digit",
+            " good, a well-known digit",
+        ),
         ("en", " hear, ken", " hear, ken"),
         ("de", " die straße", " die Str."),
         ("zh", "你好，世界。GitHub和git", "你好，天下。GitHub和Git"),
@@ -69,25 +84,49 @@ fn whole_words_and_phrases_are_replaced_in_any_case() {
 #[test]
 fn what_was_replaced_is_not_replaced_again() {
     let swap = replacing(&[("cat", "dog"), ("dog", "cat"), ("hot dog", "hot cat")]);
-    assert_eq!(rewrite(&swap, " a cat, a dog and a hot dog", "en"), " a dog, a cat and a hot cat");
+    assert_eq!(
+        rewrite(&swap, " a cat, a dog and a hot dog", "en"),
+        " a dog, a cat and a hot cat"
+    );
 }
 
 #[test]
 fn the_right_side_may_be_empty_or_a_line_end() {
     let rules = replacing(&[("um", ""), ("next item", "\n- "), ("stop here", ".\n")]);
-    assert_eq!(rewrite(&rules, " So, um, I think um yes", "en"), " So, I think yes");
+    assert_eq!(
+        rewrite(&rules, " So, um, I think um yes", "en"),
+        " So, I think yes"
+    );
     assert_eq!(rewrite(&rules, " Um, well", "en"), " well");
-    assert_eq!(rewrite(&rules, " Milk next item eggs", "en"), " Milk\n- eggs");
-    assert_eq!(rewrite(&rules, " Milk stop here eggs", "en"), " Milk .\neggs");
+    assert_eq!(
+        rewrite(&rules, " Milk next item eggs", "en"),
+        " Milk\n- eggs"
+    );
+    assert_eq!(
+        rewrite(&rules, " Milk stop here eggs", "en"),
+        " Milk .\neggs"
+    );
 }
 
 #[test]
 fn spoken_punctuation_takes_the_place_of_whispers_own() {
     let rules = rules(&[], true);
     for (code, text, wanted) in [
-        ("en", " Hello, comma, how are you? Question mark.", " Hello, how are you?"),
-        ("en", " Hello comma how are you question mark", " Hello, how are you?"),
-        ("en", " Hello. New Line How are you? New Line best regards.", " Hello.\nHow are you?\nBest regards."),
+        (
+            "en",
+            " Hello, comma, how are you? Question mark.",
+            " Hello, how are you?",
+        ),
+        (
+            "en",
+            " Hello comma how are you question mark",
+            " Hello, how are you?",
+        ),
+        (
+            "en",
+            " Hello. New Line How are you? New Line best regards.",
+            " Hello.\nHow are you?\nBest regards.",
+        ),
         (
             "en",
             " Dear Mr Smith, Comma, new paragraph, thank you. Full stop. I will call, period.",
@@ -103,26 +142,62 @@ fn spoken_punctuation_takes_the_place_of_whispers_own() {
             " He said colon open quote I am here full stop close quote and left",
             " He said: \"I am here.\" And left",
         ),
-        ("en", " Really question mark exclamation mark Yes exclamation point", " Really?! Yes!"),
-        ("en", " one semicolon two semi-colon three", " one; two; three"),
-        ("en", " comma-separated, the colon's place, so, comma, too", " comma-separated, the colon's place, so, too"),
-        ("en", " New line, new line. open parenthesis a close parenthesis", "\n\n(A)"),
+        (
+            "en",
+            " Really question mark exclamation mark Yes exclamation point",
+            " Really?! Yes!",
+        ),
+        (
+            "en",
+            " one semicolon two semi-colon three",
+            " one; two; three",
+        ),
+        (
+            "en",
+            " comma-separated, the colon's place, so, comma, too",
+            " comma-separated, the colon's place, so, too",
+        ),
+        (
+            "en",
+            " New line, new line. open parenthesis a close parenthesis",
+            "\n\n(A)",
+        ),
         ("en", " Comma", ","),
         (
             "de",
             " Sehr geehrte Frau Müller, Komma, neuer Absatz, vielen Dank. Punkt.",
             " Sehr geehrte Frau Müller,\n\nVielen Dank.",
         ),
-        ("de", " Er kam Klammer auf gestern Klammer zu Doppelpunkt gut Fragezeichen", " Er kam (gestern): gut?"),
-        ("fr", " Bonjour virgule ça va ? Point d'interrogation.", " Bonjour, ça va ?"),
+        (
+            "de",
+            " Er kam Klammer auf gestern Klammer zu Doppelpunkt gut Fragezeichen",
+            " Er kam (gestern): gut?",
+        ),
+        (
+            "fr",
+            " Bonjour virgule ça va ? Point d'interrogation.",
+            " Bonjour, ça va ?",
+        ),
         (
             "fr",
             " Il dit deux points ouvrez les guillemets oui fermez les guillemets point à la ligne merci",
             " Il dit : « oui ».\nMerci",
         ),
-        ("fr", " Il vient point-virgule c’est bien point d’exclamation", " Il vient ; c’est bien !"),
-        ("es", " Hola, coma, abrir interrogación cómo estás cerrar interrogación", " Hola, ¿cómo estás?"),
-        ("es", " Uno punto y coma dos punto y aparte tres punto", " Uno; dos.\n\nTres."),
+        (
+            "fr",
+            " Il vient point-virgule c’est bien point d’exclamation",
+            " Il vient ; c’est bien !",
+        ),
+        (
+            "es",
+            " Hola, coma, abrir interrogación cómo estás cerrar interrogación",
+            " Hola, ¿cómo estás?",
+        ),
+        (
+            "es",
+            " Uno punto y coma dos punto y aparte tres punto",
+            " Uno; dos.\n\nTres.",
+        ),
         ("it", " punto, virgola", " punto, virgola"),
         ("de", " period, comma", " period, comma"),
     ] {
@@ -141,8 +216,18 @@ fn spoken_punctuation_takes_the_place_of_whispers_own() {
 
 #[test]
 fn a_replacement_goes_before_spoken_punctuation() {
-    let rules = rules(&[("period", "era"), ("new line of work", "career"), ("slash pr", "/pr")], true);
-    assert_eq!(rewrite(&rules, " a new line of work, period. slash PR comma", "en"), " a career, era. /pr,");
+    let rules = rules(
+        &[
+            ("period", "era"),
+            ("new line of work", "career"),
+            ("slash pr", "/pr"),
+        ],
+        true,
+    );
+    assert_eq!(
+        rewrite(&rules, " a new line of work, period. slash PR comma", "en"),
+        " a career, era. /pr,"
+    );
 }
 
 #[test]
@@ -152,23 +237,56 @@ fn text_waits_for_the_word_that_decides() {
     assert_eq!(open(&[" in", " New"]), " in");
     assert_eq!(open(&[" in", " New", " York"]), " in");
     assert_eq!(open(&[" in", " New", " York,", " but"]), " in NY, but");
-    assert_eq!(open(&[" in", " New", " shoes,"]), " in New shoes", "a spoken mark might take the comma's place");
-    assert_eq!(open(&[" in", " New", " shoes,", " question"]), " in New shoes");
-    assert_eq!(open(&[" in", " New", " shoes,", " question", " mark"]), " in New shoes?");
+    assert_eq!(
+        open(&[" in", " New", " shoes,"]),
+        " in New shoes",
+        "a spoken mark might take the comma's place"
+    );
+    assert_eq!(
+        open(&[" in", " New", " shoes,", " question"]),
+        " in New shoes"
+    );
+    assert_eq!(
+        open(&[" in", " New", " shoes,", " question", " mark"]),
+        " in New shoes?"
+    );
 }
 
 #[test]
 fn an_entry_has_the_pieces_that_it_was_made_of() {
     let rules = rules(&[("hear ken", "Hearken")], true);
-    let made = entries(&rules, &[" Hear", " Ken,", " comma", " open", " quote", " yes", " full", " stop"], "en", false);
-    let made: Vec<_> = made.iter().map(|entry| (entry.text.as_str(), entry.from.clone())).collect();
+    let made = entries(
+        &rules,
+        &[
+            " Hear", " Ken,", " comma", " open", " quote", " yes", " full", " stop",
+        ],
+        "en",
+        false,
+    );
+    let made: Vec<_> = made
+        .iter()
+        .map(|entry| (entry.text.as_str(), entry.from.clone()))
+        .collect();
     assert_eq!(made, [(" Hearken,", 0..2), (" \"yes.", 5..6)]);
     let made = entries(&rules, &[" Comma,", " yes"], "en", false);
-    assert_eq!(made, [Entry { text: ", yes".to_owned(), from: 1..2 }]);
+    assert_eq!(
+        made,
+        [Entry {
+            text: ", yes".to_owned(),
+            from: 1..2
+        }]
+    );
 }
 
 fn timed(text: &str, start: f64, probability: f32) -> TimedWord {
-    TimedWord { text: text.to_owned(), tokens: 1, start, end: start + 0.5, probability, attended: start + 0.2 }
+    TimedWord {
+        text: text.to_owned(),
+        tokens: 1,
+        start,
+        end: start + 0.5,
+        probability,
+        attended: start + 0.2,
+    }
 }
 
 #[test]
@@ -181,36 +299,64 @@ fn segments_keep_their_times_and_phrases_go_across_them() {
         words,
     };
     let rules = rules(&[("hear ken", "Hearken")], true);
-    let mut plain =
-        vec![segment(" I hear", 0.0, vec![]), segment(" Ken.", 2.0, vec![]), segment(" Comma", 4.0, vec![])];
+    let mut plain = vec![
+        segment(" I hear", 0.0, vec![]),
+        segment(" Ken.", 2.0, vec![]),
+        segment(" Comma", 4.0, vec![]),
+    ];
     rules.segments(&mut plain, Language::ENGLISH);
-    let texts: Vec<_> = plain.iter().map(|segment| (segment.text.as_str(), segment.start, segment.end)).collect();
+    let texts: Vec<_> = plain
+        .iter()
+        .map(|segment| (segment.text.as_str(), segment.start, segment.end))
+        .collect();
     assert_eq!(texts, [(" I Hearken,", 0.0, 2.0)]);
-    let words =
-        vec![timed(" hear", 1.0, 0.9), timed(" Ken", 1.5, 0.4), timed(" well", 2.5, 0.8), timed("-known.", 3.0, 0.7)];
+    let words = vec![
+        timed(" hear", 1.0, 0.9),
+        timed(" Ken", 1.5, 0.4),
+        timed(" well", 2.5, 0.8),
+        timed("-known.", 3.0, 0.7),
+    ];
     let mut with_words = vec![segment(" hear Ken well-known.", 1.0, words)];
     rules.segments(&mut with_words, Language::ENGLISH);
-    let [segment] = with_words.as_slice() else { panic!("{with_words:?}") };
+    let [segment] = with_words.as_slice() else {
+        panic!("{with_words:?}")
+    };
     assert_eq!(segment.text, " Hearken well-known.");
     let summary = |w: &TimedWord| (w.text.clone(), w.tokens, w.start, w.end, w.probability);
     assert_eq!(
         segment.words.iter().map(summary).collect::<Vec<_>>(),
-        [(" Hearken".to_owned(), 2, 1.0, 2.0, 0.4), (" well-known.".to_owned(), 2, 2.5, 3.5, 0.7)]
+        [
+            (" Hearken".to_owned(), 2, 1.0, 2.0, 0.4),
+            (" well-known.".to_owned(), 2, 2.5, 3.5, 0.7)
+        ]
     );
     let mut chinese = vec![segment_of_words("用GitHub", &["用", "Git", "Hub"])];
     replacing(&[("git", "Git"), ("hub", "x")]).segments(&mut chinese, language("zh"));
-    assert_eq!(chinese[0].text, "用GitHub", "a word that the tokenizer cuts is one word");
+    assert_eq!(
+        chinese[0].text, "用GitHub",
+        "a word that the tokenizer cuts is one word"
+    );
 }
 
 fn segment_of_words(text: &str, words: &[&str]) -> Segment {
     let words = words.iter().map(|word| timed(word, 0.0, 1.0)).collect();
-    Segment { start: 0.0, end: 1.0, text: text.to_owned(), tokens: vec![], words }
+    Segment {
+        start: 0.0,
+        end: 1.0,
+        text: text.to_owned(),
+        tokens: vec![],
+        words,
+    }
 }
 
 fn spoken_words(words: &[&str]) -> Vec<Word> {
     let of = |(i, text): (usize, &&str)| {
-        // One by one: a word that continues the one before it stays a word, as behind words that were committed.
-        crate::stream::timed(&[timed(text, i as f64, 1.0 - i as f32 / 100.0)], Language::ENGLISH)
+        // One by one: a word that continues the one before it stays a word, as behind words that
+        // were committed.
+        crate::stream::timed(
+            &[timed(text, i as f64, 1.0 - i as f32 / 100.0)],
+            Language::ENGLISH,
+        )
     };
     words.iter().enumerate().flat_map(of).collect()
 }
@@ -226,7 +372,11 @@ fn partial(words: &[&str], n: usize) -> Event {
         end_s: 9.0,
         committed: committed.concat().trim_start().to_owned(),
         words: spoken_words(committed),
-        tail: if n == 0 { tail.trim_start().to_owned() } else { tail },
+        tail: if n == 0 {
+            tail.trim_start().to_owned()
+        } else {
+            tail
+        },
         language: Language::ENGLISH,
     })
 }
@@ -258,15 +408,35 @@ fn an_utterance_that_goes_on_is_shown_as_it_will_be() {
     let rules = rules(&[("hear ken", "Hearken")], true);
     let words = [" So", " hear", " Ken,", " new", " line", " it", " is"];
     let shown = |n| told(&rules, partial(&words, n));
-    assert_eq!((shown(0).0, shown(0).1), (String::new(), "So Hearken\nIt is".to_owned()));
-    assert_eq!((shown(2).0, shown(2).1), ("So".to_owned(), " Hearken\nIt is".to_owned()));
+    assert_eq!(
+        (shown(0).0, shown(0).1),
+        (String::new(), "So Hearken\nIt is".to_owned())
+    );
+    assert_eq!(
+        (shown(2).0, shown(2).1),
+        ("So".to_owned(), " Hearken\nIt is".to_owned())
+    );
     let (committed, tail, spoken) = shown(5);
-    assert_eq!((committed.as_str(), tail.as_str()), ("So Hearken\n", "It is"));
-    let times: Vec<_> = spoken.iter().map(|w| (w.text.trim(), w.start_s, w.end_s, w.confidence)).collect();
+    assert_eq!(
+        (committed.as_str(), tail.as_str()),
+        ("So Hearken\n", "It is")
+    );
+    let times: Vec<_> = spoken
+        .iter()
+        .map(|w| (w.text.trim(), w.start_s, w.end_s, w.confidence))
+        .collect();
     assert_eq!(times, [("So", 0.0, 0.5, 1.0), ("Hearken", 1.0, 2.5, 0.98)]);
     assert_eq!(told(&rules, last(&words)).0, "So Hearken\nIt is");
-    assert_eq!(told(&rules, last(&[" New", " line"])).0, "\n", "a line end by itself is text");
-    assert_eq!(Rules::default().event(partial(&words, 2), Language::ENGLISH), partial(&words, 2), "there are no rules");
+    assert_eq!(
+        told(&rules, last(&[" New", " line"])).0,
+        "\n",
+        "a line end by itself is text"
+    );
+    assert_eq!(
+        Rules::default().event(partial(&words, 2), Language::ENGLISH),
+        partial(&words, 2),
+        "there are no rules"
+    );
 }
 
 #[test]
@@ -291,7 +461,8 @@ fn a_translation_is_english() {
     assert_eq!(written(Task::Transcribe, language("de")), language("de"));
 }
 
-/// Words among which phrases begin, go on and end; some continue a word, as a guess behind committed words may.
+/// Words among which phrases begin, go on and end; some continue a word, as a guess behind
+/// committed words may.
 fn any_words() -> impl Strategy<Value = Vec<&'static str>> {
     let word = prop::sample::select(vec![
         " new",
@@ -342,7 +513,10 @@ fn any_rules() -> impl Strategy<Value = (Vec<(&'static str, &'static str)>, bool
         ("so", "so, "),
         ("hello", "hello..."),
     ];
-    (prop::sample::subsequence(pairs.to_vec(), 1..=pairs.len()), any::<bool>())
+    (
+        prop::sample::subsequence(pairs.to_vec(), 1..=pairs.len()),
+        any::<bool>(),
+    )
 }
 
 proptest! {

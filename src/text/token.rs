@@ -3,9 +3,10 @@
 use fancy_regex::Regex;
 use std::sync::LazyLock;
 
-/// In this order: a space; a character of a script that is written without spaces, with its marks (ー is of no script);
-/// a word of any other script, with what joins its parts, as in "well-known", "example.com" or "3.5"; a sign. An
-/// apostrophe is a sign, so that a name is found in "Jon's" and "d'Alembert".
+/// In this order: a space; a character of a script that is written without spaces, with its marks
+/// (ー is of no script); a word of any other script, with what joins its parts, as in "well-known",
+/// "example.com" or "3.5"; a sign. An apostrophe is a sign, so that a name is found in "Jon's" and
+/// "d'Alembert".
 const TOKENS: &str = r"(?sx)
     \s+
     | [\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー] \p{M}*
@@ -19,7 +20,11 @@ static EXPRESSION: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(TOKENS)
 pub fn tokens(text: &str) -> Vec<&str> {
     let mut tokens: Vec<&str> = Vec::new();
     let mut end = 0;
-    for found in EXPRESSION.iter().flat_map(|expression| expression.find_iter(text)).map_while(Result::ok) {
+    for found in EXPRESSION
+        .iter()
+        .flat_map(|expression| expression.find_iter(text))
+        .map_while(Result::ok)
+    {
         tokens.push(found.as_str());
         end = found.end();
     }
@@ -57,7 +62,21 @@ mod tests {
             (" Hello,  you", vec![" ", "Hello", ",", "  ", "you"]),
             (
                 "Jon’s well-known 3.5, e.g. 1,000",
-                vec!["Jon", "’", "s", " ", "well-known", " ", "3.5", ",", " ", "e.g", ".", " ", "1,000"],
+                vec![
+                    "Jon",
+                    "’",
+                    "s",
+                    " ",
+                    "well-known",
+                    " ",
+                    "3.5",
+                    ",",
+                    " ",
+                    "e.g",
+                    ".",
+                    " ",
+                    "1,000",
+                ],
             ),
             ("我用GitHub写。", vec!["我", "用", "GitHub", "写", "。"]),
             ("スター 2024年", vec!["ス", "タ", "ー", " ", "2024", "年"]),

@@ -1,7 +1,7 @@
 //! Several windows decoded together, so that the decoder's weights are read once for all of them.
 //!
-//! In: encoded windows, each with the [`Decoding`] that is to be served, at any time. Out: their results as they are
-//! done. A window's result does not depend on the windows beside it.
+//! In: encoded windows, each with the [`Decoding`] that is to be served, at any time. Out: their
+//! results as they are done. A window's result does not depend on the windows beside it.
 
 use super::decoder::{DecodeError, Decoder, Row, Workspace};
 use super::decoding::{Decoding, DecodingError, DecodingResult, Progress, Request};
@@ -39,7 +39,12 @@ pub struct Decoded<T> {
 impl<'a, T: Send> Batch<'a, T> {
     /// No windows.
     pub fn new(decoder: &'a Decoder) -> Self {
-        Self { decoder, slots: Vec::new(), used: Vec::new(), work: Workspace::default() }
+        Self {
+            decoder,
+            slots: Vec::new(),
+            used: Vec::new(),
+            work: Workspace::default(),
+        }
     }
 
     /// Windows in flight.
@@ -67,8 +72,16 @@ impl<'a, T: Send> Batch<'a, T> {
         features: &AudioFeatures,
         (decoding, request): (Decoding<'a>, Request),
     ) -> Result<(), DecodeError> {
-        let cache = self.decoder.listen(features, self.used.pop(), &mut self.work)?;
-        self.slots.push(Slot { tag, cache, decoding, request, progress: None });
+        let cache = self
+            .decoder
+            .listen(features, self.used.pop(), &mut self.work)?;
+        self.slots.push(Slot {
+            tag,
+            cache,
+            decoding,
+            request,
+            progress: None,
+        });
         Ok(())
     }
 
@@ -79,11 +92,19 @@ impl<'a, T: Send> Batch<'a, T> {
     pub fn step(&mut self) -> Result<Vec<Decoded<T>>, DecodingError<DecodeError>> {
         let (mut rows, mut wanted) = (Vec::new(), Vec::new());
         for (window, slot) in self.slots.iter_mut().enumerate() {
-            ask(window, &slot.request, &mut slot.cache, &mut rows, &mut wanted);
+            ask(
+                window,
+                &slot.request,
+                &mut slot.cache,
+                &mut rows,
+                &mut wanted,
+            );
         }
         let n_vocab = self.decoder.dims().n_vocab;
         let mut windows: Vec<_> = self.slots.iter_mut().map(|slot| &mut slot.cache).collect();
-        let forward = self.decoder.forward(&mut windows, &rows, &wanted, &mut self.work);
+        let forward = self
+            .decoder
+            .forward(&mut windows, &rows, &wanted, &mut self.work);
         let mut logits = forward.map_err(DecodingError::Inference)?;
         let mut answers = Vec::with_capacity(self.slots.len());
         for slot in &mut self.slots {
@@ -91,11 +112,14 @@ impl<'a, T: Send> Batch<'a, T> {
             answers.push((slot, own));
             logits = others;
         }
-        self.decoder.cpu().pool.pieces(&mut answers, 1, |_, answer| {
-            for (slot, logits) in answer {
-                slot.progress = Some(slot.decoding.advance(&slot.request, logits));
-            }
-        });
+        self.decoder
+            .cpu()
+            .pool
+            .pieces(&mut answers, 1, |_, answer| {
+                for (slot, logits) in answer {
+                    slot.progress = Some(slot.decoding.advance(&slot.request, logits));
+                }
+            });
         self.collect()
     }
 
@@ -105,7 +129,11 @@ impl<'a, T: Send> Batch<'a, T> {
         for mut slot in std::mem::take(&mut self.slots) {
             match slot.progress.take().transpose()? {
                 Some(Progress::Done(result)) => {
-                    done.push(Decoded { tag: slot.tag, result: *result, window: slot.cache });
+                    done.push(Decoded {
+                        tag: slot.tag,
+                        result: *result,
+                        window: slot.cache,
+                    });
                     continue;
                 }
                 Some(Progress::Wants(request)) => slot.request = request,
@@ -117,23 +145,45 @@ impl<'a, T: Send> Batch<'a, T> {
     }
 }
 
-/// Prepares a window's sequences for its request, and adds the rows of the pass and those whose logits are wanted.
-fn ask(window: usize, request: &Request, cache: &mut WindowCache, rows: &mut Vec<Row>, wanted: &mut Vec<usize>) {
+/// Prepares a window's sequences for its request, and adds the rows of the pass and those whose
+/// logits are wanted.
+fn ask(
+    window: usize,
+    request: &Request,
+    cache: &mut WindowCache,
+    rows: &mut Vec<Row>,
+    wanted: &mut Vec<usize>,
+) {
     let first = rows.len();
     match request {
-        Request::Prefill { tokens, wanted: places } => {
+        Request::Prefill {
+            tokens,
+            wanted: places,
+        } => {
             cache.tokens.begin();
-            rows.extend(tokens.iter().map(|&token| Row { window, sequence: 0, token }));
+            rows.extend(tokens.iter().map(|&token| Row {
+                window,
+                sequence: 0,
+                token,
+            }));
             wanted.extend(places.iter().map(|place| first + place));
         }
-        Request::Step { sources, keep, tokens } => {
+        Request::Step {
+            sources,
+            keep,
+            tokens,
+        } => {
             if let Some(sources) = sources {
                 cache.tokens.rearrange(sources);
             }
             if let Some(len) = keep {
                 cache.tokens.truncate(*len);
             }
-            rows.extend(tokens.iter().enumerate().map(|(sequence, &token)| Row { window, sequence, token }));
+            rows.extend(tokens.iter().enumerate().map(|(sequence, &token)| Row {
+                window,
+                sequence,
+                token,
+            }));
             wanted.extend(first..rows.len());
         }
     }

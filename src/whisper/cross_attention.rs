@@ -6,10 +6,11 @@ use crate::cpu::{AttentionWeights, Cpu, MatRef, Panels};
 /// Width of a head, in every Whisper size.
 const HEAD: usize = 64;
 
-/// Chosen heads, and their attention weights over the first encoder positions of a window once a pass was made.
+/// Chosen heads, and their attention weights over the first encoder positions of a window once a
+/// pass was made.
 ///
-/// The weights add up to 1 over those positions, as if the window ended there: what the heads attend to in the
-/// silence behind them is left out.
+/// The weights add up to 1 over those positions, as if the window ended there: what the heads
+/// attend to in the silence behind them is left out.
 pub struct CrossAttention {
     /// `[layer, head]`.
     heads: Vec<[usize; 2]>,
@@ -20,10 +21,17 @@ pub struct CrossAttention {
 }
 
 impl CrossAttention {
-    /// Watches these heads, `[layer, head]`, over `n` positions; heads that the model does not have are left out.
+    /// Watches these heads, `[layer, head]`, over `n` positions; heads that the model does not have
+    /// are left out.
     pub fn new(dims: &Dims, heads: &[[usize; 2]], n: usize) -> Self {
-        let exists = |[layer, head]: &[usize; 2]| *layer < dims.n_text_layer && *head < dims.n_text_head;
-        Self { heads: heads.iter().copied().filter(exists).collect(), n, rows: 0, weights: Vec::new() }
+        let exists =
+            |[layer, head]: &[usize; 2]| *layer < dims.n_text_layer && *head < dims.n_text_head;
+        Self {
+            heads: heads.iter().copied().filter(exists).collect(),
+            n,
+            rows: 0,
+            weights: Vec::new(),
+        }
     }
 
     /// Number of positions.
@@ -57,13 +65,22 @@ impl CrossAttention {
         panels: impl Fn(usize) -> Panels<'p> + Sync,
     ) {
         let per_head = (self.rows * self.n).max(1);
-        for ([_, head], weights) in
-            self.heads.iter().zip(self.weights.chunks_exact_mut(per_head)).filter(|([of, _], _)| *of == layer)
+        for ([_, head], weights) in self
+            .heads
+            .iter()
+            .zip(self.weights.chunks_exact_mut(per_head))
+            .filter(|([of, _], _)| *of == layer)
         {
             let col = head * HEAD;
             cpu.pool.pieces(weights, self.n, |row, out| {
                 let query = &queries.row(row)[col..][..HEAD];
-                AttentionWeights { query, panels: panels(row), col, out }.run(cpu.level);
+                AttentionWeights {
+                    query,
+                    panels: panels(row),
+                    col,
+                    out,
+                }
+                .run(cpu.level);
             });
         }
     }

@@ -1,7 +1,7 @@
 //! The text decoder: tokens and a window's [`AudioFeatures`] go in, logits come out.
 //!
-//! One pass takes rows of any number of sequences: a prompt is several rows of one, beams are one row of each, and
-//! windows may be mixed, so that the weights are read once for all of them.
+//! One pass takes rows of any number of sequences: a prompt is several rows of one, beams are one
+//! row of each, and windows may be mixed, so that the weights are read once for all of them.
 
 use super::cross_attention::CrossAttention;
 use super::encoder::{AudioFeatures, epilogues, sized};
@@ -9,8 +9,8 @@ use super::kv_cache::WindowCache;
 use super::weights::{Compute, LayerSpec, layer_norm};
 use super::{Dims, Inference};
 use crate::cpu::{
-    AttendPanels, AttendTokens, Cpu, Epilogue, LayerNorm, Level, Linear, MatMut, MatRef, Stored, pack_panels,
-    panels_len,
+    AttendPanels, AttendTokens, Cpu, Epilogue, LayerNorm, Level, Linear, MatMut, MatRef, Stored,
+    pack_panels, panels_len,
 };
 use crate::models::{ModelError, ModelFile};
 use std::sync::Arc;
@@ -98,7 +98,9 @@ pub enum DecodeError {
         sequence: usize,
     },
     /// No memory for a window.
-    #[error("there is no memory for a window's keys and values: {0}; close other programs or take a smaller model")]
+    #[error(
+        "there is no memory for a window's keys and values: {0}; close other programs or take a smaller model"
+    )]
     Memory(#[from] std::io::Error),
     /// Features of another width.
     #[error("encoder states are {0} values wide, the decoder takes {1}")]
@@ -130,7 +132,9 @@ impl DecoderWeights {
         let mut weights = Self {
             dims: *file.dims(),
             positions: file.f32("decoder.positional_embedding")?,
-            blocks: (0..file.dims().n_text_layer).map(block).collect::<Result<_, ModelError>>()?,
+            blocks: (0..file.dims().n_text_layer)
+                .map(block)
+                .collect::<Result<_, ModelError>>()?,
             ln: layer_norm(&file, "decoder.ln")?,
             logits: load(LayerSpec::logits())?,
             audio: match compute {
@@ -143,10 +147,19 @@ impl DecoderWeights {
         // In the order in which a pass reads them.
         let layers = blocks.iter_mut().flat_map(|block| {
             let [up, down] = &mut block.mlp;
-            [&mut block.qkv, &mut block.out, &mut block.cross_query, &mut block.cross_out, up, down]
+            [
+                &mut block.qkv,
+                &mut block.out,
+                &mut block.cross_query,
+                &mut block.cross_out,
+                up,
+                down,
+            ]
         });
         Linear::gather(&mut layers.chain([logits]).collect::<Vec<_>>());
-        let layers = LayerSpec::all(file.dims()).into_iter().filter(|layer| layer.name.starts_with("decoder."));
+        let layers = LayerSpec::all(file.dims())
+            .into_iter()
+            .filter(|layer| layer.name.starts_with("decoder."));
         layers.for_each(|layer| file.release(&layer.stored_name()));
         Ok(weights)
     }
@@ -171,20 +184,33 @@ impl Decoder {
     /// Bytes of weights that a step reads, whatever the number of its rows.
     pub fn step_bytes(&self) -> usize {
         let of_block = |block: &Block| {
-            let own = [&block.qkv, &block.out, &block.cross_query, &block.cross_out, &block.mlp[0], &block.mlp[1]];
+            let own = [
+                &block.qkv,
+                &block.out,
+                &block.cross_query,
+                &block.cross_out,
+                &block.mlp[0],
+                &block.mlp[1],
+            ];
             own.into_iter().map(Linear::bytes).sum::<usize>()
         };
         self.weights.blocks.iter().map(of_block).sum::<usize>() + self.weights.logits.bytes()
     }
 
-    /// Bytes of keys and values that a step reads of a window of so many positions, the silent tail's among them.
+    /// Bytes of keys and values that a step reads of a window of so many positions, the silent
+    /// tail's among them.
     pub fn window_bytes(&self, n: usize) -> usize {
-        let DecoderWeights { dims, blocks, audio, .. } = &*self.weights;
+        let DecoderWeights {
+            dims,
+            blocks,
+            audio,
+            ..
+        } = &*self.weights;
         blocks.len() * panels_len(n, dims.n_text_state, *audio)
     }
 
-    /// Computes cross-attention's keys and values of a window, once for all sequences over it. `used`, that of a
-    /// window that is done, gives its memory.
+    /// Computes cross-attention's keys and values of a window, once for all sequences over it.
+    /// `used`, that of a window that is done, gives its memory.
     ///
     /// # Errors
     /// Where the features are not this model's, or there is no memory.
@@ -197,26 +223,40 @@ impl Decoder {
         let width = self.weights.dims.n_text_state;
         let n = features.n_ctx + features.bias.len();
         if features.states.len() != n * width {
-            return Err(DecodeError::Features(features.states.len() / n.max(1), width));
+            return Err(DecodeError::Features(
+                features.states.len() / n.max(1),
+                width,
+            ));
         }
         let DecoderWeights { blocks, audio, .. } = &*self.weights;
         let size = (blocks.len(), width);
-        let mut cache = WindowCache::new(features.n_ctx, features.bias.clone(), size, *audio, used)?;
+        let mut cache =
+            WindowCache::new(features.n_ctx, features.bias.clone(), size, *audio, used)?;
         let keys_values = sized(&mut work.keys_values, n * 2 * width);
         let states = MatRef::dense(&features.states, width);
-        let states = blocks.first().map(|block| block.cross_kv.pack(&self.cpu, states, None));
+        let states = blocks
+            .first()
+            .map(|block| block.cross_kv.pack(&self.cpu, states, None));
         for (i, (block, states)) in blocks.iter().zip(states.iter().cycle()).enumerate() {
             let out = MatMut::dense(keys_values, 2 * width);
-            block.cross_kv.apply_packed(&self.cpu, states, out, Epilogue::default());
-            pack_panels(&self.cpu, MatRef::dense(keys_values, 2 * width), *audio, cache.panels_mut(i));
+            block
+                .cross_kv
+                .apply_packed(&self.cpu, states, out, Epilogue::default());
+            pack_panels(
+                &self.cpu,
+                MatRef::dense(keys_values, 2 * width),
+                *audio,
+                cache.panels_mut(i),
+            );
         }
         Ok(cache)
     }
 
-    /// Continues sequences and returns the logits after the rows `wanted`, `[wanted.len()][n_vocab]`.
+    /// Continues sequences and returns the logits after the rows `wanted`,
+    /// `[wanted.len()][n_vocab]`.
     ///
-    /// Rows of the same sequence follow each other in the order of its tokens. A row's logits do not depend on the
-    /// rows that are computed with it.
+    /// Rows of the same sequence follow each other in the order of its tokens. A row's logits do
+    /// not depend on the rows that are computed with it.
     ///
     /// # Errors
     /// Where a sequence gets too long or a token is unknown; the sequences are as before then.
@@ -254,7 +294,15 @@ impl Decoder {
         self.embed(rows, &positions, &mut work.x)?;
         let extend = |row: &Row| windows[row.window].tokens.extend(row.sequence);
         let places: Vec<_> = rows.iter().map(extend).collect();
-        let Workspace { x, qkv, query, heads, hidden, logits, .. } = work;
+        let Workspace {
+            x,
+            qkv,
+            query,
+            heads,
+            hidden,
+            logits,
+            ..
+        } = work;
         let x = &mut x[..];
         let qkv = sized(qkv, rows.len() * 3 * width);
         let query = sized(query, rows.len() * width);
@@ -264,49 +312,111 @@ impl Decoder {
         let cpu = &*self.cpu;
         for (i, block) in self.weights.blocks.iter().enumerate() {
             let from = MatRef::dense(x, width);
-            block.qkv.apply(cpu, from, Some(&block.attn_ln), MatMut::dense(qkv, 3 * width), store);
+            block.qkv.apply(
+                cpu,
+                from,
+                Some(&block.attn_ln),
+                MatMut::dense(qkv, 3 * width),
+                store,
+            );
             for ((row, place), qkv) in rows.iter().zip(&places).zip(qkv.chunks_exact(3 * width)) {
-                windows[row.window].tokens.store(cpu.level, i, *place, &qkv[width..]);
+                windows[row.window]
+                    .tokens
+                    .store(cpu.level, i, *place, &qkv[width..]);
             }
             self.attend_tokens(windows, rows, &positions, i, (qkv, &mut *heads));
-            block.out.apply(cpu, MatRef::dense(heads, width), None, MatMut::dense(x, width), add);
+            block.out.apply(
+                cpu,
+                MatRef::dense(heads, width),
+                None,
+                MatMut::dense(x, width),
+                add,
+            );
 
             let from = MatRef::dense(x, width);
-            block.cross_query.apply(cpu, from, Some(&block.cross_ln), MatMut::dense(query, width), store);
+            block.cross_query.apply(
+                cpu,
+                from,
+                Some(&block.cross_ln),
+                MatMut::dense(query, width),
+                store,
+            );
             if let Some(watched) = &mut watched {
                 let panels = |row: usize| windows[rows[row].window].panels(i);
                 watched.keep(cpu, i, MatRef::dense(query, width), panels);
             }
             self.attend_audio(windows, rows, i, (query, &mut *heads));
-            block.cross_out.apply(cpu, MatRef::dense(heads, width), None, MatMut::dense(x, width), add);
+            block.cross_out.apply(
+                cpu,
+                MatRef::dense(heads, width),
+                None,
+                MatMut::dense(x, width),
+                add,
+            );
 
             let from = MatRef::dense(x, width);
-            block.mlp[0].apply(cpu, from, Some(&block.mlp_ln), MatMut::dense(hidden, 4 * width), gelu);
-            block.mlp[1].apply(cpu, MatRef::dense(hidden, 4 * width), None, MatMut::dense(x, width), add);
+            block.mlp[0].apply(
+                cpu,
+                from,
+                Some(&block.mlp_ln),
+                MatMut::dense(hidden, 4 * width),
+                gelu,
+            );
+            block.mlp[1].apply(
+                cpu,
+                MatRef::dense(hidden, 4 * width),
+                None,
+                MatMut::dense(x, width),
+                add,
+            );
         }
         let n_vocab = self.weights.dims.n_vocab;
-        let last: Vec<f32> = wanted.iter().flat_map(|r| &x[r * width..][..width]).copied().collect();
+        let last: Vec<f32> = wanted
+            .iter()
+            .flat_map(|r| &x[r * width..][..width])
+            .copied()
+            .collect();
         let logits = sized(logits, wanted.len() * n_vocab);
         if wanted.is_empty() {
             return Ok(logits);
         }
         let out = MatMut::dense(logits, n_vocab);
-        self.weights.logits.apply(cpu, MatRef::dense(&last, width), Some(&self.weights.ln), out, store);
+        self.weights.logits.apply(
+            cpu,
+            MatRef::dense(&last, width),
+            Some(&self.weights.ln),
+            out,
+            store,
+        );
         Ok(logits)
     }
 
     /// The position of each row in its sequence.
-    fn positions(&self, windows: &[&mut WindowCache], rows: &[Row]) -> Result<Vec<usize>, DecodeError> {
+    fn positions(
+        &self,
+        windows: &[&mut WindowCache],
+        rows: &[Row],
+    ) -> Result<Vec<usize>, DecodeError> {
         let n_text_ctx = self.weights.dims.n_text_ctx;
         let mut positions: Vec<usize> = Vec::with_capacity(rows.len());
         for (r, row) in rows.iter().enumerate() {
-            let known = windows.get(row.window).is_some_and(|window| row.sequence < window.tokens.len());
+            let known = windows
+                .get(row.window)
+                .is_some_and(|window| row.sequence < window.tokens.len());
             if !known {
-                return Err(DecodeError::Sequence { window: row.window, sequence: row.sequence });
+                return Err(DecodeError::Sequence {
+                    window: row.window,
+                    sequence: row.sequence,
+                });
             }
-            let follows = r > 0 && (rows[r - 1].window, rows[r - 1].sequence) == (row.window, row.sequence);
+            let follows =
+                r > 0 && (rows[r - 1].window, rows[r - 1].sequence) == (row.window, row.sequence);
             let begun = || windows[row.window].tokens.places(row.sequence).len();
-            let position = if follows { positions[r - 1] + 1 } else { begun() };
+            let position = if follows {
+                positions[r - 1] + 1
+            } else {
+                begun()
+            };
             if position >= n_text_ctx {
                 return Err(DecodeError::TooLong(n_text_ctx));
             }
@@ -316,11 +426,26 @@ impl Decoder {
     }
 
     /// Token and positional embeddings, `[rows][n_text_state]`.
-    fn embed(&self, rows: &[Row], positions: &[usize], x: &mut Vec<f32>) -> Result<(), DecodeError> {
-        let Dims { n_text_state: width, n_vocab, .. } = self.weights.dims;
+    fn embed(
+        &self,
+        rows: &[Row],
+        positions: &[usize],
+        x: &mut Vec<f32>,
+    ) -> Result<(), DecodeError> {
+        let Dims {
+            n_text_state: width,
+            n_vocab,
+            ..
+        } = self.weights.dims;
         for (row, position) in rows.iter().zip(positions) {
-            let unknown = DecodeError::Token { token: row.token, n_vocab };
-            let tokens = self.weights.file.f32_row("decoder.token_embedding.weight", row.token as usize);
+            let unknown = DecodeError::Token {
+                token: row.token,
+                n_vocab,
+            };
+            let tokens = self
+                .weights
+                .file
+                .f32_row("decoder.token_embedding.weight", row.token as usize);
             let token = tokens.ok_or(unknown)?;
             let position = &self.weights.positions[position * width..][..width];
             x.extend(token.iter().zip(position).map(|(t, p)| t + p));
@@ -328,7 +453,8 @@ impl Decoder {
         Ok(())
     }
 
-    /// Self-attention of block `layer`: queries at the front of rows `[3 × n_text_state]`, to `[n_text_state]`.
+    /// Self-attention of block `layer`: queries at the front of rows `[3 × n_text_state]`, to
+    /// `[n_text_state]`.
     fn attend_tokens(
         &self,
         windows: &[&mut WindowCache],
@@ -339,16 +465,26 @@ impl Decoder {
     ) {
         let width = self.weights.dims.n_text_state;
         let level = self.cpu.level;
-        self.cpu.pool.tiles(MatMut::dense(out, width), (1, HEAD), |mut out, r, col| {
-            let tokens = &windows[rows[r].window].tokens;
-            let places = &tokens.places(rows[r].sequence)[..=positions[r]];
-            let query = &qkv[r * 3 * width + col..][..HEAD];
-            AttendTokens { query, cache: tokens.rows(layer), col, width, places, out: out.row(0) }.run(level);
-        });
+        self.cpu
+            .pool
+            .tiles(MatMut::dense(out, width), (1, HEAD), |mut out, r, col| {
+                let tokens = &windows[rows[r].window].tokens;
+                let places = &tokens.places(rows[r].sequence)[..=positions[r]];
+                let query = &qkv[r * 3 * width + col..][..HEAD];
+                AttendTokens {
+                    query,
+                    cache: tokens.rows(layer),
+                    col,
+                    width,
+                    places,
+                    out: out.row(0),
+                }
+                .run(level);
+            });
     }
 
-    /// Cross-attention of block `layer`: queries `[rows][n_text_state]` to the same shape. Neighbouring rows over the
-    /// same window read its keys and values together.
+    /// Cross-attention of block `layer`: queries `[rows][n_text_state]` to the same shape.
+    /// Neighbouring rows over the same window read its keys and values together.
     fn attend_audio(
         &self,
         windows: &[&mut WindowCache],
@@ -358,25 +494,33 @@ impl Decoder {
     ) {
         let width = self.weights.dims.n_text_state;
         let level = self.cpu.level;
-        let together = if rows.windows(2).any(|pair| pair[0].window == pair[1].window) { TOGETHER } else { 1 };
-        self.cpu.pool.tiles(MatMut::dense(out, width), (together, HEAD), |mut out, row, col| {
-            let mut first = 0;
-            for run in rows[row..][..out.rows].chunk_by(|a, b| a.window == b.window) {
-                let window = &*windows[run[0].window];
-                let queries = MatRef::dense(queries, width);
-                let tile = out.reborrow();
-                let attend = AttendPanels {
-                    queries,
-                    at: (row, col),
-                    panels: window.panels(layer),
-                    bias: &window.bias,
-                    out: tile,
-                    rows: (first, run.len()),
-                };
-                attend.run(level);
-                first += run.len();
-            }
-        });
+        let together = if rows.windows(2).any(|pair| pair[0].window == pair[1].window) {
+            TOGETHER
+        } else {
+            1
+        };
+        self.cpu.pool.tiles(
+            MatMut::dense(out, width),
+            (together, HEAD),
+            |mut out, row, col| {
+                let mut first = 0;
+                for run in rows[row..][..out.rows].chunk_by(|a, b| a.window == b.window) {
+                    let window = &*windows[run[0].window];
+                    let queries = MatRef::dense(queries, width);
+                    let tile = out.reborrow();
+                    let attend = AttendPanels {
+                        queries,
+                        at: (row, col),
+                        panels: window.panels(layer),
+                        bias: &window.bias,
+                        out: tile,
+                        rows: (first, run.len()),
+                    };
+                    attend.run(level);
+                    first += run.len();
+                }
+            },
+        );
     }
 }
 
@@ -394,7 +538,11 @@ impl<'a> Window<'a> {
     /// Where the features are not this model's, or there is no memory.
     pub fn new(decoder: &'a Decoder, features: &AudioFeatures) -> Result<Self, DecodeError> {
         let mut work = Workspace::default();
-        Ok(Self { decoder, cache: decoder.listen(features, None, &mut work)?, work })
+        Ok(Self {
+            decoder,
+            cache: decoder.listen(features, None, &mut work)?,
+            work,
+        })
     }
 
     /// The window's audio, and the sequences over it.
@@ -403,7 +551,9 @@ impl<'a> Window<'a> {
     }
 
     fn forward(&mut self, rows: &[Row], wanted: &[usize]) -> Result<Vec<f32>, DecodeError> {
-        let logits = self.decoder.forward(&mut [&mut self.cache], rows, wanted, &mut self.work)?;
+        let logits = self
+            .decoder
+            .forward(&mut [&mut self.cache], rows, wanted, &mut self.work)?;
         Ok(logits.to_vec())
     }
 }
@@ -425,7 +575,14 @@ impl Inference for Window<'_> {
 
     fn prefill(&mut self, tokens: &[u32], wanted: &[usize]) -> Result<Vec<f32>, DecodeError> {
         self.cache.tokens.begin();
-        let rows: Vec<_> = tokens.iter().map(|&token| Row { window: 0, sequence: 0, token }).collect();
+        let rows: Vec<_> = tokens
+            .iter()
+            .map(|&token| Row {
+                window: 0,
+                sequence: 0,
+                token,
+            })
+            .collect();
         self.forward(&rows, wanted)
     }
 
@@ -438,7 +595,11 @@ impl Inference for Window<'_> {
     }
 
     fn step(&mut self, tokens: &[u32]) -> Result<Vec<f32>, DecodeError> {
-        let row = |(sequence, &token): (usize, &u32)| Row { window: 0, sequence, token };
+        let row = |(sequence, &token): (usize, &u32)| Row {
+            window: 0,
+            sequence,
+            token,
+        };
         let rows: Vec<_> = tokens.iter().enumerate().map(row).collect();
         let wanted: Vec<_> = (0..rows.len()).collect();
         self.forward(&rows, &wanted)

@@ -1,7 +1,8 @@
 //! The audio encoder: a log-mel spectrogram goes in, [`AudioFeatures`] come out.
 //!
-//! A window has any number of positions up to `n_audio_ctx`. Behind a window shorter than that stands a silent tail
-//! ([`Tail`]), so that the model sees what it was trained on: 30 s whose end is silent.
+//! A window has any number of positions up to `n_audio_ctx`. Behind a window shorter than that
+//! stands a silent tail ([`Tail`]), so that the model sees what it was trained on: 30 s whose end
+//! is silent.
 
 use super::tail::{Tail, Tails};
 use super::weights::{Compute, LayerSpec, layer_norm};
@@ -14,7 +15,8 @@ use std::sync::Arc;
 /// What the encoder makes of a window, as the decoder's cross-attention sees it.
 #[derive(Clone, Debug)]
 pub struct AudioFeatures {
-    /// States of the window's positions, then those of the silent tail, `[n_ctx + bias.len()][n_audio_state]`.
+    /// States of the window's positions, then those of the silent tail, `[n_ctx +
+    /// bias.len()][n_audio_state]`.
     pub states: Vec<f32>,
     /// Positions of the window, 20 ms each.
     pub n_ctx: usize,
@@ -62,7 +64,8 @@ pub struct CpuEncoder {
     work: Workspace,
 }
 
-/// Working memory, kept from one window to the next: fresh memory would be cleared by the system each time.
+/// Working memory, kept from one window to the next: fresh memory would be cleared by the system
+/// each time.
 #[derive(Default)]
 struct Workspace {
     padded: Vec<f32>,
@@ -111,7 +114,9 @@ impl Layer {
     /// All of them, in the order of [`Layer::index`].
     pub fn all(dims: &Dims) -> impl Iterator<Item = Self> {
         let block = |i| [Self::Qkv(i), Self::Out(i), Self::Mlp(i, 0), Self::Mlp(i, 1)];
-        [Self::Conv(0), Self::Conv(1)].into_iter().chain((0..dims.n_audio_layer).flat_map(block))
+        [Self::Conv(0), Self::Conv(1)]
+            .into_iter()
+            .chain((0..dims.n_audio_layer).flat_map(block))
     }
 
     /// Its place among all.
@@ -197,14 +202,24 @@ impl EncoderWeights {
     /// # Errors
     /// Where a tensor is missing or damaged.
     pub fn load(file: &Arc<ModelFile>, compute: Compute) -> Result<Self, ModelError> {
-        let norm = |layer: usize, name: &str| layer_norm(file, &format!("encoder.blocks.{layer}.{name}"));
-        let norms = |layer| Ok(Norms { attn: norm(layer, "attn_ln")?, mlp: norm(layer, "mlp_ln")? });
+        let norm =
+            |layer: usize, name: &str| layer_norm(file, &format!("encoder.blocks.{layer}.{name}"));
+        let norms = |layer| {
+            Ok(Norms {
+                attn: norm(layer, "attn_ln")?,
+                mlp: norm(layer, "mlp_ln")?,
+            })
+        };
         let linear = |layer: Layer| layer.spec().load(file, compute);
         Ok(Self {
             dims: *file.dims(),
-            linear: Layer::all(file.dims()).map(linear).collect::<Result<_, ModelError>>()?,
+            linear: Layer::all(file.dims())
+                .map(linear)
+                .collect::<Result<_, ModelError>>()?,
             positions: file.f32("encoder.positional_embedding")?,
-            blocks: (0..file.dims().n_audio_layer).map(norms).collect::<Result<_, ModelError>>()?,
+            blocks: (0..file.dims().n_audio_layer)
+                .map(norms)
+                .collect::<Result<_, ModelError>>()?,
             ln_post: layer_norm(file, "encoder.ln_post")?,
             compute,
         })
@@ -212,8 +227,8 @@ impl EncoderWeights {
 
     /// The two convolutions and the positional embedding, to `x`, `[n_ctx][n_audio_state]`.
     ///
-    /// With frames along the rows and a row of zeros at both ends, the input of a convolution's output is a run of
-    /// three rows: the convolution is a product over overlapping rows.
+    /// With frames along the rows and a row of zeros at both ends, the input of a convolution's
+    /// output is a run of three rows: the convolution is a product over overlapping rows.
     fn stem(
         &self,
         layers: &mut dyn Layers,
@@ -222,7 +237,11 @@ impl EncoderWeights {
         (padded, first): (&mut Vec<f32>, &mut Vec<f32>),
         x: &mut [f32],
     ) -> Result<(), EncodeError> {
-        let Dims { n_mels, n_audio_state: width, .. } = self.dims;
+        let Dims {
+            n_mels,
+            n_audio_state: width,
+            ..
+        } = self.dims;
         let (n_frames, n_ctx) = (mel.n_frames, mel.n_frames / 2);
         let padded = sized(padded, (n_frames + 2) * n_mels);
         padded[..n_mels].fill(0.0);
@@ -233,12 +252,25 @@ impl EncoderWeights {
         first[(n_frames + 1) * width..].fill(0.0);
         let rows = MatRef::new(padded, n_frames, 3 * n_mels, n_mels);
         let out = MatMut::dense(&mut first[width..][..n_frames * width], width);
-        let gelu = Epilogue { gelu: true, accumulate: false };
+        let gelu = Epilogue {
+            gelu: true,
+            accumulate: false,
+        };
         layers.apply(cpu, Layer::Conv(0), rows, None, out, gelu)?;
         x.copy_from_slice(&self.positions[..n_ctx * width]);
         let rows = MatRef::new(first, n_ctx, 3 * width, 2 * width);
-        let gelu_add = Epilogue { gelu: true, accumulate: true };
-        layers.apply(cpu, Layer::Conv(1), rows, None, MatMut::dense(x, width), gelu_add)
+        let gelu_add = Epilogue {
+            gelu: true,
+            accumulate: true,
+        };
+        layers.apply(
+            cpu,
+            Layer::Conv(1),
+            rows,
+            None,
+            MatMut::dense(x, width),
+            gelu_add,
+        )
     }
 
     /// The last layer norm, and the tail's states behind the window's.
@@ -250,7 +282,11 @@ impl EncoderWeights {
             crate::cpu::layer_norm(cpu.level, x, weight, bias, out);
         }
         states[x.len()..].copy_from_slice(&tail.states);
-        AudioFeatures { states, n_ctx: x.len() / width, bias: tail.bias.clone() }
+        AudioFeatures {
+            states,
+            n_ctx: x.len() / width,
+            bias: tail.bias.clone(),
+        }
     }
 }
 
@@ -258,7 +294,13 @@ impl CpuEncoder {
     /// An encoder over these weights.
     pub fn new(cpu: Arc<Cpu>, weights: Arc<EncoderWeights>, tails: Tails) -> Self {
         let attention = Attention::new(weights.compute == Compute::Int8);
-        Self { cpu, weights, tails, attention, work: Workspace::default() }
+        Self {
+            cpu,
+            weights,
+            tails,
+            attention,
+            work: Workspace::default(),
+        }
     }
 
     /// As [`Encoder::encode`]; `look` is shown each stage.
@@ -284,18 +326,35 @@ impl CpuEncoder {
         mel: &Mel,
         look: &mut dyn FnMut(Stage<'_>),
     ) -> Result<AudioFeatures, EncodeError> {
-        let Dims { n_mels, n_audio_ctx, n_audio_state: width, .. } = self.weights.dims;
+        let Dims {
+            n_mels,
+            n_audio_ctx,
+            n_audio_state: width,
+            ..
+        } = self.weights.dims;
         if mel.n_mels != n_mels
             || !mel.n_frames.is_multiple_of(2)
             || mel.n_frames == 0
             || mel.n_frames > 2 * n_audio_ctx
         {
             let (n_frames, max) = (mel.n_frames, 2 * n_audio_ctx);
-            return Err(EncodeError::Shape { n_frames, n_mels: mel.n_mels, max, want: n_mels });
+            return Err(EncodeError::Shape {
+                n_frames,
+                n_mels: mel.n_mels,
+                max,
+                want: n_mels,
+            });
         }
         let n_ctx = mel.n_frames / 2;
         let tail = self.tails.of(n_ctx);
-        let Workspace { padded, first, x, qkv, heads, hidden } = &mut self.work;
+        let Workspace {
+            padded,
+            first,
+            x,
+            qkv,
+            heads,
+            hidden,
+        } = &mut self.work;
         let (weights, cpu) = (&*self.weights, &*self.cpu);
         let x = sized(x, n_ctx * width);
         weights.stem(layers, cpu, mel, (padded, first), x)?;
@@ -309,7 +368,8 @@ impl CpuEncoder {
             layers.apply(cpu, Layer::Qkv(i), rows, Some(&norms.attn), out, store)?;
             look(Stage::Qkv(i, qkv));
             let view = MatRef::dense(qkv, 3 * width);
-            self.attention.apply(cpu, view, &tail.layers[i], MatMut::dense(heads, width));
+            self.attention
+                .apply(cpu, view, &tail.layers[i], MatMut::dense(heads, width));
             let (rows, out) = (MatRef::dense(heads, width), MatMut::dense(x, width));
             layers.apply(cpu, Layer::Out(i), rows, None, out, add)?;
             let (rows, out) = (MatRef::dense(x, width), MatMut::dense(hidden, 4 * width));
@@ -339,5 +399,15 @@ pub(super) fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
 /// Store, store after GELU, add to what is there.
 pub(super) fn epilogues() -> (Epilogue, Epilogue, Epilogue) {
     let store = Epilogue::default();
-    (store, Epilogue { gelu: true, ..store }, Epilogue { accumulate: true, ..store })
+    (
+        store,
+        Epilogue {
+            gelu: true,
+            ..store
+        },
+        Epilogue {
+            accumulate: true,
+            ..store
+        },
+    )
 }

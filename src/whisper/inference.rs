@@ -4,7 +4,8 @@ use crate::cpu::Level;
 
 /// The decoder as the decoding rules see it, bound to the audio of one window.
 ///
-/// It holds one KV cache per live sequence. All logits are raw (before any suppression), `n_vocab` values a row.
+/// It holds one KV cache per live sequence. All logits are raw (before any suppression), `n_vocab`
+/// values a row.
 pub trait Inference {
     /// What a failing backend reports.
     type Error: std::error::Error + Send + Sync + 'static;
@@ -18,22 +19,23 @@ pub trait Inference {
     /// Longest token sequence: what was prefilled and what was appended never exceed it.
     fn n_text_ctx(&self) -> usize;
 
-    /// Drops all sequences and begins a single one with `tokens`. Returns the logits that follow each position
-    /// of `wanted` (indices into `tokens`), `[wanted.len(), n_vocab]`, row-major.
+    /// Drops all sequences and begins a single one with `tokens`. Returns the logits that follow
+    /// each position of `wanted` (indices into `tokens`), `[wanted.len(), n_vocab]`, row-major.
     ///
     /// # Errors
     /// When the backend fails.
     fn prefill(&mut self, tokens: &[u32], wanted: &[usize]) -> Result<Vec<f32>, Self::Error>;
 
-    /// Live sequence `i` becomes a copy of the former sequence `sources[i]`; there are `sources.len()` afterwards.
-    /// Used to fan the prefilled sequence out to beams or samples, and to follow the beams.
+    /// Live sequence `i` becomes a copy of the former sequence `sources[i]`; there are
+    /// `sources.len()` afterwards. Used to fan the prefilled sequence out to beams or samples, and
+    /// to follow the beams.
     fn rearrange(&mut self, sources: &[usize]);
 
     /// Shortens every live sequence to its first `len` tokens.
     fn truncate(&mut self, len: usize);
 
-    /// Appends `tokens[i]` to live sequence `i` (one token for each) and returns the logits that follow,
-    /// `[tokens.len(), n_vocab]`, row-major.
+    /// Appends `tokens[i]` to live sequence `i` (one token for each) and returns the logits that
+    /// follow, `[tokens.len(), n_vocab]`, row-major.
     ///
     /// # Errors
     /// When the backend fails.

@@ -23,8 +23,9 @@ pub struct WindowCache {
 }
 
 impl WindowCache {
-    /// Room for a window of `bias.len()` more positions than `n_ctx`, for blocks of (number, width), the audio's keys
-    /// and values stored as `stored` says; in the memory of `used` if that is enough.
+    /// Room for a window of `bias.len()` more positions than `n_ctx`, for blocks of (number,
+    /// width), the audio's keys and values stored as `stored` says; in the memory of `used` if that
+    /// is enough.
     pub(super) fn new(
         n_ctx: usize,
         bias: Vec<f32>,
@@ -36,19 +37,36 @@ impl WindowCache {
         let per_layer = panels_len(n, n_state, stored);
         let len = n_layers * per_layer;
         let (audio, tokens) = match used {
-            Some(mut used) if used.audio.len() >= len && used.tokens.fits(n_layers, 2 * n_state) => {
+            Some(mut used)
+                if used.audio.len() >= len && used.tokens.fits(n_layers, 2 * n_state) =>
+            {
                 // Sequences over the former audio mean nothing over this one.
                 used.tokens.rearrange(&[]);
                 (used.audio, used.tokens)
             }
-            _ => (LargePages::new(len)?, TokenCache::new(n_layers, 2 * n_state)),
+            _ => (
+                LargePages::new(len)?,
+                TokenCache::new(n_layers, 2 * n_state),
+            ),
         };
-        Ok(Self { audio, n, stored, per_layer, n_layers, bias, tokens })
+        Ok(Self {
+            audio,
+            n,
+            stored,
+            per_layer,
+            n_layers,
+            bias,
+            tokens,
+        })
     }
 
     /// Keys and values of the audio for a block.
     pub(super) fn panels(&self, layer: usize) -> Panels<'_> {
-        Panels { data: &self.audio[layer * self.per_layer..][..self.per_layer], n: self.n, stored: self.stored }
+        Panels {
+            data: &self.audio[layer * self.per_layer..][..self.per_layer],
+            n: self.n,
+            stored: self.stored,
+        }
     }
 
     /// The same, to be written.
@@ -74,8 +92,8 @@ impl WindowCache {
 
 /// Self-attention's keys and values of the sequences over a window, in half precision.
 ///
-/// A token's row has a place; sequences with a common beginning share its places, so that following a beam copies
-/// no keys.
+/// A token's row has a place; sequences with a common beginning share its places, so that following
+/// a beam copies no keys.
 #[derive(Debug)]
 pub(super) struct TokenCache {
     /// For each decoder block the rows `[places][keys | values]`, 2 × n_text_state wide.
@@ -91,7 +109,13 @@ pub(super) struct TokenCache {
 impl TokenCache {
     /// No sequences, for `n_layers` blocks of rows of `row_len` values.
     pub fn new(n_layers: usize, row_len: usize) -> Self {
-        Self { layers: vec![Vec::new(); n_layers], row_len, sequences: Vec::new(), free: Vec::new(), n_places: 0 }
+        Self {
+            layers: vec![Vec::new(); n_layers],
+            row_len,
+            sequences: Vec::new(),
+            free: Vec::new(),
+            n_places: 0,
+        }
     }
 
     /// Whether it is for so many blocks of rows of `row_len` values.
@@ -107,21 +131,32 @@ impl TokenCache {
 
     /// Sequence i becomes a copy of the former sequence `sources[i]`.
     pub fn rearrange(&mut self, sources: &[usize]) {
-        self.sequences = sources.iter().filter_map(|s| self.sequences.get(*s).cloned()).collect();
+        self.sequences = sources
+            .iter()
+            .filter_map(|s| self.sequences.get(*s).cloned())
+            .collect();
         self.collect();
     }
 
     /// Shortens the sequences to `len` tokens.
     pub fn truncate(&mut self, len: usize) {
-        self.sequences.iter_mut().for_each(|sequence| sequence.truncate(len));
+        self.sequences
+            .iter_mut()
+            .for_each(|sequence| sequence.truncate(len));
         self.collect();
     }
 
     /// Finds the places that no sequence holds.
     fn collect(&mut self) {
         let mut held = vec![false; self.n_places as usize];
-        self.sequences.iter().flatten().for_each(|place| held[*place as usize] = true);
-        self.free = (0..self.n_places).rev().filter(|place| !held[*place as usize]).collect();
+        self.sequences
+            .iter()
+            .flatten()
+            .for_each(|place| held[*place as usize] = true);
+        self.free = (0..self.n_places)
+            .rev()
+            .filter(|place| !held[*place as usize])
+            .collect();
     }
 
     /// Number of sequences.
@@ -137,7 +172,9 @@ impl TokenCache {
     /// Makes room for one more token of a sequence and returns its place.
     pub fn extend(&mut self, sequence: usize) -> u32 {
         let place = self.free.pop().unwrap_or_else(|| {
-            self.layers.iter_mut().for_each(|rows| rows.resize(rows.len() + self.row_len, 0));
+            self.layers
+                .iter_mut()
+                .for_each(|rows| rows.resize(rows.len() + self.row_len, 0));
             self.n_places += 1;
             self.n_places - 1
         });
@@ -149,7 +186,11 @@ impl TokenCache {
 
     /// Keeps a token's keys and values of a block.
     pub fn store(&mut self, level: Level, layer: usize, place: u32, row: &[f32]) {
-        to_f16(level, row, &mut self.layers[layer][place as usize * self.row_len..][..self.row_len]);
+        to_f16(
+            level,
+            row,
+            &mut self.layers[layer][place as usize * self.row_len..][..self.row_len],
+        );
     }
 
     /// All rows of a block.
@@ -172,11 +213,17 @@ mod tests {
         assert_eq!((ends, cache.places(2)), ([2, 3, 4], &[0, 1, 4][..]));
         cache.rearrange(&[2, 2]);
         assert_eq!((cache.extend(0), cache.extend(1)), (2, 3));
-        assert_eq!((cache.places(0), cache.places(1)), (&[0, 1, 4, 2][..], &[0, 1, 4, 3][..]));
+        assert_eq!(
+            (cache.places(0), cache.places(1)),
+            (&[0, 1, 4, 2][..], &[0, 1, 4, 3][..])
+        );
         cache.truncate(1);
         assert_eq!((cache.places(0), cache.places(1)), (&[0][..], &[0][..]));
         assert_eq!((cache.extend(0), cache.n_places), (1, 5));
         cache.begin();
-        assert_eq!((cache.len(), cache.extend(0), cache.rows(1).len()), (1, 0, 80));
+        assert_eq!(
+            (cache.len(), cache.extend(0), cache.rows(1).len()),
+            (1, 0, 80)
+        );
     }
 }

@@ -20,7 +20,9 @@ pub use batch::{Batch, Decoded};
 pub use cross_attention::CrossAttention;
 pub use decoder::{DecodeError, Decoder, DecoderWeights, Row, Window, Workspace};
 pub use dims::Dims;
-pub use encoder::{AudioFeatures, CpuEncoder, EncodeError, Encoder, EncoderWeights, Layer, Layers, Stage};
+pub use encoder::{
+    AudioFeatures, CpuEncoder, EncodeError, Encoder, EncoderWeights, Layer, Layers, Stage,
+};
 pub use inference::Inference;
 pub use kv_cache::WindowCache;
 pub use model::{LoadError, SAMPLES_PER_POSITION, Whisper};

@@ -52,11 +52,25 @@ impl Whisper {
     pub fn load(file: Arc<ModelFile>, compute: Compute, threads: usize) -> Result<Self, LoadError> {
         let cpu = Arc::new(Cpu::new(threads)?);
         let encoder = Arc::new(EncoderWeights::load(&file, compute)?);
-        let decoder = Decoder::new(cpu.clone(), Arc::new(DecoderWeights::load(file.clone(), compute)?));
+        let decoder = Decoder::new(
+            cpu.clone(),
+            Arc::new(DecoderWeights::load(file.clone(), compute)?),
+        );
         let tails = Tails::load(&file)?;
-        let tokenizer =
-            Tokenizer::new(&file.shared("vocab.bytes")?, &file.u32("vocab.offsets")?, &file.suppress_tokens()?)?;
-        Ok(Self { file, cpu, encoder, decoder, tails, npu: None, tokenizer })
+        let tokenizer = Tokenizer::new(
+            &file.shared("vocab.bytes")?,
+            &file.u32("vocab.offsets")?,
+            &file.suppress_tokens()?,
+        )?;
+        Ok(Self {
+            file,
+            cpu,
+            encoder,
+            decoder,
+            tails,
+            npu: None,
+            tokenizer,
+        })
     }
 
     /// The file it came from.
@@ -71,7 +85,10 @@ impl Whisper {
 
     /// The same model with encoders on an NPU that holds its weights.
     pub fn with_npu(self, npu: Arc<Npu>) -> Self {
-        Self { npu: Some(npu), ..self }
+        Self {
+            npu: Some(npu),
+            ..self
+        }
     }
 
     /// The NPU, where there is one.

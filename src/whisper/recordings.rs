@@ -1,4 +1,5 @@
-//! The recordings that the silent tails are made of; the program carries them (`models/tail/README.md`).
+//! The recordings that the silent tails are made of; the program carries them
+//! (`models/tail/README.md`).
 
 use super::prepare::derive;
 use crate::audio::{AudioError, FileSource, Mono16k};
@@ -25,8 +26,14 @@ const RECORDINGS: [(&str, &[u8]); 8] = recordings![
 ///
 /// # Errors
 /// Where the model is damaged.
-pub fn prepare(file: &ModelFile, progress: &mut dyn FnMut(f32)) -> Result<Vec<NewTensor>, PrepareError> {
-    let decoded = RECORDINGS.iter().map(|(name, flac)| samples(name, flac)).collect::<Result<Vec<_>, _>>()?;
+pub fn prepare(
+    file: &ModelFile,
+    progress: &mut dyn FnMut(f32),
+) -> Result<Vec<NewTensor>, PrepareError> {
+    let decoded = RECORDINGS
+        .iter()
+        .map(|(name, flac)| samples(name, flac))
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(derive(file, &decoded, progress)?)
 }
 
@@ -49,7 +56,11 @@ mod tests {
     fn every_recording_is_speech_of_ten_seconds_and_more() {
         for (name, flac) in RECORDINGS {
             let samples = samples(name, flac).expect(name);
-            assert!(samples.len() >= 10 * SAMPLE_RATE as usize, "{name}: {} samples", samples.len());
+            assert!(
+                samples.len() >= 10 * SAMPLE_RATE as usize,
+                "{name}: {} samples",
+                samples.len()
+            );
             let rms = (samples.iter().map(|x| x * x).sum::<f32>() / samples.len() as f32).sqrt();
             assert!(rms > 0.01, "{name} is silent");
         }

@@ -1,7 +1,7 @@
 //! From tensors of a model file to layers that the kernels take.
 //!
-//! The only place that knows how OpenAI's tensors are put together: queries, keys and values stacked into one
-//! product, convolution kernels turned into matrices over consecutive frames.
+//! The only place that knows how OpenAI's tensors are put together: queries, keys and values
+//! stacked into one product, convolution kernels turned into matrices over consecutive frames.
 
 use crate::cpu::{LayerNorm, Linear, PackedI8, pack_i8};
 use crate::models::quantize_rows;
@@ -40,7 +40,10 @@ pub struct LayerSpec {
 impl LayerSpec {
     fn new(block: &str, name: &str, parts: &[&str]) -> Self {
         let part = |part: &&str| format!("{block}{part}");
-        Self { name: format!("{block}{name}"), parts: parts.iter().map(part).collect() }
+        Self {
+            name: format!("{block}{name}"),
+            parts: parts.iter().map(part).collect(),
+        }
     }
 
     fn single(name: &str) -> Self {
@@ -60,7 +63,11 @@ impl LayerSpec {
 
     /// Keys and values of cross-attention.
     pub fn cross_kv(layer: usize) -> Self {
-        Self::new(&format!("decoder.blocks.{layer}.cross_attn."), "kv", &["key", "value"])
+        Self::new(
+            &format!("decoder.blocks.{layer}.cross_attn."),
+            "kv",
+            &["key", "value"],
+        )
     }
 
     /// A layer of a block that is one tensor: `attn.out`, `mlp.0` and so on.
@@ -76,7 +83,10 @@ impl LayerSpec {
     /// All layers of a model.
     pub fn all(dims: &Dims) -> Vec<Self> {
         let mut all = vec![Self::conv(1), Self::conv(2)];
-        for (side, layers) in [("encoder", dims.n_audio_layer), ("decoder", dims.n_text_layer)] {
+        for (side, layers) in [
+            ("encoder", dims.n_audio_layer),
+            ("decoder", dims.n_text_layer),
+        ] {
             for layer in 0..layers {
                 all.push(Self::qkv(side, layer));
                 let mut names = vec!["attn.out", "mlp.0", "mlp.2"];
@@ -91,8 +101,8 @@ impl LayerSpec {
         all
     }
 
-    /// Weights `[n][k]`, row-major, and k. A convolution's inner order is tap, then channel: frames follow each
-    /// other in memory.
+    /// Weights `[n][k]`, row-major, and k. A convolution's inner order is tap, then channel: frames
+    /// follow each other in memory.
     ///
     /// # Errors
     /// Where a tensor is missing or damaged.
@@ -107,7 +117,10 @@ impl LayerSpec {
             match *shape {
                 [_, channels, taps] => {
                     for kernel in values.chunks_exact(channels * taps) {
-                        stacked.extend((0..taps * channels).map(|i| kernel[i % channels * taps + i / channels]));
+                        stacked.extend(
+                            (0..taps * channels)
+                                .map(|i| kernel[i % channels * taps + i / channels]),
+                        );
                     }
                 }
                 _ => stacked.extend(values),
@@ -145,7 +158,8 @@ impl LayerSpec {
         Ok(pack_i8(&whole, &scales, n, k))
     }
 
-    /// The layer, ready to use; 8-bit weights come from the map of the file where the file has them.
+    /// The layer, ready to use; 8-bit weights come from the map of the file where the file has
+    /// them.
     ///
     /// # Errors
     /// Where a tensor is missing or damaged.
@@ -166,7 +180,8 @@ impl LayerSpec {
     /// # Errors
     /// Where a tensor is missing or damaged.
     pub fn packed_i8(&self, file: &Arc<ModelFile>, n: usize) -> Result<PackedI8, ModelError> {
-        self.stored_i8(file, n)?.map_or_else(|| self.quantized(file), Ok)
+        self.stored_i8(file, n)?
+            .map_or_else(|| self.quantized(file), Ok)
     }
 
     /// Name of the tensor that holds its 8-bit form.
@@ -182,13 +197,21 @@ impl LayerSpec {
             return Ok(None);
         }
         let weights = file.tensor(&format!("{}.weight", self.parts[0]))?;
-        let k = weights.shape()[1..].iter().product::<usize>().next_multiple_of(16);
+        let k = weights.shape()[1..]
+            .iter()
+            .product::<usize>()
+            .next_multiple_of(16);
         let n = n.next_multiple_of(16);
         file.expect_shape(&name, &[n / 16, k / 4, 16, 4])?;
         file.expect_shape(&scales, &[n])?;
         file.expect_shape(&offsets, &[n])?;
         let (scales, offsets) = (file.f32(&scales)?, file.i32(&offsets)?);
-        Ok(Some(PackedI8 { panels: file.shared(&name)?, scales, offsets, k }))
+        Ok(Some(PackedI8 {
+            panels: file.shared(&name)?,
+            scales,
+            offsets,
+            k,
+        }))
     }
 }
 
@@ -197,5 +220,8 @@ impl LayerSpec {
 /// # Errors
 /// Where a tensor is missing or damaged.
 pub fn layer_norm(file: &ModelFile, name: &str) -> Result<LayerNorm, ModelError> {
-    Ok(LayerNorm { weight: file.f32(&format!("{name}.weight"))?, bias: file.f32(&format!("{name}.bias"))? })
+    Ok(LayerNorm {
+        weight: file.f32(&format!("{name}.weight"))?,
+        bias: file.f32(&format!("{name}.bias"))?,
+    })
 }

@@ -1,4 +1,5 @@
-//! A desktop session of its own for a test: message bus, sound server with a null sink, and the daemon; all real.
+//! A desktop session of its own for a test: message bus, sound server with a null sink, and the
+//! daemon; all real.
 
 use super::model;
 use serde_json::Value;
@@ -69,11 +70,20 @@ impl Desktop {
             .stderr(Stdio::null());
         let mut bus = Running(bus.spawn().expect("dbus-daemon is installed"));
         let mut address = String::new();
-        BufReader::new(bus.0.stdout.take().expect("piped")).read_line(&mut address).expect("an address");
+        BufReader::new(bus.0.stdout.take().expect("piped"))
+            .read_line(&mut address)
+            .expect("an address");
         let models = dir.path().join("models");
         std::fs::create_dir(&models).expect("a directory");
         let address = address.trim().to_owned();
-        let mut desktop = Self { dir, bus, address, sound: None, daemon: None, models };
+        let mut desktop = Self {
+            dir,
+            bus,
+            address,
+            sound: None,
+            daemon: None,
+            models,
+        };
         desktop.start_sound();
         desktop
     }
@@ -103,12 +113,23 @@ impl Desktop {
     /// Starts the sound server and waits for it.
     pub fn start_sound(&mut self) {
         let mut sound = self.command("pulseaudio");
-        sound.args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"]);
+        sound.args([
+            "-n",
+            "--daemonize=no",
+            "--exit-idle-time=-1",
+            "--use-pid-file=no",
+        ]);
         sound.args(["-L", "module-native-protocol-unix"]);
         sound.args(["-L", "module-null-sink sink_name=speaker rate=48000"]);
         sound.stdout(Stdio::null()).stderr(Stdio::null());
         self.sound = Some(Running(sound.spawn().expect("pulseaudio is installed")));
-        self.wait_for("the sound server", |desktop| desktop.output("pactl", &["info"]).status.success().then_some(()));
+        self.wait_for("the sound server", |desktop| {
+            desktop
+                .output("pactl", &["info"])
+                .status
+                .success()
+                .then_some(())
+        });
     }
 
     /// Writes the daemon's configuration.
@@ -143,11 +164,20 @@ impl Desktop {
     /// The same with more in its environment.
     pub fn start_daemon_with(&mut self, environment: &[(&str, &str)]) {
         let log = std::fs::File::create(self.dir.path().join("daemon.log")).expect("a file");
-        let daemon =
-            self.hearken().arg("daemon").envs(environment.iter().copied()).stderr(log).spawn().expect("the program");
+        let daemon = self
+            .hearken()
+            .arg("daemon")
+            .envs(environment.iter().copied())
+            .stderr(log)
+            .spawn()
+            .expect("the program");
         self.daemon = Some(Running(daemon));
         self.wait_for("the daemon", |desktop| {
-            desktop.output_of(desktop.hearken().arg("status")).status.success().then_some(())
+            desktop
+                .output_of(desktop.hearken().arg("status"))
+                .status
+                .success()
+                .then_some(())
         });
     }
 
@@ -168,7 +198,9 @@ impl Desktop {
 
     /// Runs a command to its end.
     pub fn output_of(&self, command: &mut Command) -> Output {
-        command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"))
+        command
+            .output()
+            .unwrap_or_else(|e| panic!("{command:?}: {e}"))
     }
 
     /// `hearken status`.
@@ -179,15 +211,27 @@ impl Desktop {
 
     /// Whether any program records.
     pub fn is_recording(&self) -> bool {
-        !self.output("pactl", &["list", "short", "source-outputs"]).stdout.is_empty()
+        !self
+            .output("pactl", &["list", "short", "source-outputs"])
+            .stdout
+            .is_empty()
     }
 
     /// Plays samples (16 kHz, mono) into the null sink, whose monitor is the microphone.
     pub fn play(&self, samples: &[f32]) -> Running {
-        let path = tempfile::Builder::new().suffix(".wav").tempfile_in(self.dir.path()).expect("a file");
+        let path = tempfile::Builder::new()
+            .suffix(".wav")
+            .tempfile_in(self.dir.path())
+            .expect("a file");
         let (_, path) = path.keep().expect("a file");
         write_wav(&path, samples);
-        Running(self.command("paplay").arg("--latency-msec=50").arg(path).spawn().expect("paplay is installed"))
+        Running(
+            self.command("paplay")
+                .arg("--latency-msec=50")
+                .arg(path)
+                .spawn()
+                .expect("paplay is installed"),
+        )
     }
 
     /// Waits until `done` gives something.
@@ -204,13 +248,25 @@ impl Desktop {
 
     /// Starts a command whose standard output is read line by line.
     pub fn follow(&self, command: &mut Command) -> Followed {
-        let mut child = Running(command.stdout(Stdio::piped()).spawn().unwrap_or_else(|e| panic!("{command:?}: {e}")));
+        let mut child = Running(
+            command
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap_or_else(|e| panic!("{command:?}: {e}")),
+        );
         let stdout = child.0.stdout.take().expect("piped");
         let (sender, lines) = crossbeam_channel::unbounded();
         std::thread::spawn(move || {
-            BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|l| sender.send(l))
+            BufReader::new(stdout)
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|l| sender.send(l))
         });
-        Followed { child, lines, seen: Vec::new() }
+        Followed {
+            child,
+            lines,
+            seen: Vec::new(),
+        }
     }
 }
 
@@ -262,7 +318,9 @@ impl Followed {
 
 /// Sends a signal.
 pub fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+    let sent = Command::new("kill")
+        .args([&format!("-{name}"), &child.id().to_string()])
+        .status();
     assert!(sent.expect("kill").success());
 }
 
@@ -275,13 +333,21 @@ pub fn read_all(mut from: impl Read) -> String {
 
 /// Lower-case words without punctuation.
 pub fn words(text: &str) -> Vec<String> {
-    let bare = |word: &str| word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    let bare = |word: &str| {
+        word.chars()
+            .filter(|c| c.is_alphanumeric())
+            .flat_map(char::to_lowercase)
+            .collect()
+    };
     text.split_whitespace().map(bare).collect()
 }
 
 /// A 16-bit mono WAV file at 16 kHz (RIFF, format 1).
 fn write_wav(path: &Path, samples: &[f32]) {
-    let data: Vec<u8> = samples.iter().flat_map(|x| ((x.clamp(-1.0, 1.0) * 32_767.0) as i16).to_le_bytes()).collect();
+    let data: Vec<u8> = samples
+        .iter()
+        .flat_map(|x| ((x.clamp(-1.0, 1.0) * 32_767.0) as i16).to_le_bytes())
+        .collect();
     let mut file = Vec::new();
     file.extend(b"RIFF");
     file.extend((36 + data.len() as u32).to_le_bytes());

@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 /// A file among the tests' data.
 pub fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(name)
 }
 
 /// All that a file gave.
@@ -31,7 +33,12 @@ pub fn decode_all(path: &Path) -> Decoded {
     let source = match FileSource::open(path) {
         Ok(source) => source,
         Err(error) => {
-            return Decoded { samples: vec![], duration: None, error: Some(error), warnings: vec![] };
+            return Decoded {
+                samples: vec![],
+                duration: None,
+                error: Some(error),
+                warnings: vec![],
+            };
         }
     };
     let mut stream = Mono16k::new(Box::new(source));
@@ -43,7 +50,12 @@ pub fn decode_all(path: &Path) -> Decoded {
             Err(error) => break Some(error),
         }
     };
-    Decoded { samples, duration: stream.duration(), error, warnings: stream.warnings() }
+    Decoded {
+        samples,
+        duration: stream.duration(),
+        error,
+        warnings: stream.warnings(),
+    }
 }
 
 /// The sample recording, 16 kHz mono.
@@ -54,19 +66,38 @@ pub fn jfk() -> Vec<f32> {
 /// A wav file of 16-bit samples, 16 kHz, mono.
 pub fn wav16(samples: &[f32]) -> Vec<u8> {
     let n = samples.len() as u32 * 2;
-    let header = [*b"RIFF", (36 + n).to_le_bytes(), *b"WAVE", *b"fmt ", 16u32.to_le_bytes()];
+    let header = [
+        *b"RIFF",
+        (36 + n).to_le_bytes(),
+        *b"WAVE",
+        *b"fmt ",
+        16u32.to_le_bytes(),
+    ];
     let mut bytes = header.as_flattened().to_vec();
     bytes.extend([1, 0, 1, 0]);
-    bytes.extend([16_000u32.to_le_bytes(), 32_000u32.to_le_bytes(), [2, 0, 16, 0]].as_flattened());
+    bytes.extend(
+        [
+            16_000u32.to_le_bytes(),
+            32_000u32.to_le_bytes(),
+            [2, 0, 16, 0],
+        ]
+        .as_flattened(),
+    );
     bytes.extend([*b"data", n.to_le_bytes()].as_flattened());
-    bytes.extend(samples.iter().flat_map(|x| ((x * 32_767.0) as i16).to_le_bytes()));
+    bytes.extend(
+        samples
+            .iter()
+            .flat_map(|x| ((x * 32_767.0) as i16).to_le_bytes()),
+    );
     bytes
 }
 
 /// The model `name` from the models directory.
 pub fn model(name: &str) -> Arc<ModelFile> {
     let opened = Store::locate().and_then(|store| store.open(name));
-    Arc::new(opened.unwrap_or_else(|e| panic!("{e}\nThese tests need the model: make test fetches it")))
+    Arc::new(
+        opened.unwrap_or_else(|e| panic!("{e}\nThese tests need the model: make test fetches it")),
+    )
 }
 
 /// All cores.
@@ -84,11 +115,21 @@ pub mod golden {
 
     /// A tensor of F32.
     pub fn f32(name: &str) -> Vec<f32> {
-        bytes(name).as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+        bytes(name)
+            .as_chunks()
+            .0
+            .iter()
+            .map(|b| f32::from_le_bytes(*b))
+            .collect()
     }
 
     /// A tensor of I32 without negative values.
     pub fn u32(name: &str) -> Vec<u32> {
-        bytes(name).as_chunks().0.iter().map(|b| u32::from_le_bytes(*b)).collect()
+        bytes(name)
+            .as_chunks()
+            .0
+            .iter()
+            .map(|b| u32::from_le_bytes(*b))
+            .collect()
     }
 }

@@ -21,7 +21,8 @@ fn main() -> ExitCode {
     };
     let mut device = null_mut();
     let mut name = [0; 256];
-    // SAFETY: the device is opened, asked for its name and closed; there is room for handle and name.
+    // SAFETY: the device is opened, asked for its name and closed; there is room for handle and
+    // name.
     let found = unsafe {
         (api.device_open)(0, &mut device) == OK
             && (api.device_name)(device, name.as_mut_ptr().cast::<c_char>(), name.len()) == OK
@@ -31,6 +32,11 @@ fn main() -> ExitCode {
         println!("no device: {}", api.error_text());
         return ExitCode::from(2);
     }
-    println!("device: {}", CStr::from_bytes_until_nul(&name).unwrap_or_default().to_string_lossy());
+    println!(
+        "device: {}",
+        CStr::from_bytes_until_nul(&name)
+            .unwrap_or_default()
+            .to_string_lossy()
+    );
     ExitCode::SUCCESS
 }

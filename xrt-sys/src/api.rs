@@ -70,7 +70,8 @@ macro_rules! table {
         impl Api {
             /// Reads all functions from a shared object.
             fn resolve(library: &libloading::Library) -> Result<Self, libloading::Error> {
-                // SAFETY: the symbols have these types in the header whose version `load` has compared.
+                // SAFETY: the symbols have these types in the header whose version `load` has
+                // compared.
                 unsafe { Ok(Self { $($name: *library.get($symbol)?,)* }) }
             }
         }
@@ -163,13 +164,23 @@ impl Api {
     /// # Errors
     /// Where the shim or XRT is not there, or is another version.
     pub fn load(path: &Path) -> Result<Self, ApiError> {
-        let load = |source| ApiError::Load { path: path.to_owned(), source };
+        let load = |source| ApiError::Load {
+            path: path.to_owned(),
+            source,
+        };
         // SAFETY: loading runs the initialisers of the shim and of XRT, which are made for that.
         let library = unsafe { libloading::Library::new(path) }.map_err(load)?;
         // SAFETY: in every version of the ABI this function exists and has this type.
-        let found = unsafe { library.get::<unsafe extern "C" fn() -> u32>(b"hx_abi_version\0").map_err(load)?() };
+        let found = unsafe {
+            library
+                .get::<unsafe extern "C" fn() -> u32>(b"hx_abi_version\0")
+                .map_err(load)?()
+        };
         if found != ABI_VERSION {
-            return Err(ApiError::Version { path: path.to_owned(), found });
+            return Err(ApiError::Version {
+                path: path.to_owned(),
+                found,
+            });
         }
         let api = Self::resolve(&library).map_err(load)?;
         std::mem::forget(library);
@@ -181,7 +192,11 @@ impl Api {
         // SAFETY: the text is valid until the thread's next call, and null or terminated.
         unsafe {
             let text = (self.last_error)();
-            if text.is_null() { String::new() } else { CStr::from_ptr(text).to_string_lossy().into_owned() }
+            if text.is_null() {
+                String::new()
+            } else {
+                CStr::from_ptr(text).to_string_lossy().into_owned()
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
-//! bfp16ebs8, the number format that an XDNA2 tile multiplies: 8 values of 8 bits that share an exponent.
+//! bfp16ebs8, the number format that an XDNA2 tile multiplies: 8 values of 8 bits that share an
+//! exponent.
 //!
-//! `kernels/MANIFEST.md` defines it. A value is mantissa × 2^(exponent − 133): the exponent is that of the largest of
-//! the 8 as a biased `f32` exponent, and that value's mantissa has its leading bit at 2⁶.
+//! `kernels/MANIFEST.md` defines it. A value is mantissa × 2^(exponent − 133): the exponent is that
+//! of the largest of the 8 as a biased `f32` exponent, and that value's mantissa has its leading
+//! bit at 2⁶.
 
 /// Values in a block.
 pub const BLOCK: usize = 8;
@@ -19,8 +21,8 @@ pub struct Block {
 }
 
 impl Block {
-    /// Rounds 8 values, to nearest and ties to even, held within −128 … 127. A value that is infinite or no number
-    /// makes all of its block unusable, as on the device.
+    /// Rounds 8 values, to nearest and ties to even, held within −128 … 127. A value that is
+    /// infinite or no number makes all of its block unusable, as on the device.
     pub fn round(values: [f32; BLOCK]) -> Self {
         let biased = |x: f32| (x.to_bits() >> 23 & 0xff) as u8;
         let mut exponent = 0;
@@ -29,8 +31,15 @@ impl Block {
         }
         // The quotient by a power of two is exact in f64, so rounding happens once.
         let per_unit = (133.0 - f64::from(exponent)).exp2();
-        let mantissa = |x: f32| (f64::from(x) * per_unit).round_ties_even().clamp(-128.0, 127.0) as i8;
-        Self { exponent, mantissas: values.map(mantissa) }
+        let mantissa = |x: f32| {
+            (f64::from(x) * per_unit)
+                .round_ties_even()
+                .clamp(-128.0, 127.0) as i8
+        };
+        Self {
+            exponent,
+            mantissas: values.map(mantissa),
+        }
     }
 
     /// The values that it stands for.
@@ -50,7 +59,10 @@ impl Block {
 
     /// From its bytes.
     pub fn from_bytes([exponent, mantissas @ ..]: [u8; BLOCK_BYTES]) -> Self {
-        Self { exponent, mantissas: mantissas.map(|m| m as i8) }
+        Self {
+            exponent,
+            mantissas: mantissas.map(|m| m as i8),
+        }
     }
 }
 
@@ -62,14 +74,17 @@ mod tests {
         Block::round(values).mantissas
     }
 
-    /// With 64 … 127 as the largest value, a unit is 1. The first three figures are what amd/IRON's authors measured on
-    /// hardware (`iron/operators/flm/packing.py`).
+    /// With 64 … 127 as the largest value, a unit is 1. The first three figures are what amd/IRON's
+    /// authors measured on hardware (`iron/operators/flm/packing.py`).
     #[test]
     fn values_round_as_measured_on_hardware() {
         let block = Block::round([14.9375, 106.5, 94.5, -106.5, 0.5, 1.5, -0.5, 0.75]);
         assert_eq!(block.exponent, 133);
         assert_eq!(block.mantissas, [15, 106, 94, -106, 0, 2, 0, 1]);
-        assert_eq!(block.values(), [15.0, 106.0, 94.0, -106.0, 0.0, 2.0, 0.0, 1.0]);
+        assert_eq!(
+            block.values(),
+            [15.0, 106.0, 94.0, -106.0, 0.0, 2.0, 0.0, 1.0]
+        );
     }
 
     #[test]
@@ -82,8 +97,17 @@ mod tests {
 
     #[test]
     fn a_carry_is_held_and_small_values_beside_a_large_one_vanish() {
-        assert_eq!(mantissas([1.999, -1.999, 1e-4, 0.0, 0.0, 0.0, 0.0, 0.0]), [127, -128, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(Block::round([0.0; 8]), Block { exponent: 0, mantissas: [0; 8] });
+        assert_eq!(
+            mantissas([1.999, -1.999, 1e-4, 0.0, 0.0, 0.0, 0.0, 0.0]),
+            [127, -128, 0, 0, 0, 0, 0, 0]
+        );
+        assert_eq!(
+            Block::round([0.0; 8]),
+            Block {
+                exponent: 0,
+                mantissas: [0; 8]
+            }
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The manifest of an overlay directory: what its xclbins and instruction streams compute.
 //!
-//! In: `manifest.json` and the files that it names. Out: [`Overlay`]s whose files are the declared ones.
-//! `kernels/MANIFEST.md` is the definition.
+//! In: `manifest.json` and the files that it names. Out: [`Overlay`]s whose files are the declared
+//! ones. `kernels/MANIFEST.md` is the definition.
 
 use crate::bfp16;
 use serde::{Deserialize, Serialize};
@@ -123,7 +123,14 @@ pub enum Role {
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Opcode, Self::Instructions, Self::InstructionWords, Self::A, Self::B, Self::C];
+    pub const ALL: [Self; 6] = [
+        Self::Opcode,
+        Self::Instructions,
+        Self::InstructionWords,
+        Self::A,
+        Self::B,
+        Self::C,
+    ];
 }
 
 /// A number format.
@@ -262,8 +269,10 @@ impl Manifest {
     /// Where it cannot be read or makes no sense.
     pub fn read(directory: &Path) -> Result<Self, ManifestError> {
         let path = directory.join(FILE_NAME);
-        let text =
-            std::fs::read_to_string(&path).map_err(|source| ManifestError::Read { path: path.clone(), source })?;
+        let text = std::fs::read_to_string(&path).map_err(|source| ManifestError::Read {
+            path: path.clone(),
+            source,
+        })?;
         Self::parse(&text).map_err(|reason| ManifestError::Content { path, reason })
     }
 
@@ -275,18 +284,27 @@ impl Manifest {
         }
         let head: Head = serde_json::from_str(text).map_err(|e| e.to_string())?;
         if head.format != FORMAT || head.version != VERSION {
-            return Err(format!("it is {} {}, not {FORMAT} {VERSION}", head.format, head.version));
+            return Err(format!(
+                "it is {} {}, not {FORMAT} {VERSION}",
+                head.format, head.version
+            ));
         }
         let document: Document = serde_json::from_str(text).map_err(|e| e.to_string())?;
         let mut gemms = Vec::new();
         for overlay in document.overlays {
             if overlay.get("operator").and_then(serde_json::Value::as_str) == Some(GEMM) {
-                let overlay: Overlay = serde_json::from_value(overlay).map_err(|e| e.to_string())?;
-                overlay.check().map_err(|reason| format!("overlay {}: {reason}", overlay.name))?;
+                let overlay: Overlay =
+                    serde_json::from_value(overlay).map_err(|e| e.to_string())?;
+                overlay
+                    .check()
+                    .map_err(|reason| format!("overlay {}: {reason}", overlay.name))?;
                 gemms.push(overlay);
             }
         }
-        Ok(Self { target: document.target, gemms })
+        Ok(Self {
+            target: document.target,
+            gemms,
+        })
     }
 
     /// Writes the manifest into a directory.
@@ -294,23 +312,57 @@ impl Manifest {
     /// # Errors
     /// Where the file cannot be written.
     pub fn write(&self, directory: &Path) -> std::io::Result<()> {
-        let overlays = self.gemms.iter().map(serde_json::to_value).collect::<Result<_, _>>()?;
+        let overlays = self
+            .gemms
+            .iter()
+            .map(serde_json::to_value)
+            .collect::<Result<_, _>>()?;
         let (format, provenance) = (FORMAT.to_owned(), serde_json::Value::Null);
-        let document = Document { format, version: VERSION, target: self.target, overlays, provenance };
-        std::fs::write(directory.join(FILE_NAME), serde_json::to_vec_pretty(&document)?)
+        let document = Document {
+            format,
+            version: VERSION,
+            target: self.target,
+            overlays,
+            provenance,
+        };
+        std::fs::write(
+            directory.join(FILE_NAME),
+            serde_json::to_vec_pretty(&document)?,
+        )
     }
 }
 
 impl Overlay {
     /// Checks that it is one that a program can use.
     fn check(&self) -> Result<(), String> {
-        let types = (self.a.dtype, self.b.dtype, self.multiply, self.accumulate, self.c.dtype);
-        let bf16 = (Type::Bf16, Type::Bfp16ebs8, Type::Bfp16ebs8, Type::F32, Type::Bf16);
+        let types = (
+            self.a.dtype,
+            self.b.dtype,
+            self.multiply,
+            self.accumulate,
+            self.c.dtype,
+        );
+        let bf16 = (
+            Type::Bf16,
+            Type::Bfp16ebs8,
+            Type::Bfp16ebs8,
+            Type::F32,
+            Type::Bf16,
+        );
         let i8 = (Type::I8, Type::I8, Type::I8, Type::I32, Type::I32);
         if types != bf16 && types != i8 {
-            return Err("a combination of number formats that this version does not know".to_owned());
+            return Err(
+                "a combination of number formats that this version does not know".to_owned(),
+            );
         }
-        let Layout { k_tile, n_tile, k_slice, k_block, n_block, inner } = self.b.layout;
+        let Layout {
+            k_tile,
+            n_tile,
+            k_slice,
+            k_block,
+            n_block,
+            inner,
+        } = self.b.layout;
         if [k_tile, n_tile, k_slice, k_block, n_block].contains(&0)
             || k_tile % k_slice + k_slice % k_block + n_tile % n_block != 0
         {
@@ -320,24 +372,45 @@ impl Overlay {
             return Err("bfp16ebs8 has blocks of 8 consecutive k".to_owned());
         }
         for role in Role::ALL {
-            if self.arguments.iter().filter(|argument| argument.role == role).count() != 1 {
+            if self
+                .arguments
+                .iter()
+                .filter(|argument| argument.role == role)
+                .count()
+                != 1
+            {
                 return Err(format!("argument {role:?} is not declared once"));
             }
         }
-        let indices: BTreeSet<u32> = self.arguments.iter().map(|argument| argument.index).collect();
+        let indices: BTreeSet<u32> = self
+            .arguments
+            .iter()
+            .map(|argument| argument.index)
+            .collect();
         if indices.len() != self.arguments.len() {
             return Err("two arguments have one index".to_owned());
         }
         for (i, stream) in self.streams.iter().enumerate() {
             let shape = (stream.m, stream.k, stream.n);
-            if stream.m == 0 || stream.k == 0 || stream.n == 0 || stream.k % k_tile + stream.n % n_tile != 0 {
+            if stream.m == 0
+                || stream.k == 0
+                || stream.n == 0
+                || stream.k % k_tile + stream.n % n_tile != 0
+            {
                 return Err(format!("{shape:?} is no whole number of tiles"));
             }
-            if self.streams[..i].iter().any(|other| (other.m, other.k, other.n) == shape) {
+            if self.streams[..i]
+                .iter()
+                .any(|other| (other.m, other.k, other.n) == shape)
+            {
                 return Err(format!("{shape:?} is declared twice"));
             }
         }
-        if self.streams.is_empty() { Err("it has no streams".to_owned()) } else { Ok(()) }
+        if self.streams.is_empty() {
+            Err("it has no streams".to_owned())
+        } else {
+            Ok(())
+        }
     }
 
     /// Place of the argument with this role.
@@ -346,7 +419,10 @@ impl Overlay {
     /// Never for an overlay that was read from a manifest.
     pub fn argument(&self, role: Role) -> u32 {
         let found = self.arguments.iter().find(|argument| argument.role == role);
-        found.map_or_else(|| panic!("an overlay without argument {role:?}"), |argument| argument.index)
+        found.map_or_else(
+            || panic!("an overlay without argument {role:?}"),
+            |argument| argument.index,
+        )
     }
 
     /// Path of the xclbin, after a look whether it is the declared one.
@@ -371,10 +447,15 @@ impl Stream {
 }
 
 fn read_declared(path: &Path, bytes: u64, sha256: &str) -> Result<Vec<u8>, ManifestError> {
-    let data = std::fs::read(path).map_err(|source| ManifestError::Read { path: path.to_owned(), source })?;
+    let data = std::fs::read(path).map_err(|source| ManifestError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
     match data.len() as u64 == bytes && hash(&data) == sha256 {
         true => Ok(data),
-        false => Err(ManifestError::Changed { path: path.to_owned() }),
+        false => Err(ManifestError::Changed {
+            path: path.to_owned(),
+        }),
     }
 }
 
@@ -398,10 +479,17 @@ mod tests {
     fn the_example_is_a_manifest() {
         let manifest = Manifest::parse(EXAMPLE).expect("a manifest");
         assert_eq!(manifest.target, Target::Npu2);
-        let names: Vec<_> = manifest.gemms.iter().map(|overlay| overlay.name.as_str()).collect();
+        let names: Vec<_> = manifest
+            .gemms
+            .iter()
+            .map(|overlay| overlay.name.as_str())
+            .collect();
         assert_eq!(names, ["gemm-bf16", "gemm-i8"]);
         let overlay = &manifest.gemms[0];
-        assert_eq!(Role::ALL.map(|role| overlay.argument(role)), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(
+            Role::ALL.map(|role| overlay.argument(role)),
+            [0, 1, 2, 3, 4, 5]
+        );
         assert_eq!(overlay.b.layout.k_slice, 128);
     }
 
@@ -421,24 +509,48 @@ mod tests {
             ("\"rounding\"", "\"roundign\""),
         ] {
             assert!(EXAMPLE.contains(from));
-            assert!(Manifest::parse(&EXAMPLE.replace(from, to)).is_err(), "{from} -> {to}");
+            assert!(
+                Manifest::parse(&EXAMPLE.replace(from, to)).is_err(),
+                "{from} -> {to}"
+            );
         }
-        let skipped = EXAMPLE.replace("\"gemm\"", "\"layer_norm\"").replace("\"k_slice\": 128", "\"rows\": 100");
-        assert_eq!(Manifest::parse(&skipped).map(|manifest| manifest.gemms.len()), Ok(0));
+        let skipped = EXAMPLE
+            .replace("\"gemm\"", "\"layer_norm\"")
+            .replace("\"k_slice\": 128", "\"rows\": 100");
+        assert_eq!(
+            Manifest::parse(&skipped).map(|manifest| manifest.gemms.len()),
+            Ok(0)
+        );
     }
 
     #[test]
     fn a_file_that_is_not_the_declared_one_is_refused() {
         let directory = tempfile::tempdir().expect("a directory");
         let data = [1, 2, 3, 4, 5, 6, 7, 8];
-        let mut stream = Stream { file: "s.bin".to_owned(), words: 2, sha256: hash(&data), m: 1, k: 1, n: 1 };
-        assert!(matches!(stream.read(directory.path()), Err(ManifestError::Read { .. })));
+        let mut stream = Stream {
+            file: "s.bin".to_owned(),
+            words: 2,
+            sha256: hash(&data),
+            m: 1,
+            k: 1,
+            n: 1,
+        };
+        assert!(matches!(
+            stream.read(directory.path()),
+            Err(ManifestError::Read { .. })
+        ));
         std::fs::write(directory.path().join("s.bin"), data).expect("a file");
         assert_eq!(stream.read(directory.path()).expect("the stream"), data);
         stream.words = 3;
-        assert!(matches!(stream.read(directory.path()), Err(ManifestError::Changed { .. })));
+        assert!(matches!(
+            stream.read(directory.path()),
+            Err(ManifestError::Changed { .. })
+        ));
         std::fs::write(directory.path().join("s.bin"), [0; 8]).expect("a file");
         stream.words = 2;
-        assert!(matches!(stream.read(directory.path()), Err(ManifestError::Changed { .. })));
+        assert!(matches!(
+            stream.read(directory.path()),
+            Err(ManifestError::Changed { .. })
+        ));
     }
 }

@@ -1,9 +1,9 @@
 //! Hearken's matrix products beside rten-gemm (int8) and gemm (f32), on the shapes of Whisper base.
 //!
-//! The two are timed in turns in one process with as many threads, and medians and their ratio are printed. Weights
-//! are packed beforehand on both sides where the yardstick can (rten-gemm). Hearken's int8 times are of the whole
-//! layer: it quantises the activations, multiplies, and scales the sums to f32 with a bias; rten-gemm is given bytes
-//! and returns whole numbers.
+//! The two are timed in turns in one process with as many threads, and medians and their ratio are
+//! printed. Weights are packed beforehand on both sides where the yardstick can (rten-gemm).
+//! Hearken's int8 times are of the whole layer: it quantises the activations, multiplies, and
+//! scales the sums to f32 with a bias; rten-gemm is given bytes and returns whole numbers.
 //!
 //! Run: `cargo run --release --manifest-path benches/products/Cargo.toml`
 
@@ -31,8 +31,14 @@ const BUDGET_S: f64 = 0.6;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let threads = std::thread::available_parallelism()?.get();
     let cpu = Cpu::new(threads)?;
-    println!("rten-gemm: {}", GemmExecutor::<u8, i8, i32>::default().kernel_name());
-    println!("{}, {threads} threads; times are medians in µs, ratios are yardstick / Hearken", cpu.level.name());
+    println!(
+        "rten-gemm: {}",
+        GemmExecutor::<u8, i8, i32>::default().kernel_name()
+    );
+    println!(
+        "{}, {threads} threads; times are medians in µs, ratios are yardstick / Hearken",
+        cpu.level.name()
+    );
     println!(
         "{:<20}{:>6} {:>10} {:>10} {:>7} {:>10} {:>10} {:>7}",
         "layer", "rows", "int8", "rten-gemm", "ratio", "f32", "gemm", "ratio"
@@ -92,7 +98,15 @@ fn f32(cpu: &Cpu, m: usize, n: usize, k: usize) -> (f64, f64) {
     let threads = gemm::Parallelism::Rayon(cpu.pool.threads());
     let row = |n: usize| n as isize;
     alternate(
-        || layer.apply(cpu, MatRef::dense(&x, k), None, MatMut::dense(&mut y, n), Epilogue::default()),
+        || {
+            layer.apply(
+                cpu,
+                MatRef::dense(&x, k),
+                None,
+                MatMut::dense(&mut y, n),
+                Epilogue::default(),
+            )
+        },
         || {
             let (z, x, w) = (z.as_mut_ptr(), x.as_ptr(), weights.as_ptr());
             // SAFETY: z is [m][n], x is [m][k] and w is [n][k], read as [k][n]; the strides say so.

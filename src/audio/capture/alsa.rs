@@ -4,7 +4,9 @@ use super::device::Device;
 use super::ring::{Drain, Feed, Tally, ring};
 use super::{CaptureError, RING_SECONDS};
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
-use cpal::{Error, ErrorKind, FromSample, Host, SampleFormat, SizedSample, Stream, SupportedStreamConfig};
+use cpal::{
+    Error, ErrorKind, FromSample, Host, SampleFormat, SizedSample, Stream, SupportedStreamConfig,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -30,16 +32,20 @@ impl Recording {
     }
 }
 
-/// ALSA's input devices: its default one and those of sound cards. What else it names are converters, ways to sound
-/// servers, and silence.
+/// ALSA's input devices: its default one and those of sound cards. What else it names are
+/// converters, ways to sound servers, and silence.
 pub(super) fn devices() -> Vec<Device> {
     keep_quiet();
     let host = cpal::default_host();
-    let default = host.default_input_device().and_then(|device| device.id().ok());
+    let default = host
+        .default_input_device()
+        .and_then(|device| device.id().ok());
     let describe = |device: cpal::Device| {
         let (id, config) = (device.id().ok()?, device.default_input_config().ok()?);
         Some(Device {
-            description: device.description().map_or_else(|_| id.to_string(), |d| d.name().to_owned()),
+            description: device
+                .description()
+                .map_or_else(|_| id.to_string(), |d| d.name().to_owned()),
             is_default: default.as_ref() == Some(&id),
             is_monitor: false,
             rate: config.sample_rate(),
@@ -47,8 +53,11 @@ pub(super) fn devices() -> Vec<Device> {
             id: id.to_string(),
         })
     };
-    let is_input = |device: &cpal::Device| device.id().is_ok_and(|id| is_microphone(&id.to_string()));
-    let listed = host.input_devices().map(|devices| devices.filter(is_input).filter_map(describe).collect());
+    let is_input =
+        |device: &cpal::Device| device.id().is_ok_and(|id| is_microphone(&id.to_string()));
+    let listed = host
+        .input_devices()
+        .map(|devices| devices.filter(is_input).filter_map(describe).collect());
     listed.unwrap_or_default()
 }
 
@@ -57,9 +66,11 @@ fn is_microphone(id: &str) -> bool {
     id == "alsa:default" || id.contains(":CARD=")
 }
 
-/// Keeps ALSA from writing to standard error on this thread: what matters comes back as an error, too.
+/// Keeps ALSA from writing to standard error on this thread: what matters comes back as an error,
+/// too.
 fn keep_quiet() {
-    // Messages go to a buffer, which the next call replaces. Where there is none, ALSA is loud and works.
+    // Messages go to a buffer, which the next call replaces. Where there is none, ALSA is loud and
+    // works.
     let _ = ::alsa::Output::local_error_handler();
 }
 
@@ -76,13 +87,21 @@ pub(super) fn open(wanted: Option<&str>, tally: Arc<Tally>) -> Result<Recording,
         },
     };
     let device = device.ok_or(CaptureError::NoDevice)?;
-    let name = device.id().map_or_else(|_| "the default input device".to_owned(), |id| id.to_string());
+    let name = device.id().map_or_else(
+        |_| "the default input device".to_owned(),
+        |id| id.to_string(),
+    );
     let failed = |e: Error| match e.kind() {
         // The default's name is there even where no device is, or only a sound server behind it.
-        ErrorKind::DeviceNotAvailable | ErrorKind::BackendError if wanted.is_none() && devices().is_empty() => {
+        ErrorKind::DeviceNotAvailable | ErrorKind::BackendError
+            if wanted.is_none() && devices().is_empty() =>
+        {
             CaptureError::NoDevice
         }
-        _ => CaptureError::Alsa { device: name.clone(), reason: e.to_string().trim_end_matches('.').to_owned() },
+        _ => CaptureError::Alsa {
+            device: name.clone(),
+            reason: e.to_string().trim_end_matches('.').to_owned(),
+        },
     };
     let config = device.default_input_config().map_err(failed)?;
     let rate = config.sample_rate();
@@ -90,7 +109,13 @@ pub(super) fn open(wanted: Option<&str>, tally: Arc<Tally>) -> Result<Recording,
     let broken = Arc::new(AtomicBool::new(false));
     let stream = start(&device, &config, feed, watch(tally, broken.clone())).map_err(failed)?;
     stream.play().map_err(failed)?;
-    Ok(Recording { _stream: stream, drain, rate, device: name, broken })
+    Ok(Recording {
+        _stream: stream,
+        drain,
+        rate,
+        device: name,
+        broken,
+    })
 }
 
 fn by_id(host: &Host, id: &str) -> Option<cpal::Device> {
@@ -140,7 +165,9 @@ where
 {
     let channels = usize::from(config.channels()).max(1);
     let callback = move |samples: &[T], _: &cpal::InputCallbackInfo| {
-        let mean = |frame: &[T]| frame.iter().map(|x| f32::from_sample_(*x)).sum::<f32>() / channels as f32;
+        let mean = |frame: &[T]| {
+            frame.iter().map(|x| f32::from_sample_(*x)).sum::<f32>() / channels as f32
+        };
         feed.push(samples.chunks_exact(channels).map(mean));
     };
     device.build_input_stream(config.config(), callback, watch, Some(PATIENCE))
@@ -152,10 +179,22 @@ mod tests {
 
     #[test]
     fn converters_servers_and_silence_are_no_microphones() {
-        for id in ["alsa:default", "alsa:hw:CARD=0,DEV=0", "alsa:plughw:CARD=1,DEV=0", "alsa:sysdefault:CARD=PCH"] {
+        for id in [
+            "alsa:default",
+            "alsa:hw:CARD=0,DEV=0",
+            "alsa:plughw:CARD=1,DEV=0",
+            "alsa:sysdefault:CARD=PCH",
+        ] {
             assert!(is_microphone(id), "{id}");
         }
-        for id in ["alsa:null", "alsa:jack", "alsa:pulse", "alsa:oss", "alsa:speexrate", "alsa:upmix"] {
+        for id in [
+            "alsa:null",
+            "alsa:jack",
+            "alsa:pulse",
+            "alsa:oss",
+            "alsa:speexrate",
+            "alsa:upmix",
+        ] {
             assert!(!is_microphone(id), "{id}");
         }
     }

@@ -23,12 +23,19 @@ pub struct Device {
 pub(super) fn find<'a>(devices: &'a [Device], wanted: &str) -> Result<&'a Device, CaptureError> {
     let lower = wanted.to_lowercase();
     let by_id = devices.iter().find(|device| device.id == wanted);
-    let described = || devices.iter().find(|device| device.description.to_lowercase().contains(&lower));
+    let described = || {
+        devices
+            .iter()
+            .find(|device| device.description.to_lowercase().contains(&lower))
+    };
     by_id.or_else(described).ok_or_else(|| {
         let names: Vec<&str> = devices.iter().map(|device| device.id.as_str()).collect();
         match names.is_empty() {
             true => CaptureError::NoDevice,
-            false => CaptureError::NoSuchDevice { wanted: wanted.to_owned(), available: names.join(", ") },
+            false => CaptureError::NoSuchDevice {
+                wanted: wanted.to_owned(),
+                available: names.join(", "),
+            },
         }
     })
 }
@@ -47,7 +54,10 @@ mod tests {
             rate: 48_000,
             channels: 2,
         };
-        let devices = [device("a.monitor", "Monitor of usb"), device("usb", "Blue Yeti")];
+        let devices = [
+            device("a.monitor", "Monitor of usb"),
+            device("usb", "Blue Yeti"),
+        ];
         let found = |wanted| find(&devices, wanted).map(|device| device.id.as_str());
         assert_eq!(found("usb").ok(), Some("usb"));
         assert_eq!(found("yeti").ok(), Some("usb"));

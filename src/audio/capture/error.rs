@@ -6,7 +6,9 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum CaptureError {
     /// Neither PulseAudio nor PipeWire can be reached.
-    #[error("the sound server cannot be reached: {reason}; start PipeWire (with pipewire-pulse) or PulseAudio")]
+    #[error(
+        "the sound server cannot be reached: {reason}; start PipeWire (with pipewire-pulse) or PulseAudio"
+    )]
     NoServer {
         /// What the connection said.
         reason: String,
@@ -21,13 +23,17 @@ pub enum CaptureError {
         reason: String,
     },
     /// `PULSE_SERVER` names no socket of this machine.
-    #[error("PULSE_SERVER names '{servers}', which is no socket on this machine; set it to unix:PATH, or unset it")]
+    #[error(
+        "PULSE_SERVER names '{servers}', which is no socket on this machine; set it to unix:PATH, or unset it"
+    )]
     ForeignServer {
         /// The variable's value.
         servers: String,
     },
     /// The sound server refuses.
-    #[error("the sound server refuses to {what}: {reason}; check the device with `hearken devices`")]
+    #[error(
+        "the sound server refuses to {what}: {reason}; check the device with `hearken devices`"
+    )]
     Refused {
         /// What was asked of it.
         what: &'static str,
@@ -49,7 +55,9 @@ pub enum CaptureError {
     #[error("there is no input device; plug in a microphone")]
     NoDevice,
     /// ALSA cannot open the device.
-    #[error("{device} cannot be opened: {reason}; close what uses it, or choose another of `hearken devices`")]
+    #[error(
+        "{device} cannot be opened: {reason}; close what uses it, or choose another of `hearken devices`"
+    )]
     Alsa {
         /// The device's name.
         device: String,

@@ -1,9 +1,9 @@
 //! The microphone: a device in, an [`AudioSource`] out that lasts as long as it is wanted.
 //!
-//! Sound comes from PulseAudio or PipeWire, or where there is neither from ALSA. When the device or the sound server
-//! goes away the source waits and opens it again, with growing pauses; a device that falls silent altogether, as one
-//! that is suspended does, is waited for. What happens is told to whoever asked. The device is open exactly as long as
-//! the [`Microphone`] is.
+//! Sound comes from PulseAudio or PipeWire, or where there is neither from ALSA. When the device or
+//! the sound server goes away the source waits and opens it again, with growing pauses; a device
+//! that falls silent altogether, as one that is suspended does, is waited for. What happens is told
+//! to whoever asked. The device is open exactly as long as the [`Microphone`] is.
 
 mod alsa;
 mod device;
@@ -23,16 +23,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-/// Sound that fits between the callback and its reader, in seconds: the reader only resamples, so it is never late by
-/// as much.
+/// Sound that fits between the callback and its reader, in seconds: the reader only resamples, so
+/// it is never late by as much.
 const RING_SECONDS: usize = 4;
-/// Sound that is still recorded once the user says stop, since people press the key on their last syllable.
+/// Sound that is still recorded once the user says stop, since people press the key on their last
+/// syllable.
 const TAIL: Duration = Duration::from_millis(300);
 /// How often a reader without sound looks for a stop.
 const POLL: Duration = Duration::from_millis(100);
 /// Silence of the audio system after which it is asked whether the stream is still there.
 const STALL: Duration = Duration::from_secs(1);
-/// Pauses before a lost device is tried again: the first, and the longest that it grows to by doubling.
+/// Pauses before a lost device is tried again: the first, and the longest that it grows to by
+/// doubling.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
 /// The input devices, microphones before what outputs play.
@@ -92,8 +94,8 @@ pub struct Microphone {
     tally: Arc<Tally>,
     tell: Box<dyn FnMut(CaptureEvent) + Send>,
     recording: Option<Recording>,
-    /// Whether it has been open through a sound server: that one is waited for then, since it holds the devices again
-    /// when it is back.
+    /// Whether it has been open through a sound server: that one is waited for then, since it holds
+    /// the devices again when it is back.
     has_server: bool,
     block: Vec<f32>,
     retry: Duration,
@@ -103,7 +105,8 @@ pub struct Microphone {
 }
 
 impl Microphone {
-    /// A microphone that opens as soon as it is read from: the device that `wanted` names, or the default one.
+    /// A microphone that opens as soon as it is read from: the device that `wanted` names, or the
+    /// default one.
     pub fn new(
         wanted: Option<String>,
         stopper: Stopper,
@@ -151,16 +154,21 @@ impl Microphone {
                 }
                 return true;
             }
-            if recording.drain().is_abandoned() || (heard_at.elapsed() > STALL && !recording.is_alive()) {
+            if recording.drain().is_abandoned()
+                || (heard_at.elapsed() > STALL && !recording.is_alive())
+            {
                 self.recording = None;
                 self.is_stalled = false;
-                (self.tell)(CaptureEvent::Lost("the device or the sound server is gone".to_owned()));
+                (self.tell)(CaptureEvent::Lost(
+                    "the device or the sound server is gone".to_owned(),
+                ));
                 continue;
             }
             if heard_at.elapsed() > STALL {
                 heard_at = Instant::now();
                 if !std::mem::replace(&mut self.is_stalled, true) {
-                    let reason = format!("{} gives no sound; it may be suspended", recording.device());
+                    let reason =
+                        format!("{} gives no sound; it may be suspended", recording.device());
                     (self.tell)(CaptureEvent::Lost(reason));
                 }
             }
@@ -182,9 +190,11 @@ impl Microphone {
         let wanted = self.wanted.as_deref();
         let opened = match pulse::open(wanted, self.tally.clone()) {
             Ok(recording) => Ok(Recording::Pulse(recording)),
-            Err(CaptureError::NoServer { reason }) if !self.has_server => alsa::open(wanted, self.tally.clone())
-                .map(Recording::Alsa)
-                .map_err(|error| without_server(reason, error)),
+            Err(CaptureError::NoServer { reason }) if !self.has_server => {
+                alsa::open(wanted, self.tally.clone())
+                    .map(Recording::Alsa)
+                    .map_err(|error| without_server(reason, error))
+            }
             Err(other) => Err(other),
         };
         match opened {
@@ -223,8 +233,15 @@ impl AudioSource for Microphone {
         if !self.listen() {
             return Ok(None);
         }
-        let rate = self.recording.as_ref().map_or(super::SAMPLE_RATE, Recording::rate);
-        Ok(Some(Block { samples: &self.block, rate, channels: 1 }))
+        let rate = self
+            .recording
+            .as_ref()
+            .map_or(super::SAMPLE_RATE, Recording::rate);
+        Ok(Some(Block {
+            samples: &self.block,
+            rate,
+            channels: 1,
+        }))
     }
 
     fn warnings(&self) -> Vec<AudioWarning> {
@@ -287,8 +304,16 @@ mod tests {
         let told = |error| without_server("Connection refused".to_owned(), error).to_string();
         let (device, reason) = ("alsa:hw:CARD=0,DEV=0".to_owned(), "it is busy".to_owned());
         let busy = told(CaptureError::Alsa { device, reason });
-        assert!(busy.starts_with("alsa:hw:CARD=0,DEV=0 cannot be opened: it is busy; close what uses it"), "{busy}");
+        assert!(
+            busy.starts_with(
+                "alsa:hw:CARD=0,DEV=0 cannot be opened: it is busy; close what uses it"
+            ),
+            "{busy}"
+        );
         let none = told(CaptureError::NoDevice);
-        assert!(none.contains("(Connection refused), and ALSA has none; start PipeWire"), "{none}");
+        assert!(
+            none.contains("(Connection refused), and ALSA has none; start PipeWire"),
+            "{none}"
+        );
     }
 }

@@ -1,13 +1,14 @@
-//! Where the sound server has moved a recording to: users and profile changes move streams between devices, and the
-//! client library drops the news of it.
+//! Where the sound server has moved a recording to: users and profile changes move streams between
+//! devices, and the client library drops the news of it.
 //!
-//! In: the server's events, over a connection of its own. Out: ids of devices. Nothing is asked of the server unless a
-//! stream has changed, so an idle microphone costs nothing here.
+//! In: the server's events, over a connection of its own. Out: ids of devices. Nothing is asked of
+//! the server unless a stream has changed, so an idle microphone costs nothing here.
 
 use pulseaudio::protocol::{
-    AuthParams, AuthReply, Command, CommandReply, DESCRIPTOR_SIZE, GetSourceInfo, MAX_VERSION, Props, ProtocolError,
-    SetClientNameReply, SourceInfo, SourceOutputInfoList, SubscriptionEventFacility, SubscriptionMask, TagStructRead,
-    TagStructReader, read_descriptor, write_command_message,
+    AuthParams, AuthReply, Command, CommandReply, DESCRIPTOR_SIZE, GetSourceInfo, MAX_VERSION,
+    Props, ProtocolError, SetClientNameReply, SourceInfo, SourceOutputInfoList,
+    SubscriptionEventFacility, SubscriptionMask, TagStructRead, TagStructReader, read_descriptor,
+    write_command_message,
 };
 use pulseaudio::protocol::{Prop, PulseError};
 use std::ffi::CStr;
@@ -29,11 +30,16 @@ pub(super) struct Moves {
 }
 
 impl Moves {
-    /// Watches the stream whose property [`TAG`] is `tag`, over a connection that was just made. Where the server
-    /// does not play along, no move is told; the recording goes on without.
+    /// Watches the stream whose property [`TAG`] is `tag`, over a connection that was just made.
+    /// Where the server does not play along, no move is told; the recording goes on without.
     pub fn watch(socket: UnixStream, cookie: Vec<u8>, tag: Vec<u8>) -> io::Result<Self> {
         let (sender, devices) = channel();
-        let link = Link { socket: socket.try_clone()?, version: MAX_VERSION, next: 0, has_changed: false };
+        let link = Link {
+            socket: socket.try_clone()?,
+            version: MAX_VERSION,
+            next: 0,
+            has_changed: false,
+        };
         std::thread::spawn(move || {
             // It ends with the connection, which the other end reports better.
             let _ = follow(link, cookie, &tag, &sender);
@@ -54,8 +60,18 @@ impl Drop for Moves {
     }
 }
 
-fn follow(mut link: Link, cookie: Vec<u8>, tag: &[u8], devices: &Sender<String>) -> Result<(), ProtocolError> {
-    let auth = AuthParams { version: MAX_VERSION, supports_shm: false, supports_memfd: false, cookie };
+fn follow(
+    mut link: Link,
+    cookie: Vec<u8>,
+    tag: &[u8],
+    devices: &Sender<String>,
+) -> Result<(), ProtocolError> {
+    let auth = AuthParams {
+        version: MAX_VERSION,
+        supports_shm: false,
+        supports_memfd: false,
+        cookie,
+    };
     link.version = MAX_VERSION.min(link.ask::<AuthReply>(&Command::Auth(auth))?.version);
     let mut props = Props::new();
     props.set(Prop::ApplicationName, c"Hearken");
@@ -66,9 +82,15 @@ fn follow(mut link: Link, cookie: Vec<u8>, tag: &[u8], devices: &Sender<String>)
         link.await_change()?;
         let now = link.source_of(tag)?;
         if let Some(index) = now.filter(|_| now != known) {
-            let asked = Command::GetSourceInfo(GetSourceInfo { index: Some(index), name: None });
+            let asked = Command::GetSourceInfo(GetSourceInfo {
+                index: Some(index),
+                name: None,
+            });
             let source = link.ask::<SourceInfo>(&asked)?;
-            if devices.send(source.name.to_string_lossy().into_owned()).is_err() {
+            if devices
+                .send(source.name.to_string_lossy().into_owned())
+                .is_err()
+            {
                 return Ok(());
             }
             known = now;
@@ -91,7 +113,9 @@ impl Link {
     fn source_of(&mut self, tag: &[u8]) -> Result<Option<u32>, ProtocolError> {
         self.has_changed = false;
         let outputs = self.ask::<SourceOutputInfoList>(&Command::GetSourceOutputInfoList)?;
-        let found = outputs.iter().find(|output| output.props.get_bytes(TAG) == Some(tag));
+        let found = outputs
+            .iter()
+            .find(|output| output.props.get_bytes(TAG) == Some(tag));
         Ok(found.map(|output| output.source_index))
     }
 
@@ -103,7 +127,10 @@ impl Link {
         Ok(())
     }
 
-    fn ask<R: CommandReply + TagStructRead>(&mut self, question: &Command) -> Result<R, ProtocolError> {
+    fn ask<R: CommandReply + TagStructRead>(
+        &mut self,
+        question: &Command,
+    ) -> Result<R, ProtocolError> {
         let mut answer = self.order(question)?;
         TagStructReader::new(&mut answer, self.version).read()
     }
@@ -116,7 +143,9 @@ impl Link {
         loop {
             match self.receive()? {
                 (number, Command::Reply, contents) if number == wanted => return Ok(contents),
-                (number, Command::Error(error), _) if number == wanted => return Err(refused(error)),
+                (number, Command::Error(error), _) if number == wanted => {
+                    return Err(refused(error));
+                }
                 _ => {}
             }
         }
@@ -126,7 +155,9 @@ impl Link {
     fn receive(&mut self) -> Result<(u32, Command, Cursor<Vec<u8>>), ProtocolError> {
         let length = read_descriptor(&mut self.socket)?.length as usize;
         if length > LONGEST_MESSAGE {
-            return Err(ProtocolError::Invalid(format!("a message of {length} bytes after {DESCRIPTOR_SIZE}")));
+            return Err(ProtocolError::Invalid(format!(
+                "a message of {length} bytes after {DESCRIPTOR_SIZE}"
+            )));
         }
         let mut message = vec![0; length];
         self.socket.read_exact(&mut message)?;

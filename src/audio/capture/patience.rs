@@ -1,4 +1,5 @@
-//! Waiting for a sound server that may never answer, with no thread left behind that waits for ever.
+//! Waiting for a sound server that may never answer, with no thread left behind that waits for
+//! ever.
 
 use super::CaptureError;
 use std::pin::pin;
@@ -38,8 +39,8 @@ impl Wake for Unpark {
     }
 }
 
-/// Something that may block for ever, done on a thread of which there is never more than one: as long as it is stuck,
-/// whoever wants the same waits for the same thread.
+/// Something that may block for ever, done on a thread of which there is never more than one: as
+/// long as it is stuck, whoever wants the same waits for the same thread.
 pub(super) struct AtMostOne<T>(Mutex<Option<Receiver<T>>>);
 
 impl<T: Send + 'static> AtMostOne<T> {
@@ -79,7 +80,10 @@ mod tests {
     #[test]
     fn what_never_answers_is_given_up() {
         let begun = Instant::now();
-        assert!(matches!(within(std::future::pending::<()>()), Err(CaptureError::Silent)));
+        assert!(matches!(
+            within(std::future::pending::<()>()),
+            Err(CaptureError::Silent)
+        ));
         assert!(begun.elapsed() >= PATIENCE);
         assert!(matches!(within(async { 7 }), Ok(7)));
     }
@@ -99,7 +103,10 @@ mod tests {
             BEGUN.fetch_add(1, Ordering::Relaxed);
             false
         };
-        assert!(matches!(one.run(again), Ok(true)), "the result of what was begun first");
+        assert!(
+            matches!(one.run(again), Ok(true)),
+            "the result of what was begun first"
+        );
         assert_eq!(BEGUN.load(Ordering::Relaxed), 1);
         assert!(matches!(one.run(again), Ok(false)));
     }

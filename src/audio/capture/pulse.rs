@@ -1,10 +1,11 @@
 //! Recording through PulseAudio's protocol, which PipeWire speaks too.
 //!
-//! The `pulseaudio` crate is used directly where cpal's host of that name would do the same with less: that one does
-//! not delete its recording stream when it is dropped, so that the microphone would stay open.
+//! The `pulseaudio` crate is used directly where cpal's host of that name would do the same with
+//! less: that one does not delete its recording stream when it is dropped, so that the microphone
+//! would stay open.
 //!
-//! The connection is one for the process and kept: it costs nothing while nothing is recorded. A server that hangs is
-//! waited for with one thread, however often it is tried again.
+//! The connection is one for the process and kept: it costs nothing while nothing is recorded. A
+//! server that hangs is waited for with one thread, however often it is tried again.
 
 use super::device::{Device, find};
 use super::moves::{self, Moves};
@@ -13,7 +14,8 @@ use super::ring::{Drain, Feed, Tally, ring};
 use super::{CaptureError, RING_SECONDS};
 use pulseaudio::protocol::stream::{BufferAttr, StreamFlags};
 use pulseaudio::protocol::{
-    ChannelMap, ChannelPosition, Prop, Props, RecordStreamParams, SampleFormat, SampleSpec, SourceInfo,
+    ChannelMap, ChannelPosition, Prop, Props, RecordStreamParams, SampleFormat, SampleSpec,
+    SourceInfo,
 };
 use pulseaudio::{Client, ClientError, RecordStream};
 use std::ffi::{CStr, CString};
@@ -24,11 +26,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Sound that the server gathers before it sends it, in milliseconds: a part of the lag of every word, but also the
-/// number of wake-ups of an idle microphone.
+/// Sound that the server gathers before it sends it, in milliseconds: a part of the lag of every
+/// word, but also the number of wake-ups of an idle microphone.
 const FRAGMENT_MS: u32 = 60;
 
-/// Length of PulseAudio's cookie (`PA_NATIVE_COOKIE_LENGTH`). A server takes any from its own user, but of this length.
+/// Length of PulseAudio's cookie (`PA_NATIVE_COOKIE_LENGTH`). A server takes any from its own user,
+/// but of this length.
 const COOKIE_LEN: usize = 256;
 
 static CONNECTION: Mutex<Option<Connection>> = Mutex::new(None);
@@ -63,26 +66,41 @@ pub(super) fn devices() -> Result<Vec<Device>, CaptureError> {
     let client = connect()?;
     let default = ask("tell its default device", client.server_info())?.default_source_name;
     let sources = ask("list its devices", client.list_sources())?;
-    let mut devices: Vec<_> = sources.iter().map(|source| describe(source, default.as_deref())).collect();
+    let mut devices: Vec<_> = sources
+        .iter()
+        .map(|source| describe(source, default.as_deref()))
+        .collect();
     devices.sort_by_key(|device| device.is_monitor);
     Ok(devices)
 }
 
-/// Begins to record from the device that `wanted` names, or from the one that is the server's default, even when that
-/// becomes another.
+/// Begins to record from the device that `wanted` names, or from the one that is the server's
+/// default, even when that becomes another.
 pub(super) fn open(wanted: Option<&str>, tally: Arc<Tally>) -> Result<Recording, CaptureError> {
     let client = connect()?;
     let devices = devices()?;
     let device = match wanted {
         Some(name) => find(&devices, name)?,
-        None => devices.iter().find(|device| device.is_default).or(devices.first()).ok_or(CaptureError::NoDevice)?,
+        None => devices
+            .iter()
+            .find(|device| device.is_default)
+            .or(devices.first())
+            .ok_or(CaptureError::NoDevice)?,
     };
     let (feed, drain) = ring(device.rate as usize * RING_SECONDS, tally);
     let tag = tag();
     let params = params(device.rate, wanted.map(|_| device.id.as_str()), &tag);
     let stream = ask("record", client.create_record_stream(params, sink(feed)))?;
-    let moves = socket().ok().and_then(|socket| Moves::watch(socket, cookie(), tag).ok());
-    Ok(Recording { stream, drain, rate: device.rate, device: device.id.clone(), moves })
+    let moves = socket()
+        .ok()
+        .and_then(|socket| Moves::watch(socket, cookie(), tag).ok());
+    Ok(Recording {
+        stream,
+        drain,
+        rate: device.rate,
+        device: device.id.clone(),
+        moves,
+    })
 }
 
 impl Recording {
@@ -127,7 +145,10 @@ fn dial() -> Result<Connection, CaptureError> {
     // Whoever answers there is a sound server, even if it refuses: ALSA is no way round it.
     let client = socket.try_clone().map_err(ClientError::from);
     let client = client.and_then(|socket| Client::new_unix(c"Hearken", socket, Some(cookie())));
-    let client = client.map_err(|e| CaptureError::Refused { what: "take a connection", reason: cause(&e) })?;
+    let client = client.map_err(|e| CaptureError::Refused {
+        what: "take a connection",
+        reason: cause(&e),
+    })?;
     Ok(Connection { client, socket })
 }
 
@@ -140,47 +161,75 @@ fn socket() -> Result<UnixStream, CaptureError> {
         Some(servers) => named_sockets(&servers, &machine_id())?,
         None => beside().or_else(ordinary).into_iter().collect(),
     };
-    let unknown = Err(io::Error::new(ErrorKind::NotFound, "XDG_RUNTIME_DIR is not set"));
-    let connected = paths.iter().fold(unknown, |tried, path| tried.or_else(|_| UnixStream::connect(path)));
-    connected.map_err(|e| CaptureError::NoServer { reason: e.to_string() })
+    let unknown = Err(io::Error::new(
+        ErrorKind::NotFound,
+        "XDG_RUNTIME_DIR is not set",
+    ));
+    let connected = paths.iter().fold(unknown, |tried, path| {
+        tried.or_else(|_| UnixStream::connect(path))
+    });
+    connected.map_err(|e| CaptureError::NoServer {
+        reason: e.to_string(),
+    })
 }
 
-/// The sockets that a value of `PULSE_SERVER` names: a list separated by blanks of paths, with `unix:` before them or
-/// not, each perhaps behind the id in braces of the machine that it is on (pulse-client.conf(5), PulseAudio's "Server
-/// String Format").
+/// The sockets that a value of `PULSE_SERVER` names: a list separated by blanks of paths, with
+/// `unix:` before them or not, each perhaps behind the id in braces of the machine that it is on
+/// (pulse-client.conf(5), PulseAudio's "Server String Format").
 fn named_sockets(servers: &str, machine_id: &str) -> Result<Vec<PathBuf>, CaptureError> {
     let here = format!("{{{machine_id}}}");
     let path = |server: &str| {
         let server = server.strip_prefix(&here).unwrap_or(server);
-        let path = server.strip_prefix("unix:").or(server.starts_with('/').then_some(server));
+        let path = server
+            .strip_prefix("unix:")
+            .or(server.starts_with('/').then_some(server));
         path.map(PathBuf::from)
     };
     let paths: Vec<PathBuf> = servers.split_whitespace().filter_map(path).collect();
-    if paths.is_empty() { Err(CaptureError::ForeignServer { servers: servers.to_owned() }) } else { Ok(paths) }
+    if paths.is_empty() {
+        Err(CaptureError::ForeignServer {
+            servers: servers.to_owned(),
+        })
+    } else {
+        Ok(paths)
+    }
 }
 
 /// This machine's id (machine-id(5)); empty where it has none.
 fn machine_id() -> String {
-    let mut ids =
-        ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter().filter_map(|path| std::fs::read_to_string(path).ok());
+    let mut ids = ["/etc/machine-id", "/var/lib/dbus/machine-id"]
+        .iter()
+        .filter_map(|path| std::fs::read_to_string(path).ok());
     ids.next().unwrap_or_default().trim().to_owned()
 }
 
-/// What the server knows its user by. It knows the user of a local connection without it, but not always: it may look
-/// for that too early, when the kernel does not tell it yet.
+/// What the server knows its user by. It knows the user of a local connection without it, but not
+/// always: it may look for that too early, when the kernel does not tell it yet.
 fn cookie() -> Vec<u8> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let named = variable("PULSE_COOKIE").map(PathBuf::from);
     // The crate looks for it in ~/.config alone.
-    let configured = variable("XDG_CONFIG_HOME").map(|directory| PathBuf::from(directory).join("pulse/cookie"));
-    let paths = named.into_iter().chain(configured).chain(pulseaudio::cookie_path_from_env());
-    let mut cookies = paths.filter_map(|path| std::fs::read(path).ok()).filter(|cookie| cookie.len() == COOKIE_LEN);
+    let configured =
+        variable("XDG_CONFIG_HOME").map(|directory| PathBuf::from(directory).join("pulse/cookie"));
+    let paths = named
+        .into_iter()
+        .chain(configured)
+        .chain(pulseaudio::cookie_path_from_env());
+    let mut cookies = paths
+        .filter_map(|path| std::fs::read(path).ok())
+        .filter(|cookie| cookie.len() == COOKIE_LEN);
     cookies.next().unwrap_or_else(|| vec![0; COOKIE_LEN])
 }
 
 /// Waits for an answer of the server.
-fn ask<T>(what: &'static str, answer: impl Future<Output = Result<T, ClientError>>) -> Result<T, CaptureError> {
-    within(answer)?.map_err(|e| CaptureError::Refused { what, reason: cause(&e) })
+fn ask<T>(
+    what: &'static str,
+    answer: impl Future<Output = Result<T, ClientError>>,
+) -> Result<T, CaptureError> {
+    within(answer)?.map_err(|e| CaptureError::Refused {
+        what,
+        reason: cause(&e),
+    })
 }
 
 /// A value of the property [`moves::TAG`] that no other stream of this server has.
@@ -199,7 +248,8 @@ fn cause(error: &ClientError) -> String {
     }
 }
 
-/// Mono at the device's rate: the server knows the meaning of channels, our resampler is the better one.
+/// Mono at the device's rate: the server knows the meaning of channels, our resampler is the better
+/// one.
 fn params(rate: u32, device: Option<&str>, tag: &[u8]) -> RecordStreamParams {
     let mut props = Props::new();
     props.set(Prop::MediaName, c"Dictation");
@@ -207,11 +257,22 @@ fn params(rate: u32, device: Option<&str>, tag: &[u8]) -> RecordStreamParams {
     props.set_bytes(moves::TAG, tag);
     let fragment_size = rate * FRAGMENT_MS / 1000 * size_of::<f32>() as u32;
     RecordStreamParams {
-        sample_spec: SampleSpec { format: SampleFormat::Float32Le, channels: 1, sample_rate: rate },
+        sample_spec: SampleSpec {
+            format: SampleFormat::Float32Le,
+            channels: 1,
+            sample_rate: rate,
+        },
         channel_map: ChannelMap::new([ChannelPosition::Mono]),
         source_name: device.and_then(|name| CString::new(name).ok()),
-        buffer_attr: BufferAttr { max_length: u32::MAX, fragment_size, ..BufferAttr::default() },
-        flags: StreamFlags { adjust_latency: true, ..StreamFlags::default() },
+        buffer_attr: BufferAttr {
+            max_length: u32::MAX,
+            fragment_size,
+            ..BufferAttr::default()
+        },
+        flags: StreamFlags {
+            adjust_latency: true,
+            ..StreamFlags::default()
+        },
         props,
         ..RecordStreamParams::default()
     }
@@ -219,7 +280,13 @@ fn params(rate: u32, device: Option<&str>, tag: &[u8]) -> RecordStreamParams {
 
 fn sink(mut feed: Feed) -> impl FnMut(&[u8]) + Send + 'static {
     move |bytes| {
-        feed.push(bytes.as_chunks().0.iter().map(|sample| sane(f32::from_le_bytes(*sample))));
+        feed.push(
+            bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|sample| sane(f32::from_le_bytes(*sample))),
+        );
     }
 }
 
@@ -247,14 +314,29 @@ mod tests {
     #[test]
     fn servers_are_named_as_pulseaudio_names_them() {
         let named = |servers: &str| named_sockets(servers, "c0ffee");
-        for server in ["unix:/run/a", "/run/a", "{c0ffee}unix:/run/a", "{c0ffee}/run/a", "{dead}unix:/run/b /run/a"] {
-            assert_eq!(named(server).expect(server), [PathBuf::from("/run/a")], "{server}");
+        for server in [
+            "unix:/run/a",
+            "/run/a",
+            "{c0ffee}unix:/run/a",
+            "{c0ffee}/run/a",
+            "{dead}unix:/run/b /run/a",
+        ] {
+            assert_eq!(
+                named(server).expect(server),
+                [PathBuf::from("/run/a")],
+                "{server}"
+            );
         }
         let several = named(" tcp:desk:4713 unix:/run/a  /run/b ").expect("two sockets");
         assert_eq!(several, [PathBuf::from("/run/a"), PathBuf::from("/run/b")]);
         for server in ["tcp:desk:4713", "desk", "{dead}unix:/run/a"] {
-            let told = named(server).expect_err("no socket of this machine").to_string();
-            assert!(told.contains(server) && told.contains("set it to unix:PATH, or unset it"), "{told}");
+            let told = named(server)
+                .expect_err("no socket of this machine")
+                .to_string();
+            assert!(
+                told.contains(server) && told.contains("set it to unix:PATH, or unset it"),
+                "{told}"
+            );
         }
     }
 }

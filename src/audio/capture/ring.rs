@@ -1,6 +1,7 @@
 //! The way from an audio callback to a thread: samples in a ring that was allocated beforehand.
 //!
-//! The callback's side never allocates, locks, logs or blocks. What does not fit is dropped and counted.
+//! The callback's side never allocates, locks, logs or blocks. What does not fit is dropped and
+//! counted.
 
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::sync::Arc;
@@ -83,7 +84,14 @@ impl Drain {
 /// A ring for `capacity` samples, to be read by the calling thread.
 pub(super) fn ring(capacity: usize, tally: Arc<Tally>) -> (Feed, Drain) {
     let (producer, consumer) = RingBuffer::new(capacity);
-    (Feed { producer, tally, reader: std::thread::current() }, Drain { consumer })
+    (
+        Feed {
+            producer,
+            tally,
+            reader: std::thread::current(),
+        },
+        Drain { consumer },
+    )
 }
 
 #[cfg(test)]

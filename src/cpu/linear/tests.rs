@@ -17,7 +17,15 @@ fn noise(n: usize, seed: u32) -> Vec<f32> {
 
 fn cpus() -> Vec<Cpu> {
     let levels = Level::available();
-    levels.into_iter().flat_map(|level| [1, 3].map(|n| Cpu { level, pool: Pool::new(n) })).collect()
+    levels
+        .into_iter()
+        .flat_map(|level| {
+            [1, 3].map(|n| Cpu {
+                level,
+                pool: Pool::new(n),
+            })
+        })
+        .collect()
 }
 
 /// x Wᵀ + b in f64.
@@ -25,7 +33,10 @@ fn reference(x: &[f32], w: &[f32], b: &[f32], (m, n, k): (usize, usize, usize)) 
     let value = |i: usize| {
         let (r, c) = (i / n, i % n);
         let products = x[r * k..][..k].iter().zip(&w[c * k..][..k]);
-        products.map(|(x, w)| f64::from(*x) * f64::from(*w)).sum::<f64>() + b.get(c).map_or(0.0, |b| f64::from(*b))
+        products
+            .map(|(x, w)| f64::from(*x) * f64::from(*w))
+            .sum::<f64>()
+            + b.get(c).map_or(0.0, |b| f64::from(*b))
     };
     (0..m * n).map(value).collect()
 }
@@ -57,9 +68,19 @@ fn f32_products_equal_the_definition_and_do_not_depend_on_the_threads() {
             .iter()
             .map(|cpu| {
                 let mut out = vec![f32::NAN; m * n];
-                layer.apply(cpu, MatRef::dense(&x, k), None, MatMut::dense(&mut out, n), Epilogue::default());
+                layer.apply(
+                    cpu,
+                    MatRef::dense(&x, k),
+                    None,
+                    MatMut::dense(&mut out, n),
+                    Epilogue::default(),
+                );
                 for (y, want) in out.iter().zip(&want) {
-                    assert!((f64::from(*y) - want).abs() < 1e-5 * k as f64, "{} {m}×{n}×{k}", cpu.level.name());
+                    assert!(
+                        (f64::from(*y) - want).abs() < 1e-5 * k as f64,
+                        "{} {m}×{n}×{k}",
+                        cpu.level.name()
+                    );
                 }
                 out
             })
@@ -80,7 +101,13 @@ fn int8_products_are_exact_on_every_level() {
         let (qx, sx) = quantize_rows(&x, m, k);
         for cpu in cpus() {
             let mut out = vec![f32::NAN; m * n];
-            layer.apply(&cpu, MatRef::dense(&x, k), None, MatMut::dense(&mut out, n), Epilogue::default());
+            layer.apply(
+                &cpu,
+                MatRef::dense(&x, k),
+                None,
+                MatMut::dense(&mut out, n),
+                Epilogue::default(),
+            );
             for (i, y) in out.iter().enumerate() {
                 let (r, c) = (i / n, i % n);
                 let products = qx[r * k..][..k].iter().zip(&q[c * k..][..k]);
@@ -99,12 +126,20 @@ fn int8_products_are_exact_on_every_level() {
 #[test]
 fn int8_extremes_do_not_saturate() {
     let (n, k) = (32, 2048);
-    let w: Vec<i8> = (0..n * k).map(|i| if i / k % 2 == 0 { 127 } else { -127 }).collect();
+    let w: Vec<i8> = (0..n * k)
+        .map(|i| if i / k % 2 == 0 { 127 } else { -127 })
+        .collect();
     let layer = Linear::i8(pack_i8(&w, &vec![1.0; n], n, k), Vec::new(), n);
     for x in [127.0, -127.0] {
         for cpu in cpus() {
             let mut out = vec![0.0; n];
-            layer.apply(&cpu, MatRef::dense(&vec![x; k], k), None, MatMut::dense(&mut out, n), Epilogue::default());
+            layer.apply(
+                &cpu,
+                MatRef::dense(&vec![x; k], k),
+                None,
+                MatMut::dense(&mut out, n),
+                Epilogue::default(),
+            );
             for (c, y) in out.iter().enumerate() {
                 let want = x * if c % 2 == 0 { 127.0 } else { -127.0 } * k as f32;
                 assert_eq!(*y, want, "{} output {c}", cpu.level.name());
@@ -118,7 +153,10 @@ fn epilogue_norm_and_overlapping_rows() {
     let (m, n, k, stride) = (20, 40, 24, 8);
     let data = noise((m - 1) * stride + k, 6);
     let (w, b) = (noise(n * k, 7), noise(n, 8));
-    let norm = LayerNorm { weight: noise(k, 9), bias: noise(k, 10) };
+    let norm = LayerNorm {
+        weight: noise(k, 9),
+        bias: noise(k, 10),
+    };
     let layer = Linear::f32(&w, b.clone(), n, k);
     for cpu in cpus() {
         let x = MatRef::new(&data, m, k, stride);
@@ -127,13 +165,23 @@ fn epilogue_norm_and_overlapping_rows() {
             let row = &mut normed[i * k..][..k];
             super::super::layer_norm(cpu.level, x.row(i), &norm.weight, &norm.bias, row);
         }
-        let mut want: Vec<f32> = reference(&normed, &w, &b, (m, n, k)).iter().map(|y| *y as f32).collect();
+        let mut want: Vec<f32> = reference(&normed, &w, &b, (m, n, k))
+            .iter()
+            .map(|y| *y as f32)
+            .collect();
         gelu(cpu.level, &mut want);
         let mut out = vec![1.5; m * n];
-        let epilogue = Epilogue { gelu: true, accumulate: true };
+        let epilogue = Epilogue {
+            gelu: true,
+            accumulate: true,
+        };
         layer.apply(&cpu, x, Some(&norm), MatMut::dense(&mut out, n), epilogue);
         for (y, want) in out.iter().zip(&want) {
-            assert!((y - 1.5 - want).abs() < 1e-4, "{}: {y} {want}", cpu.level.name());
+            assert!(
+                (y - 1.5 - want).abs() < 1e-4,
+                "{}: {y} {want}",
+                cpu.level.name()
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
-//! 8-bit products where the instruction set multiplies 8-bit numbers slower than 16-bit ones: AVX2 without VNNI has to
-//! take signs and absolute values at every step, which operands widened to 16 bits spare; widening is shared by a tile.
+//! 8-bit products where the instruction set multiplies 8-bit numbers slower than 16-bit ones: AVX2
+//! without VNNI has to take signs and absolute values at every step, which operands widened to 16
+//! bits spare; widening is shared by a tile.
 //!
 //! In: rows and weights as the other products have them. Out: the same whole numbers.
 
@@ -9,7 +10,8 @@ use super::{ProductI8, bias_of, finish};
 use std::cell::Cell;
 
 impl ProductI8<'_> {
-    /// The product made of 16-bit numbers: what is widened once serves all rows, or all columns, of the tile.
+    /// The product made of 16-bit numbers: what is widened once serves all rows, or all columns, of
+    /// the tile.
     #[inline(always)]
     pub(super) fn wide<S: Simd>(&mut self, s: S) {
         let mut scratch = WIDE.take();
@@ -19,7 +21,8 @@ impl ProductI8<'_> {
             let (row_scales, block) = self.a.block((self.row + first) / S::MR);
             widen_rows(block, row_scales.len(), a);
         }
-        let (quads, _) = bytemuck::cast_slice::<u8, i8>(&self.w.panels).as_chunks::<{ 4 * LANES }>();
+        let (quads, _) =
+            bytemuck::cast_slice::<u8, i8>(&self.w.panels).as_chunks::<{ 4 * LANES }>();
         let (offsets, _) = self.w.offsets.as_chunks::<LANES>();
         let (all_scales, _) = self.w.scales.as_chunks::<LANES>();
         for col in (0..self.out.cols).step_by(LANES) {
@@ -68,8 +71,8 @@ thread_local! {
     static WIDE: Cell<Wide> = const { Cell::new(Wide { rows: Vec::new(), panel: Vec::new() }) };
 }
 
-/// Appends a block of `rows` rows, `[k / 4][rows][4]`, as pairs of 16-bit numbers, `[k / 2][rows]`: a group's first
-/// and third value make one pair, its second and fourth the next.
+/// Appends a block of `rows` rows, `[k / 4][rows][4]`, as pairs of 16-bit numbers, `[k / 2][rows]`:
+/// a group's first and third value make one pair, its second and fourth the next.
 #[inline(always)]
 fn widen_rows(block: &[[u8; 4]], rows: usize, to: &mut Vec<u32>) {
     let from = to.len();
@@ -84,7 +87,8 @@ fn widen_rows(block: &[[u8; 4]], rows: usize, to: &mut Vec<u32>) {
     }
 }
 
-/// A panel of weights, `[k / 4][16][4]`, as pairs of 16-bit numbers in the same order, `[k / 2][16]`.
+/// A panel of weights, `[k / 4][16][4]`, as pairs of 16-bit numbers in the same order, `[k /
+/// 2][16]`.
 #[inline(always)]
 fn widen_panel<S: Simd>(s: S, quads: &[[i8; 4 * LANES]], to: &mut Vec<Line>) {
     to.resize(2 * quads.len(), Line([0; LANES]));
@@ -95,7 +99,8 @@ fn widen_panel<S: Simd>(s: S, quads: &[[i8; 4 * LANES]], to: &mut Vec<Line>) {
     }
 }
 
-/// As [`tile_i8`] for operands widened to 16 bits: `a`: `[k / 2][M]`, offset by 128; `b`: `[k / 2][16]`.
+/// As [`tile_i8`] for operands widened to 16 bits: `a`: `[k / 2][M]`, offset by 128; `b`: `[k /
+/// 2][16]`.
 #[inline(always)]
 fn tile_i16<S: Simd, const M: usize>(s: S, a: &[u32], b: &[Line], init: S::I) -> [S::I; M] {
     let mut acc = [init; M];

@@ -1,4 +1,5 @@
-//! Every operation on every instruction set of this machine, against plain Rust: bit by bit but for fused additions.
+//! Every operation on every instruction set of this machine, against plain Rust: bit by bit but for
+//! fused additions.
 
 use super::super::Level;
 use super::*;
@@ -28,7 +29,12 @@ const EDGES: [f32; 16] = [
 fn vectors() -> Vec<([f32; LANES], [f32; LANES])> {
     let edges = (0..LANES).map(|turn| (EDGES, std::array::from_fn(|i| EDGES[(i + turn) % LANES])));
     let noise = |seed: usize, i: usize| ((seed * 16 + i) * 7919 % 2003) as f32 / 8.0 - 125.0;
-    let noises = (0..50).map(|n| (std::array::from_fn(|i| noise(n, i)), std::array::from_fn(|i| noise(n + 50, i))));
+    let noises = (0..50).map(|n| {
+        (
+            std::array::from_fn(|i| noise(n, i)),
+            std::array::from_fn(|i| noise(n + 50, i)),
+        )
+    });
     edges.chain(noises).collect()
 }
 
@@ -58,7 +64,10 @@ impl Kernel for Operations<'_> {
             ("min", s.min(a, b)),
             ("abs", s.abs(a)),
             ("round", s.round(a)),
-            ("exp2i", s.exp2i(s.round(s.min(s.max(a, s.splat(-126.0)), s.splat(127.0))))),
+            (
+                "exp2i",
+                s.exp2i(s.round(s.min(s.max(a, s.splat(-126.0)), s.splat(127.0)))),
+            ),
             ("f16", s.load_f16(&halves)),
             ("i8", s.load_i8(&bytes)),
             ("max_lane", s.splat(s.max_lane(a))),
@@ -76,8 +85,22 @@ impl Kernel for Operations<'_> {
 /// The same by the definitions.
 fn wanted(a: &[f32; LANES], b: &[f32; LANES]) -> Vec<[f32; LANES]> {
     let of = |f: &dyn Fn(f32, f32) -> f32| std::array::from_fn(|i| f(a[i], b[i]));
-    let half = |x: f32| f16::from_f32(if x.is_nan() { x } else { x.clamp(-65_504.0, 65_504.0) }).to_f32();
-    let power = |x: f32| (if x > -126.0 { x.min(127.0).round_ties_even() } else { -126.0 }).exp2();
+    let half = |x: f32| {
+        f16::from_f32(if x.is_nan() {
+            x
+        } else {
+            x.clamp(-65_504.0, 65_504.0)
+        })
+        .to_f32()
+    };
+    let power = |x: f32| {
+        (if x > -126.0 {
+            x.min(127.0).round_ties_even()
+        } else {
+            -126.0
+        })
+        .exp2()
+    };
     let largest = a.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     vec![
         [a[3]; LANES],
@@ -104,14 +127,25 @@ fn same(a: f32, b: f32) -> bool {
 fn operations_on_floats_are_their_definitions() {
     for level in Level::available() {
         for (a, b) in vectors() {
-            for (got, want) in level.dispatch(Operations(&a, &b)).iter().zip(wanted(&a, &b)) {
+            for (got, want) in level
+                .dispatch(Operations(&a, &b))
+                .iter()
+                .zip(wanted(&a, &b))
+            {
                 // Which lane is the largest where one is NaN is the machine's choice.
                 if got.name == "max_lane" && a.iter().any(|x| x.is_nan()) {
                     continue;
                 }
                 for i in 0..LANES {
                     let (y, want) = (got.lanes[i], want[i]);
-                    assert!(same(y, want), "{} {}({}, {}): {y}, not {want}", level.name(), got.name, a[i], b[i]);
+                    assert!(
+                        same(y, want),
+                        "{} {}({}, {}): {y}, not {want}",
+                        level.name(),
+                        got.name,
+                        a[i],
+                        b[i]
+                    );
                 }
             }
         }
@@ -136,13 +170,24 @@ fn sums_are_folded_alike_and_products_added_with_one_rounding_or_two() {
     for level in Level::available() {
         for (a, b) in vectors() {
             let (lanes, sum) = level.dispatch(MulAdd(&a, &b));
-            let fold = |from: &[f32], n: usize| (0..n).map(|i| from[i] + from[i + n]).collect::<Vec<_>>();
+            let fold =
+                |from: &[f32], n: usize| (0..n).map(|i| from[i] + from[i + n]).collect::<Vec<_>>();
             let want = fold(&fold(&fold(&fold(&a, 8), 4), 2), 1)[0];
-            assert!(same(sum, want), "{} sum({a:?}): {sum}, not {want}", level.name());
+            assert!(
+                same(sum, want),
+                "{} sum({a:?}): {sum}, not {want}",
+                level.name()
+            );
             for i in 0..LANES {
                 let (once, twice) = (a[i].mul_add(b[i], 0.1), a[i] * b[i] + 0.1);
                 let y = lanes[i];
-                assert!(same(y, once) || same(y, twice), "{} {} × {} + 0.1: {y}", level.name(), a[i], b[i]);
+                assert!(
+                    same(y, once) || same(y, twice),
+                    "{} {} × {} + 0.1: {y}",
+                    level.name(),
+                    a[i],
+                    b[i]
+                );
             }
         }
     }
@@ -168,15 +213,23 @@ fn whole_number_products_are_exact_for_all_bytes() {
         for a in 1..=u8::MAX {
             for shift in 0..4 {
                 // All pairs of bytes within four vectors, and neighbours large together.
-                let b: [i8; 4 * LANES] = std::array::from_fn(|i| (i as i32 * 4 + shift - 127).min(127) as i8);
+                let b: [i8; 4 * LANES] =
+                    std::array::from_fn(|i| (i as i32 * 4 + shift - 127).min(127) as i8);
                 let row = [a, 255, 1, a ^ 1].map(|byte| byte.max(1));
                 let init: [i32; LANES] = std::array::from_fn(|i| i as i32 * 1000 - 7000);
                 let (unsigned, got) = level.dispatch(Dot4(row, &b, &init));
                 let zero = if unsigned { 0 } else { 128 };
                 for i in 0..LANES {
-                    let products = (0..4).map(|j| (i32::from(row[j]) - zero) * i32::from(b[4 * i + j]));
+                    let products =
+                        (0..4).map(|j| (i32::from(row[j]) - zero) * i32::from(b[4 * i + j]));
                     let want = (init[i] + products.sum::<i32>() - 3) as f32;
-                    assert_eq!(got[i], want, "{} {row:?} · {:?}", level.name(), &b[4 * i..4 * i + 4]);
+                    assert_eq!(
+                        got[i],
+                        want,
+                        "{} {row:?} · {:?}",
+                        level.name(),
+                        &b[4 * i..4 * i + 4]
+                    );
                 }
             }
         }
@@ -210,14 +263,20 @@ impl Kernel for Widened<'_> {
 fn widened_products_are_exact_for_all_bytes() {
     for level in Level::available() {
         for a in 0..=u8::MAX {
-            let b: [i8; 4 * LANES] = std::array::from_fn(|i| (i as i32 * 4 + i32::from(a) % 4 - 127) as i8);
+            let b: [i8; 4 * LANES] =
+                std::array::from_fn(|i| (i as i32 * 4 + i32::from(a) % 4 - 127) as i8);
             let row = [a, 255, 0, a ^ 1];
             let init: [i32; LANES] = std::array::from_fn(|i| i as i32 * 1000 - 7000);
             let want: [f32; LANES] = std::array::from_fn(|i| {
                 let products = (0..4).map(|j| i32::from(row[j]) * i32::from(b[4 * i + j]));
                 (init[i] + products.sum::<i32>()) as f32
             });
-            assert_eq!(level.dispatch(Widened(row, &b, &init)), want, "{} {row:?}", level.name());
+            assert_eq!(
+                level.dispatch(Widened(row, &b, &init)),
+                want,
+                "{} {row:?}",
+                level.name()
+            );
         }
     }
 }
@@ -230,7 +289,10 @@ impl Kernel for Bf16Pairs<'_> {
     fn run<S: Simd>(self, s: S) -> Self::Out {
         let (mut pairs, mut lanes) = ([0; LANES], [0.0; LANES]);
         s.store_pairs(s.pairs(s.load(self.0), s.load(self.1)), &mut pairs);
-        s.store(s.dot2(s.splat(1.0), 0x4040_bf80, s.load_pairs(&pairs)), &mut lanes);
+        s.store(
+            s.dot2(s.splat(1.0), 0x4040_bf80, s.load_pairs(&pairs)),
+            &mut lanes,
+        );
         (pairs, lanes)
     }
 }
@@ -239,17 +301,36 @@ impl Kernel for Bf16Pairs<'_> {
 fn bf16_pairs_are_rounded_to_even_and_multiplied() {
     for level in Level::available() {
         // Values halfway between two of bf16, below and above them.
-        for bits in [0x3f80_7fff_u32, 0x3f80_8000, 0x3f80_8001, 0x3f81_8000, 0xc2f7_8000, 0x4100_ffff] {
-            let low: [f32; LANES] = std::array::from_fn(|i| f32::from_bits(bits + i as u32 * 0x0001_0000));
+        for bits in [
+            0x3f80_7fff_u32,
+            0x3f80_8000,
+            0x3f80_8001,
+            0x3f81_8000,
+            0xc2f7_8000,
+            0x4100_ffff,
+        ] {
+            let low: [f32; LANES] =
+                std::array::from_fn(|i| f32::from_bits(bits + i as u32 * 0x0001_0000));
             let high = low.map(|x| -x * 1.5);
             let (pairs, dots) = level.dispatch(Bf16Pairs(&low, &high));
             for i in 0..LANES {
                 let (l, h) = (bf16::from_f32(low[i]), bf16::from_f32(high[i]));
                 let want = u32::from(l.to_bits()) | u32::from(h.to_bits()) << 16;
-                assert_eq!(pairs[i], want, "{} {:x} {:x}", level.name(), low[i].to_bits(), high[i].to_bits());
+                assert_eq!(
+                    pairs[i],
+                    want,
+                    "{} {:x} {:x}",
+                    level.name(),
+                    low[i].to_bits(),
+                    high[i].to_bits()
+                );
                 // The lower half of the factor is −1, the upper one 3.
                 let want = 1.0 - l.to_f64() + 3.0 * h.to_f64();
-                assert!((f64::from(dots[i]) - want).abs() <= 1e-6 * want.abs().max(4.0), "{}", level.name());
+                assert!(
+                    (f64::from(dots[i]) - want).abs() <= 1e-6 * want.abs().max(4.0),
+                    "{}",
+                    level.name()
+                );
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Downloads over HTTP: an address in, a whole and verified file out. An interrupted download is taken up again.
+//! Downloads over HTTP: an address in, a whole and verified file out. An interrupted download is
+//! taken up again.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Write};
@@ -21,13 +22,15 @@ use super::{Failure, check_sha256, part_of};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a server may be silent.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a connection may break without a single byte having come before the source is given up.
+/// How often a connection may break without a single byte having come before the source is given
+/// up.
 const FRUITLESS_TRIES: u32 = 2;
 /// Bytes read at a time.
 const CHUNK: usize = 1 << 16;
 
-/// Downloads `url` into the directory `dir` under the address's last component and returns its path. The file has
-/// its name only when it is whole and, where a checksum is given, right. `size` is what to expect, in bytes.
+/// Downloads `url` into the directory `dir` under the address's last component and returns its
+/// path. The file has its name only when it is whole and, where a checksum is given, right. `size`
+/// is what to expect, in bytes.
 pub(super) fn fetch_file(
     url: &str,
     dir: &Path,
@@ -35,7 +38,11 @@ pub(super) fn fetch_file(
     size: Option<u64>,
     progress: &mut Progress<'_>,
 ) -> Result<PathBuf, Failure> {
-    let name = url.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("download");
+    let name = url
+        .rsplit('/')
+        .next()
+        .filter(|name| !name.is_empty())
+        .unwrap_or("download");
     let path = dir.join(name);
     if path.is_file() {
         return Ok(path);
@@ -45,10 +52,17 @@ pub(super) fn fetch_file(
         // Without a checksum nothing would show that the file has changed on the server since.
         fs::remove_file(&part).map_err(ModelError::write(&part, 0))?;
     }
-    let mut download = Download { url, part: &part, size, etag: None };
+    let mut download = Download {
+        url,
+        part: &part,
+        size,
+        etag: None,
+    };
     // A part of full size was broken off before it could be checked.
     if sha256.is_none() || Some(download.have()) != size {
-        download.run(&mut |done, total| progress(&format!("downloading {name}"), Done::Bytes(done, total)))?;
+        download.run(&mut |done, total| {
+            progress(&format!("downloading {name}"), Done::Bytes(done, total))
+        })?;
     }
     if let Some(expected) = sha256 {
         let actual = sha256_of(&part, &mut |done, total| {
@@ -88,7 +102,11 @@ impl Download<'_> {
                 Outcome::Whole => return Ok(()),
                 Outcome::Broke(reason) => reason,
             };
-            fruitless = if self.have() > before { 0 } else { fruitless + 1 };
+            fruitless = if self.have() > before {
+                0
+            } else {
+                fruitless + 1
+            };
             if fruitless >= FRUITLESS_TRIES {
                 return Err(Failure::Source(broke));
             }
@@ -127,15 +145,22 @@ impl Download<'_> {
             // What is here is no beginning of what the server has: begin again.
             206 | 416 if have > 0 => {
                 fs::remove_file(self.part).map_err(ModelError::write(self.part, 0))?;
-                return Ok(Outcome::Broke("the server's file does not continue the one here".to_owned()));
+                return Ok(Outcome::Broke(
+                    "the server's file does not continue the one here".to_owned(),
+                ));
             }
             _ => {
-                return Err(Failure::Source(format!("the server says {}", response.status())));
+                return Err(Failure::Source(format!(
+                    "the server says {}",
+                    response.status()
+                )));
             }
         };
         // Weak ones (W/...) do not promise the same bytes.
         let etag = response.headers().get(ETAG).and_then(|v| v.to_str().ok());
-        self.etag = etag.filter(|etag| !etag.starts_with("W/")).map(str::to_owned);
+        self.etag = etag
+            .filter(|etag| !etag.starts_with("W/"))
+            .map(str::to_owned);
         self.receive(response, start, progress)
     }
 
@@ -148,16 +173,25 @@ impl Download<'_> {
         let total = response.body().content_length().map(|n| n + start);
         let needed = total.or(self.size).unwrap_or(0);
         let failed = || ModelError::write(self.part, needed);
-        let mut file = OpenOptions::new().create(true).append(true).open(self.part).map_err(failed())?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.part)
+            .map_err(failed())?;
         file.set_len(start).map_err(failed())?;
-        let mut body = response.into_body().into_with_config().limit(u64::MAX).reader();
+        let mut body = response
+            .into_body()
+            .into_with_config()
+            .limit(u64::MAX)
+            .reader();
         let mut chunk = vec![0; CHUNK];
         let mut have = start;
         let broke = loop {
             match body.read(&mut chunk) {
                 Ok(0) => break "the connection closed early".to_owned(),
                 Ok(n) => {
-                    file.write_all(chunk.get(..n).unwrap_or_default()).map_err(failed())?;
+                    file.write_all(chunk.get(..n).unwrap_or_default())
+                        .map_err(failed())?;
                     have += n as u64;
                     progress(have, total.or(self.size));
                 }
@@ -167,7 +201,9 @@ impl Download<'_> {
         };
         file.sync_all().map_err(failed())?;
         match total.or(self.size) {
-            Some(total) if have < total => Ok(Outcome::Broke(format!("{have} of {total} bytes came: {broke}"))),
+            Some(total) if have < total => Ok(Outcome::Broke(format!(
+                "{have} of {total} bytes came: {broke}"
+            ))),
             _ => Ok(Outcome::Whole),
         }
     }
@@ -182,10 +218,16 @@ enum Outcome {
 /// The offset at which a partial response begins.
 fn range_start(response: &Response<Body>) -> Option<u64> {
     let range = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
-    range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
+    range
+        .strip_prefix("bytes ")?
+        .split('-')
+        .next()?
+        .parse()
+        .ok()
 }
 
-/// The checksum of the file at `path`, hexadecimal. `progress` is told the bytes done and the bytes in all.
+/// The checksum of the file at `path`, hexadecimal. `progress` is told the bytes done and the bytes
+/// in all.
 fn sha256_of(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<String, Failure> {
     let file = File::open(path).map_err(ModelError::read(path))?;
     let total = file.metadata().map_or(0, |metadata| metadata.len());

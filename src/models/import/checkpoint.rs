@@ -1,4 +1,5 @@
-//! The common form of all sources: dimensions, tensors under OpenAI's names, and what lies beside them.
+//! The common form of all sources: dimensions, tensors under OpenAI's names, and what lies beside
+//! them.
 
 use std::collections::HashMap;
 use std::fs;
@@ -25,7 +26,8 @@ pub(crate) struct Checkpoint {
     pub(crate) tensors: HashMap<String, Weights>,
     /// The bytes of `tokenizer.json`, where the source has one.
     pub(crate) tokenizer: Option<Vec<u8>>,
-    /// Cross-attention heads [layer, head] that follow the audio's time, where the source names them.
+    /// Cross-attention heads [layer, head] that follow the audio's time, where the source names
+    /// them.
     pub(crate) alignment_heads: Option<Vec<[usize; 2]>>,
     /// The files that hold the weights.
     pub(crate) weight_files: Vec<Arc<Mapping>>,
@@ -41,8 +43,11 @@ impl Checkpoint {
         let take = |(name, shape): (String, Vec<usize>)| {
             let tensor = self.tensors.remove(&name);
             let tensor = tensor.ok_or_else(|| Defect::new(format!("tensor {name} is missing")))?;
-            // Biases of convolutions and quantised kernels come with one axis more or less in some formats.
-            let tensor = tensor.reshaped(&shape).map_err(|e| Defect::new(format!("tensor {name}: {e}")))?;
+            // Biases of convolutions and quantised kernels come with one axis more or less in some
+            // formats.
+            let tensor = tensor
+                .reshaped(&shape)
+                .map_err(|e| Defect::new(format!("tensor {name}: {e}")))?;
             Ok((name, tensor))
         };
         layout::tensors(&self.dims).into_iter().map(take).collect()
@@ -82,6 +87,7 @@ pub(crate) fn alignment_heads(path: &Path) -> Result<Option<Vec<[usize; 2]>>, Mo
     let Some(json) = optional_file(path)? else {
         return Ok(None);
     };
-    let config: Config = serde_json::from_slice(&json).map_err(|e| Defect::new(e.to_string()).of(path))?;
+    let config: Config =
+        serde_json::from_slice(&json).map_err(|e| Defect::new(e.to_string()).of(path))?;
     Ok(config.alignment_heads)
 }

@@ -1,7 +1,8 @@
 //! CTranslate2's model directory: `model.bin`, with `config.json` and `tokenizer.json` beside it.
 //!
-//! `model.bin` is a u32 version, the specification's name, a u32 revision, then the variables and their aliases
-//! (`Model::load` in CTranslate2's `model.cc`). Names and strings carry a u16 length that counts a final NUL.
+//! `model.bin` is a u32 version, the specification's name, a u32 revision, then the variables and
+//! their aliases (`Model::load` in CTranslate2's `model.cc`). Names and strings carry a u16 length
+//! that counts a final NUL.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -62,7 +63,9 @@ fn variables(map: &Arc<Mapping>) -> Result<Variables<'_>, Defect> {
     let mut bytes = Bytes::new(map);
     let version = bytes.u32("the version")?;
     if !VERSIONS.contains(&version) {
-        return Err(Defect::new(format!("binary version {version} at offset 0; versions {VERSIONS:?} can be read")));
+        return Err(Defect::new(format!(
+            "binary version {version} at offset 0; versions {VERSIONS:?} can be read"
+        )));
     }
     let spec = string(&mut bytes, "the specification's name")?;
     if spec != SPEC {
@@ -79,11 +82,15 @@ fn variables(map: &Arc<Mapping>) -> Result<Variables<'_>, Defect> {
         let alias = string(&mut bytes, &format!("the name of alias {i}"))?;
         let name = string(&mut bytes, &format!("the variable of alias {alias}"))?;
         let variable = by_name.get(&name).cloned();
-        let variable = variable.ok_or_else(|| Defect::new(format!("alias {alias} is of {name}, which is missing")))?;
+        let variable = variable
+            .ok_or_else(|| Defect::new(format!("alias {alias} is of {name}, which is missing")))?;
         by_name.insert(alias, variable);
     }
     if !bytes.at_end() {
-        return Err(Defect::new(format!("unknown data follows at offset {}", bytes.offset())));
+        return Err(Defect::new(format!(
+            "unknown data follows at offset {}",
+            bytes.offset()
+        )));
     }
     Ok(Variables { map, by_name })
 }
@@ -104,11 +111,14 @@ fn variable(bytes: &mut Bytes<'_>, name: &str) -> Result<Variable, Defect> {
         4 => Dtype::F16,
         5 => Dtype::BF16,
         other => {
-            return Err(Defect::new(format!("variable {name} has unknown type {other} at offset {type_offset}")));
+            return Err(Defect::new(format!(
+                "variable {name} has unknown type {other} at offset {type_offset}"
+            )));
         }
     };
     let size = bytes.length(&format!("the size of {name}"))?;
-    let expected = byte_size(dtype, &shape).map_err(|e| Defect::new(format!("variable {name}: {e}")))?;
+    let expected =
+        byte_size(dtype, &shape).map_err(|e| Defect::new(format!("variable {name}: {e}")))?;
     if size != expected {
         return Err(Defect::new(format!(
             "variable {name} has {size} bytes, but its shape {shape:?} of {dtype} takes {expected}"
@@ -116,7 +126,11 @@ fn variable(bytes: &mut Bytes<'_>, name: &str) -> Result<Variable, Defect> {
     }
     let offset = bytes.offset();
     bytes.take(size, &format!("variable {name}"))?;
-    Ok(Variable { dtype, shape, offset })
+    Ok(Variable {
+        dtype,
+        shape,
+        offset,
+    })
 }
 
 /// A string with its u16 length; the final NUL is dropped.
@@ -125,20 +139,24 @@ fn string(bytes: &mut Bytes<'_>, what: &str) -> Result<String, Defect> {
     let length = u16::from_le_bytes(bytes.array(what)?);
     let text = bytes.take(length.into(), what)?;
     let text = text.strip_suffix(b"\0").unwrap_or(text);
-    String::from_utf8(text.to_vec()).map_err(|_| Defect::new(format!("{what} at offset {offset} is not UTF-8")))
+    String::from_utf8(text.to_vec())
+        .map_err(|_| Defect::new(format!("{what} at offset {offset} is not UTF-8")))
 }
 
 impl Variables<'_> {
     fn get(&self, name: &str) -> Result<&Variable, Defect> {
-        self.by_name.get(name).ok_or_else(|| Defect::new(format!("variable {name} is missing")))
+        self.by_name
+            .get(name)
+            .ok_or_else(|| Defect::new(format!("variable {name} is missing")))
     }
 
     fn dim(&self, name: &str, axis: usize) -> Result<usize, Defect> {
         let shape = &self.get(name)?.shape;
-        shape
-            .get(axis)
-            .copied()
-            .ok_or_else(|| Defect::new(format!("variable {name} has shape {shape:?}, without an axis {axis}")))
+        shape.get(axis).copied().ok_or_else(|| {
+            Defect::new(format!(
+                "variable {name} has shape {shape:?}, without an axis {axis}"
+            ))
+        })
     }
 
     /// The value of an integer scalar.
@@ -147,7 +165,9 @@ impl Variables<'_> {
         let bytes = self.map.get(variable.offset..).unwrap_or_default();
         let value = match variable.dtype {
             Dtype::I8 => bytes.first().map(|&b| i32::from(b.cast_signed())),
-            Dtype::I16 => bytes.first_chunk().map(|&b| i32::from(i16::from_le_bytes(b))),
+            Dtype::I16 => bytes
+                .first_chunk()
+                .map(|&b| i32::from(i16::from_le_bytes(b))),
             Dtype::I32 => bytes.first_chunk().map(|&b| i32::from_le_bytes(b)),
             _ => None,
         };
@@ -164,7 +184,9 @@ impl Variables<'_> {
             Dtype::I8 => Encoding::Rows(self.scales(name, variable)?),
             dtype @ (Dtype::F32 | Dtype::F16 | Dtype::BF16) => Encoding::Plain(dtype),
             other => {
-                return Err(Defect::new(format!("variable {name} is {other}: such weights cannot be read")));
+                return Err(Defect::new(format!(
+                    "variable {name} is {other}: such weights cannot be read"
+                )));
             }
         };
         Weights::new(self.map, variable.offset, encoding, variable.shape.clone())
@@ -177,21 +199,31 @@ impl Variables<'_> {
         let rows = weights.shape.first().copied().unwrap_or(0);
         if scales.dtype != Dtype::F32 || scales.shape.iter().product::<usize>() != rows {
             let (shape, dtype) = (&scales.shape, scales.dtype);
-            return Err(Defect::new(format!("variable {name} is {shape:?} of {dtype}, but {rows} F32 are expected")));
+            return Err(Defect::new(format!(
+                "variable {name} is {shape:?} of {dtype}, but {rows} F32 are expected"
+            )));
         }
         let bytes = self.map.get(scales.offset..).unwrap_or_default();
         Ok(words(bytes).take(rows).map(f32::from_le_bytes).collect())
     }
 
     fn layers(&self, side: &str) -> usize {
-        (0..).take_while(|i| self.by_name.contains_key(&format!("{side}/layer_{i}/ffn/linear_0/weight"))).count()
+        (0..)
+            .take_while(|i| {
+                self.by_name
+                    .contains_key(&format!("{side}/layer_{i}/ffn/linear_0/weight"))
+            })
+            .count()
     }
 }
 
 /// The dimensions and the tensors under OpenAI's names.
 fn convert(variables: &mut Variables<'_>) -> Result<(Dims, HashMap<String, Weights>), Defect> {
     let v = &*variables;
-    let (audio, text) = ("encoder/position_encodings/encodings", "decoder/position_encodings/encodings");
+    let (audio, text) = (
+        "encoder/position_encodings/encodings",
+        "decoder/position_encodings/encodings",
+    );
     let mut dims = Dims {
         n_mels: v.dim("encoder/conv1/weight", 1)?,
         n_audio_ctx: v.dim(audio, 0)?,
@@ -204,10 +236,16 @@ fn convert(variables: &mut Variables<'_>) -> Result<(Dims, HashMap<String, Weigh
         n_text_head: v.scalar("decoder/num_heads")?,
         n_text_layer: v.layers("decoder"),
     };
-    let mut tensors = Tensors { variables: v, by_name: HashMap::new() };
+    let mut tensors = Tensors {
+        variables: v,
+        by_name: HashMap::new(),
+    };
     tensors.add("encoder.positional_embedding", audio)?;
     tensors.add("decoder.positional_embedding", text)?;
-    tensors.add("decoder.token_embedding.weight", "decoder/embeddings/weight")?;
+    tensors.add(
+        "decoder.token_embedding.weight",
+        "decoder/embeddings/weight",
+    )?;
     // Quantised convolutions are stored as matrices [n_out, n_in * width].
     if v.get("encoder/conv1/weight")?.shape.len() == 2 {
         dims.n_mels /= 3;
@@ -217,10 +255,18 @@ fn convert(variables: &mut Variables<'_>) -> Result<(Dims, HashMap<String, Weigh
     tensors.norm("encoder.ln_post", "encoder/layer_norm")?;
     tensors.norm("decoder.ln", "decoder/layer_norm")?;
     for i in 0..dims.n_audio_layer {
-        tensors.block(&format!("encoder.blocks.{i}"), &format!("encoder/layer_{i}"), false)?;
+        tensors.block(
+            &format!("encoder.blocks.{i}"),
+            &format!("encoder/layer_{i}"),
+            false,
+        )?;
     }
     for i in 0..dims.n_text_layer {
-        tensors.block(&format!("decoder.blocks.{i}"), &format!("decoder/layer_{i}"), true)?;
+        tensors.block(
+            &format!("decoder.blocks.{i}"),
+            &format!("decoder/layer_{i}"),
+            true,
+        )?;
     }
     Ok((dims, tensors.by_name))
 }
@@ -233,7 +279,8 @@ struct Tensors<'a> {
 
 impl Tensors<'_> {
     fn add(&mut self, name: &str, variable: &str) -> Result<(), Defect> {
-        self.by_name.insert(name.to_owned(), self.variables.weights(variable)?);
+        self.by_name
+            .insert(name.to_owned(), self.variables.weights(variable)?);
         Ok(())
     }
 
@@ -251,22 +298,41 @@ impl Tensors<'_> {
         let attention = format!("{layer}/self_attention");
         let parts = ["query", "key", "value"].map(|part| format!("{name}.attn.{part}"));
         self.stacked(&parts, &format!("{attention}/linear_0"))?;
-        self.linear(&format!("{name}.attn.out"), &format!("{attention}/linear_1"))?;
-        self.norm(&format!("{name}.attn_ln"), &format!("{attention}/layer_norm"))?;
+        self.linear(
+            &format!("{name}.attn.out"),
+            &format!("{attention}/linear_1"),
+        )?;
+        self.norm(
+            &format!("{name}.attn_ln"),
+            &format!("{attention}/layer_norm"),
+        )?;
         if decoder {
             let attention = format!("{layer}/attention");
-            self.linear(&format!("{name}.cross_attn.query"), &format!("{attention}/linear_0"))?;
+            self.linear(
+                &format!("{name}.cross_attn.query"),
+                &format!("{attention}/linear_0"),
+            )?;
             let parts = ["key", "value"].map(|part| format!("{name}.cross_attn.{part}"));
             self.stacked(&parts, &format!("{attention}/linear_1"))?;
-            self.linear(&format!("{name}.cross_attn.out"), &format!("{attention}/linear_2"))?;
-            self.norm(&format!("{name}.cross_attn_ln"), &format!("{attention}/layer_norm"))?;
+            self.linear(
+                &format!("{name}.cross_attn.out"),
+                &format!("{attention}/linear_2"),
+            )?;
+            self.norm(
+                &format!("{name}.cross_attn_ln"),
+                &format!("{attention}/layer_norm"),
+            )?;
         }
         self.linear(&format!("{name}.mlp.0"), &format!("{layer}/ffn/linear_0"))?;
         self.linear(&format!("{name}.mlp.2"), &format!("{layer}/ffn/linear_1"))?;
-        self.norm(&format!("{name}.mlp_ln"), &format!("{layer}/ffn/layer_norm"))
+        self.norm(
+            &format!("{name}.mlp_ln"),
+            &format!("{layer}/ffn/layer_norm"),
+        )
     }
 
-    /// Projections that are stacked in one variable. The keys' bias, which Whisper lacks, must be zero.
+    /// Projections that are stacked in one variable. The keys' bias, which Whisper lacks, must be
+    /// zero.
     fn stacked(&mut self, names: &[String], variable: &str) -> Result<(), Defect> {
         for kind in ["weight", "bias"] {
             let variable = format!("{variable}/{kind}");

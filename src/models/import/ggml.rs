@@ -28,7 +28,13 @@ const MAX_AXES: usize = 4;
 pub(crate) fn read(path: &Path) -> Result<Checkpoint, ModelError> {
     let map = Arc::new(Mapping::open(path)?);
     let (dims, tensors) = parse(&map).map_err(|d| d.of(path))?;
-    Ok(Checkpoint { dims, tensors, tokenizer: None, alignment_heads: None, weight_files: vec![map] })
+    Ok(Checkpoint {
+        dims,
+        tensors,
+        tokenizer: None,
+        alignment_heads: None,
+        weight_files: vec![map],
+    })
 }
 
 fn parse(map: &Arc<Mapping>) -> Result<(Dims, HashMap<String, Weights>), Defect> {
@@ -76,8 +82,12 @@ fn dims(bytes: &mut Bytes<'_>) -> Result<Dims, Defect> {
 fn skip_mel_filters(bytes: &mut Bytes<'_>) -> Result<(), Defect> {
     let n_mel = bytes.length("the number of mel filters")?;
     let n_fft = bytes.length("the width of the mel filters")?;
-    let size = n_mel.checked_mul(n_fft).and_then(|n| n.checked_mul(size_of::<f32>()));
-    bytes.take(size.unwrap_or(usize::MAX), "the mel filters").map(|_| ())
+    let size = n_mel
+        .checked_mul(n_fft)
+        .and_then(|n| n.checked_mul(size_of::<f32>()));
+    bytes
+        .take(size.unwrap_or(usize::MAX), "the mel filters")
+        .map(|_| ())
 }
 
 /// The tokens' bytes; the same as OpenAI's vocabulary, which also has the special tokens.
@@ -96,7 +106,9 @@ fn tensor(bytes: &mut Bytes<'_>, map: &Arc<Mapping>) -> Result<(String, Weights)
     let type_offset = bytes.offset();
     let type_id = bytes.u32("a tensor's type")?;
     if n_axes > MAX_AXES {
-        return Err(Defect::new(format!("the tensor at offset {start} has {n_axes} axes; {MAX_AXES} are the most")));
+        return Err(Defect::new(format!(
+            "the tensor at offset {start} has {n_axes} axes; {MAX_AXES} are the most"
+        )));
     }
     let mut shape = Vec::new();
     for _ in 0..n_axes {
@@ -105,10 +117,13 @@ fn tensor(bytes: &mut Bytes<'_>, map: &Arc<Mapping>) -> Result<(String, Weights)
     // The file gives the innermost first.
     shape.reverse();
     let name = String::from_utf8_lossy(bytes.take(name_length, "a tensor's name")?).into_owned();
-    let encoding = encoding(type_id)
-        .ok_or_else(|| Defect::new(format!("tensor {name} has unknown type {type_id} at offset {type_offset}")))?;
-    let weights =
-        Weights::new(map, bytes.offset(), encoding, shape).map_err(|e| Defect::new(format!("tensor {name}: {e}")))?;
+    let encoding = encoding(type_id).ok_or_else(|| {
+        Defect::new(format!(
+            "tensor {name} has unknown type {type_id} at offset {type_offset}"
+        ))
+    })?;
+    let weights = Weights::new(map, bytes.offset(), encoding, shape)
+        .map_err(|e| Defect::new(format!("tensor {name}: {e}")))?;
     bytes.take(weights.stored_size(), &format!("tensor {name}"))?;
     Ok((name, weights))
 }

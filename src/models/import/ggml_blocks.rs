@@ -23,7 +23,8 @@ pub(crate) enum Blocks {
 }
 
 impl Blocks {
-    /// Bytes of a block: f16 scale, then f16 minimum, u32 of fifth bits and the low bits as far as it has them.
+    /// Bytes of a block: f16 scale, then f16 minimum, u32 of fifth bits and the low bits as far as
+    /// it has them.
     fn block_bytes(self) -> usize {
         match self {
             Self::Q4_0 => 2 + 16,
@@ -43,7 +44,11 @@ impl Blocks {
         count
             .filter(|_| shape.last().is_some_and(|width| width % BLOCK == 0))
             .and_then(|n| (n / BLOCK).checked_mul(self.block_bytes()))
-            .ok_or_else(|| Defect::new(format!("shape {shape:?} is not made of {self:?} blocks of {BLOCK}")))
+            .ok_or_else(|| {
+                Defect::new(format!(
+                    "shape {shape:?} is not made of {self:?} blocks of {BLOCK}"
+                ))
+            })
     }
 
     /// The values of whole blocks.
@@ -80,26 +85,35 @@ impl Blocks {
 
 /// The f16 that `bytes` begin with, and the rest.
 fn half(bytes: &[u8]) -> (f32, &[u8]) {
-    bytes.split_first_chunk().map_or((0.0, bytes), |(&h, rest)| (f16::from_le_bytes(h).to_f32(), rest))
+    bytes
+        .split_first_chunk()
+        .map_or((0.0, bytes), |(&h, rest)| {
+            (f16::from_le_bytes(h).to_f32(), rest)
+        })
 }
 
 /// The u32 of fifth bits that `bytes` begin with, and the rest.
 fn fifth_bits(bytes: &[u8]) -> (u32, &[u8]) {
-    bytes.split_first_chunk().map_or((0, bytes), |(&h, rest)| (u32::from_le_bytes(h), rest))
+    bytes
+        .split_first_chunk()
+        .map_or((0, bytes), |(&h, rest)| (u32::from_le_bytes(h), rest))
 }
 
 /// The low nibbles of all bytes, then the high ones, each with its bit of `fifth` as bit 4.
 fn nibbles(bytes: &[u8], fifth: u32) -> impl Iterator<Item = f32> + '_ {
     let low = bytes.iter().map(|b| b & 0xf);
     let high = bytes.iter().map(|b| b >> 4);
-    low.chain(high).zip(0u32..).map(move |(q, i)| f32::from(q | (((fifth >> i) & 1) as u8) << 4))
+    low.chain(high)
+        .zip(0u32..)
+        .map(move |(q, i)| f32::from(q | (((fifth >> i) & 1) as u8) << 4))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A block whose scale is 0.5, minimum 2, fifth bits set for the odd values, and bytes 0, 1, 2, ….
+    /// A block whose scale is 0.5, minimum 2, fifth bits set for the odd values, and bytes 0, 1, 2,
+    /// ….
     fn block(format: Blocks) -> Vec<u8> {
         let mut bytes = f16::from_f32(0.5).to_le_bytes().to_vec();
         if matches!(format, Blocks::Q4_1 | Blocks::Q5_1) {

@@ -1,5 +1,5 @@
-//! Hugging Face's model directory: `model.safetensors` or its shards, `config.json`, `tokenizer.json` and
-//! `generation_config.json`.
+//! Hugging Face's model directory: `model.safetensors` or its shards, `config.json`,
+//! `tokenizer.json` and `generation_config.json`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -96,7 +96,10 @@ fn weight_paths(dir: &Path) -> Result<Vec<PathBuf>, ModelError> {
     let path = dir.join(INDEX);
     let index: Index = json(&path)?;
     let files: BTreeSet<String> = index.weight_map.into_values().collect();
-    if let Some(file) = files.iter().find(|file| Path::new(file).file_name() != Some(file.as_ref())) {
+    if let Some(file) = files
+        .iter()
+        .find(|file| Path::new(file).file_name() != Some(file.as_ref()))
+    {
         return Err(Defect::new(format!("shard {file:?} is not a file name")).of(&path));
     }
     Ok(files.into_iter().map(|file| dir.join(file)).collect())
@@ -114,14 +117,19 @@ fn collect(map: &Arc<Mapping>, found: &mut HashMap<String, Weights>) -> Result<(
     Ok(())
 }
 
-/// The tensors that a model needs, under OpenAI's names. The output projection is the token embedding and is not
-/// stored twice.
-fn renamed(dims: &Dims, mut found: HashMap<String, Weights>) -> Result<HashMap<String, Weights>, Defect> {
+/// The tensors that a model needs, under OpenAI's names. The output projection is the token
+/// embedding and is not stored twice.
+fn renamed(
+    dims: &Dims,
+    mut found: HashMap<String, Weights>,
+) -> Result<HashMap<String, Weights>, Defect> {
     let take = |(name, _): (String, Vec<usize>)| {
         let theirs = hf_name(&name);
         let full = format!("model.{theirs}");
         let tensor = found.remove(&full).or_else(|| found.remove(&theirs));
-        tensor.map(|t| (name, t)).ok_or_else(|| Defect::new(format!("tensor {full} is missing")))
+        tensor
+            .map(|t| (name, t))
+            .ok_or_else(|| Defect::new(format!("tensor {full} is missing")))
     };
     layout::tensors(dims).into_iter().map(take).collect()
 }
@@ -156,16 +164,37 @@ mod tests {
     #[test]
     fn names_are_hugging_faces() {
         for (openai, hf) in [
-            ("encoder.positional_embedding", "encoder.embed_positions.weight"),
+            (
+                "encoder.positional_embedding",
+                "encoder.embed_positions.weight",
+            ),
             ("encoder.conv1.weight", "encoder.conv1.weight"),
-            ("encoder.blocks.3.attn.key.weight", "encoder.layers.3.self_attn.k_proj.weight"),
-            ("encoder.blocks.3.attn_ln.bias", "encoder.layers.3.self_attn_layer_norm.bias"),
-            ("decoder.blocks.0.cross_attn.out.bias", "decoder.layers.0.encoder_attn.out_proj.bias"),
-            ("decoder.blocks.0.mlp.2.weight", "decoder.layers.0.fc2.weight"),
-            ("decoder.blocks.0.mlp_ln.weight", "decoder.layers.0.final_layer_norm.weight"),
+            (
+                "encoder.blocks.3.attn.key.weight",
+                "encoder.layers.3.self_attn.k_proj.weight",
+            ),
+            (
+                "encoder.blocks.3.attn_ln.bias",
+                "encoder.layers.3.self_attn_layer_norm.bias",
+            ),
+            (
+                "decoder.blocks.0.cross_attn.out.bias",
+                "decoder.layers.0.encoder_attn.out_proj.bias",
+            ),
+            (
+                "decoder.blocks.0.mlp.2.weight",
+                "decoder.layers.0.fc2.weight",
+            ),
+            (
+                "decoder.blocks.0.mlp_ln.weight",
+                "decoder.layers.0.final_layer_norm.weight",
+            ),
             ("encoder.ln_post.weight", "encoder.layer_norm.weight"),
             ("decoder.ln.weight", "decoder.layer_norm.weight"),
-            ("decoder.token_embedding.weight", "decoder.embed_tokens.weight"),
+            (
+                "decoder.token_embedding.weight",
+                "decoder.embed_tokens.weight",
+            ),
         ] {
             assert_eq!(hf_name(openai), hf);
         }

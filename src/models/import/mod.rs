@@ -1,7 +1,8 @@
 //! Import: weights in another program's format in, Hearken's model file out.
 //!
-//! Each format has a reader that maps the source and returns a [`Checkpoint`]; one writer turns that into the
-//! model file. Tensors are decoded one at a time, so that a large model needs little memory.
+//! Each format has a reader that maps the source and returns a [`Checkpoint`]; one writer turns
+//! that into the model file. Tensors are decoded one at a time, so that a large model needs little
+//! memory.
 
 mod bytes;
 mod checkpoint;
@@ -51,9 +52,10 @@ pub struct NewTensor {
     pub data: Vec<u8>,
 }
 
-/// Computes the engine's own tensors (packed int8 matrices, silent tails) from an open model that has only the plain
-/// ones. The second argument is to be called with the share done, 0 to 1.
-pub type Prepare<'a> = dyn Fn(&ModelFile, &mut dyn FnMut(f32)) -> Result<Vec<NewTensor>, PrepareError> + 'a;
+/// Computes the engine's own tensors (packed int8 matrices, silent tails) from an open model that
+/// has only the plain ones. The second argument is to be called with the share done, 0 to 1.
+pub type Prepare<'a> =
+    dyn Fn(&ModelFile, &mut dyn FnMut(f32)) -> Result<Vec<NewTensor>, PrepareError> + 'a;
 
 /// What an import is told about the model besides its weights.
 #[derive(Debug, Clone)]
@@ -66,8 +68,9 @@ pub struct Origin {
     pub dims: Option<Dims>,
 }
 
-/// Converts the weights at `source` (a CTranslate2 or Hugging Face directory, an OpenAI `.pt` or a ggml `.bin`) and writes the model file `target`, which appears under
-/// its name only when it is complete. A half-written one is called `target` + `.part`.
+/// Converts the weights at `source` (a CTranslate2 or Hugging Face directory, an OpenAI `.pt` or a
+/// ggml `.bin`) and writes the model file `target`, which appears under its name only when it is
+/// complete. A half-written one is called `target` + `.part`.
 ///
 /// # Errors
 /// When the source is damaged or of no known format, or the target cannot be written.
@@ -123,7 +126,8 @@ fn read_dir(dir: &Path) -> Result<Checkpoint, ModelError> {
     }
 }
 
-/// What the model file `target` is called while it has only the plain tensors, and until it is complete.
+/// What the model file `target` is called while it has only the plain tensors, and until it is
+/// complete.
 pub(crate) fn part_names(target: &Path) -> [PathBuf; 2] {
     ["plain.part", "part"].map(|extension| {
         let mut name = target.as_os_str().to_owned();
@@ -145,23 +149,34 @@ fn write_plain(
     check_dims(&dims, origin).map_err(|d| d.of(source))?;
     let (vocabulary, tokenizer) = vocabulary(&checkpoint).map_err(|d| d.of(source))?;
     let sha256 = checkpoint.sha256();
-    let heads = checkpoint.alignment_heads.clone().or_else(|| Manifest::builtin().alignment_heads(&sha256));
+    let heads = checkpoint
+        .alignment_heads
+        .clone()
+        .or_else(|| Manifest::builtin().alignment_heads(&sha256));
     let mut metadata = BTreeMap::from([
         ("format".to_owned(), FORMAT.to_owned()),
         ("version".to_owned(), VERSION.to_string()),
         ("name".to_owned(), origin.name.clone()),
         ("dims".to_owned(), serde_json::json!(dims).to_string()),
-        ("suppress_tokens".to_owned(), serde_json::json!(vocabulary.suppress_tokens()).to_string()),
+        (
+            "suppress_tokens".to_owned(),
+            serde_json::json!(vocabulary.suppress_tokens()).to_string(),
+        ),
         ("source".to_owned(), origin.source.clone()),
         ("source_sha256".to_owned(), sha256),
     ]);
     if let Some(heads) = heads {
-        metadata.insert("alignment_heads".to_owned(), serde_json::json!(heads).to_string());
+        metadata.insert(
+            "alignment_heads".to_owned(),
+            serde_json::json!(heads).to_string(),
+        );
     }
     let tensors = checkpoint.into_tensors().map_err(|d| d.of(source))?;
     let mut entries = weight_entries(source, &tensors, progress)?;
     entries.extend(vocabulary_entries(&vocabulary, tokenizer).map_err(|d| d.of(source))?);
-    write::write(target, metadata, entries, &mut |share| progress("converting", Done::Share(share)))
+    write::write(target, metadata, entries, &mut |share| {
+        progress("converting", Done::Share(share))
+    })
 }
 
 /// Checks that the dimensions are possible, and those that the origin names.
@@ -169,8 +184,14 @@ fn check_dims(dims: &Dims, origin: &Origin) -> Result<(), Defect> {
     layout::check_dims(dims)?;
     match &origin.dims {
         Some(expected) if expected != dims => {
-            let (name, dims, expected) = (&origin.name, serde_json::json!(dims), serde_json::json!(expected));
-            Err(Defect::new(format!("its dimensions are {dims}, but those of {name} are {expected}")))
+            let (name, dims, expected) = (
+                &origin.name,
+                serde_json::json!(dims),
+                serde_json::json!(expected),
+            );
+            Err(Defect::new(format!(
+                "its dimensions are {dims}, but those of {name} are {expected}"
+            )))
         }
         _ => Ok(()),
     }
@@ -180,7 +201,10 @@ fn check_dims(dims: &Dims, origin: &Origin) -> Result<(), Defect> {
 fn vocabulary(checkpoint: &Checkpoint) -> Result<(Vocabulary, Vec<u8>), Defect> {
     let n_vocab = checkpoint.dims.n_vocab;
     match &checkpoint.tokenizer {
-        Some(json) => Ok((Vocabulary::from_tokenizer_json(json, n_vocab)?, json.clone())),
+        Some(json) => Ok((
+            Vocabulary::from_tokenizer_json(json, n_vocab)?,
+            json.clone(),
+        )),
         None => {
             let vocabulary = Vocabulary::openai(n_vocab)?;
             let json = vocabulary.to_tokenizer_json()?;
@@ -200,12 +224,20 @@ fn weight_entries<'a>(
         let source = source.to_owned();
         let named = move |e: Defect| Defect::new(format!("tensor {name}: {e}")).of(&source);
         let dtype = weights.kept_dtype().map_err(&named)?;
-        progress("reading", Done::Share((i + 1) as f32 / tensors.len() as f32));
+        progress(
+            "reading",
+            Done::Share((i + 1) as f32 / tensors.len() as f32),
+        );
         entries.push(Entry {
             name: name.clone(),
             dtype,
             shape: weights.shape().to_vec(),
-            bytes: Box::new(move || weights.f32().map(|values| Cow::from(encode(&values, dtype))).map_err(&named)),
+            bytes: Box::new(move || {
+                weights
+                    .f32()
+                    .map(|values| Cow::from(encode(&values, dtype)))
+                    .map_err(&named)
+            }),
         });
     }
     Ok(entries)
@@ -214,12 +246,18 @@ fn weight_entries<'a>(
 /// Values as little-endian bytes of F16, or else of F32.
 fn encode(values: &[f32], dtype: Dtype) -> Vec<u8> {
     match dtype {
-        Dtype::F16 => values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect(),
+        Dtype::F16 => values
+            .iter()
+            .flat_map(|&v| f16::from_f32(v).to_le_bytes())
+            .collect(),
         _ => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
     }
 }
 
-fn vocabulary_entries<'a>(vocabulary: &Vocabulary, tokenizer: Vec<u8>) -> Result<Vec<Entry<'a>>, Defect> {
+fn vocabulary_entries<'a>(
+    vocabulary: &Vocabulary,
+    tokenizer: Vec<u8>,
+) -> Result<Vec<Entry<'a>>, Defect> {
     let (bytes, offsets) = vocabulary.concatenated()?;
     let entry = |name: &str, dtype: Dtype, n: usize, data: Vec<u8>| Entry {
         name: name.to_owned(),
@@ -244,8 +282,13 @@ fn add_derived(
     progress: &mut Progress<'_>,
 ) -> Result<(), ModelError> {
     let model = ModelFile::open(plain)?;
-    let derived = prepare(&model, &mut |share| progress("preparing", Done::Share(share)))
-        .map_err(|source| ModelError::Prepare { name: name.to_owned(), source })?;
+    let derived = prepare(&model, &mut |share| {
+        progress("preparing", Done::Share(share))
+    })
+    .map_err(|source| ModelError::Prepare {
+        name: name.to_owned(),
+        source,
+    })?;
     if derived.is_empty() {
         return fs::rename(plain, target).map_err(ModelError::write(target, model.size()));
     }
@@ -261,8 +304,15 @@ fn add_derived(
     }
     for tensor in &derived {
         if model.names().any(|name| name == tensor.name) {
-            let source = format!("tensor {} is derived under the name of a weight", tensor.name).into();
-            return Err(ModelError::Prepare { name: name.to_owned(), source });
+            let source = format!(
+                "tensor {} is derived under the name of a weight",
+                tensor.name
+            )
+            .into();
+            return Err(ModelError::Prepare {
+                name: name.to_owned(),
+                source,
+            });
         }
         entries.push(Entry {
             name: tensor.name.clone(),
@@ -272,5 +322,7 @@ fn add_derived(
         });
     }
     let metadata = model.header().metadata.clone();
-    write::write(target, metadata, entries, &mut |share| progress("writing", Done::Share(share)))
+    write::write(target, metadata, entries, &mut |share| {
+        progress("writing", Done::Share(share))
+    })
 }

@@ -1,7 +1,9 @@
-//! Pickle as data: the opcodes and the few names that PyTorch's checkpoints use, and nothing else. No name is looked
-//! up anywhere and nothing is called; an unknown opcode or name is an error with its offset.
+//! Pickle as data: the opcodes and the few names that PyTorch's checkpoints use, and nothing else.
+//! No name is looked up anywhere and nothing is called; an unknown opcode or name is an error with
+//! its offset.
 //!
-//! Values live in one list and refer to one another by index, so that no input can nest or loop them into trouble.
+//! Values live in one list and refer to one another by index, so that no input can nest or loop
+//! them into trouble.
 
 use std::collections::HashMap;
 
@@ -92,7 +94,9 @@ impl<'a> Pickle<'a> {
         let Node::Dict(entries) = dict else {
             return None;
         };
-        let found = entries.iter().find(|&&(k, _)| matches!(self.node(k), Node::Text(text) if *text == key))?;
+        let found = entries
+            .iter()
+            .find(|&&(k, _)| matches!(self.node(k), Node::Text(text) if *text == key))?;
         Some(self.node(found.1))
     }
 }
@@ -103,7 +107,10 @@ impl<'a> Pickle<'a> {
 /// When it is truncated, inconsistent, or holds anything but the plain data of a checkpoint.
 pub(crate) fn parse(pickle: &[u8]) -> Result<Pickle<'_>, Defect> {
     if pickle.len() > MAX_PICKLE {
-        return Err(Defect::new(format!("{} bytes are too many for a checkpoint's pickle", pickle.len())));
+        return Err(Defect::new(format!(
+            "{} bytes are too many for a checkpoint's pickle",
+            pickle.len()
+        )));
     }
     let mut machine = Machine {
         bytes: Bytes::new(pickle),
@@ -116,9 +123,14 @@ pub(crate) fn parse(pickle: &[u8]) -> Result<Pickle<'_>, Defect> {
         let offset = machine.bytes.offset();
         let [opcode] = machine.bytes.array("an opcode")?;
         let step = machine.step(opcode);
-        match step.map_err(|e| Defect::new(format!("opcode 0x{opcode:02x} at offset {offset}: {e}")))? {
+        match step
+            .map_err(|e| Defect::new(format!("opcode 0x{opcode:02x} at offset {offset}: {e}")))?
+        {
             Some(root) => {
-                return Ok(Pickle { nodes: machine.nodes, root });
+                return Ok(Pickle {
+                    nodes: machine.nodes,
+                    root,
+                });
             }
             None => continue,
         }
@@ -136,7 +148,8 @@ struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    /// Does one opcode (their names and codes are those of Python's `pickle.py`); returns the result at STOP.
+    /// Does one opcode (their names and codes are those of Python's `pickle.py`); returns the
+    /// result at STOP.
     fn step(&mut self, opcode: u8) -> Result<Option<Id>, Defect> {
         match opcode {
             b'.' => return self.pop().map(Some),                      // STOP
@@ -151,7 +164,7 @@ impl<'a> Machine<'a> {
             }
             b'K' | b'M' | b'J' | 0x8a => self.integer(opcode)?,
             b'X' | 0x8c => self.text(opcode)?,
-            b'}' => self.push(Node::Dict(Vec::new())),        // EMPTY_DICT
+            b'}' => self.push(Node::Dict(Vec::new())), // EMPTY_DICT
             b']' | b')' => self.push(Node::List(Vec::new())), // EMPTY_LIST, EMPTY_TUPLE
             0x85..=0x87 => self.tuple(usize::from(opcode - 0x84))?, // TUPLE1, TUPLE2, TUPLE3
             b't' => {
@@ -171,7 +184,9 @@ impl<'a> Machine<'a> {
                 self.pop()?;
             }
             _ => {
-                return Err(Defect::new("a checkpoint's pickle has no such opcode; nothing was executed"));
+                return Err(Defect::new(
+                    "a checkpoint's pickle has no such opcode; nothing was executed",
+                ));
             }
         }
         Ok(None)
@@ -185,12 +200,16 @@ impl<'a> Machine<'a> {
     fn pop(&mut self) -> Result<Id, Defect> {
         let floor = self.marks.last().copied().unwrap_or(0);
         let above_mark = self.stack.len() > floor;
-        self.stack.pop().filter(|_| above_mark).ok_or_else(|| Defect::new("the stack is empty"))
+        self.stack
+            .pop()
+            .filter(|_| above_mark)
+            .ok_or_else(|| Defect::new("the stack is empty"))
     }
 
     fn pop_to_mark(&mut self) -> Result<Vec<Id>, Defect> {
         let mark = self.marks.pop().filter(|&mark| mark <= self.stack.len());
-        mark.map(|mark| self.stack.split_off(mark)).ok_or_else(|| Defect::new("no mark is on the stack"))
+        mark.map(|mark| self.stack.split_off(mark))
+            .ok_or_else(|| Defect::new("no mark is on the stack"))
     }
 
     fn top(&mut self) -> Result<&mut Node<'a>, Defect> {
@@ -207,7 +226,8 @@ impl<'a> Machine<'a> {
             _ => {
                 let [length] = self.bytes.array("an integer's length")?;
                 let digits = self.bytes.take(length.into(), "an integer")?;
-                little_endian(digits).ok_or_else(|| Defect::new(format!("an integer of {length} bytes")))?
+                little_endian(digits)
+                    .ok_or_else(|| Defect::new(format!("an integer of {length} bytes")))?
             }
         };
         self.push(Node::Int(value));
@@ -221,7 +241,9 @@ impl<'a> Machine<'a> {
             _ => usize::from(u8::from_le_bytes(self.bytes.array("a string's length")?)),
         };
         let text = std::str::from_utf8(self.bytes.take(length, "a string")?);
-        self.push(Node::Text(text.map_err(|e| Defect::new(format!("a string: {e}")))?));
+        self.push(Node::Text(
+            text.map_err(|e| Defect::new(format!("a string: {e}")))?,
+        ));
         Ok(())
     }
 
@@ -237,11 +259,17 @@ impl<'a> Machine<'a> {
 
     /// APPEND, APPENDS.
     fn append(&mut self, opcode: u8) -> Result<(), Defect> {
-        let items = if opcode == b'a' { vec![self.pop()?] } else { self.pop_to_mark()? };
+        let items = if opcode == b'a' {
+            vec![self.pop()?]
+        } else {
+            self.pop_to_mark()?
+        };
         match self.top()? {
             Node::List(list) => list.extend(items),
             _ => {
-                return Err(Defect::new("items are appended to something that is no list"));
+                return Err(Defect::new(
+                    "items are appended to something that is no list",
+                ));
             }
         }
         Ok(())
@@ -257,9 +285,13 @@ impl<'a> Machine<'a> {
         };
         let (pairs, rest) = items.as_chunks::<2>();
         match self.top()? {
-            Node::Dict(dict) if rest.is_empty() => dict.extend(pairs.iter().map(|&[key, value]| (key, value))),
+            Node::Dict(dict) if rest.is_empty() => {
+                dict.extend(pairs.iter().map(|&[key, value]| (key, value)))
+            }
             _ => {
-                return Err(Defect::new("items are set in something that is no dictionary"));
+                return Err(Defect::new(
+                    "items are set in something that is no dictionary",
+                ));
             }
         }
         Ok(())
@@ -273,7 +305,8 @@ impl<'a> Machine<'a> {
             _ => self.memo.len() as u32,
         };
         let top = self.stack.last().copied();
-        self.memo.insert(key, top.ok_or_else(|| Defect::new("the stack is empty"))?);
+        self.memo
+            .insert(key, top.ok_or_else(|| Defect::new("the stack is empty"))?);
         Ok(())
     }
 
@@ -284,7 +317,8 @@ impl<'a> Machine<'a> {
             _ => self.bytes.u32("a memo's number")?,
         };
         let id = self.memo.get(&key).copied();
-        self.stack.push(id.ok_or_else(|| Defect::new(format!("memo {key} was never set")))?);
+        self.stack
+            .push(id.ok_or_else(|| Defect::new(format!("memo {key} was never set")))?);
         Ok(())
     }
 
@@ -300,7 +334,9 @@ impl<'a> Machine<'a> {
             }
         };
         let allowed = allowed(module, name).ok_or_else(|| {
-            Defect::new(format!("the name {module}.{name} is not one of a checkpoint's; nothing was executed"))
+            Defect::new(format!(
+                "the name {module}.{name} is not one of a checkpoint's; nothing was executed"
+            ))
         })?;
         self.push(Node::Name(allowed));
         Ok(())
@@ -324,9 +360,11 @@ impl<'a> Machine<'a> {
         let items = self.list(id)?;
         let node = |i: usize| items.get(i).and_then(|&id| self.nodes.get(id));
         let storage = match (node(0), node(1), node(2)) {
-            (Some(Node::Text("storage")), Some(&Node::Name(Name::Storage(dtype))), Some(&Node::Text(key))) => {
-                Storage { key, dtype }
-            }
+            (
+                Some(Node::Text("storage")),
+                Some(&Node::Name(Name::Storage(dtype))),
+                Some(&Node::Text(key)),
+            ) => Storage { key, dtype },
             _ => return Err(Defect::new("a persistent id that is no storage")),
         };
         self.push(Node::Storage(storage));
@@ -340,10 +378,12 @@ impl<'a> Machine<'a> {
         let node = match self.nodes.get(callee) {
             Some(Node::Name(Name::OrderedDict)) if arguments.is_empty() => Node::Dict(Vec::new()),
             Some(Node::Name(Name::RebuildTensor)) => Node::Tensor(self.tensor(&arguments)?),
-            Some(Node::Name(Name::RebuildParameter)) => match arguments.first().and_then(|&id| self.nodes.get(id)) {
-                Some(Node::Tensor(tensor)) => Node::Tensor(tensor.clone()),
-                _ => return Err(Defect::new("a parameter without a tensor")),
-            },
+            Some(Node::Name(Name::RebuildParameter)) => {
+                match arguments.first().and_then(|&id| self.nodes.get(id)) {
+                    Some(Node::Tensor(tensor)) => Node::Tensor(tensor.clone()),
+                    _ => return Err(Defect::new("a parameter without a tensor")),
+                }
+            }
             _ => return Err(Defect::new("a call of something that is no function")),
         };
         self.push(node);
@@ -353,27 +393,44 @@ impl<'a> Machine<'a> {
     /// Arguments of `_rebuild_tensor_v2`: storage, offset, shape, stride, …
     fn tensor(&self, arguments: &[Id]) -> Result<TensorRef<'a>, Defect> {
         let &[storage, offset, shape, stride, ..] = arguments else {
-            return Err(Defect::new(format!("a tensor with {} arguments", arguments.len())));
+            return Err(Defect::new(format!(
+                "a tensor with {} arguments",
+                arguments.len()
+            )));
         };
         let Some(&Node::Storage(storage)) = self.nodes.get(storage) else {
             return Err(Defect::new("a tensor without a storage"));
         };
-        let sizes = |id: Id| self.list(id)?.iter().map(|&id| self.size(id)).collect::<Result<Vec<_>, _>>();
-        Ok(TensorRef { storage, offset: self.size(offset)?, shape: sizes(shape)?, stride: sizes(stride)? })
+        let sizes = |id: Id| {
+            self.list(id)?
+                .iter()
+                .map(|&id| self.size(id))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        Ok(TensorRef {
+            storage,
+            offset: self.size(offset)?,
+            shape: sizes(shape)?,
+            stride: sizes(stride)?,
+        })
     }
 
     /// The items of a short tuple.
     fn list(&self, id: Id) -> Result<&[Id], Defect> {
         match self.nodes.get(id) {
             Some(Node::List(items)) if items.len() <= MAX_ITEMS => Ok(items),
-            Some(Node::List(items)) => Err(Defect::new(format!("a tuple of {} items", items.len()))),
+            Some(Node::List(items)) => {
+                Err(Defect::new(format!("a tuple of {} items", items.len())))
+            }
             _ => Err(Defect::new("a tuple is missing")),
         }
     }
 
     fn size(&self, id: Id) -> Result<usize, Defect> {
         match self.nodes.get(id) {
-            Some(&Node::Int(n)) => usize::try_from(n).map_err(|_| Defect::new(format!("a size of {n}"))),
+            Some(&Node::Int(n)) => {
+                usize::try_from(n).map_err(|_| Defect::new(format!("a size of {n}")))
+            }
             _ => Err(Defect::new("a size that is no integer")),
         }
     }
@@ -414,23 +471,33 @@ mod tests {
 
     #[test]
     fn a_dictionary_is_read() {
-        // pickle.dumps({"dims": {"n": 1500, "m": -1, "l": 2**40}, "x": [True, None, 1.5]}, protocol=2)
+        // pickle.dumps({"dims": {"n": 1500, "m": -1, "l": 2**40}, "x": [True, None, 1.5]},
+        // protocol=2)
         let pickle = b"\x80\x02}q\x00(X\x04\x00\x00\x00dimsq\x01}q\x02(X\x01\x00\x00\x00nq\x03M\xdc\x05X\x01\x00\x00\x00\
             mq\x04J\xff\xff\xff\xffX\x01\x00\x00\x00lq\x05\x8a\x06\x00\x00\x00\x00\x00\x01uX\x01\x00\x00\x00xq\x06]q\x07\
             (\x88NG?\xf8\x00\x00\x00\x00\x00\x00eu.";
         let pickle = parse(pickle).unwrap();
         let dims = pickle.entry(pickle.root(), "dims").unwrap();
         for (key, value) in [("n", 1500), ("m", -1), ("l", 1 << 40)] {
-            assert!(matches!(pickle.entry(dims, key), Some(Node::Int(n)) if *n == value), "{key}");
+            assert!(
+                matches!(pickle.entry(dims, key), Some(Node::Int(n)) if *n == value),
+                "{key}"
+            );
         }
-        assert!(matches!(pickle.entry(pickle.root(), "x"), Some(Node::List(items)) if items.len() == 3));
+        assert!(
+            matches!(pickle.entry(pickle.root(), "x"), Some(Node::List(items)) if items.len() == 3)
+        );
     }
 
     #[test]
     fn names_outside_the_list_are_refused() {
         // pickle.dumps(os.system, protocol=2), called with "id".
-        let defect = defect(b"\x80\x02cposix\nsystem\nq\x00X\x02\x00\x00\x00idq\x01\x85q\x02Rq\x03.");
-        assert!(defect.contains("opcode 0x63 at offset 2: the name posix.system"), "{defect}");
+        let defect =
+            defect(b"\x80\x02cposix\nsystem\nq\x00X\x02\x00\x00\x00idq\x01\x85q\x02Rq\x03.");
+        assert!(
+            defect.contains("opcode 0x63 at offset 2: the name posix.system"),
+            "{defect}"
+        );
         assert!(defect.contains("nothing was executed"), "{defect}");
     }
 

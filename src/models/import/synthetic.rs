@@ -40,11 +40,22 @@ pub(crate) fn model(dims: &Dims) -> Model {
         f32::from((state >> 22) as i16 - 512) / 256.0
     };
     let tensors = layout::tensors(dims).into_iter();
-    tensors.map(|(name, shape)| (name, shape.clone(), (0..shape.iter().product()).map(|_| next()).collect())).collect()
+    tensors
+        .map(|(name, shape)| {
+            (
+                name,
+                shape.clone(),
+                (0..shape.iter().product()).map(|_| next()).collect(),
+            )
+        })
+        .collect()
 }
 
 fn f16_bytes(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect()
+    values
+        .iter()
+        .flat_map(|&v| f16::from_f32(v).to_le_bytes())
+        .collect()
 }
 
 fn f32_bytes(values: &[f32]) -> Vec<u8> {
@@ -56,15 +67,23 @@ pub(crate) fn write_ct2(dir: &Path, dims: &Dims, model: &Model) {
     let mut variables: BTreeMap<String, (Vec<usize>, Vec<f32>)> = BTreeMap::new();
     for (name, shape, values) in model {
         let (variable, shape, values) = ct2_variable(name, shape, values);
-        let stacked = variables.entry(variable).or_insert_with(|| (vec![0; shape.len()], Vec::new()));
-        stacked.0 = [stacked.0[0] + shape[0]].into_iter().chain(shape[1..].iter().copied()).collect();
+        let stacked = variables
+            .entry(variable)
+            .or_insert_with(|| (vec![0; shape.len()], Vec::new()));
+        stacked.0 = [stacked.0[0] + shape[0]]
+            .into_iter()
+            .chain(shape[1..].iter().copied())
+            .collect();
         stacked.1.extend(values);
     }
     let mut file = 6u32.to_le_bytes().to_vec();
     ct2_string(&mut file, "WhisperSpec");
     file.extend(3u32.to_le_bytes());
     file.extend((variables.len() as u32 + 2).to_le_bytes());
-    for (name, heads) in [("encoder/num_heads", dims.n_audio_head), ("decoder/num_heads", dims.n_text_head)] {
+    for (name, heads) in [
+        ("encoder/num_heads", dims.n_audio_head),
+        ("decoder/num_heads", dims.n_text_head),
+    ] {
         ct2_string(&mut file, name);
         file.extend([0, 2]);
         file.extend(2u32.to_le_bytes());
@@ -90,7 +109,8 @@ fn ct2_string(file: &mut Vec<u8>, text: &str) {
     file.push(0);
 }
 
-/// The variable that a tensor is, or is stacked into; keys get the bias of zeros that the stack needs.
+/// The variable that a tensor is, or is stacked into; keys get the bias of zeros that the stack
+/// needs.
 fn ct2_variable(name: &str, shape: &[usize], values: &[f32]) -> (String, Vec<usize>, Vec<f32>) {
     let norm = |name: &str| name.replace(".weight", "/gamma").replace(".bias", "/beta");
     let linear = |name: &str| name.replace(".weight", "/weight").replace(".bias", "/bias");
@@ -122,10 +142,18 @@ fn ct2_variable(name: &str, shape: &[usize], values: &[f32]) -> (String, Vec<usi
     if name.ends_with(".value.bias") && variable.contains("self_attention") {
         // The query's bias is there already; the keys' and this one follow it.
         let zeros = vec![0.0; values.len()];
-        return (variable, vec![2 * shape[0]], [zeros, values.to_vec()].concat());
+        return (
+            variable,
+            vec![2 * shape[0]],
+            [zeros, values.to_vec()].concat(),
+        );
     }
     if name.ends_with(".value.bias") {
-        return (variable, vec![2 * shape[0]], [vec![0.0; values.len()], values.to_vec()].concat());
+        return (
+            variable,
+            vec![2 * shape[0]],
+            [vec![0.0; values.len()], values.to_vec()].concat(),
+        );
     }
     (variable, shape.to_vec(), values.to_vec())
 }
@@ -150,15 +178,33 @@ pub(crate) fn write_hf(dir: &Path, dims: &Dims, model: &Model) {
         "decoder_attention_heads": dims.n_text_head, "decoder_layers": dims.n_text_layer,
     });
     fs::write(dir.join("config.json"), config.to_string()).unwrap();
-    fs::write(dir.join("generation_config.json"), r#"{"alignment_heads": [[0, 1]]}"#).unwrap();
+    fs::write(
+        dir.join("generation_config.json"),
+        r#"{"alignment_heads": [[0, 1]]}"#,
+    )
+    .unwrap();
 }
 
 /// Writes whisper.cpp's file: matrices F16, the rest F32.
 pub(crate) fn write_ggml(path: &Path, dims: &Dims, model: &Model) {
     let mut file = 0x6767_6d6c_u32.to_le_bytes().to_vec();
-    let mut put = |values: &[usize]| file.extend(values.iter().flat_map(|&n| (n as u32).to_le_bytes()));
-    put(&[dims.n_vocab, dims.n_audio_ctx, dims.n_audio_state, dims.n_audio_head, dims.n_audio_layer]);
-    put(&[dims.n_text_ctx, dims.n_text_state, dims.n_text_head, dims.n_text_layer, dims.n_mels, 1]);
+    let mut put =
+        |values: &[usize]| file.extend(values.iter().flat_map(|&n| (n as u32).to_le_bytes()));
+    put(&[
+        dims.n_vocab,
+        dims.n_audio_ctx,
+        dims.n_audio_state,
+        dims.n_audio_head,
+        dims.n_audio_layer,
+    ]);
+    put(&[
+        dims.n_text_ctx,
+        dims.n_text_state,
+        dims.n_text_head,
+        dims.n_text_layer,
+        dims.n_mels,
+        1,
+    ]);
     put(&[1, 1, 0, 1, 2]);
     file.extend(b"hi");
     for (name, shape, values) in model {
@@ -168,12 +214,17 @@ pub(crate) fn write_ggml(path: &Path, dims: &Dims, model: &Model) {
             shape.push(1);
         }
         let half = shape.len() > 1 && !name.contains("positional") && !name.ends_with("bias");
-        let mut put = |values: &[usize]| file.extend(values.iter().flat_map(|&n| (n as u32).to_le_bytes()));
+        let mut put =
+            |values: &[usize]| file.extend(values.iter().flat_map(|&n| (n as u32).to_le_bytes()));
         put(&[shape.len(), name.len(), usize::from(half)]);
         shape.reverse();
         put(&shape);
         file.extend(name.as_bytes());
-        file.extend(if half { f16_bytes(values) } else { f32_bytes(values) });
+        file.extend(if half {
+            f16_bytes(values)
+        } else {
+            f32_bytes(values)
+        });
     }
     fs::write(path, file).unwrap();
 }

@@ -1,4 +1,5 @@
-//! Imports of tiny models: all formats give the same file, and no damage to one does worse than an error.
+//! Imports of tiny models: all formats give the same file, and no damage to one does worse than an
+//! error.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,11 +36,21 @@ impl Sources {
 }
 
 fn origin() -> Origin {
-    Origin { name: "tiny".to_owned(), source: "a test".to_owned(), dims: None }
+    Origin {
+        name: "tiny".to_owned(),
+        source: "a test".to_owned(),
+        dims: None,
+    }
 }
 
 fn import_plain(source: &Path, target: &Path) -> Result<ModelFile, ModelError> {
-    import(source, target, &origin(), &|_, _| Ok(Vec::new()), &mut |_, _| ())?;
+    import(
+        source,
+        target,
+        &origin(),
+        &|_, _| Ok(Vec::new()),
+        &mut |_, _| (),
+    )?;
     ModelFile::open(target)
 }
 
@@ -58,14 +69,29 @@ fn all_formats_give_the_same_tensors() {
             assert!(file.f32(name).unwrap() == *values, "{source} {name}");
         }
         assert_eq!(file.token_bytes(843), Some(b" And".as_slice()), "{source}");
-        assert_eq!(file.token_bytes(51863), Some(b"<|30.00|>".as_slice()), "{source}");
+        assert_eq!(
+            file.token_bytes(51863),
+            Some(b"<|30.00|>".as_slice()),
+            "{source}"
+        );
         assert_eq!(file.token_bytes(51864), None, "{source}");
         assert_eq!(file.suppress_tokens().unwrap().len(), 90, "{source}");
-        assert_eq!(file.alignment_heads(), if source == "hf" { vec![[0, 1]] } else { vec![] });
+        assert_eq!(
+            file.alignment_heads(),
+            if source == "hf" { vec![[0, 1]] } else { vec![] }
+        );
         file.verify().unwrap();
     }
-    let names: Vec<_> = fs::read_dir(sources.dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert!(!names.iter().any(|name| name.to_string_lossy().ends_with("part")), "{names:?}");
+    let names: Vec<_> = fs::read_dir(sources.dir.path())
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    assert!(
+        !names
+            .iter()
+            .any(|name| name.to_string_lossy().ends_with("part")),
+        "{names:?}"
+    );
 }
 
 #[test]
@@ -88,8 +114,13 @@ fn weights_that_are_no_numbers_are_named() {
     let mut model = synthetic::model(&dims);
     model[1].2[5] = f32::NAN;
     synthetic::write_hf(&sources.path("hf"), &dims, &model);
-    let error = import_plain(&sources.path("hf"), &sources.path("out")).unwrap_err().to_string();
-    assert!(error.contains("tensor encoder.conv1.weight: value 5 is NaN"), "{error}");
+    let error = import_plain(&sources.path("hf"), &sources.path("out"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("tensor encoder.conv1.weight: value 5 is NaN"),
+        "{error}"
+    );
     assert!(!sources.path("out").exists());
 }
 
@@ -99,14 +130,29 @@ fn derived_tensors_are_added() {
     let derive = |model: &ModelFile, progress: &mut dyn FnMut(f32)| {
         progress(1.0);
         let data = vec![model.dims().n_audio_state as u8; 128];
-        Ok(vec![NewTensor { name: "derived.x".to_owned(), dtype: Dtype::I8, shape: vec![2, 64], data }])
+        Ok(vec![NewTensor {
+            name: "derived.x".to_owned(),
+            dtype: Dtype::I8,
+            shape: vec![2, 64],
+            data,
+        }])
     };
     let target = sources.path("out");
-    import(&sources.path("ct2"), &target, &origin(), &derive, &mut |_, _| ()).unwrap();
+    import(
+        &sources.path("ct2"),
+        &target,
+        &origin(),
+        &derive,
+        &mut |_, _| (),
+    )
+    .unwrap();
     let file = ModelFile::open(&target).unwrap();
     file.verify().unwrap();
     let tensor = file.tensor("derived.x").unwrap();
-    assert_eq!((tensor.shape(), tensor.bytes), ([2, 64].as_slice(), [64; 128].as_slice()));
+    assert_eq!(
+        (tensor.shape(), tensor.bytes),
+        ([2, 64].as_slice(), [64; 128].as_slice())
+    );
     assert_eq!(tensor.bytes.as_ptr() as usize % 64, 0);
     let (name, _, values) = &sources.model[7];
     assert!(file.f32(name).unwrap() == *values);
@@ -117,8 +163,20 @@ fn a_failure_of_the_engine_leaves_nothing() {
     let sources = Sources::new();
     let target = sources.path("out");
     let fail = |_: &ModelFile, _: &mut dyn FnMut(f32)| Err("no clip".into());
-    let error = import(&sources.path("ct2"), &target, &origin(), &fail, &mut |_, _| ()).unwrap_err();
-    assert!(error.to_string().contains("cannot prepare model tiny: no clip"), "{error}");
+    let error = import(
+        &sources.path("ct2"),
+        &target,
+        &origin(),
+        &fail,
+        &mut |_, _| (),
+    )
+    .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("cannot prepare model tiny: no clip"),
+        "{error}"
+    );
     assert_eq!(fs::read_dir(sources.dir.path()).unwrap().count(), 4);
 }
 
@@ -129,7 +187,8 @@ fn foreign_sources_are_refused() {
     fs::write(&gguf, b"GGUF....").unwrap();
     fs::write(sources.path("empty"), b"").unwrap();
     let mut zip = zip::ZipWriter::new(fs::File::create(sources.path("other.zip")).unwrap());
-    zip.start_file("readme", zip::write::SimpleFileOptions::default()).unwrap();
+    zip.start_file("readme", zip::write::SimpleFileOptions::default())
+        .unwrap();
     zip.finish().unwrap();
     for (source, expected) in [
         ("x.bin", "neither an OpenAI checkpoint"),
@@ -148,15 +207,25 @@ fn foreign_sources_are_refused() {
 fn truncation_names_the_tensor_or_offset() {
     for (source, cut, expected) in [
         ("ct2/model.bin", 1000, "(truncated)"),
-        ("hf/model.safetensors", 1000, "tensor model.decoder.layers.0.final_layer_norm.weight ends"),
-        ("ggml.bin", 20, "tensor decoder.ln.bias: 256 bytes at offset"),
+        (
+            "hf/model.safetensors",
+            1000,
+            "tensor model.decoder.layers.0.final_layer_norm.weight ends",
+        ),
+        (
+            "ggml.bin",
+            20,
+            "tensor decoder.ln.bias: 256 bytes at offset",
+        ),
         ("tiny.pt", 1000, "as a zip file"),
     ] {
         let sources = Sources::new();
         let path = sources.path(source);
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() - cut]).unwrap();
-        let error = import_plain(&path, &sources.path("out")).unwrap_err().to_string();
+        let error = import_plain(&path, &sources.path("out"))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(expected), "{source}: {error}");
     }
 }
@@ -177,7 +246,9 @@ fn int8_rows_are_divided_by_their_scales() {
 fn read_all(source: &Path) -> Result<(), ModelError> {
     let tensors = read(source)?.into_tensors().map_err(|d| d.of(source))?;
     for (name, tensor) in tensors {
-        tensor.f32().map_err(|e| Defect::new(format!("tensor {name}: {e}")).of(source))?;
+        tensor
+            .f32()
+            .map_err(|e| Defect::new(format!("tensor {name}: {e}")).of(source))?;
     }
     Ok(())
 }
@@ -217,11 +288,21 @@ fn damage_never_panics() {
     let sources = Sources::new();
     let own = import_plain(&sources.path("ct2"), &sources.path("own.safetensors")).unwrap();
     let data_start = own.header().data_start;
-    for source in ["ct2/model.bin", "hf/model.safetensors", "hf/config.json", "ggml.bin", "tiny.pt", "own.safetensors"]
-    {
+    for source in [
+        "ct2/model.bin",
+        "hf/model.safetensors",
+        "hf/config.json",
+        "ggml.bin",
+        "tiny.pt",
+        "own.safetensors",
+    ] {
         let path = sources.path(source);
         let intact = fs::read(&path).unwrap();
-        let config = ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() };
+        let config = ProptestConfig {
+            cases: 32,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        };
         proptest!(config, |(damages in prop::collection::vec(damage(), 1..4))| {
             let mut bytes = intact.clone();
             damages.iter().for_each(|d| if !bytes.is_empty() { apply(d, &mut bytes) });

@@ -1,4 +1,5 @@
-//! OpenAI's `.pt` checkpoint: a zip file of a pickle and the tensors' raw bytes. Nothing in it is executed.
+//! OpenAI's `.pt` checkpoint: a zip file of a pickle and the tensors' raw bytes. Nothing in it is
+//! executed.
 
 use std::collections::HashMap;
 use std::io::{Cursor, Read};
@@ -28,23 +29,36 @@ const PICKLE: &str = "/data.pkl";
 pub(crate) fn read(path: &Path) -> Result<Checkpoint, ModelError> {
     let map = Arc::new(Mapping::open(path)?);
     let (dims, tensors) = parse(&map).map_err(|d| d.of(path))?;
-    Ok(Checkpoint { dims, tensors, tokenizer: None, alignment_heads: None, weight_files: vec![map] })
+    Ok(Checkpoint {
+        dims,
+        tensors,
+        tokenizer: None,
+        alignment_heads: None,
+        weight_files: vec![map],
+    })
 }
 
 fn parse(map: &Arc<Mapping>) -> Result<(Dims, HashMap<String, Weights>), Defect> {
     let mut archive = Archive::open(map)?;
-    let pickle =
-        pickle::parse(archive.pickle(map)?).map_err(|e| Defect::new(format!("{}: {e}", archive.pickle_name)))?;
+    let pickle = pickle::parse(archive.pickle(map)?)
+        .map_err(|e| Defect::new(format!("{}: {e}", archive.pickle_name)))?;
     let root = pickle.root();
-    let dims = dims(&pickle, pickle.entry(root, "dims").ok_or_else(|| missing("dims"))?)?;
-    let state = pickle.entry(root, "model_state_dict").ok_or_else(|| missing("model_state_dict"))?;
+    let dims = dims(
+        &pickle,
+        pickle.entry(root, "dims").ok_or_else(|| missing("dims"))?,
+    )?;
+    let state = pickle
+        .entry(root, "model_state_dict")
+        .ok_or_else(|| missing("model_state_dict"))?;
     let Node::Dict(state) = state else {
         return Err(Defect::new("its model_state_dict is no dictionary"));
     };
     let mut tensors = HashMap::new();
     for &(key, value) in state {
         if let (Node::Text(name), Node::Tensor(tensor)) = (pickle.node(key), pickle.node(value)) {
-            let weights = archive.weights(map, tensor).map_err(|e| Defect::new(format!("tensor {name}: {e}")))?;
+            let weights = archive
+                .weights(map, tensor)
+                .map_err(|e| Defect::new(format!("tensor {name}: {e}")))?;
             tensors.insert((*name).to_owned(), weights);
         }
     }
@@ -52,12 +66,16 @@ fn parse(map: &Arc<Mapping>) -> Result<(Dims, HashMap<String, Weights>), Defect>
 }
 
 fn missing(key: &str) -> Defect {
-    Defect::new(format!("the checkpoint has no {key}: it is not one of openai-whisper's"))
+    Defect::new(format!(
+        "the checkpoint has no {key}: it is not one of openai-whisper's"
+    ))
 }
 
 fn dims(pickle: &Pickle<'_>, node: &Node<'_>) -> Result<Dims, Defect> {
     let get = |name: &str| match pickle.entry(node, name) {
-        Some(&Node::Int(n)) => usize::try_from(n).map_err(|_| Defect::new(format!("{name} is {n}"))),
+        Some(&Node::Int(n)) => {
+            usize::try_from(n).map_err(|_| Defect::new(format!("{name} is {n}")))
+        }
         _ => Err(Defect::new(format!("dims has no number {name}"))),
     };
     Ok(Dims {
@@ -83,12 +101,15 @@ struct Archive<'a> {
 impl<'a> Archive<'a> {
     fn open(map: &'a Mapping) -> Result<Self, Defect> {
         let bytes: &[u8] = map;
-        let zip = ZipArchive::new(Cursor::new(bytes)).map_err(|e| Defect::new(format!("as a zip file: {e}")))?;
+        let zip = ZipArchive::new(Cursor::new(bytes))
+            .map_err(|e| Defect::new(format!("as a zip file: {e}")))?;
         let pickle_name = zip
             .file_names()
             .flatten()
             .find(|name| name.ends_with(PICKLE))
-            .ok_or_else(|| Defect::new("the zip file has no data.pkl: it is not a PyTorch checkpoint"))?
+            .ok_or_else(|| {
+                Defect::new("the zip file has no data.pkl: it is not a PyTorch checkpoint")
+            })?
             .into_owned();
         let mut archive = Self { zip, pickle_name };
         archive.check_byte_order()?;
@@ -110,7 +131,9 @@ impl<'a> Archive<'a> {
         let read = entry.take(16).read_to_end(&mut order);
         match (read, order.as_slice()) {
             (Ok(_), b"little") => Ok(()),
-            (Ok(_), _) => Err(Defect::new(format!("{name} is not \"little\": only little-endian files can be read"))),
+            (Ok(_), _) => Err(Defect::new(format!(
+                "{name} is not \"little\": only little-endian files can be read"
+            ))),
             (Err(e), _) => Err(Defect::new(format!("{name}: {e}"))),
         }
     }
@@ -123,16 +146,26 @@ impl<'a> Archive<'a> {
 
     /// Where the uncompressed entry `name` lies in the file.
     fn stored(&mut self, map: &Mapping, name: &str) -> Result<Range<usize>, Defect> {
-        let entry = self.zip.by_name(name).map_err(|e| Defect::new(format!("entry {name}: {e}")))?;
+        let entry = self
+            .zip
+            .by_name(name)
+            .map_err(|e| Defect::new(format!("entry {name}: {e}")))?;
         if entry.compression() != CompressionMethod::STORE {
-            return Err(Defect::new(format!("entry {name} is compressed, which PyTorch never does")));
+            return Err(Defect::new(format!(
+                "entry {name} is compressed, which PyTorch never does"
+            )));
         }
         let range = || {
             let start = usize::try_from(entry.data_start()?).ok()?;
             let end = start.checked_add(usize::try_from(entry.size()).ok()?)?;
             (end <= map.len()).then_some(start..end)
         };
-        range().ok_or_else(|| Defect::new(format!("entry {name} reaches beyond the file's end at {}", map.len())))
+        range().ok_or_else(|| {
+            Defect::new(format!(
+                "entry {name} reaches beyond the file's end at {}",
+                map.len()
+            ))
+        })
     }
 
     fn weights(&mut self, map: &Arc<Mapping>, tensor: &TensorRef<'_>) -> Result<Weights, Defect> {
@@ -140,13 +173,23 @@ impl<'a> Archive<'a> {
         let storage = self.stored(map, &name)?;
         let shape = &tensor.shape;
         if !is_contiguous(shape, &tensor.stride) {
-            return Err(Defect::new(format!("strides {:?} of shape {shape:?} are not contiguous", tensor.stride)));
+            return Err(Defect::new(format!(
+                "strides {:?} of shape {shape:?} are not contiguous",
+                tensor.stride
+            )));
         }
         let dtype = tensor.storage.dtype;
-        let offset = tensor.offset.checked_mul(dtype.bitsize() / 8).and_then(|o| o.checked_add(storage.start));
-        let offset = offset.ok_or_else(|| Defect::new(format!("its offset {} is absurd", tensor.offset)))?;
+        let offset = tensor
+            .offset
+            .checked_mul(dtype.bitsize() / 8)
+            .and_then(|o| o.checked_add(storage.start));
+        let offset =
+            offset.ok_or_else(|| Defect::new(format!("its offset {} is absurd", tensor.offset)))?;
         let weights = Weights::new(map, offset, Encoding::Plain(dtype), shape.clone())?;
-        if offset.checked_add(weights.stored_size()).is_none_or(|end| end > storage.end) {
+        if offset
+            .checked_add(weights.stored_size())
+            .is_none_or(|end| end > storage.end)
+        {
             return Err(Defect::new(format!("it reaches beyond its storage {name}")));
         }
         Ok(weights)

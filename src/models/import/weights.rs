@@ -1,4 +1,5 @@
-//! What every importer produces: named tensors that point into the source's mapped files, decoded when asked for.
+//! What every importer produces: named tensors that point into the source's mapped files, decoded
+//! when asked for.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -48,12 +49,22 @@ impl Weights {
             Encoding::Blocks(blocks) => blocks.byte_size(&shape)?,
             Encoding::Rows(_) => byte_size(Dtype::I8, &shape)?,
         };
-        let range =
-            offset.checked_add(size).filter(|&end| end <= map.len()).map(|end| offset..end).ok_or_else(|| {
+        let range = offset
+            .checked_add(size)
+            .filter(|&end| end <= map.len())
+            .map(|end| offset..end)
+            .ok_or_else(|| {
                 let len = map.len();
-                Defect::new(format!("{size} bytes at offset {offset} are beyond the end of the file at {len}"))
+                Defect::new(format!(
+                    "{size} bytes at offset {offset} are beyond the end of the file at {len}"
+                ))
             })?;
-        Ok(Self { map: Arc::clone(map), range, encoding, shape })
+        Ok(Self {
+            map: Arc::clone(map),
+            range,
+            encoding,
+            shape,
+        })
     }
 
     /// Dimensions, outermost first.
@@ -73,7 +84,10 @@ impl Weights {
     pub(crate) fn reshaped(mut self, shape: &[usize]) -> Result<Self, Defect> {
         let count = |shape: &[usize]| shape.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim));
         if count(shape) != count(&self.shape) {
-            return Err(Defect::new(format!("its shape is {:?}, but {shape:?} is expected", self.shape)));
+            return Err(Defect::new(format!(
+                "its shape is {:?}, but {shape:?} is expected",
+                self.shape
+            )));
         }
         self.shape = shape.to_vec();
         Ok(self)
@@ -86,7 +100,10 @@ impl Weights {
     pub(crate) fn part(&self, index: usize, parts: usize) -> Result<Self, Defect> {
         let rows = self.shape.first().copied().unwrap_or(0);
         if rows % parts != 0 || index >= parts {
-            return Err(Defect::new(format!("its shape {:?} does not divide into {parts} parts", self.shape)));
+            return Err(Defect::new(format!(
+                "its shape {:?} does not divide into {parts} parts",
+                self.shape
+            )));
         }
         let mut part = self.clone();
         if let Some(first) = part.shape.first_mut() {
@@ -96,7 +113,8 @@ impl Weights {
         part.range = self.range.start + index * size..self.range.start + (index + 1) * size;
         if let Encoding::Rows(divisors) = &self.encoding {
             let n = divisors.len() / parts;
-            part.encoding = Encoding::Rows(divisors.iter().skip(index * n).take(n).copied().collect());
+            part.encoding =
+                Encoding::Rows(divisors.iter().skip(index * n).take(n).copied().collect());
         }
         Ok(part)
     }
@@ -110,14 +128,22 @@ impl Weights {
         let values = match &self.encoding {
             Encoding::Plain(dtype) => {
                 let (dtype, shape) = (*dtype, self.shape.as_slice());
-                let values = Tensor { dtype, shape, bytes }.to_f32();
+                let values = Tensor {
+                    dtype,
+                    shape,
+                    bytes,
+                }
+                .to_f32();
                 values.ok_or_else(|| Defect::new(format!("{dtype} is not a float type")))?
             }
             Encoding::Blocks(blocks) => blocks.decode(bytes),
             Encoding::Rows(divisors) => rows(bytes, divisors),
         };
         match values.iter().position(|v| !v.is_finite()) {
-            Some(i) => Err(Defect::new(format!("value {i} is {}", values.get(i).unwrap_or(&f32::NAN)))),
+            Some(i) => Err(Defect::new(format!(
+                "value {i} is {}",
+                values.get(i).unwrap_or(&f32::NAN)
+            ))),
             None => Ok(values),
         }
     }
@@ -129,7 +155,11 @@ impl Weights {
     pub(crate) fn kept_dtype(&self) -> Result<Dtype, Defect> {
         let exact = |&v: &f32| f16::from_f32(v).to_f32() == v;
         let values = self.f32()?;
-        Ok(if values.iter().all(exact) { Dtype::F16 } else { Dtype::F32 })
+        Ok(if values.iter().all(exact) {
+            Dtype::F16
+        } else {
+            Dtype::F32
+        })
     }
 }
 
@@ -137,5 +167,9 @@ impl Weights {
 fn rows(bytes: &[u8], divisors: &[f32]) -> Vec<f32> {
     let width = (bytes.len() / divisors.len().max(1)).max(1);
     let rows = bytes.chunks_exact(width).zip(divisors);
-    rows.flat_map(|(row, divisor)| row.iter().map(move |&b| f32::from(b.cast_signed()) / divisor)).collect()
+    rows.flat_map(|(row, divisor)| {
+        row.iter()
+            .map(move |&b| f32::from(b.cast_signed()) / divisor)
+    })
+    .collect()
 }

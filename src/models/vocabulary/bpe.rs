@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-/// Splits `text` into the tokens of `ranks` by joining, again and again, the neighbours whose union ranks lowest,
-/// as long as that rank is below `limit`. Returns the pieces.
+/// Splits `text` into the tokens of `ranks` by joining, again and again, the neighbours whose union
+/// ranks lowest, as long as that rank is below `limit`. Returns the pieces.
 pub(crate) fn split<'t>(text: &'t [u8], ranks: &HashMap<&[u8], u32>, limit: u32) -> Vec<&'t [u8]> {
     // Boundaries of the pieces: piece i is text[ends[i]..ends[i + 1]].
     let mut ends: Vec<usize> = (0..=text.len()).collect();
@@ -11,15 +11,23 @@ pub(crate) fn split<'t>(text: &'t [u8], ranks: &HashMap<&[u8], u32>, limit: u32)
         let union = text.get(*ends.get(i)?..*ends.get(i + 2)?)?;
         ranks.get(union).copied().filter(|&rank| rank < limit)
     };
-    while let Some((_, lowest)) = (0..ends.len()).filter_map(|i| rank_at(&ends, i).map(|rank| (rank, i))).min() {
+    while let Some((_, lowest)) = (0..ends.len())
+        .filter_map(|i| rank_at(&ends, i).map(|rank| (rank, i)))
+        .min()
+    {
         ends.remove(lowest + 1);
     }
-    ends.windows(2).filter_map(|w| text.get(*w.first()?..*w.last()?)).collect()
+    ends.windows(2)
+        .filter_map(|w| text.get(*w.first()?..*w.last()?))
+        .collect()
 }
 
 /// The token ids of `text`; `None` when a byte of it is no token.
 pub(crate) fn encode(text: &[u8], ranks: &HashMap<&[u8], u32>) -> Option<Vec<u32>> {
-    split(text, ranks, u32::MAX).into_iter().map(|piece| ranks.get(piece).copied()).collect()
+    split(text, ranks, u32::MAX)
+        .into_iter()
+        .map(|piece| ranks.get(piece).copied())
+        .collect()
 }
 
 #[cfg(test)]

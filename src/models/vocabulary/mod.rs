@@ -1,6 +1,8 @@
-//! The vocabulary: each token's bytes by id, read from a `tokenizer.json` or from OpenAI's own lists.
+//! The vocabulary: each token's bytes by id, read from a `tokenizer.json` or from OpenAI's own
+//! lists.
 //!
-//! Ids of text tokens are their ranks in byte-pair encoding; the special tokens follow in OpenAI's order.
+//! Ids of text tokens are their ranks in byte-pair encoding; the special tokens follow in OpenAI's
+//! order.
 
 pub(crate) mod bpe;
 mod openai;
@@ -27,8 +29,8 @@ impl Vocabulary {
         openai::tokens(n_vocab).map(|tokens| Self { tokens })
     }
 
-    /// Reads the vocabulary of a model with `n_vocab` tokens from a Hugging Face `tokenizer.json`. Special tokens
-    /// that it leaves out, as older files do with the timestamps, are OpenAI's.
+    /// Reads the vocabulary of a model with `n_vocab` tokens from a Hugging Face `tokenizer.json`.
+    /// Special tokens that it leaves out, as older files do with the timestamps, are OpenAI's.
     ///
     /// # Errors
     /// When it is no byte-level BPE tokenizer, or lacks tokens or has too many.
@@ -44,7 +46,8 @@ impl Vocabulary {
         tokenizer_json::write(self)
     }
 
-    /// All tokens' bytes, concatenated, and the offset at which each begins, with the end of the last.
+    /// All tokens' bytes, concatenated, and the offset at which each begins, with the end of the
+    /// last.
     ///
     /// # Errors
     /// When the bytes are too many for u32 offsets.
@@ -68,7 +71,12 @@ impl Vocabulary {
 
     /// Ids of the text tokens by their bytes.
     fn ranks(&self) -> HashMap<&[u8], u32> {
-        self.tokens.iter().take(self.n_text()).map(Vec::as_slice).zip(0..).collect()
+        self.tokens
+            .iter()
+            .take(self.n_text())
+            .map(Vec::as_slice)
+            .zip(0..)
+            .collect()
     }
 
     /// How many text tokens there are: the id of `<|endoftext|>`.

@@ -20,23 +20,34 @@ const TIMESTAMPS: usize = 1501;
 
 /// Language codes in the order of their tokens (`LANGUAGES` in openai-whisper's `tokenizer.py`).
 const LANGUAGES: [&str; 100] = [
-    "en", "zh", "de", "es", "ru", "ko", "fr", "ja", "pt", "tr", "pl", "ca", "nl", "ar", "sv", "it", "id", "hi", "fi",
-    "vi", "he", "uk", "el", "ms", "cs", "ro", "da", "hu", "ta", "no", "th", "ur", "hr", "bg", "lt", "la", "mi", "ml",
-    "cy", "sk", "te", "fa", "lv", "bn", "sr", "az", "sl", "kn", "et", "mk", "br", "eu", "is", "hy", "ne", "mn", "bs",
-    "kk", "sq", "sw", "gl", "mr", "pa", "si", "km", "sn", "yo", "so", "af", "oc", "ka", "be", "tg", "sd", "gu", "am",
-    "yi", "lo", "uz", "fo", "ht", "ps", "tk", "nn", "mt", "sa", "lb", "my", "bo", "tl", "mg", "as", "tt", "haw", "ln",
+    "en", "zh", "de", "es", "ru", "ko", "fr", "ja", "pt", "tr", "pl", "ca", "nl", "ar", "sv", "it",
+    "id", "hi", "fi", "vi", "he", "uk", "el", "ms", "cs", "ro", "da", "hu", "ta", "no", "th", "ur",
+    "hr", "bg", "lt", "la", "mi", "ml", "cy", "sk", "te", "fa", "lv", "bn", "sr", "az", "sl", "kn",
+    "et", "mk", "br", "eu", "is", "hy", "ne", "mn", "bs", "kk", "sq", "sw", "gl", "mr", "pa", "si",
+    "km", "sn", "yo", "so", "af", "oc", "ka", "be", "tg", "sd", "gu", "am", "yi", "lo", "uz", "fo",
+    "ht", "ps", "tk", "nn", "mt", "sa", "lb", "my", "bo", "tl", "mg", "as", "tt", "haw", "ln",
     "ha", "ba", "jw", "su", "yue",
 ];
 
 /// Special tokens behind the languages, but for the timestamps.
-const TASKS: [&str; 6] =
-    ["<|translate|>", "<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"];
+const TASKS: [&str; 6] = [
+    "<|translate|>",
+    "<|transcribe|>",
+    "<|startoflm|>",
+    "<|startofprev|>",
+    "<|nospeech|>",
+    "<|notimestamps|>",
+];
 
-/// Special tokens that OpenAI's decoding never samples: from `<|translate|>` to `<|nospeech|>`, as ids.
+/// Special tokens that OpenAI's decoding never samples: from `<|translate|>` to `<|nospeech|>`, as
+/// ids.
 pub(super) fn never_sampled(n_vocab: usize) -> Vec<u32> {
     let sot = end_of_text(n_vocab) + 1;
     let tasks = sot + 1 + languages(n_vocab);
-    std::iter::once(sot).chain(tasks..tasks + TASKS.len() - 1).map(|id| id as u32).collect()
+    std::iter::once(sot)
+        .chain(tasks..tasks + TASKS.len() - 1)
+        .map(|id| id as u32)
+        .collect()
 }
 
 /// The id of `<|endoftext|>`, which is the number of text tokens.
@@ -46,8 +57,16 @@ pub(super) fn end_of_text(n_vocab: usize) -> usize {
 
 /// The special tokens in the order of their ids (openai-whisper's `get_encoding`).
 pub(super) fn specials(n_vocab: usize) -> Vec<String> {
-    let mut specials = vec!["<|endoftext|>".to_owned(), "<|startoftranscript|>".to_owned()];
-    specials.extend(LANGUAGES.iter().take(languages(n_vocab)).map(|code| format!("<|{code}|>")));
+    let mut specials = vec![
+        "<|endoftext|>".to_owned(),
+        "<|startoftranscript|>".to_owned(),
+    ];
+    specials.extend(
+        LANGUAGES
+            .iter()
+            .take(languages(n_vocab))
+            .map(|code| format!("<|{code}|>")),
+    );
     specials.extend(TASKS.iter().map(|&task| task.to_owned()));
     specials.extend((0..TIMESTAMPS).map(|i| format!("<|{}.{:02}|>", i / 50, i % 50 * 2)));
     specials
@@ -55,7 +74,11 @@ pub(super) fn specials(n_vocab: usize) -> Vec<String> {
 
 /// All tokens of the vocabulary with `n_vocab`.
 pub(super) fn tokens(n_vocab: usize) -> Result<Vec<Vec<u8>>, Defect> {
-    let list = if n_vocab == ENGLISH_VOCAB { GPT2 } else { MULTILINGUAL };
+    let list = if n_vocab == ENGLISH_VOCAB {
+        GPT2
+    } else {
+        MULTILINGUAL
+    };
     let mut text = String::new();
     GzDecoder::new(list)
         .read_to_string(&mut text)
@@ -63,11 +86,15 @@ pub(super) fn tokens(n_vocab: usize) -> Result<Vec<Vec<u8>>, Defect> {
     let mut tokens = Vec::with_capacity(n_vocab);
     for line in text.lines() {
         let token = line.split_once(' ').and_then(|(token, _)| base64(token));
-        tokens.push(token.ok_or_else(|| Defect::new(format!("the vocabulary inside the program: line {line:?}")))?);
+        tokens.push(token.ok_or_else(|| {
+            Defect::new(format!("the vocabulary inside the program: line {line:?}"))
+        })?);
     }
     tokens.extend(specials(n_vocab).into_iter().map(String::into_bytes));
     if tokens.len() != n_vocab {
-        return Err(Defect::new(format!("no published vocabulary has {n_vocab} tokens")));
+        return Err(Defect::new(format!(
+            "no published vocabulary has {n_vocab} tokens"
+        )));
     }
     Ok(tokens)
 }
@@ -117,7 +144,11 @@ mod tests {
             (51866, "<|yue|>", 50358),
             (51866, "<|0.02|>", 50366),
         ] {
-            assert_eq!(tokens(n_vocab).unwrap()[id], token.as_bytes(), "{n_vocab} {id}");
+            assert_eq!(
+                tokens(n_vocab).unwrap()[id],
+                token.as_bytes(),
+                "{n_vocab} {id}"
+            );
         }
         assert!(tokens(50000).is_err());
     }

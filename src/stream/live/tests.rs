@@ -1,4 +1,5 @@
-//! The engine over a recognizer that says what the test wants, on real speech for the voice detector.
+//! The engine over a recognizer that says what the test wants, on real speech for the voice
+//! detector.
 
 use super::*;
 use crate::audio::{FileSource, Mono16k};
@@ -27,11 +28,28 @@ struct Scripted {
 }
 
 impl Recognizer for Scripted {
-    fn recognize(&mut self, request: Request<'_>, _: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError> {
+    fn recognize(
+        &mut self,
+        request: Request<'_>,
+        _: &dyn Fn() -> bool,
+    ) -> Result<Hypothesis, RecognizeError> {
         let mut calls = self.calls.lock().expect("one thread");
-        let text = self.texts.get(calls.len() % self.texts.len().max(1)).cloned().unwrap_or_default();
-        calls.push((request.effort, request.samples.len(), request.prefix.to_owned()));
-        Ok(Hypothesis { words: words(&text), is_unlikely: false, language: Language::ENGLISH, avg_logprob: -0.1 })
+        let text = self
+            .texts
+            .get(calls.len() % self.texts.len().max(1))
+            .cloned()
+            .unwrap_or_default();
+        calls.push((
+            request.effort,
+            request.samples.len(),
+            request.prefix.to_owned(),
+        ));
+        Ok(Hypothesis {
+            words: words(&text),
+            is_unlikely: false,
+            language: Language::ENGLISH,
+            avg_logprob: -0.1,
+        })
     }
 
     fn language(&self) -> Option<Language> {
@@ -57,7 +75,11 @@ fn speech() -> &'static [f32] {
 }
 
 /// Runs the stream through the engine in blocks of 50 ms.
-fn run(samples: &[f32], texts: &[&str], step_s: Option<f64>) -> (Vec<Event>, Vec<(Effort, usize, String)>) {
+fn run(
+    samples: &[f32],
+    texts: &[&str],
+    step_s: Option<f64>,
+) -> (Vec<Event>, Vec<(Effort, usize, String)>) {
     run_with(Policy::LocalAgreement, samples, texts, step_s)
 }
 
@@ -69,9 +91,19 @@ fn run_with(
 ) -> (Vec<Event>, Vec<(Effort, usize, String)>) {
     let calls = Calls::default();
     let texts = texts.iter().map(|text| (*text).to_owned()).collect();
-    let segmenter = SegmenterOptions { end_pause: 12_800, ..SegmenterOptions::default() };
-    let recognizer = Box::new(Scripted { texts, calls: calls.clone() });
-    let mut live = Live::new(recognizer, policy.start(), LiveOptions { segmenter, step_s });
+    let segmenter = SegmenterOptions {
+        end_pause: 12_800,
+        ..SegmenterOptions::default()
+    };
+    let recognizer = Box::new(Scripted {
+        texts,
+        calls: calls.clone(),
+    });
+    let mut live = Live::new(
+        recognizer,
+        policy.start(),
+        LiveOptions { segmenter, step_s },
+    );
     let mut events = Vec::new();
     let mut drain = |live: &mut Live| {
         while let Some(event) = live.next_event(&|| false).expect("scripted") {
@@ -89,7 +121,16 @@ fn run_with(
 }
 
 fn finals(events: &[Event]) -> Vec<&Final> {
-    events.iter().filter_map(|event| if let Event::Final(done) = event { Some(done) } else { None }).collect()
+    events
+        .iter()
+        .filter_map(|event| {
+            if let Event::Final(done) = event {
+                Some(done)
+            } else {
+                None
+            }
+        })
+        .collect()
 }
 
 #[test]
@@ -108,42 +149,86 @@ fn without_guesses_there_are_only_finals() {
 #[test]
 fn without_guesses_finals_are_made_ahead_too() {
     let calls = Calls::default();
-    let recognizer = Box::new(Scripted { texts: vec![" so".to_owned()], calls: calls.clone() });
-    let segmenter = SegmenterOptions { end_pause: 12_800, ..SegmenterOptions::default() };
-    let mut live = Live::new(recognizer, Policy::LocalAgreement.start(), LiveOptions { segmenter, step_s: None });
+    let recognizer = Box::new(Scripted {
+        texts: vec![" so".to_owned()],
+        calls: calls.clone(),
+    });
+    let segmenter = SegmenterOptions {
+        end_pause: 12_800,
+        ..SegmenterOptions::default()
+    };
+    let mut live = Live::new(
+        recognizer,
+        Policy::LocalAgreement.start(),
+        LiveOptions {
+            segmenter,
+            step_s: None,
+        },
+    );
     let mut spoken = speech().get(..36_000).unwrap_or_default().to_vec();
     // The detector notices the end of speech a third of a second late.
     spoken.extend(vec![0.0; 16_000]);
     for block in spoken.chunks(800) {
         live.push(block);
-        assert_eq!(live.next_event(&|| false).expect("scripted"), None, "there are no partials");
+        assert_eq!(
+            live.next_event(&|| false).expect("scripted"),
+            None,
+            "there are no partials"
+        );
     }
-    assert_eq!(calls.lock().expect("one thread").len(), 1, "it is made before the pause ends the utterance");
+    assert_eq!(
+        calls.lock().expect("one thread").len(),
+        1,
+        "it is made before the pause ends the utterance"
+    );
     live.finish();
-    assert!(matches!(live.next_event(&|| false), Ok(Some(Event::Final(_)))));
-    assert_eq!(calls.lock().expect("one thread").len(), 1, "what was made ahead is the final");
+    assert!(matches!(
+        live.next_event(&|| false),
+        Ok(Some(Event::Final(_)))
+    ));
+    assert_eq!(
+        calls.lock().expect("one thread").len(),
+        1,
+        "what was made ahead is the final"
+    );
 }
 
 #[test]
 fn an_empty_guess_is_repeated_sooner_and_a_pause_guessed_as_it_begins() {
     let (_, calls) = run(speech(), &[""], Some(0.5));
     let lengths: Vec<usize> = calls.iter().take(3).map(|(_, len, _)| *len).collect();
-    assert!(lengths[1] - lengths[0] < 4800, "less than 0.3 s apart: {lengths:?}");
+    assert!(
+        lengths[1] - lengths[0] < 4800,
+        "less than 0.3 s apart: {lengths:?}"
+    );
     let mut spoken = speech().get(..36_000).unwrap_or_default().to_vec();
     spoken.extend(vec![0.0; 16_000]);
     let (_, calls) = run(&spoken, &[" so"], Some(2.0));
-    let drafts: Vec<usize> = calls.iter().filter(|call| call.0 == Effort::Draft).map(|call| call.1).collect();
-    let settled = calls.iter().find(|call| call.0 == Effort::Full).expect("it is settled").1;
+    let drafts: Vec<usize> = calls
+        .iter()
+        .filter(|call| call.0 == Effort::Draft)
+        .map(|call| call.1)
+        .collect();
+    let settled = calls
+        .iter()
+        .find(|call| call.0 == Effort::Full)
+        .expect("it is settled")
+        .1;
     // At steps of 2 s there would be none; and the engine is free when the pause is settled.
     assert!((1..=2).contains(&drafts.len()), "{calls:?}");
-    assert!(drafts.iter().all(|draft| draft + 4800 <= settled), "{calls:?}");
+    assert!(
+        drafts.iter().all(|draft| draft + 4800 <= settled),
+        "{calls:?}"
+    );
 }
 
 #[test]
 fn nothing_is_committed_by_two_guesses_with_an_empty_one_between() {
     let committed = |texts: &[&str]| {
         let (events, _) = run(speech(), texts, Some(0.5));
-        events.iter().any(|event| matches!(event, Event::Partial(partial) if !partial.committed.is_empty()))
+        events
+            .iter()
+            .any(|event| matches!(event, Event::Partial(partial) if !partial.committed.is_empty()))
     };
     assert!(committed(&[" one two three"]));
     assert!(!committed(&[" one two three", ""]));
@@ -152,9 +237,14 @@ fn nothing_is_committed_by_two_guesses_with_an_empty_one_between() {
 #[test]
 fn the_first_guess_comes_a_step_after_the_onset() {
     let (events, calls) = run(speech(), &[" one two"], Some(0.5));
-    let Some(Event::Partial(first)) = events.first() else { panic!("{events:?}") };
+    let Some(Event::Partial(first)) = events.first() else {
+        panic!("{events:?}")
+    };
     assert!(first.end_s - first.start_s < 1.1, "{first:?}");
-    assert_eq!((first.committed.as_str(), first.tail.as_str()), ("", "one two"));
+    assert_eq!(
+        (first.committed.as_str(), first.tail.as_str()),
+        ("", "one two")
+    );
     assert!(calls[0].1 > 16_000 && calls[0].1 < 18_000, "{:?}", calls[0]);
 }
 
@@ -162,11 +252,28 @@ fn the_first_guess_comes_a_step_after_the_onset() {
 struct Improving(Calls);
 
 impl Recognizer for Improving {
-    fn recognize(&mut self, request: Request<'_>, _: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError> {
+    fn recognize(
+        &mut self,
+        request: Request<'_>,
+        _: &dyn Fn() -> bool,
+    ) -> Result<Hypothesis, RecognizeError> {
         let mut calls = self.0.lock().expect("one thread");
-        calls.push((request.effort, request.samples.len(), request.prefix.to_owned()));
-        let text = if request.samples.len() < 64_000 { " won two three" } else { " one two, three four" };
-        Ok(Hypothesis { words: words(text), is_unlikely: false, language: Language::ENGLISH, avg_logprob: -0.1 })
+        calls.push((
+            request.effort,
+            request.samples.len(),
+            request.prefix.to_owned(),
+        ));
+        let text = if request.samples.len() < 64_000 {
+            " won two three"
+        } else {
+            " one two, three four"
+        };
+        Ok(Hypothesis {
+            words: words(text),
+            is_unlikely: false,
+            language: Language::ENGLISH,
+            avg_logprob: -0.1,
+        })
     }
 
     fn language(&self) -> Option<Language> {
@@ -181,9 +288,19 @@ impl Recognizer for Improving {
 #[test]
 fn a_wrong_word_that_is_committed_leads_no_guess_astray() {
     let calls = Calls::default();
-    let segmenter = SegmenterOptions { end_pause: 40_000, ..SegmenterOptions::default() };
-    let options = LiveOptions { segmenter, step_s: Some(0.5) };
-    let mut live = Live::new(Box::new(Improving(calls.clone())), Policy::LocalAgreement.start(), options);
+    let segmenter = SegmenterOptions {
+        end_pause: 40_000,
+        ..SegmenterOptions::default()
+    };
+    let options = LiveOptions {
+        segmenter,
+        step_s: Some(0.5),
+    };
+    let mut live = Live::new(
+        Box::new(Improving(calls.clone())),
+        Policy::LocalAgreement.start(),
+        options,
+    );
     let (mut shown, mut events) = (Vec::new(), Vec::new());
     for block in speech()[..128_000].chunks(800) {
         live.push(block);
@@ -197,18 +314,44 @@ fn a_wrong_word_that_is_committed_leads_no_guess_astray() {
         }
     }
     shown.dedup();
-    assert_eq!(shown, [("", "won two three"), ("won two", " three"), ("won two three", " four")]);
-    assert_eq!(finals(&events).iter().map(|done| done.text.as_str()).collect::<Vec<_>>(), ["won two three four"]);
-    assert!(calls.lock().expect("one thread").iter().all(|(_, _, prefix)| prefix.is_empty()));
+    assert_eq!(
+        shown,
+        [
+            ("", "won two three"),
+            ("won two", " three"),
+            ("won two three", " four")
+        ]
+    );
+    assert_eq!(
+        finals(&events)
+            .iter()
+            .map(|done| done.text.as_str())
+            .collect::<Vec<_>>(),
+        ["won two three four"]
+    );
+    assert!(
+        calls
+            .lock()
+            .expect("one thread")
+            .iter()
+            .all(|(_, _, prefix)| prefix.is_empty())
+    );
 }
 
 /// Says what it is told, and of drafts that they are unlikely.
 struct Unlikely(Scripted);
 
 impl Recognizer for Unlikely {
-    fn recognize(&mut self, request: Request<'_>, never: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError> {
+    fn recognize(
+        &mut self,
+        request: Request<'_>,
+        never: &dyn Fn() -> bool,
+    ) -> Result<Hypothesis, RecognizeError> {
         let hypothesis = self.0.recognize(request, never)?;
-        Ok(Hypothesis { is_unlikely: request.effort == Effort::Draft, ..hypothesis })
+        Ok(Hypothesis {
+            is_unlikely: request.effort == Effort::Draft,
+            ..hypothesis
+        })
     }
 
     fn language(&self) -> Option<Language> {
@@ -224,8 +367,14 @@ impl Recognizer for Unlikely {
 fn of_unlikely_drafts_the_first_words_that_two_have_in_common_are_shown() {
     let shown = |texts: &[&str]| {
         let texts = texts.iter().map(|text| (*text).to_owned()).collect();
-        let recognizer = Box::new(Unlikely(Scripted { texts, calls: Calls::default() }));
-        let options = LiveOptions { segmenter: SegmenterOptions::default(), step_s: Some(0.5) };
+        let recognizer = Box::new(Unlikely(Scripted {
+            texts,
+            calls: Calls::default(),
+        }));
+        let options = LiveOptions {
+            segmenter: SegmenterOptions::default(),
+            step_s: Some(0.5),
+        };
         let mut live = Live::new(recognizer, Policy::LocalAgreement.start(), options);
         let mut shown = Vec::new();
         for block in speech()[..32_000].chunks(800) {
@@ -239,18 +388,39 @@ fn of_unlikely_drafts_the_first_words_that_two_have_in_common_are_shown() {
     assert_eq!(shown(&[" so what", " some of it"]), []);
     assert_eq!(shown(&[" so", "", " so", ""]), [], "two in a row");
     let once = [(String::new(), "some re".to_owned())];
-    assert_eq!(shown(&[" some re", " some re ports", " some re ports for"]), once, "and nothing is committed");
+    assert_eq!(
+        shown(&[" some re", " some re ports", " some re ports for"]),
+        once,
+        "and nothing is committed"
+    );
 }
 
 /// Hears words at first, and nobody in the end.
 struct Doubtful(Calls);
 
 impl Recognizer for Doubtful {
-    fn recognize(&mut self, request: Request<'_>, _: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError> {
+    fn recognize(
+        &mut self,
+        request: Request<'_>,
+        _: &dyn Fn() -> bool,
+    ) -> Result<Hypothesis, RecognizeError> {
         let mut calls = self.0.lock().expect("one thread");
-        calls.push((request.effort, request.samples.len(), request.prefix.to_owned()));
-        let text = if request.effort == Effort::Draft { " one two three" } else { "" };
-        Ok(Hypothesis { words: words(text), is_unlikely: false, language: Language::ENGLISH, avg_logprob: -0.1 })
+        calls.push((
+            request.effort,
+            request.samples.len(),
+            request.prefix.to_owned(),
+        ));
+        let text = if request.effort == Effort::Draft {
+            " one two three"
+        } else {
+            ""
+        };
+        Ok(Hypothesis {
+            words: words(text),
+            is_unlikely: false,
+            language: Language::ENGLISH,
+            avg_logprob: -0.1,
+        })
     }
 
     fn language(&self) -> Option<Language> {
@@ -265,9 +435,19 @@ impl Recognizer for Doubtful {
 #[test]
 fn words_of_an_utterance_without_text_are_not_those_of_the_next() {
     let calls = Calls::default();
-    let segmenter = SegmenterOptions { max_samples: 64_000, end_pause: 40_000 };
-    let options = LiveOptions { segmenter, step_s: Some(0.5) };
-    let mut live = Live::new(Box::new(Doubtful(calls.clone())), Policy::LocalAgreement.start(), options);
+    let segmenter = SegmenterOptions {
+        max_samples: 64_000,
+        end_pause: 40_000,
+    };
+    let options = LiveOptions {
+        segmenter,
+        step_s: Some(0.5),
+    };
+    let mut live = Live::new(
+        Box::new(Doubtful(calls.clone())),
+        Policy::LocalAgreement.start(),
+        options,
+    );
     let mut events = Vec::new();
     for block in speech().chunks(800) {
         live.push(block);
@@ -276,18 +456,36 @@ fn words_of_an_utterance_without_text_are_not_those_of_the_next() {
         }
     }
     let finals = finals(&events);
-    assert!(finals.iter().any(|done| done.text == "one two"), "{finals:?}");
-    let starts: Vec<f64> =
-        events.iter().filter_map(|e| if let Event::Partial(p) = e { Some(p.start_s) } else { None }).collect();
-    assert!(finals.iter().any(|done| starts.contains(&done.end_s)), "one is cut in mid-speech: {finals:?} {starts:?}");
+    assert!(
+        finals.iter().any(|done| done.text == "one two"),
+        "{finals:?}"
+    );
+    let starts: Vec<f64> = events
+        .iter()
+        .filter_map(|e| {
+            if let Event::Partial(p) = e {
+                Some(p.start_s)
+            } else {
+                None
+            }
+        })
+        .collect();
+    assert!(
+        finals.iter().any(|done| starts.contains(&done.end_s)),
+        "one is cut in mid-speech: {finals:?} {starts:?}"
+    );
     let calls = calls.lock().expect("one thread");
-    assert!(calls.iter().all(|(_, _, prefix)| prefix.is_empty()), "{calls:?}");
+    assert!(
+        calls.iter().all(|(_, _, prefix)| prefix.is_empty()),
+        "{calls:?}"
+    );
 }
 
 /// Half a second of the stream is a word, the third of them " w3".
 const HALF: usize = 8_000;
 
-/// What was asked: the place of the first sample, with the context's; the numbers of the words before; those heard.
+/// What was asked: the place of the first sample, with the context's; the numbers of the words
+/// before; those heard.
 struct Asked {
     first: usize,
     context: Option<usize>,
@@ -299,25 +497,51 @@ struct Asked {
 struct Numbering(Arc<Mutex<Vec<Asked>>>);
 
 impl Recognizer for Numbering {
-    fn recognize(&mut self, request: Request<'_>, _: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError> {
+    fn recognize(
+        &mut self,
+        request: Request<'_>,
+        _: &dyn Fn() -> bool,
+    ) -> Result<Hypothesis, RecognizeError> {
         let place = |samples: &[f32]| {
             let probe = &samples[..64];
-            speech().windows(64).position(|window| window == probe).expect("samples of the stream")
+            speech()
+                .windows(64)
+                .position(|window| window == probe)
+                .expect("samples of the stream")
         };
-        let numbers = |text: &str| text.split_whitespace().filter_map(|w| w[1..].parse().ok()).collect::<Vec<usize>>();
+        let numbers = |text: &str| {
+            text.split_whitespace()
+                .filter_map(|w| w[1..].parse().ok())
+                .collect::<Vec<usize>>()
+        };
         let context = request.context.map_or("", |context| &context.text);
         let (first, told) = (place(request.samples), numbers(request.prefix));
         let inside = first.div_ceil(HALF)..(first + request.samples.len()) / HALF;
         let heard: Vec<usize> = inside.filter(|number| !told.contains(number)).collect();
-        let mut words = words(&heard.iter().map(|number| format!(" w{number}")).collect::<String>());
+        let mut words = words(
+            &heard
+                .iter()
+                .map(|number| format!(" w{number}"))
+                .collect::<String>(),
+        );
         for (word, number) in words.iter_mut().zip(&heard) {
             let start_s = (*number * HALF - first) as f64 / 16_000.0;
             (word.start_s, word.end_s) = (start_s, start_s + 0.5);
         }
         let before = numbers(&format!("{context}{}", request.prefix));
         let context = request.context.map(|context| place(&context.samples));
-        self.0.lock().expect("one thread").push(Asked { first, context, before, heard });
-        Ok(Hypothesis { words, is_unlikely: false, language: Language::ENGLISH, avg_logprob: -0.1 })
+        self.0.lock().expect("one thread").push(Asked {
+            first,
+            context,
+            before,
+            heard,
+        });
+        Ok(Hypothesis {
+            words,
+            is_unlikely: false,
+            language: Language::ENGLISH,
+            avg_logprob: -0.1,
+        })
     }
 
     fn language(&self) -> Option<Language> {
@@ -332,21 +556,51 @@ impl Recognizer for Numbering {
 #[test]
 fn at_a_cut_the_context_is_what_was_said_before_it() {
     let asked = Arc::default();
-    let segmenter = SegmenterOptions { max_samples: 64_000, end_pause: 40_000 };
-    let options = LiveOptions { segmenter, step_s: Some(0.5) };
-    let mut live = Live::new(Box::new(Numbering(Arc::clone(&asked))), Policy::LocalAgreement.start(), options);
+    let segmenter = SegmenterOptions {
+        max_samples: 64_000,
+        end_pause: 40_000,
+    };
+    let options = LiveOptions {
+        segmenter,
+        step_s: Some(0.5),
+    };
+    let mut live = Live::new(
+        Box::new(Numbering(Arc::clone(&asked))),
+        Policy::LocalAgreement.start(),
+        options,
+    );
     for block in speech().chunks(800) {
         live.push(block);
         while live.next_event(&|| false).expect("scripted").is_some() {}
     }
     let asked = asked.lock().expect("one thread");
-    let after: Vec<&Asked> = asked.iter().filter(|asked| asked.context.is_some()).collect();
-    assert!(after.len() >= 4, "{} of {} have a context", after.len(), asked.len());
-    for Asked { first, context, before, heard } in after {
+    let after: Vec<&Asked> = asked
+        .iter()
+        .filter(|asked| asked.context.is_some())
+        .collect();
+    assert!(
+        after.len() >= 4,
+        "{} of {} have a context",
+        after.len(),
+        asked.len()
+    );
+    for Asked {
+        first,
+        context,
+        before,
+        heard,
+    } in after
+    {
         let said: Vec<usize> = before.iter().chain(heard).copied().collect();
-        assert!(said.windows(2).all(|pair| pair[0] < pair[1]), "in order, none twice: {before:?} {heard:?}");
+        assert!(
+            said.windows(2).all(|pair| pair[0] < pair[1]),
+            "in order, none twice: {before:?} {heard:?}"
+        );
         let begins = context.map_or(0, |place| place.abs_diff(said[0] * HALF));
-        assert!(begins <= HALF, "{said:?} begin {begins} samples from the context's sound");
+        assert!(
+            begins <= HALF,
+            "{said:?} begin {begins} samples from the context's sound"
+        );
         assert!(
             said.windows(2).all(|pair| pair[1] - pair[0] <= 3),
             "none is left out: {before:?} {heard:?} at {first}"
@@ -361,10 +615,20 @@ struct Slow {
 }
 
 impl Recognizer for Slow {
-    fn recognize(&mut self, request: Request<'_>, _: &dyn Fn() -> bool) -> Result<Hypothesis, RecognizeError> {
-        self.clock.fetch_add(self.cost.as_micros() as u64, Ordering::Relaxed);
+    fn recognize(
+        &mut self,
+        request: Request<'_>,
+        _: &dyn Fn() -> bool,
+    ) -> Result<Hypothesis, RecognizeError> {
+        self.clock
+            .fetch_add(self.cost.as_micros() as u64, Ordering::Relaxed);
         let words = words(&" word".repeat(request.samples.len() / 6400));
-        Ok(Hypothesis { words, is_unlikely: false, language: Language::ENGLISH, avg_logprob: -0.1 })
+        Ok(Hypothesis {
+            words,
+            is_unlikely: false,
+            language: Language::ENGLISH,
+            avg_logprob: -0.1,
+        })
     }
 
     fn language(&self) -> Option<Language> {
@@ -376,13 +640,22 @@ impl Recognizer for Slow {
     }
 }
 
-/// Speaks for `seconds` to a machine on which every text costs that much. Gives the seconds of audio that had gathered
-/// each time that the engine was free again, and the step at the end.
+/// Speaks for `seconds` to a machine on which every text costs that much. Gives the seconds of
+/// audio that had gathered each time that the engine was free again, and the step at the end.
 fn speak_to_slow(cost: Duration, seconds: usize) -> (Vec<f64>, f64) {
     let clock = Arc::new(AtomicU64::new(0));
-    let segmenter = SegmenterOptions { end_pause: 12_800, ..SegmenterOptions::default() };
-    let options = LiveOptions { segmenter, step_s: Some(0.5) };
-    let recognizer = Box::new(Slow { clock: clock.clone(), cost });
+    let segmenter = SegmenterOptions {
+        end_pause: 12_800,
+        ..SegmenterOptions::default()
+    };
+    let options = LiveOptions {
+        segmenter,
+        step_s: Some(0.5),
+    };
+    let recognizer = Box::new(Slow {
+        clock: clock.clone(),
+        cost,
+    });
     let mut live = Live::new(recognizer, Policy::LocalAgreement.start(), options);
     let of_live = clock.clone();
     live.clock = Box::new(move || Duration::from_micros(of_live.load(Ordering::Relaxed)));
@@ -392,7 +665,8 @@ fn speak_to_slow(cost: Duration, seconds: usize) -> (Vec<f64>, f64) {
     while heard < seconds * 16_000 {
         let spoken = clock.load(Ordering::Relaxed) as usize * 16 / 1000;
         backlogs.push(spoken.saturating_sub(heard) as f64 / 16_000.0);
-        // What has gathered is heard at once; where nothing has, the engine waits for the next block.
+        // What has gathered is heard at once; where nothing has, the engine waits for the next
+        // block.
         let until = spoken.max(heard + 1);
         while heard < until {
             let block = blocks.next().expect("an endless speaker");
@@ -400,7 +674,11 @@ fn speak_to_slow(cost: Duration, seconds: usize) -> (Vec<f64>, f64) {
             heard += block.len();
         }
         clock.fetch_max(heard as u64 * 1000 / 16, Ordering::Relaxed);
-        while live.next_event(&|| false).expect("it does not fail").is_some() {}
+        while live
+            .next_event(&|| false)
+            .expect("it does not fail")
+            .is_some()
+        {}
     }
     (backlogs, live.step_s())
 }
@@ -409,9 +687,19 @@ fn speak_to_slow(cost: Duration, seconds: usize) -> (Vec<f64>, f64) {
 fn the_final_is_made_before_the_end_is_known() {
     let spoken: Vec<f32> = speech().iter().copied().chain(vec![0.0; 32_000]).collect();
     let (events, calls) = run(&spoken, &[" so"], Some(0.5));
-    let last = finals(&events).last().map(|done| done.end_s).expect("a final");
-    let of_last = calls.iter().rev().take_while(|(effort, _, _)| *effort == Effort::Full).count();
-    assert_eq!(of_last, 2, "made once alone, once after what was said before, and kept: {calls:?}");
+    let last = finals(&events)
+        .last()
+        .map(|done| done.end_s)
+        .expect("a final");
+    let of_last = calls
+        .iter()
+        .rev()
+        .take_while(|(effort, _, _)| *effort == Effort::Full)
+        .count();
+    assert_eq!(
+        of_last, 2,
+        "made once alone, once after what was said before, and kept: {calls:?}"
+    );
     assert!(last < 13.0);
 }
 

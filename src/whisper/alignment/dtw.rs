@@ -1,7 +1,8 @@
-//! Dynamic time warping: the way through a matrix of tokens and positions, forwards in both, that fits best.
+//! Dynamic time warping: the way through a matrix of tokens and positions, forwards in both, that
+//! fits best.
 
-/// The position at which each token begins, given how well each fits each position, `[tokens][positions]`
-/// (`dtw_cpu` and `backtrace` in openai-whisper's `timing.py`).
+/// The position at which each token begins, given how well each fits each position,
+/// `[tokens][positions]` (`dtw_cpu` and `backtrace` in openai-whisper's `timing.py`).
 pub(super) fn begins(fit: &[f32], positions: usize) -> Vec<usize> {
     if positions == 0 {
         return Vec::new();
@@ -66,7 +67,11 @@ mod tests {
         assert_eq!(begins(&fit, 6), [0, 2, 3]);
         assert_eq!(begins(&[], 6), [0; 0]);
         assert_eq!(begins(&[], 0), [0; 0]);
-        assert_eq!(begins(&[1.0, 2.0, 3.0], 1), [0, 0, 0], "more tokens than positions");
+        assert_eq!(
+            begins(&[1.0, 2.0, 3.0], 1),
+            [0, 0, 0],
+            "more tokens than positions"
+        );
     }
 
     /// Fit of the best way that ends at token i and position j, by trying all.
@@ -88,7 +93,8 @@ mod tests {
                 let tokens = 12 / positions;
                 let begins = begins(&fit, positions);
                 prop_assert!(begins[0] == 0 && begins.is_sorted());
-                // A way that begins there: each token goes on to where the next begins, or to the position before it.
+                // A way that begins there: each token goes on to where the next begins, or to the
+                // position before it.
                 let ends = |i: usize| if i + 1 < tokens { begins[i + 1] } else { positions - 1 };
                 let mut reached = 0.0;
                 for i in 0..tokens {

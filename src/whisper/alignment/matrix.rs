@@ -1,5 +1,5 @@
-//! From the attention weights of several heads to one matrix that says how well each token fits each position
-//! (`find_alignment` in openai-whisper's `timing.py`).
+//! From the attention weights of several heads to one matrix that says how well each token fits
+//! each position (`find_alignment` in openai-whisper's `timing.py`).
 
 use crate::whisper::cross_attention::CrossAttention;
 use std::ops::Range;
@@ -16,8 +16,9 @@ pub(super) struct Matrix {
 }
 
 impl Matrix {
-    /// The rows `keep` of a pass: each head's weights, at every position less their mean over all rows and divided by
-    /// their standard deviation, smoothed over time by a median, then the mean of the heads.
+    /// The rows `keep` of a pass: each head's weights, at every position less their mean over all
+    /// rows and divided by their standard deviation, smoothed over time by a median, then the mean
+    /// of the heads.
     pub fn new(attention: &CrossAttention, keep: Range<usize>) -> Self {
         let (cols, rows) = (attention.positions(), attention.rows());
         let mut fit = vec![0.0; keep.len() * cols];
@@ -26,7 +27,10 @@ impl Matrix {
         let mut heads = 0.0;
         for weights in attention.heads() {
             statistics(weights, rows, &mut mean, &mut scale);
-            for (from, to) in weights.chunks_exact(cols.max(1)).skip(keep.start).zip(fit.chunks_exact_mut(cols.max(1)))
+            for (from, to) in weights
+                .chunks_exact(cols.max(1))
+                .skip(keep.start)
+                .zip(fit.chunks_exact_mut(cols.max(1)))
             {
                 for (x, ((w, m), s)) in row.iter_mut().zip(from.iter().zip(&mean).zip(&scale)) {
                     *x = (w - m) * s;
@@ -46,7 +50,8 @@ impl Matrix {
     }
 }
 
-/// Mean over `rows` rows, and what a deviation from it is multiplied by to be in units of the standard deviation.
+/// Mean over `rows` rows, and what a deviation from it is multiplied by to be in units of the
+/// standard deviation.
 fn statistics(weights: &[f32], rows: usize, mean: &mut [f32], scale: &mut [f32]) {
     let cols = mean.len().max(1);
     let count = rows.max(1) as f32;
@@ -61,10 +66,13 @@ fn statistics(weights: &[f32], rows: usize, mean: &mut [f32], scale: &mut [f32])
         }
     }
     // A position that all rows weigh alike says nothing.
-    scale.iter_mut().for_each(|s| *s = if *s > 0.0 { s.sqrt().recip() } else { 0.0 });
+    scale
+        .iter_mut()
+        .for_each(|s| *s = if *s > 0.0 { s.sqrt().recip() } else { 0.0 });
 }
 
-/// The median of each value and its three neighbours on either side; what lies beyond an end is its mirror image.
+/// The median of each value and its three neighbours on either side; what lies beyond an end is its
+/// mirror image.
 fn median_filter(x: &[f32], out: &mut [f32]) {
     const SIDE: usize = MEDIAN / 2;
     let n = x.len();
@@ -72,20 +80,43 @@ fn median_filter(x: &[f32], out: &mut [f32]) {
         out.copy_from_slice(x);
         return;
     }
-    let mirrored = (1..=SIDE).rev().chain(0..n).chain((n - 1 - SIDE..n - 1).rev());
+    let mirrored = (1..=SIDE)
+        .rev()
+        .chain(0..n)
+        .chain((n - 1 - SIDE..n - 1).rev());
     let padded: Vec<f32> = mirrored.map(|i| x[i]).collect();
     for (out, window) in out.iter_mut().zip(padded.windows(MEDIAN)) {
-        let &[a, b, c, d, e, f, g] = window else { continue };
+        let &[a, b, c, d, e, f, g] = window else {
+            continue;
+        };
         *out = median([a, b, c, d, e, f, g]);
     }
 }
 
-/// The median of seven, by exchanges without branches (after N. Devillard, "Fast median search", 1998).
+/// The median of seven, by exchanges without branches (after N. Devillard, "Fast median search",
+/// 1998).
 fn median(mut p: [f32; MEDIAN]) -> f32 {
-    const EXCHANGES: [(usize, usize); 13] =
-        [(0, 5), (0, 3), (1, 6), (2, 4), (0, 1), (3, 5), (2, 6), (2, 3), (3, 6), (4, 5), (1, 4), (1, 3), (3, 4)];
+    const EXCHANGES: [(usize, usize); 13] = [
+        (0, 5),
+        (0, 3),
+        (1, 6),
+        (2, 4),
+        (0, 1),
+        (3, 5),
+        (2, 6),
+        (2, 3),
+        (3, 6),
+        (4, 5),
+        (1, 4),
+        (1, 3),
+        (3, 4),
+    ];
     for (i, j) in EXCHANGES {
-        let (low, high) = if p[i] < p[j] { (p[i], p[j]) } else { (p[j], p[i]) };
+        let (low, high) = if p[i] < p[j] {
+            (p[i], p[j])
+        } else {
+            (p[j], p[i])
+        };
         (p[i], p[j]) = (low, high);
     }
     p[3]

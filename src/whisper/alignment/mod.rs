@@ -1,8 +1,10 @@
-//! When each word was said, and how sure it is: from cross-attention, by OpenAI's method (openai-whisper's `timing.py`).
+//! When each word was said, and how sure it is: from cross-attention, by OpenAI's method
+//! (openai-whisper's `timing.py`).
 //!
-//! In: a window's audio as the decoder keeps it, and the tokens of its text. The text is fed to the decoder once more,
-//! all tokens in one pass; some of its cross-attention heads, the model's *alignment heads*, follow the audio as it is
-//! read. Dynamic time warping finds the way through their weights. Out: [`TimedWord`]s.
+//! In: a window's audio as the decoder keeps it, and the tokens of its text. The text is fed to the
+//! decoder once more, all tokens in one pass; some of its cross-attention heads, the model's
+//! *alignment heads*, follow the audio as it is read. Dynamic time warping finds the way through
+//! their weights. Out: [`TimedWord`]s.
 
 mod dtw;
 mod matrix;
@@ -34,9 +36,11 @@ pub struct TimedWord {
     pub start: f64,
     /// End in seconds from the start of the window.
     pub end: f64,
-    /// Mean probability of its tokens, given the text before them: how sure the model is of it, 0 to 1.
+    /// Mean probability of its tokens, given the text before them: how sure the model is of it, 0
+    /// to 1.
     pub probability: f32,
-    /// The latest of the positions that its tokens attend to most, in seconds from the start of the window.
+    /// The latest of the positions that its tokens attend to most, in seconds from the start of the
+    /// window.
     pub attended: f64,
 }
 
@@ -65,23 +69,43 @@ pub struct Aligner<'a> {
 }
 
 impl<'a> Aligner<'a> {
-    /// An aligner by the alignment heads `[layer, head]`; where none are known, by all heads of the later half of the
-    /// layers, as OpenAI does.
+    /// An aligner by the alignment heads `[layer, head]`; where none are known, by all heads of the
+    /// later half of the layers, as OpenAI does.
     pub fn new(decoder: &'a Decoder, tokenizer: &'a Tokenizer, heads: Vec<[usize; 2]>) -> Self {
         let dims = decoder.dims();
-        let later =
-            || (dims.n_text_layer / 2..dims.n_text_layer).flat_map(|l| (0..dims.n_text_head).map(move |h| [l, h]));
-        let heads = if heads.is_empty() { later().collect() } else { heads };
-        Self { decoder, tokenizer, heads }
+        let later = || {
+            (dims.n_text_layer / 2..dims.n_text_layer)
+                .flat_map(|l| (0..dims.n_text_head).map(move |h| [l, h]))
+        };
+        let heads = if heads.is_empty() {
+            later().collect()
+        } else {
+            heads
+        };
+        Self {
+            decoder,
+            tokenizer,
+            heads,
+        }
     }
 
     /// The words of `said`, in the window that it was said in. Drops the window's sequences.
     ///
     /// # Errors
     /// Where the text is too long for the model's context.
-    pub fn align(&self, window: &mut WindowCache, said: &Said<'_>) -> Result<Vec<TimedWord>, DecodeError> {
+    pub fn align(
+        &self,
+        window: &mut WindowCache,
+        said: &Said<'_>,
+    ) -> Result<Vec<TimedWord>, DecodeError> {
         let special = self.tokenizer.special();
-        let text = |tokens: &'_ [u32]| tokens.iter().copied().filter(|token| *token < special.eot).collect::<Vec<_>>();
+        let text = |tokens: &'_ [u32]| {
+            tokens
+                .iter()
+                .copied()
+                .filter(|token| *token < special.eot)
+                .collect::<Vec<_>>()
+        };
         let (before, tokens) = (text(said.before), text(said.tokens));
         let positions = ((said.seconds / POSITION_S).ceil() as usize).min(window.n_ctx());
         if tokens.is_empty() || positions == 0 {
@@ -91,20 +115,38 @@ impl<'a> Aligner<'a> {
         let sequence: Vec<u32> = [&start[..], &before, &tokens, &[special.eot]].concat();
         // A row's logits are those of the token after it.
         let first = start.len() - 1;
-        let wanted: Vec<usize> = (first + before.len()..first + before.len() + tokens.len()).collect();
-        let rows: Vec<Row> = sequence.iter().map(|&token| Row { window: 0, sequence: 0, token }).collect();
+        let wanted: Vec<usize> =
+            (first + before.len()..first + before.len() + tokens.len()).collect();
+        let rows: Vec<Row> = sequence
+            .iter()
+            .map(|&token| Row {
+                window: 0,
+                sequence: 0,
+                token,
+            })
+            .collect();
         let mut attention = CrossAttention::new(self.decoder.dims(), &self.heads, positions);
         let mut work = Workspace::default();
         window.begin();
-        let logits = self.decoder.forward_watched(&mut [window], &rows, &wanted, Some(&mut attention), &mut work)?;
+        let logits = self.decoder.forward_watched(
+            &mut [window],
+            &rows,
+            &wanted,
+            Some(&mut attention),
+            &mut work,
+        )?;
         let level = self.decoder.cpu().level;
         let logits = logits.chunks_exact(self.decoder.dims().n_vocab);
-        let of_text = |(row, token): (&[f32], &u32)| probability(level, &row[..special.eot as usize], *token as usize);
+        let of_text = |(row, token): (&[f32], &u32)| {
+            probability(level, &row[..special.eot as usize], *token as usize)
+        };
         let probabilities: Vec<f32> = logits.zip(&tokens).map(of_text).collect();
         let matrix = Matrix::new(&attention, first..rows.len() - 1);
         let begins = dtw::begins(&matrix.fit, matrix.cols);
-        let attended: Vec<usize> =
-            matrix.rows().map(|row| greatest(level, row).map_or(0, |(place, _)| place)).collect();
+        let attended: Vec<usize> = matrix
+            .rows()
+            .map(|row| greatest(level, row).map_or(0, |(place, _)| place))
+            .collect();
         let tokens_of = Tokens {
             begins: &begins[before.len()..],
             attended: &attended[before.len()..],
@@ -158,7 +200,11 @@ impl Tokens<'_> {
         let mut from = 0;
         for piece in pieces {
             let to = from + piece.tokens;
-            let attended = self.attended[from..to].iter().max().copied().unwrap_or_default();
+            let attended = self.attended[from..to]
+                .iter()
+                .max()
+                .copied()
+                .unwrap_or_default();
             words.push(Some(TimedWord {
                 text: piece.text.clone(),
                 tokens: piece.tokens,
@@ -169,13 +215,20 @@ impl Tokens<'_> {
             }));
             from = to;
         }
-        for (i, owner) in merge_punctuation(pieces).into_iter().enumerate().filter(|(i, owner)| i != owner) {
+        for (i, owner) in merge_punctuation(pieces)
+            .into_iter()
+            .enumerate()
+            .filter(|(i, owner)| i != owner)
+        {
             if let Some(mark) = words[i].take()
                 && let Some(word) = &mut words[owner]
             {
                 // Whoever speaks takes no time for punctuation.
-                word.text =
-                    if i < owner { mark.text + &word.text } else { std::mem::take(&mut word.text) + &mark.text };
+                word.text = if i < owner {
+                    mark.text + &word.text
+                } else {
+                    std::mem::take(&mut word.text) + &mark.text
+                };
                 word.tokens += mark.tokens;
             }
         }

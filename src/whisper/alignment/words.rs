@@ -1,9 +1,10 @@
-//! Tokens to words as openai-whisper forms them: `split_to_word_tokens` in its `tokenizer.py`, `merge_punctuations` in
-//! its `timing.py`.
+//! Tokens to words as openai-whisper forms them: `split_to_word_tokens` in its `tokenizer.py`,
+//! `merge_punctuations` in its `timing.py`.
 
 use crate::whisper::tokenizer::{Language, Tokenizer};
 
-/// Languages whose words are not told apart by spaces: each character, or run of them in one token, is a word.
+/// Languages whose words are not told apart by spaces: each character, or run of them in one token,
+/// is a word.
 const WITHOUT_SPACES: [&str; 6] = ["zh", "ja", "th", "lo", "my", "yue"];
 
 /// Python's `string.punctuation`.
@@ -53,15 +54,18 @@ fn split_on_characters(tokenizer: &Tokenizer, tokens: &[u32]) -> Vec<Piece> {
         let piece = tokens.get(begin..end).unwrap_or_default();
         let text = tokenizer.decode(piece);
         if end == tokens.len() || text == tokenizer.decode_complete(piece) {
-            pieces.push(Piece { text, tokens: piece.len() });
+            pieces.push(Piece {
+                text,
+                tokens: piece.len(),
+            });
             begin = end;
         }
     }
     pieces
 }
 
-/// For each word the number of the word that it becomes a part of, itself where it stays a word: punctuation belongs
-/// to the word beside it.
+/// For each word the number of the word that it becomes a part of, itself where it stays a word:
+/// punctuation belongs to the word beside it.
 pub(super) fn merge_punctuation(words: &[Piece]) -> Vec<usize> {
     let mut texts: Vec<String> = words.iter().map(|word| word.text.clone()).collect();
     let mut owners: Vec<usize> = (0..words.len()).collect();
@@ -101,14 +105,32 @@ mod tests {
     }
 
     fn tokenizer() -> Tokenizer {
-        Tokenizer::miniature(&[b" don", b"'t", b" ", b"!", b" \xc2", b"\xbf", b"ok", b"\xe4\xbd", b"\xa0"], 1, 1, true)
+        Tokenizer::miniature(
+            &[
+                b" don",
+                b"'t",
+                b" ",
+                b"!",
+                b" \xc2",
+                b"\xbf",
+                b"ok",
+                b"\xe4\xbd",
+                b"\xa0",
+            ],
+            1,
+            1,
+            true,
+        )
     }
 
     #[test]
     fn words_begin_with_a_space_and_punctuation_stands_apart() {
         let words = split(&tokenizer(), &[0, 1, 3, 6, 2, 6], Language::ENGLISH);
         assert_eq!(texts(&words), [" don't", "!ok", " ok"]);
-        assert_eq!(words.iter().map(|word| word.tokens).collect::<Vec<_>>(), [2, 2, 2]);
+        assert_eq!(
+            words.iter().map(|word| word.tokens).collect::<Vec<_>>(),
+            [2, 2, 2]
+        );
     }
 
     #[test]
@@ -121,13 +143,23 @@ mod tests {
     }
 
     fn merged(words: &[&str]) -> Vec<String> {
-        let pieces: Vec<_> = words.iter().map(|text| Piece { text: (*text).to_owned(), tokens: 1 }).collect();
+        let pieces: Vec<_> = words
+            .iter()
+            .map(|text| Piece {
+                text: (*text).to_owned(),
+                tokens: 1,
+            })
+            .collect();
         let owners = merge_punctuation(&pieces);
         let text_of = |owner: usize| {
             let own = pieces.iter().zip(&owners).filter(|(_, o)| **o == owner);
-            own.map(|(piece, _)| piece.text.as_str()).collect::<String>()
+            own.map(|(piece, _)| piece.text.as_str())
+                .collect::<String>()
         };
-        (0..words.len()).map(text_of).filter(|text| !text.is_empty()).collect()
+        (0..words.len())
+            .map(text_of)
+            .filter(|text| !text.is_empty())
+            .collect()
     }
 
     #[test]

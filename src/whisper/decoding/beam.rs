@@ -22,21 +22,36 @@ struct Candidate {
 
 impl BeamSearchDecoder {
     pub(super) fn new(level: Level, beam_size: usize, patience: Option<f32>, eot: u32) -> Self {
-        let max_candidates = (beam_size as f32 * patience.unwrap_or(1.0)).round_ties_even() as usize;
-        Self { level, beam_size, max_candidates: max_candidates.max(1), eot, ended: Vec::new() }
+        let max_candidates =
+            (beam_size as f32 * patience.unwrap_or(1.0)).round_ties_even() as usize;
+        Self {
+            level,
+            beam_size,
+            max_candidates: max_candidates.max(1),
+            eot,
+            ended: Vec::new(),
+        }
     }
 
-    /// The likeliest continuations of all live hypotheses, likeliest first. One of each hypothesis may be the end, so
-    /// `beam_size + 1` of each are enough to fill the beams.
-    fn candidates(&self, live: &[Hypothesis], logits: &[f32], n_vocab: usize) -> Result<Vec<Candidate>, NotFinite> {
+    /// The likeliest continuations of all live hypotheses, likeliest first. One of each hypothesis
+    /// may be the end, so `beam_size + 1` of each are enough to fill the beams.
+    fn candidates(
+        &self,
+        live: &[Hypothesis],
+        logits: &[f32],
+        n_vocab: usize,
+    ) -> Result<Vec<Candidate>, NotFinite> {
         let mut candidates = Vec::with_capacity(live.len() * (self.beam_size + 1));
         for (source, (row, hypothesis)) in logits.chunks_exact(n_vocab).zip(live).enumerate() {
             let normaliser = log_sum_exp(self.level, row)?;
-            let scored = top_k(self.level, row, self.beam_size + 1).into_iter().map(|(token, logit)| Candidate {
-                source,
-                token,
-                sum_logprob: hypothesis.sum_logprob + f64::from(logit - normaliser),
-            });
+            let scored =
+                top_k(self.level, row, self.beam_size + 1)
+                    .into_iter()
+                    .map(|(token, logit)| Candidate {
+                        source,
+                        token,
+                        sum_logprob: hypothesis.sum_logprob + f64::from(logit - normaliser),
+                    });
             candidates.extend(scored);
         }
         candidates.sort_by(|a, b| b.sum_logprob.total_cmp(&a.sum_logprob));
@@ -45,9 +60,19 @@ impl BeamSearchDecoder {
 }
 
 impl TokenDecoder for BeamSearchDecoder {
-    fn update(&mut self, live: &[Hypothesis], logits: &[f32], n_vocab: usize) -> Result<Continuations, NotFinite> {
+    fn update(
+        &mut self,
+        live: &[Hypothesis],
+        logits: &[f32],
+        n_vocab: usize,
+    ) -> Result<Continuations, NotFinite> {
         let mut next = Continuations::default();
-        for Candidate { source, token, sum_logprob } in self.candidates(live, logits, n_vocab)? {
+        for Candidate {
+            source,
+            token,
+            sum_logprob,
+        } in self.candidates(live, logits, n_vocab)?
+        {
             let Some(hypothesis) = live.get(source) else {
                 continue;
             };
@@ -85,10 +110,16 @@ mod tests {
 
     #[test]
     fn patience_sets_how_many_must_end() {
-        let wanted = |beam_size, patience| BeamSearchDecoder::new(level(), beam_size, patience, EOT).max_candidates;
+        let wanted = |beam_size, patience| {
+            BeamSearchDecoder::new(level(), beam_size, patience, EOT).max_candidates
+        };
         assert_eq!(wanted(5, None), 5);
         assert_eq!(wanted(5, Some(2.0)), 10);
-        assert_eq!(wanted(5, Some(0.5)), 2, "2.5 rounds to even, as Python rounds");
+        assert_eq!(
+            wanted(5, Some(0.5)),
+            2,
+            "2.5 rounds to even, as Python rounds"
+        );
         assert_eq!(wanted(1, Some(0.1)), 1);
     }
 
@@ -96,7 +127,10 @@ mod tests {
     fn beams_are_the_likeliest_over_all_hypotheses() -> Result<(), NotFinite> {
         let mut decoder = BeamSearchDecoder::new(level(), 2, None, EOT);
         let first = decoder.update(&[Hypothesis::default()], &[1.0, 3.0, 2.0, 0.0], 4)?;
-        assert_eq!(first.live.iter().map(|h| h.tokens[0]).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(
+            first.live.iter().map(|h| h.tokens[0]).collect::<Vec<_>>(),
+            [1, 2]
+        );
         assert_eq!(first.sources, [0, 0]);
         // The second hypothesis is sure of token 0, the first is torn.
         let second = decoder.update(&first.live, &[0.0, 0.0, 0.0, 0.0, 9.0, 0.0, 0.0, 0.0], 4)?;
@@ -109,7 +143,11 @@ mod tests {
     #[test]
     fn an_end_that_ranks_below_the_beams_does_not_count() -> Result<(), NotFinite> {
         let mut decoder = BeamSearchDecoder::new(level(), 2, None, EOT);
-        let next = decoder.update(&[Hypothesis::default()], &[3.0, 2.0, f32::NEG_INFINITY, 1.0], 4)?;
+        let next = decoder.update(
+            &[Hypothesis::default()],
+            &[3.0, 2.0, f32::NEG_INFINITY, 1.0],
+            4,
+        )?;
         assert!(decoder.ended.is_empty() && next.live.len() == 2);
         let next = decoder.update(&next.live, &[0.0, 0.0, 0.0, 9.0, 0.0, 0.0, 0.0, 9.0], 4)?;
         assert!(next.completed && decoder.ended.len() == 2);

@@ -3,7 +3,8 @@
 use super::logits::NotFinite;
 use super::options::OptionsError;
 
-/// Why a window could not be decoded. `E` is the error of the decoder behind [`crate::whisper::Inference`].
+/// Why a window could not be decoded. `E` is the error of the decoder behind
+/// [`crate::whisper::Inference`].
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum DecodingError<E> {
     /// The caller asked to stop.
@@ -21,7 +22,9 @@ pub enum DecodingError<E> {
     )]
     NotFinite,
     /// The decoder and the tokenizer are of different models.
-    #[error("the decoder gave {given} logits where the vocabulary needs {wanted}: fetch or import the model again")]
+    #[error(
+        "the decoder gave {given} logits where the vocabulary needs {wanted}: fetch or import the model again"
+    )]
     LogitsLength {
         /// Values received.
         given: usize,

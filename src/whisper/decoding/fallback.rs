@@ -1,20 +1,23 @@
-//! When the text of a window looks wrong (`decode_with_fallback` in openai-whisper's `transcribe.py`).
+//! When the text of a window looks wrong (`decode_with_fallback` in openai-whisper's
+//! `transcribe.py`).
 
 use super::result::DecodingResult;
 
-/// When a transcript is rejected, and what is tried next. Where nothing else is said the defaults are OpenAI's.
+/// When a transcript is rejected, and what is tried next. Where nothing else is said the defaults
+/// are OpenAI's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FallbackOptions {
     /// Temperatures to try in turn; when empty, that of the decoding options alone.
     pub temperatures: Vec<f32>,
-    /// A greedy text whose mean log-probability is below it is searched for again with five beams, where more than one
-    /// temperature may be tried; never when `None`. Not OpenAI's.
+    /// A greedy text whose mean log-probability is below it is searched for again with five beams,
+    /// where more than one temperature may be tried; never when `None`. Not OpenAI's.
     pub beam_logprob_threshold: Option<f32>,
     /// A compression ratio above it means repetitions.
     pub compression_ratio_threshold: Option<f32>,
     /// A mean log-probability below it means guesses.
     pub logprob_threshold: Option<f32>,
-    /// A probability of `<|nospeech|>` above it, with a mean log-probability that is too low, means silence.
+    /// A probability of `<|nospeech|>` above it, with a mean log-probability that is too low, means
+    /// silence.
     pub no_speech_threshold: Option<f32>,
 }
 
@@ -34,23 +37,34 @@ impl FallbackOptions {
     /// Whether `result` should be decoded again at the next temperature.
     pub fn needs_fallback(&self, result: &DecodingResult) -> bool {
         let repetitive = self.is_repetitive(result);
-        let unlikely = self.logprob_threshold.is_some_and(|least| result.avg_logprob < least);
-        let no_speech = self.no_speech_threshold.is_some_and(|most| result.no_speech_prob > most);
+        let unlikely = self
+            .logprob_threshold
+            .is_some_and(|least| result.avg_logprob < least);
+        let no_speech = self
+            .no_speech_threshold
+            .is_some_and(|most| result.no_speech_prob > most);
         (repetitive || unlikely) && !(no_speech && unlikely)
     }
 
     /// Whether the text of `result` repeats itself by OpenAI's measure.
     pub(super) fn is_repetitive(&self, result: &DecodingResult) -> bool {
-        self.compression_ratio_threshold.is_some_and(|most| result.compression_ratio > most)
+        self.compression_ratio_threshold
+            .is_some_and(|most| result.compression_ratio > most)
     }
 
-    /// Whether the window of `result` is silent, so that its text is to be dropped. OpenAI's rule keeps text of a mean
-    /// log-probability above the threshold whatever the probability of `<|nospeech|>`.
+    /// Whether the window of `result` is silent, so that its text is to be dropped. OpenAI's rule
+    /// keeps text of a mean log-probability above the threshold whatever the probability of
+    /// `<|nospeech|>`.
     pub fn is_silence(&self, result: &DecodingResult) -> bool {
         if result.is_non_speech {
             return true;
         }
-        let no_speech = self.no_speech_threshold.is_some_and(|most| result.no_speech_prob > most);
-        no_speech && !self.logprob_threshold.is_some_and(|least| result.avg_logprob > least)
+        let no_speech = self
+            .no_speech_threshold
+            .is_some_and(|most| result.no_speech_prob > most);
+        no_speech
+            && !self
+                .logprob_threshold
+                .is_some_and(|least| result.avg_logprob > least)
     }
 }

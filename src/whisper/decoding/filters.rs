@@ -7,8 +7,9 @@ use crate::cpu::Level;
 use crate::whisper::tokenizer::{SpecialTokens, TIMESTAMP_SECONDS, Tokenizer};
 use std::sync::Arc;
 
-/// The filters of one window. They take a row of raw logits `[n_vocab]` and what was sampled so far, and set the
-/// logits of forbidden tokens to −∞; before that, those of expected words are raised.
+/// The filters of one window. They take a row of raw logits `[n_vocab]` and what was sampled so
+/// far, and set the logits of forbidden tokens to −∞; before that, those of expected words are
+/// raised.
 pub(super) struct LogitFilters {
     blank: Vec<u32>,
     suppressed: Vec<u32>,
@@ -24,9 +25,15 @@ impl LogitFilters {
         } else {
             Vec::new()
         };
-        let timestamps = (!options.without_timestamps).then(|| TimestampRules::new(level, special, options));
+        let timestamps =
+            (!options.without_timestamps).then(|| TimestampRules::new(level, special, options));
         let hotwords = options.hotwords.clone();
-        Self { blank, suppressed: suppressed(tokenizer, options), hotwords, timestamps }
+        Self {
+            blank,
+            suppressed: suppressed(tokenizer, options),
+            hotwords,
+            timestamps,
+        }
     }
 
     /// Filters one row in place. `sampled` are the tokens after the initial ones.
@@ -59,12 +66,19 @@ fn suppressed(tokenizer: &Tokenizer, options: &DecodingOptions) -> Vec<u32> {
     if options.suppress_tokens.non_speech {
         tokens.extend_from_slice(tokenizer.non_speech_tokens());
     }
-    tokens.extend([special.transcribe, special.translate, special.sot, special.sot_prev, special.sot_lm]);
+    tokens.extend([
+        special.transcribe,
+        special.translate,
+        special.sot,
+        special.sot_prev,
+        special.sot_lm,
+    ]);
     tokens.push(special.no_speech);
     tokens
 }
 
-/// Keeps timestamps in pairs and in order (`ApplyTimestampRules` in openai-whisper's `decoding.py`).
+/// Keeps timestamps in pairs and in order (`ApplyTimestampRules` in openai-whisper's
+/// `decoding.py`).
 struct TimestampRules {
     level: Level,
     eot: u32,
@@ -127,8 +141,16 @@ impl TimestampRules {
 
     /// Timestamps never go back, and no segment is empty: that could go on for ever.
     fn ascend(&self, row: &mut [f32], sampled: &[u32]) {
-        if let Some(&last) = sampled.iter().rev().find(|&&token| self.is_timestamp(token)) {
-            let next = if self.ends_segment(sampled) { last } else { last.saturating_add(1) };
+        if let Some(&last) = sampled
+            .iter()
+            .rev()
+            .find(|&&token| self.is_timestamp(token))
+        {
+            let next = if self.ends_segment(sampled) {
+                last
+            } else {
+                last.saturating_add(1)
+            };
             mask(row, self.begin..next);
         }
     }
@@ -139,13 +161,15 @@ impl TimestampRules {
         }
     }
 
-    /// Where all timestamps together are likelier than the likeliest other token, one of them must come. Probabilities
-    /// share their normaliser, so logits are compared.
+    /// Where all timestamps together are likelier than the likeliest other token, one of them must
+    /// come. Probabilities share their normaliser, so logits are compared.
     fn prefer_timestamps(&self, row: &mut [f32]) {
         let Some((others, timestamps)) = row.split_at_mut_checked(self.begin as usize) else {
             return;
         };
-        if log_sum_exp(self.level, timestamps).is_ok_and(|together| together > max(self.level, others)) {
+        if log_sum_exp(self.level, timestamps)
+            .is_ok_and(|together| together > max(self.level, others))
+        {
             others.fill(f32::NEG_INFINITY);
         }
     }
@@ -171,28 +195,52 @@ mod tests {
             row[token as usize] = 10.0;
         }
         LogitFilters::new(Level::available()[0], &tokenizer, options).apply(&mut row, sampled);
-        (0..).zip(row).filter(|&(_, logit)| logit != FORBIDDEN).map(|(token, _)| token).collect()
+        (0..)
+            .zip(row)
+            .filter(|&(_, logit)| logit != FORBIDDEN)
+            .map(|(token, _)| token)
+            .collect()
     }
 
     #[test]
     fn blanks_are_forbidden_at_the_start_only() {
-        let options = DecodingOptions { without_timestamps: true, ..DecodingOptions::default() };
+        let options = DecodingOptions {
+            without_timestamps: true,
+            ..DecodingOptions::default()
+        };
         let special = tokenizer().special().clone();
         let start = allowed(&options, &[], &[]);
         assert!(!start.contains(&1) && !start.contains(&special.eot) && start.contains(&0));
         let later = allowed(&options, &[0], &[]);
         assert!(later.contains(&1) && later.contains(&special.eot));
-        let lax = DecodingOptions { suppress_blank: false, ..options };
+        let lax = DecodingOptions {
+            suppress_blank: false,
+            ..options
+        };
         assert!(allowed(&lax, &[], &[]).contains(&1));
     }
 
     #[test]
     fn special_tokens_and_listed_tokens_are_never_sampled() {
-        let suppress_tokens = SuppressTokens { non_speech: false, tokens: vec![2, 9999] };
-        let options = DecodingOptions { without_timestamps: true, suppress_tokens, ..DecodingOptions::default() };
+        let suppress_tokens = SuppressTokens {
+            non_speech: false,
+            tokens: vec![2, 9999],
+        };
+        let options = DecodingOptions {
+            without_timestamps: true,
+            suppress_tokens,
+            ..DecodingOptions::default()
+        };
         let special = tokenizer().special().clone();
         let left = allowed(&options, &[0], &[]);
-        for token in [2, special.sot, special.sot_prev, special.sot_lm, special.no_speech, special.translate] {
+        for token in [
+            2,
+            special.sot,
+            special.sot_prev,
+            special.sot_lm,
+            special.no_speech,
+            special.translate,
+        ] {
             assert!(!left.contains(&token), "{token}");
         }
         assert!(left.contains(&0));
@@ -201,12 +249,24 @@ mod tests {
     #[test]
     fn a_transcript_begins_with_an_early_timestamp() {
         let t = tokenizer().special().timestamp_begin;
-        let options = DecodingOptions { max_initial_timestamp: Some(0.04), ..DecodingOptions::default() };
+        let options = DecodingOptions {
+            max_initial_timestamp: Some(0.04),
+            ..DecodingOptions::default()
+        };
         assert_eq!(allowed(&options, &[], &[0]), [t, t + 1, t + 2]);
-        let capped = DecodingOptions { max_timestamp: Some(0.02), ..options };
+        let capped = DecodingOptions {
+            max_timestamp: Some(0.02),
+            ..options
+        };
         assert_eq!(allowed(&capped, &[], &[0]), [t, t + 1]);
-        let free = DecodingOptions { max_initial_timestamp: None, ..DecodingOptions::default() };
-        assert_eq!(allowed(&free, &[], &[0]), [t, t + 1, t + 2, t + 3, t + 4, t + 5]);
+        let free = DecodingOptions {
+            max_initial_timestamp: None,
+            ..DecodingOptions::default()
+        };
+        assert_eq!(
+            allowed(&free, &[], &[0]),
+            [t, t + 1, t + 2, t + 3, t + 4, t + 5]
+        );
     }
 
     #[test]
@@ -214,12 +274,24 @@ mod tests {
         let special = tokenizer().special().clone();
         let (eot, t) = (special.eot, special.timestamp_begin);
         let options = DecodingOptions::default();
-        let timestamps = |tokens: Vec<u32>| tokens.into_iter().filter(|&token| token >= t).collect::<Vec<_>>();
+        let timestamps = |tokens: Vec<u32>| {
+            tokens
+                .into_iter()
+                .filter(|&token| token >= t)
+                .collect::<Vec<_>>()
+        };
         // After the first timestamp: text. It may end at once, as OpenAI's may.
         let after_start = allowed(&options, &[t + 1], &[0]);
-        assert!(timestamps(after_start.clone()).is_empty() && after_start.contains(&0) && after_start.contains(&eot));
+        assert!(
+            timestamps(after_start.clone()).is_empty()
+                && after_start.contains(&0)
+                && after_start.contains(&eot)
+        );
         // Within text: text, or a later timestamp.
-        assert_eq!(timestamps(allowed(&options, &[t + 1, 0], &[0])), [t + 2, t + 3, t + 4, t + 5]);
+        assert_eq!(
+            timestamps(allowed(&options, &[t + 1, 0], &[0])),
+            [t + 2, t + 3, t + 4, t + 5]
+        );
         // After a segment: no text; the next begins where it ended or later.
         let after_end = allowed(&options, &[t + 1, 0, t + 3], &[eot]);
         assert!(after_end.iter().all(|&token| token >= eot) && after_end.contains(&eot));
@@ -227,7 +299,10 @@ mod tests {
         // After the next begins: text.
         assert!(timestamps(allowed(&options, &[t + 1, 0, t + 3, t + 3], &[0])).is_empty());
         // Later timestamps of the segment must exceed its start.
-        assert_eq!(timestamps(allowed(&options, &[t, 0, t + 3, t + 3, 0], &[0])), [t + 4, t + 5]);
+        assert_eq!(
+            timestamps(allowed(&options, &[t, 0, t + 3, t + 3, 0], &[0])),
+            [t + 4, t + 5]
+        );
     }
 
     #[test]
@@ -235,10 +310,16 @@ mod tests {
         let t = tokenizer().special().timestamp_begin;
         let options = DecodingOptions::default();
         // Five timestamps of logit 0 weigh ln 5 = 1.6 together.
-        assert_eq!(allowed(&options, &[t, 0], &[]), [t + 1, t + 2, t + 3, t + 4, t + 5]);
+        assert_eq!(
+            allowed(&options, &[t, 0], &[]),
+            [t + 1, t + 2, t + 3, t + 4, t + 5]
+        );
         assert!(allowed(&options, &[t, 0], &[0]).contains(&0));
         // Those after the end of the window do not count.
-        let short = DecodingOptions { max_timestamp: Some(0.02), ..options };
+        let short = DecodingOptions {
+            max_timestamp: Some(0.02),
+            ..options
+        };
         assert!(allowed(&short, &[t, 0], &[]).contains(&0));
     }
 }

@@ -1,4 +1,5 @@
-//! One token at a time: the likeliest, or at a temperature above 0 one drawn by chance (OpenAI's `GreedyDecoder`).
+//! One token at a time: the likeliest, or at a temperature above 0 one drawn by chance (OpenAI's
+//! `GreedyDecoder`).
 
 use super::hypothesis::{Continuations, Hypothesis, TokenDecoder};
 use super::logits::{NotFinite, argmax, log_sum_exp, sample};
@@ -17,7 +18,15 @@ pub(super) struct GreedyDecoder {
 
 impl GreedyDecoder {
     pub(super) fn new(level: Level, temperature: f32, eot: u32, best_of: usize, seed: u64) -> Self {
-        Self { level, temperature, eot, best_of, random: SplitMix64(seed), started: false, ended: Vec::new() }
+        Self {
+            level,
+            temperature,
+            eot,
+            best_of,
+            random: SplitMix64(seed),
+            started: false,
+            ended: Vec::new(),
+        }
     }
 
     fn choose(&mut self, row: &[f32]) -> Result<u32, NotFinite> {
@@ -30,7 +39,12 @@ impl GreedyDecoder {
 }
 
 impl TokenDecoder for GreedyDecoder {
-    fn update(&mut self, live: &[Hypothesis], logits: &[f32], n_vocab: usize) -> Result<Continuations, NotFinite> {
+    fn update(
+        &mut self,
+        live: &[Hypothesis],
+        logits: &[f32],
+        n_vocab: usize,
+    ) -> Result<Continuations, NotFinite> {
         let rows: Vec<(usize, &[f32])> = logits.chunks_exact(n_vocab).enumerate().collect();
         let samples = if self.started { 1 } else { self.best_of };
         self.started = true;
@@ -39,7 +53,9 @@ impl TokenDecoder for GreedyDecoder {
             let normaliser = log_sum_exp(self.level, row)?;
             for _ in 0..samples {
                 let token = self.choose(row)?;
-                let logprob = row.get(token as usize).map_or(f32::NEG_INFINITY, |logit| logit - normaliser);
+                let logprob = row
+                    .get(token as usize)
+                    .map_or(f32::NEG_INFINITY, |logit| logit - normaliser);
                 let sum_logprob = hypothesis.sum_logprob + f64::from(logprob);
                 if token == self.eot {
                     self.ended.push(hypothesis.ended(sum_logprob));
@@ -59,8 +75,8 @@ impl TokenDecoder for GreedyDecoder {
     }
 }
 
-/// Random numbers for sampling: Steele, Lea & Flood's SplitMix64 (OOPSLA 2014), whose sequence, unlike a library's
-/// default generator, never changes with a version.
+/// Random numbers for sampling: Steele, Lea & Flood's SplitMix64 (OOPSLA 2014), whose sequence,
+/// unlike a library's default generator, never changes with a version.
 struct SplitMix64(u64);
 
 impl SplitMix64 {
@@ -96,9 +112,16 @@ mod tests {
         let next = decoder.update(&[Hypothesis::default()], &[0.0, 0.0, 0.0, 0.0], 4)?;
         assert_eq!(next.live.len() + decoder.ended.len(), 16);
         assert!(next.sources.iter().all(|&source| source == 0));
-        assert!((0..3).all(|token| { next.live.iter().any(|hypothesis| hypothesis.tokens == [token]) }));
+        assert!((0..3).all(|token| {
+            next.live
+                .iter()
+                .any(|hypothesis| hypothesis.tokens == [token])
+        }));
         let later = decoder.update(&next.live, &vec![0.0; 4 * next.live.len()], 4)?;
-        assert!(later.live.len() + decoder.ended.len() == 16 && later.live.iter().all(|h| h.tokens.len() == 2));
+        assert!(
+            later.live.len() + decoder.ended.len() == 16
+                && later.live.iter().all(|h| h.tokens.len() == 2)
+        );
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
-//! Guards against text that the audio does not hold, or that holds less than the audio: a phrase that repeats itself,
-//! more tokens than anybody says in the time, an end before the speech ends. They look at the tokens as they come and
-//! change nothing while all is well.
+//! Guards against text that the audio does not hold, or that holds less than the audio: a phrase
+//! that repeats itself, more tokens than anybody says in the time, an end before the speech ends.
+//! They look at the tokens as they come and change nothing while all is well.
 
 /// Longest phrase whose repetition is noticed, in tokens.
 const PHRASE: usize = 32;
@@ -13,27 +13,28 @@ const MANY_TIMES: usize = 6;
 /// Tokens that so many repetitions have together, at least.
 const REPEATED_MANY: usize = 12;
 
-/// Most tokens a second: OpenAI's limit of half the decoder's context (224) for 30 s is 7.5, which fast speech in
-/// languages of many tokens a word exceeds; for a window of 10.24 s it is this.
+/// Most tokens a second: OpenAI's limit of half the decoder's context (224) for 30 s is 7.5, which
+/// fast speech in languages of many tokens a word exceeds; for a window of 10.24 s it is this.
 const TOKENS_PER_SECOND: f32 = 22.0;
 /// Tokens that even the shortest utterance may have.
 const LEAST_LIMIT: usize = 32;
 
 /// Shortest sound in which few words are suspicious, in seconds.
 const LONG_ENOUGH: f32 = 3.0;
-/// Tokens a second of sound below which text is sparse. In 687 windows of speech in 10 languages there were 1.4 and
-/// more, but for three in which the model had stopped after a heading (0.2 to 0.4); in 34 of other sounds that pass the
-/// voice detector 0.5 and less, but for one.
+/// Tokens a second of sound below which text is sparse. In 687 windows of speech in 10 languages
+/// there were 1.4 and more, but for three in which the model had stopped after a heading (0.2 to
+/// 0.4); in 34 of other sounds that pass the voice detector 0.5 and less, but for one.
 const SPARSE: f32 = 1.0;
-/// Mean log-probability below which sparse text was made up. The headings have -0.3 to -0.6, the other sounds -1 and
-/// less.
+/// Mean log-probability below which sparse text was made up. The headings have -0.3 to -0.6, the
+/// other sounds -1 and less.
 pub(super) const SPARSE_LOGPROB: f32 = -0.75;
-/// Probability of `<|nospeech|>` above which sparse text was made up, too: music's captions ("MUZIEK." in Dutch) are as
-/// likely as speech, -0.2 and less, but no speech was sparse and had such a probability.
+/// Probability of `<|nospeech|>` above which sparse text was made up, too: music's captions
+/// ("MUZIEK." in Dutch) are as likely as speech, -0.2 and less, but no speech was sparse and had
+/// such a probability.
 pub(super) const NO_SPEECH: f32 = 0.5;
-/// Mean log-probability below which, with such a probability, text that is not sparse was made up: OpenAI's rule with
-/// stricter thresholds (OpenAI's: 0.6 and -1). Speech that has such a probability has -0.5 and more, but for spoken
-/// digits (-0.63).
+/// Mean log-probability below which, with such a probability, text that is not sparse was made up:
+/// OpenAI's rule with stricter thresholds (OpenAI's: 0.6 and -1). Speech that has such a
+/// probability has -0.5 and more, but for spoken digits (-0.63).
 const NO_SPEECH_LOGPROB: f32 = -0.65;
 /// The same where the language is doubtful, too.
 const NO_SPEECH_LOGPROB_UNSURE: f32 = -0.45;
@@ -43,16 +44,29 @@ pub(super) fn most_tokens(seconds: f32) -> usize {
     LEAST_LIMIT + (seconds.max(0.0) * TOKENS_PER_SECOND) as usize
 }
 
-/// How many tokens at the end of `tokens` merely repeat the text before them; `None` where it is no loop. Timestamps,
-/// which are above `eot`, do not part a phrase from its repetition.
+/// How many tokens at the end of `tokens` merely repeat the text before them; `None` where it is no
+/// loop. Timestamps, which are above `eot`, do not part a phrase from its repetition.
 pub(super) fn repetition(tokens: &[u32], eot: u32) -> Option<usize> {
-    let text: Vec<(usize, u32)> = tokens.iter().copied().enumerate().filter(|(_, token)| *token < eot).collect();
+    let text: Vec<(usize, u32)> = tokens
+        .iter()
+        .copied()
+        .enumerate()
+        .filter(|(_, token)| *token < eot)
+        .collect();
     let alike = (1..=PHRASE.min(text.len() / TIMES)).find_map(|phrase| {
         let (_, earlier) = text.split_at(phrase);
         let again = text.iter().rev().skip(phrase).zip(earlier.iter().rev());
-        let alike = again.take_while(|((_, before), (_, now))| before == now).count();
+        let alike = again
+            .take_while(|((_, before), (_, now))| before == now)
+            .count();
         let times = 1 + alike / phrase;
-        let is_loop = times >= TIMES && alike + phrase >= if times < MANY_TIMES { REPEATED } else { REPEATED_MANY };
+        let is_loop = times >= TIMES
+            && alike + phrase
+                >= if times < MANY_TIMES {
+                    REPEATED
+                } else {
+                    REPEATED_MANY
+                };
         is_loop.then_some(alike)
     })?;
     let (first, _) = text.get(text.len() - alike)?;
@@ -64,7 +78,8 @@ pub fn is_sparse(n_tokens: usize, sound_s: f32) -> bool {
     sound_s >= LONG_ENOUGH && (n_tokens as f32) < SPARSE * sound_s
 }
 
-/// Whether a text was made up where nobody spoke; `is_language_sure` where its language is given or very likely.
+/// Whether a text was made up where nobody spoke; `is_language_sure` where its language is given or
+/// very likely.
 pub(super) fn is_non_speech(
     n_tokens: usize,
     sound_s: f32,
@@ -73,7 +88,11 @@ pub(super) fn is_non_speech(
     is_language_sure: bool,
 ) -> bool {
     let is_quiet = no_speech_prob > NO_SPEECH;
-    let least = if is_language_sure { NO_SPEECH_LOGPROB } else { NO_SPEECH_LOGPROB_UNSURE };
+    let least = if is_language_sure {
+        NO_SPEECH_LOGPROB
+    } else {
+        NO_SPEECH_LOGPROB_UNSURE
+    };
     match is_sparse(n_tokens, sound_s) {
         true => is_quiet || avg_logprob < SPARSE_LOGPROB,
         false => is_quiet && avg_logprob < least,
@@ -105,7 +124,11 @@ mod tests {
         let said = |times: usize| [&[9, 8][..], &phrase.repeat(times)].concat();
         assert_eq!(repetition(&said(3)), None);
         assert_eq!(repetition(&said(4)), Some(15));
-        assert_eq!(repetition(&[said(4), vec![7]].concat()), None, "it has gone on");
+        assert_eq!(
+            repetition(&[said(4), vec![7]].concat()),
+            None,
+            "it has gone on"
+        );
         assert_eq!(repetition(&[said(3), vec![1, 2]].concat()), None);
     }
 
@@ -122,20 +145,27 @@ mod tests {
     #[test]
     fn the_limit_follows_the_audio() {
         assert_eq!(most_tokens(0.0), 32);
-        assert!(most_tokens(10.24) > 224, "never less than OpenAI's for the longest short window");
+        assert!(
+            most_tokens(10.24) > 224,
+            "never less than OpenAI's for the longest short window"
+        );
     }
 
     #[test]
     fn few_and_unlikely_words_are_no_speech() {
         assert!(is_sparse(3, 8.0) && !is_sparse(8, 8.0) && !is_sparse(0, 2.0));
-        let is_non_speech = |n, sound_s, logprob, no_speech| is_non_speech(n, sound_s, logprob, no_speech, true);
+        let is_non_speech =
+            |n, sound_s, logprob, no_speech| is_non_speech(n, sound_s, logprob, no_speech, true);
         let you_in_music = is_non_speech(1, 8.5, -1.6, 0.1);
         let heading = is_non_speech(3, 8.5, -0.4, 0.1);
         let one_word = is_non_speech(1, 0.4, -0.8, 0.45);
         let long_and_hard = is_non_speech(20, 8.0, -0.95, 0.1);
         assert!(you_in_music && !heading && !one_word && !long_and_hard);
         assert!(is_non_speech(16, 9.8, -0.7, 0.56) && !is_non_speech(10, 6.5, -0.45, 0.82));
-        let (digits, numbers_in_music) = (is_non_speech(4, 2.6, -0.63, 0.68), is_non_speech(3, 9.0, -0.54, 0.71));
+        let (digits, numbers_in_music) = (
+            is_non_speech(4, 2.6, -0.63, 0.68),
+            is_non_speech(3, 9.0, -0.54, 0.71),
+        );
         let caption_of_music = is_non_speech(5, 14.0, -0.24, 0.74);
         assert!(!digits && numbers_in_music && caption_of_music);
     }

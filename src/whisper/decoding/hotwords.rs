@@ -1,14 +1,16 @@
 //! Words to expect: a prefix tree of their tokens, along which the decoder's logits are raised.
 //!
-//! In: the tokens sampled so far. Out: a bonus for the tokens that begin a word, and a larger one for those that go on
-//! with a word that has been begun (contextual biasing by shallow fusion, arXiv:1808.02480, for a greedy search).
+//! In: the tokens sampled so far. Out: a bonus for the tokens that begin a word, and a larger one
+//! for those that go on with a word that has been begun (contextual biasing by shallow fusion,
+//! arXiv:1808.02480, for a greedy search).
 
 use crate::whisper::tokenizer::{Tokenizer, TokenizerError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What the first token of a word gains, in logits, for each e-fold of its rank among the vocabulary's merges above
-/// that of the bytes. Merges are ranked by frequency, and a token that is frequent begins many words that are not meant.
+/// What the first token of a word gains, in logits, for each e-fold of its rank among the
+/// vocabulary's merges above that of the bytes. Merges are ranked by frequency, and a token that is
+/// frequent begins many words that are not meant.
 const BEGIN_BONUS: f32 = 0.8;
 /// Tokens of single bytes, which come first in the vocabulary.
 const BYTES: f32 = 256.0;
@@ -28,14 +30,22 @@ pub struct Hotwords {
 type Node = BTreeMap<u32, usize>;
 
 impl Hotwords {
-    /// A tree of `words`, each of one word or more in any script; empty ones are passed over. A word is expected as it
-    /// is written, and with its first letter in upper case, where a sentence begins with it.
+    /// A tree of `words`, each of one word or more in any script; empty ones are passed over. A
+    /// word is expected as it is written, and with its first letter in upper case, where a sentence
+    /// begins with it.
     ///
     /// # Errors
     /// When the vocabulary lacks bytes of a word, which no published one does.
     pub fn new(tokenizer: &Tokenizer, words: &[String]) -> Result<Self, TokenizerError> {
-        let mut tree = Self { nodes: vec![Node::new()], depth: 0 };
-        for word in words.iter().map(|word| word.trim()).filter(|word| !word.is_empty()) {
+        let mut tree = Self {
+            nodes: vec![Node::new()],
+            depth: 0,
+        };
+        for word in words
+            .iter()
+            .map(|word| word.trim())
+            .filter(|word| !word.is_empty())
+        {
             for form in [word.to_owned(), capitalised(word)] {
                 tree.insert(&tokenizer.encode_prompt(&form)?);
                 if !form.is_ascii() {
@@ -48,11 +58,15 @@ impl Hotwords {
     }
 
     /// A tree to be shared by the windows of a recording, for
-    /// [`DecodingOptions::hotwords`](super::DecodingOptions::hotwords); `None` where there are no words.
+    /// [`DecodingOptions::hotwords`](super::DecodingOptions::hotwords); `None` where there are no
+    /// words.
     ///
     /// # Errors
     /// As [`Hotwords::new`].
-    pub fn shared(tokenizer: &Tokenizer, words: &[String]) -> Result<Option<Arc<Self>>, TokenizerError> {
+    pub fn shared(
+        tokenizer: &Tokenizer,
+        words: &[String],
+    ) -> Result<Option<Arc<Self>>, TokenizerError> {
         let tree = Self::new(tokenizer, words)?;
         Ok((!tree.is_empty()).then(|| Arc::new(tree)))
     }
@@ -77,7 +91,8 @@ impl Hotwords {
         }
     }
 
-    /// Raises the logits `[n_vocab]` of the tokens that begin a word or go on with one that `sampled` ends in.
+    /// Raises the logits `[n_vocab]` of the tokens that begin a word or go on with one that
+    /// `sampled` ends in.
     pub(super) fn apply(&self, row: &mut [f32], sampled: &[u32]) {
         let begin = |token| (token, begin_bonus(token));
         let mut raised: BTreeMap<u32, f32> = self.children(&[]).map(begin).collect();
@@ -95,8 +110,12 @@ impl Hotwords {
     /// Tokens that may follow these from the root on.
     fn children(&self, tokens: &[u32]) -> impl Iterator<Item = u32> {
         let root = self.nodes.first();
-        let node = tokens.iter().try_fold(root, |node, token| Some(self.nodes.get(*node?.get(token)?)));
-        node.flatten().into_iter().flat_map(|node| node.keys().copied())
+        let node = tokens
+            .iter()
+            .try_fold(root, |node, token| Some(self.nodes.get(*node?.get(token)?)));
+        node.flatten()
+            .into_iter()
+            .flat_map(|node| node.keys().copied())
     }
 }
 
@@ -106,7 +125,9 @@ fn begin_bonus(token: u32) -> f32 {
 
 fn capitalised(word: &str) -> String {
     let mut letters = word.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
 }
 
 #[cfg(test)]
@@ -114,7 +135,10 @@ mod tests {
     use super::*;
 
     fn tree(words: &[&[u32]]) -> Hotwords {
-        let mut tree = Hotwords { nodes: vec![Node::new()], depth: 0 };
+        let mut tree = Hotwords {
+            nodes: vec![Node::new()],
+            depth: 0,
+        };
         words.iter().for_each(|tokens| tree.insert(tokens));
         tree
     }
@@ -131,8 +155,16 @@ mod tests {
         let tree = tree(&[&[1, 2, 3], &[1, 4], &[5]]);
         assert_eq!(raised(&tree, &[0, 1]), [0.0, 0.0, next, 0.0, next, 0.0]);
         assert_eq!(raised(&tree, &[1, 2]), [0.0, 0.0, 0.0, next, 0.0, 0.0]);
-        assert_eq!(raised(&tree, &[1, 2, 3]), raised(&tree, &[]), "the word is over");
-        assert_eq!(raised(&tree, &[1, 0, 2]), raised(&tree, &[]), "another word was meant");
+        assert_eq!(
+            raised(&tree, &[1, 2, 3]),
+            raised(&tree, &[]),
+            "the word is over"
+        );
+        assert_eq!(
+            raised(&tree, &[1, 0, 2]),
+            raised(&tree, &[]),
+            "another word was meant"
+        );
     }
 
     #[test]
@@ -140,7 +172,10 @@ mod tests {
         let mut row = vec![0.0; 50_000];
         tree(&[&[100, 1], &[1000, 1], &[40_000, 1]]).apply(&mut row, &[7]);
         let gains = [row[100], row[1000], row[40_000]];
-        assert!(gains[0] == 0.0 && gains[1] > 0.0 && gains[1] < gains[2] && gains[2] < CONTINUE_BONUS, "{gains:?}");
+        assert!(
+            gains[0] == 0.0 && gains[1] > 0.0 && gains[1] < gains[2] && gains[2] < CONTINUE_BONUS,
+            "{gains:?}"
+        );
         assert_eq!(row.iter().filter(|gain| **gain != 0.0).count(), 2);
     }
 

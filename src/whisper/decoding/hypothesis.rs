@@ -19,15 +19,22 @@ impl Hypothesis {
         let mut tokens = Vec::with_capacity(self.tokens.len() + 1);
         tokens.extend_from_slice(&self.tokens);
         tokens.push(token);
-        Self { tokens, sum_logprob }
+        Self {
+            tokens,
+            sum_logprob,
+        }
     }
 
     /// The same tokens, ended.
     pub(super) fn ended(&self, sum_logprob: f64) -> Self {
-        Self { tokens: self.tokens.clone(), sum_logprob }
+        Self {
+            tokens: self.tokens.clone(),
+            sum_logprob,
+        }
     }
 
-    /// This one and what was found behind its end, where that is more than a full stop and likely; and whether it is.
+    /// This one and what was found behind its end, where that is more than a full stop and likely;
+    /// and whether it is.
     pub(super) fn continued_by(mut self, more: Self) -> (Self, bool) {
         let grows = more.tokens.len() > 1 && more.avg_logprob() >= SURE_CONTINUATION;
         if grows {
@@ -37,7 +44,8 @@ impl Hypothesis {
         (self, grows)
     }
 
-    /// Mean log-probability of a token, the end counted (`avg_logprob` in openai-whisper's `decoding.py`).
+    /// Mean log-probability of a token, the end counted (`avg_logprob` in openai-whisper's
+    /// `decoding.py`).
     pub(super) fn avg_logprob(&self) -> f32 {
         (self.sum_logprob / (self.tokens.len() + 1) as f64) as f32
     }
@@ -55,15 +63,21 @@ pub(super) struct Continuations {
 
 /// How the next tokens are chosen: OpenAI's `TokenDecoder`.
 pub(super) trait TokenDecoder: Send {
-    /// Continues the `live` hypotheses by filtered logits `[live.len(), n_vocab]`. The first call has a single, empty
-    /// hypothesis.
-    fn update(&mut self, live: &[Hypothesis], logits: &[f32], n_vocab: usize) -> Result<Continuations, NotFinite>;
+    /// Continues the `live` hypotheses by filtered logits `[live.len(), n_vocab]`. The first call
+    /// has a single, empty hypothesis.
+    fn update(
+        &mut self,
+        live: &[Hypothesis],
+        logits: &[f32],
+        n_vocab: usize,
+    ) -> Result<Continuations, NotFinite>;
 
     /// The candidates, given those that were still live at the end.
     fn finalize(&mut self, live: Vec<Hypothesis>) -> Vec<Hypothesis>;
 }
 
-/// The candidate of the highest penalised log-probability (OpenAI's `MaximumLikelihoodRanker`); the first of equals.
+/// The candidate of the highest penalised log-probability (OpenAI's `MaximumLikelihoodRanker`); the
+/// first of equals.
 pub(super) fn most_likely(candidates: Vec<Hypothesis>, length_penalty: Option<f32>) -> Hypothesis {
     let score = |candidate: &Hypothesis| {
         let length = candidate.tokens.len() as f64;
@@ -75,7 +89,11 @@ pub(super) fn most_likely(candidates: Vec<Hypothesis>, length_penalty: Option<f3
         candidate.sum_logprob / penalty
     };
     let better = |best: Hypothesis, next: Hypothesis| {
-        if score(&next) > score(&best) { next } else { best }
+        if score(&next) > score(&best) {
+            next
+        } else {
+            best
+        }
     };
     candidates.into_iter().reduce(better).unwrap_or_default()
 }
@@ -85,12 +103,19 @@ mod tests {
     use super::*;
 
     fn hypothesis(length: u32, sum_logprob: f64) -> Hypothesis {
-        Hypothesis { tokens: (0..length).collect(), sum_logprob }
+        Hypothesis {
+            tokens: (0..length).collect(),
+            sum_logprob,
+        }
     }
 
     #[test]
     fn the_penalty_decides_between_short_and_long() {
-        let rank = |penalty| most_likely(vec![hypothesis(1, -2.0), hypothesis(4, -3.0)], penalty).tokens.len();
+        let rank = |penalty| {
+            most_likely(vec![hypothesis(1, -2.0), hypothesis(4, -3.0)], penalty)
+                .tokens
+                .len()
+        };
         assert_eq!(rank(None), 4, "per token -2 against -0.75");
         assert_eq!(rank(Some(0.0)), 1, "no penalty: -2 against -3");
         assert_eq!(rank(Some(1.0)), 1, "(5 + n) / 6: -2 against -2");

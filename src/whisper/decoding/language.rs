@@ -15,8 +15,9 @@ const SURE: f32 = 0.7;
 const RIVAL_SHARE: f32 = 0.2;
 /// Most other languages that are tried.
 const RIVALS: usize = 2;
-/// Weight of a language's log-probability beside the mean log-probability of a token of its text. Speech decoded in
-/// another language than its own loses 0.1 to 0.8 a token, a language at a fifth of the other's probability 0.3.
+/// Weight of a language's log-probability beside the mean log-probability of a token of its text.
+/// Speech decoded in another language than its own loses 0.1 to 0.8 a token, a language at a fifth
+/// of the other's probability 0.3.
 const PRIOR: f32 = 0.2;
 
 /// Probabilities of the languages, likeliest first, where the language was detected.
@@ -37,7 +38,9 @@ pub(super) fn given_language(
         };
     }
     match options.language {
-        Some(language) if special.language_token(language).is_none() => Err(OptionsError::Language(language)),
+        Some(language) if special.language_token(language).is_none() => {
+            Err(OptionsError::Language(language))
+        }
         language => Ok(language),
     }
 }
@@ -46,9 +49,12 @@ pub(super) fn given_language(
 pub(super) struct Candidates(Vec<(Language, u32)>);
 
 impl Candidates {
-    /// Those of `allowlist` (all, when it is empty) that the model has tokens for, and the request that tells them
-    /// apart.
-    pub fn new(tokenizer: &Tokenizer, allowlist: &[Language]) -> Result<(Self, Request), OptionsError> {
+    /// Those of `allowlist` (all, when it is empty) that the model has tokens for, and the request
+    /// that tells them apart.
+    pub fn new(
+        tokenizer: &Tokenizer,
+        allowlist: &[Language],
+    ) -> Result<(Self, Request), OptionsError> {
         let special = tokenizer.special();
         let known = |language: &Language| allowlist.is_empty() || allowlist.contains(language);
         let candidates: Vec<(Language, u32)> = special
@@ -58,47 +64,70 @@ impl Candidates {
             .collect();
         if candidates.is_empty() {
             let unknown = allowlist.first().filter(|_| special.is_multilingual);
-            return Err(unknown.map_or(OptionsError::Detect, |&language| OptionsError::Language(language)));
+            return Err(unknown.map_or(OptionsError::Detect, |&language| {
+                OptionsError::Language(language)
+            }));
         }
-        Ok((Self(candidates), Request::Prefill { tokens: vec![special.sot], wanted: vec![0] }))
+        Ok((
+            Self(candidates),
+            Request::Prefill {
+                tokens: vec![special.sot],
+                wanted: vec![0],
+            },
+        ))
     }
 
     /// Their probabilities, likeliest first, by the logits after the start; they sum up to 1.
-    pub fn probabilities(&self, level: Level, logits: &[f32]) -> Result<Vec<(Language, f32)>, NotFinite> {
+    pub fn probabilities(
+        &self,
+        level: Level,
+        logits: &[f32],
+    ) -> Result<Vec<(Language, f32)>, NotFinite> {
         let score = |&(_, token): &(Language, u32)| logits.get(token as usize).copied();
         let scores: Vec<f32> = self.0.iter().filter_map(score).collect();
         let normaliser = log_sum_exp(level, &scores)?;
         let languages = self.0.iter().map(|&(language, _)| language);
-        let mut probabilities: Vec<(Language, f32)> =
-            languages.zip(scores).map(|(language, score)| (language, (score - normaliser).exp())).collect();
+        let mut probabilities: Vec<(Language, f32)> = languages
+            .zip(scores)
+            .map(|(language, score)| (language, (score - normaliser).exp()))
+            .collect();
         probabilities.sort_by(|a, b| b.1.total_cmp(&a.1));
         Ok(probabilities)
     }
 }
 
-/// Languages that may be spoken besides the likeliest, the least likely first; none where that is likely enough.
+/// Languages that may be spoken besides the likeliest, the least likely first; none where that is
+/// likely enough.
 pub(super) fn rivals(probabilities: &[(Language, f32)]) -> Vec<Language> {
     match probabilities {
         [(_, best), others @ ..] if *best < SURE => {
-            let near = others.iter().take(RIVALS).filter(|(_, p)| *p >= RIVAL_SHARE * best);
+            let near = others
+                .iter()
+                .take(RIVALS)
+                .filter(|(_, p)| *p >= RIVAL_SHARE * best);
             near.rev().map(|(language, _)| *language).collect()
         }
         _ => Vec::new(),
     }
 }
 
-/// Whether `language` is given, or detected and likely enough to be taken for the one that is spoken.
+/// Whether `language` is given, or detected and likely enough to be taken for the one that is
+/// spoken.
 pub(super) fn is_sure(detected: &LanguageProbs, language: Language) -> bool {
     let is_likely = |(other, p): &(Language, f32)| *other == language && *p >= SURE;
-    detected.as_ref().is_none_or(|probabilities| probabilities.iter().any(is_likely))
+    detected
+        .as_ref()
+        .is_none_or(|probabilities| probabilities.iter().any(is_likely))
 }
 
-/// How well a text fits the audio as one of a language, whose log-probability by the detection is `prior`.
+/// How well a text fits the audio as one of a language, whose log-probability by the detection is
+/// `prior`.
 pub(super) fn text_score(text: &Hypothesis, prior: f32) -> f32 {
     text.avg_logprob() + PRIOR * prior
 }
 
-/// The probabilities of the languages of `allowlist` (all, when it is empty), likeliest first; they sum up to 1.
+/// The probabilities of the languages of `allowlist` (all, when it is empty), likeliest first; they
+/// sum up to 1.
 ///
 /// Languages that the model has no token for are left out.
 ///
@@ -112,7 +141,10 @@ pub fn detect_language<I: Inference>(
     let (candidates, request) = Candidates::new(tokenizer, allowlist)?;
     let logits = request.ask(inference).map_err(DecodingError::Inference)?;
     if logits.len() != tokenizer.n_vocab() {
-        return Err(DecodingError::LogitsLength { given: logits.len(), wanted: tokenizer.n_vocab() });
+        return Err(DecodingError::LogitsLength {
+            given: logits.len(),
+            wanted: tokenizer.n_vocab(),
+        });
     }
     Ok(candidates.probabilities(inference.level(), &logits)?)
 }

@@ -1,4 +1,5 @@
-//! Arithmetic on one row of logits, `[n_vocab]`. A row has some 52,000 values and is looked at for every token.
+//! Arithmetic on one row of logits, `[n_vocab]`. A row has some 52,000 values and is looked at for
+//! every token.
 
 use std::ops::Range;
 
@@ -26,16 +27,28 @@ pub(super) fn argmax(level: Level, row: &[f32]) -> Result<u32, NotFinite> {
 pub(super) fn log_sum_exp(level: Level, row: &[f32]) -> Result<f32, NotFinite> {
     let greatest = max(level, row);
     let total = greatest + cpu::sum_exp(level, row, greatest, 1.0).ln() as f32;
-    if total.is_finite() { Ok(total) } else { Err(NotFinite) }
+    if total.is_finite() {
+        Ok(total)
+    } else {
+        Err(NotFinite)
+    }
 }
 
 /// The `k` greatest values with their places, greatest first; −∞ is never among them.
 pub(super) fn top_k(level: Level, row: &[f32], k: usize) -> Vec<(u32, f32)> {
-    cpu::top_k(level, row, k).into_iter().map(|(place, value)| (place as u32, value)).collect()
+    cpu::top_k(level, row, k)
+        .into_iter()
+        .map(|(place, value)| (place as u32, value))
+        .collect()
 }
 
 /// Draws a place with probability proportional to e^(x / temperature). `uniform` is in 0..1.
-pub(super) fn sample(level: Level, row: &[f32], temperature: f32, uniform: f64) -> Result<u32, NotFinite> {
+pub(super) fn sample(
+    level: Level,
+    row: &[f32],
+    temperature: f32,
+    uniform: f64,
+) -> Result<u32, NotFinite> {
     let greatest = max(level, row);
     let scale = temperature.recip();
     let mut left = uniform * cpu::sum_exp(level, row, greatest, scale);
@@ -53,8 +66,8 @@ pub(super) fn sample(level: Level, row: &[f32], temperature: f32, uniform: f64) 
     Err(NotFinite)
 }
 
-/// The place in a piece of a row where the weights e^((x − greatest) · scale) sum up to more than `left`; the last
-/// that may be drawn where they do not.
+/// The place in a piece of a row where the weights e^((x − greatest) · scale) sum up to more than
+/// `left`; the last that may be drawn where they do not.
 fn draw(piece: &[f32], greatest: f32, scale: f32, mut left: f64) -> Result<usize, NotFinite> {
     let mut drawn = Err(NotFinite);
     for (place, &x) in piece.iter().enumerate() {
@@ -84,7 +97,9 @@ mod tests {
 
     /// Enough values to fill blocks, lanes and a remainder.
     fn row() -> Vec<f32> {
-        (0..5003_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 16) as f32 / 2000.0 - 20.0).collect()
+        (0..5003_u32)
+            .map(|i| (i.wrapping_mul(2_654_435_761) >> 16) as f32 / 2000.0 - 20.0)
+            .collect()
     }
 
     #[test]
@@ -93,7 +108,10 @@ mod tests {
             let row = row();
             let greatest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             assert_eq!(max(level, &row), greatest);
-            assert_eq!(argmax(level, &row), Ok(row.iter().position(|&x| x == greatest).unwrap_or_default() as u32));
+            assert_eq!(
+                argmax(level, &row),
+                Ok(row.iter().position(|&x| x == greatest).unwrap_or_default() as u32)
+            );
             let exact = row.iter().map(|&x| f64::from(x).exp()).sum::<f64>().ln();
             let error = log_sum_exp(level, &row).map(|sum| (f64::from(sum) - exact).abs());
             assert!(error.is_ok_and(|error| error < 3e-6), "{error:?}");
@@ -105,7 +123,10 @@ mod tests {
         for level in Level::available() {
             let row = [1.0, 5.0, f32::NEG_INFINITY, 3.0, 5.0, f32::NAN];
             assert_eq!(top_k(level, &row, 3), [(1, 5.0), (4, 5.0), (3, 3.0)]);
-            assert_eq!(top_k(level, &row, 10), [(1, 5.0), (4, 5.0), (3, 3.0), (0, 1.0)]);
+            assert_eq!(
+                top_k(level, &row, 10),
+                [(1, 5.0), (4, 5.0), (3, 3.0), (0, 1.0)]
+            );
         }
     }
 

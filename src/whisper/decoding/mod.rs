@@ -1,9 +1,9 @@
 //! OpenAI's decoding rules: from a decoder bound to the audio of one window to its transcript.
 //!
-//! In: logits, which the rules filter and choose tokens by. Out: a [`DecodingResult`], and from its tokens timed
-//! [`Segment`]s. [`Decoding`] is a window on its way: it asks for logits by [`Request`]s, so that a decoder can serve
-//! several windows in one pass. [`decode_with_fallback`] serves a single one; [`PromptHistory`] carries the text of one
-//! window to the next.
+//! In: logits, which the rules filter and choose tokens by. Out: a [`DecodingResult`], and from its
+//! tokens timed [`Segment`]s. [`Decoding`] is a window on its way: it asks for logits by
+//! [`Request`]s, so that a decoder can serve several windows in one pass. [`decode_with_fallback`]
+//! serves a single one; [`PromptHistory`] carries the text of one window to the next.
 
 mod beam;
 mod error;
@@ -38,7 +38,8 @@ pub use window::{Decoding, Progress};
 use super::Inference;
 use super::tokenizer::Tokenizer;
 
-/// Decodes the window that `inference` is bound to (`DecodingTask` in openai-whisper's `decoding.py`).
+/// Decodes the window that `inference` is bound to (`DecodingTask` in openai-whisper's
+/// `decoding.py`).
 ///
 /// `cancelled` is asked before each pass of the decoder.
 ///
@@ -51,11 +52,16 @@ pub fn decode_window<I: Inference>(
     cancelled: &dyn Fn() -> bool,
 ) -> Result<DecodingResult, DecodingError<I::Error>> {
     let (level, n_text_ctx) = (inference.level(), inference.n_text_ctx());
-    finish(inference, Decoding::once(level, tokenizer, n_text_ctx, options)?, cancelled)
+    finish(
+        inference,
+        Decoding::once(level, tokenizer, n_text_ctx, options)?,
+        cancelled,
+    )
 }
 
-/// Decodes a window at each temperature in turn until a transcript is accepted; the last one is returned whatever it
-/// is. Beams serve temperature 0, samples (`best_of`) the others. A language is detected once.
+/// Decodes a window at each temperature in turn until a transcript is accepted; the last one is
+/// returned whatever it is. Beams serve temperature 0, samples (`best_of`) the others. A language
+/// is detected once.
 ///
 /// # Errors
 /// As [`decode_window`].
@@ -67,7 +73,11 @@ pub fn decode_with_fallback<I: Inference>(
     cancelled: &dyn Fn() -> bool,
 ) -> Result<DecodingResult, DecodingError<I::Error>> {
     let (level, n_text_ctx) = (inference.level(), inference.n_text_ctx());
-    finish(inference, Decoding::new(level, tokenizer, n_text_ctx, options, fallback)?, cancelled)
+    finish(
+        inference,
+        Decoding::new(level, tokenizer, n_text_ctx, options, fallback)?,
+        cancelled,
+    )
 }
 
 /// Serves a window until it is done.

@@ -21,32 +21,38 @@ pub struct DecodingOptions {
     pub sample_len: Option<usize>,
     /// Independent samples of which the best is kept, at a temperature above 0; 1 when `None`.
     pub best_of: Option<usize>,
-    /// Beams; no beam search when `None`. With beams the temperature has no effect, as in OpenAI's decoder.
+    /// Beams; no beam search when `None`. With beams the temperature has no effect, as in OpenAI's
+    /// decoder.
     pub beam_size: Option<usize>,
-    /// Search until `beam_size × patience` hypotheses are complete (arXiv:2204.05424); 1 when `None`.
+    /// Search until `beam_size × patience` hypotheses are complete (arXiv:2204.05424); 1 when
+    /// `None`.
     pub patience: Option<f32>,
-    /// Exponent α in 0..=1 of the length penalty ((5 + length) / 6)^α of Google's NMT paper (arXiv:1609.08144);
-    /// when `None`, the length itself is the penalty.
+    /// Exponent α in 0..=1 of the length penalty ((5 + length) / 6)^α of Google's NMT paper
+    /// (arXiv:1609.08144); when `None`, the length itself is the penalty.
     pub length_penalty: Option<f32>,
     /// Tokens of the text before the window; the last `n_text_ctx / 2 - 1` of them are used.
     pub prompt: Vec<u32>,
     /// Tokens that the transcript of the window must continue; they are not part of the result.
     pub prefix: Vec<u32>,
-    /// How many of the prefix's tokens, its first, are the text of sound before the audio that `audio_s` and `sound_s` are
-    /// about.
+    /// How many of the prefix's tokens, its first, are the text of sound before the audio that
+    /// `audio_s` and `sound_s` are about.
     pub n_before: usize,
-    /// A guess of the transcript, timestamps included, such as the text of an earlier pass over the same audio. Greedy
-    /// decoding (no beams, temperature 0) checks it in one pass of the decoder and goes on from the first token that
-    /// differs: the result is the same as without it, sooner the more of it is right. Otherwise it has no effect.
+    /// A guess of the transcript, timestamps included, such as the text of an earlier pass over the
+    /// same audio. Greedy decoding (no beams, temperature 0) checks it in one pass of the decoder
+    /// and goes on from the first token that differs: the result is the same as without it, sooner
+    /// the more of it is right. Otherwise it has no effect.
     pub draft: Vec<u32>,
-    /// Tokens never to sample. The special tokens that are no part of a transcript are always suppressed.
+    /// Tokens never to sample. The special tokens that are no part of a transcript are always
+    /// suppressed.
     pub suppress_tokens: SuppressTokens,
     /// Words to expect.
     pub hotwords: Option<Arc<Hotwords>>,
-    /// Length of the audio in seconds, which limits how many tokens it may give; unlimited when `None`.
+    /// Length of the audio in seconds, which limits how many tokens it may give; unlimited when
+    /// `None`.
     pub audio_s: Option<f32>,
-    /// Seconds of the audio in which there is sound ([`sound_seconds`](crate::audio::sound_seconds)): a text without
-    /// timestamps that is far too short for it is continued behind its end. `None` takes every end as it is.
+    /// Seconds of the audio in which there is sound
+    /// ([`sound_seconds`](crate::audio::sound_seconds)): a text without timestamps that is far too
+    /// short for it is continued behind its end. `None` takes every end as it is.
     pub sound_s: Option<f32>,
     /// Whether the first token may be neither a lone space nor the end.
     pub suppress_blank: bool,
@@ -54,9 +60,11 @@ pub struct DecodingOptions {
     pub without_timestamps: bool,
     /// Latest first timestamp in seconds; unlimited when `None`.
     pub max_initial_timestamp: Option<f32>,
-    /// Latest timestamp in seconds: the length of a window shorter than 30 s; unlimited when `None`.
+    /// Latest timestamp in seconds: the length of a window shorter than 30 s; unlimited when
+    /// `None`.
     pub max_timestamp: Option<f32>,
-    /// Seed of the random numbers at a temperature above 0: the same window, options and seed give the same text.
+    /// Seed of the random numbers at a temperature above 0: the same window, options and seed give
+    /// the same text.
     pub seed: u64,
 }
 
@@ -136,7 +144,9 @@ pub enum OptionsError {
         n_vocab: u32,
     },
     /// Not a list of token ids.
-    #[error("'{0}' is not a token id: give a comma-separated list of ids, with -1 for all non-speech tokens")]
+    #[error(
+        "'{0}' is not a token id: give a comma-separated list of ids, with -1 for all non-speech tokens"
+    )]
     TokenId(String),
 }
 
@@ -159,13 +169,43 @@ impl DecodingOptions {
             return Err(OptionsError::PatienceWithoutBeams);
         }
         let group = |size: Option<usize>| size.map(|size| size as f32);
-        within("beam_size", group(self.beam_size), 1.0, Self::MAX_GROUP as f32, "1 to 64")?;
-        within("best_of", group(self.best_of), 1.0, Self::MAX_GROUP as f32, "1 to 64")?;
+        within(
+            "beam_size",
+            group(self.beam_size),
+            1.0,
+            Self::MAX_GROUP as f32,
+            "1 to 64",
+        )?;
+        within(
+            "best_of",
+            group(self.best_of),
+            1.0,
+            Self::MAX_GROUP as f32,
+            "1 to 64",
+        )?;
         within("patience", self.patience, 0.01, 100.0, "0.01 to 100")?;
         within("length_penalty", self.length_penalty, 0.0, 1.0, "0 to 1")?;
-        within("temperature", Some(self.temperature), 0.0, f32::MAX, "0 and above")?;
-        within("max_initial_timestamp", self.max_initial_timestamp, 0.0, f32::MAX, "0 and above")?;
-        within("max_timestamp", self.max_timestamp, 0.0, f32::MAX, "0 and above")
+        within(
+            "temperature",
+            Some(self.temperature),
+            0.0,
+            f32::MAX,
+            "0 and above",
+        )?;
+        within(
+            "max_initial_timestamp",
+            self.max_initial_timestamp,
+            0.0,
+            f32::MAX,
+            "0 and above",
+        )?;
+        within(
+            "max_timestamp",
+            self.max_timestamp,
+            0.0,
+            f32::MAX,
+            "0 and above",
+        )
     }
 }
 
@@ -177,7 +217,9 @@ fn within(
     range: &'static str,
 ) -> Result<(), OptionsError> {
     match value {
-        Some(value) if !(least..=most).contains(&value) => Err(OptionsError::OutOfRange { name, value, range }),
+        Some(value) if !(least..=most).contains(&value) => {
+            Err(OptionsError::OutOfRange { name, value, range })
+        }
         _ => Ok(()),
     }
 }
@@ -193,20 +235,30 @@ pub struct SuppressTokens {
 
 impl Default for SuppressTokens {
     fn default() -> Self {
-        Self { non_speech: true, tokens: Vec::new() }
+        Self {
+            non_speech: true,
+            tokens: Vec::new(),
+        }
     }
 }
 
 impl FromStr for SuppressTokens {
     type Err = OptionsError;
 
-    /// Reads OpenAI's notation: comma-separated ids, `-1` for the non-speech tokens, nothing for none.
+    /// Reads OpenAI's notation: comma-separated ids, `-1` for the non-speech tokens, nothing for
+    /// none.
     fn from_str(list: &str) -> Result<Self, OptionsError> {
-        let mut suppress = Self { non_speech: false, tokens: Vec::new() };
+        let mut suppress = Self {
+            non_speech: false,
+            tokens: Vec::new(),
+        };
         for id in list.split(',').map(str::trim).filter(|id| !id.is_empty()) {
             match id {
                 "-1" => suppress.non_speech = true,
-                id => suppress.tokens.push(id.parse().map_err(|_| OptionsError::TokenId(id.to_owned()))?),
+                id => suppress.tokens.push(
+                    id.parse()
+                        .map_err(|_| OptionsError::TokenId(id.to_owned()))?,
+                ),
             }
         }
         Ok(suppress)
@@ -226,12 +278,26 @@ mod tests {
         };
         let out_of_range = |result| matches!(result, Err(OptionsError::OutOfRange { .. }));
         assert_eq!(verify(|_| ()), Ok(()));
-        assert_eq!(verify(|o| (o.beam_size, o.patience, o.length_penalty) = (Some(5), Some(2.0), Some(0.5))), Ok(()));
-        assert_eq!(verify(|o| (o.temperature, o.best_of) = (0.2, Some(5))), Ok(()));
+        assert_eq!(
+            verify(
+                |o| (o.beam_size, o.patience, o.length_penalty) = (Some(5), Some(2.0), Some(0.5))
+            ),
+            Ok(())
+        );
+        assert_eq!(
+            verify(|o| (o.temperature, o.best_of) = (0.2, Some(5))),
+            Ok(())
+        );
         let both = verify(|o| (o.beam_size, o.best_of, o.temperature) = (Some(5), Some(5), 0.2));
         assert_eq!(both, Err(OptionsError::BeamAndBestOf));
-        assert_eq!(verify(|o| o.best_of = Some(5)), Err(OptionsError::BestOfWithoutTemperature(5)));
-        assert_eq!(verify(|o| o.patience = Some(1.0)), Err(OptionsError::PatienceWithoutBeams));
+        assert_eq!(
+            verify(|o| o.best_of = Some(5)),
+            Err(OptionsError::BestOfWithoutTemperature(5))
+        );
+        assert_eq!(
+            verify(|o| o.patience = Some(1.0)),
+            Err(OptionsError::PatienceWithoutBeams)
+        );
         assert!(out_of_range(verify(|o| o.beam_size = Some(0))));
         assert!(out_of_range(verify(|o| o.length_penalty = Some(1.5))));
         assert!(out_of_range(verify(|o| o.temperature = f32::NAN)));
@@ -242,8 +308,20 @@ mod tests {
     fn suppressed_tokens_are_read_in_openais_notation() {
         let read = |list: &str| list.parse::<SuppressTokens>();
         assert_eq!(read("-1"), Ok(SuppressTokens::default()));
-        assert_eq!(read(" 5, -1,7"), Ok(SuppressTokens { non_speech: true, tokens: vec![5, 7] }));
-        assert_eq!(read(""), Ok(SuppressTokens { non_speech: false, tokens: vec![] }));
+        assert_eq!(
+            read(" 5, -1,7"),
+            Ok(SuppressTokens {
+                non_speech: true,
+                tokens: vec![5, 7]
+            })
+        );
+        assert_eq!(
+            read(""),
+            Ok(SuppressTokens {
+                non_speech: false,
+                tokens: vec![]
+            })
+        );
         assert_eq!(read("5,-2"), Err(OptionsError::TokenId("-2".to_owned())));
     }
 }

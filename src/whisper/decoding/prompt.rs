@@ -1,12 +1,13 @@
-//! What the decoder is given before it writes: text before the window, start of the transcript, prefix.
+//! What the decoder is given before it writes: text before the window, start of the transcript,
+//! prefix.
 
 use super::options::DecodingOptions;
 use super::result::DecodingResult;
 use super::segments::Segment;
 use crate::whisper::tokenizer::{Language, SpecialTokens};
 
-/// Temperature above which the text of a window is not trusted as the prompt of the next (openai-whisper's
-/// `transcribe.py`).
+/// Temperature above which the text of a window is not trusted as the prompt of the next
+/// (openai-whisper's `transcribe.py`).
 const TRUSTED_TEMPERATURE: f32 = 0.5;
 
 /// Silence after which the text before it is no prompt any more, in seconds.
@@ -17,7 +18,8 @@ fn prompt_len(n_text_ctx: usize) -> usize {
     (n_text_ctx / 2).saturating_sub(1)
 }
 
-/// The tokens before the first sampled one (`_get_initial_tokens` in openai-whisper's `decoding.py`).
+/// The tokens before the first sampled one (`_get_initial_tokens` in openai-whisper's
+/// `decoding.py`).
 pub(super) fn initial_tokens(
     special: &SpecialTokens,
     options: &DecodingOptions,
@@ -31,23 +33,29 @@ pub(super) fn initial_tokens(
         tokens.extend_from_slice(last(&options.prompt, prompt_len(n_text_ctx)));
     }
     tokens.extend_from_slice(&start);
-    // The prefix shares its half of the context with the start and with what is to be sampled; where sampling may
-    // fill all of that half, what the prefix takes is lacking at the end.
+    // The prefix shares its half of the context with the start and with what is to be sampled;
+    // where sampling may fill all of that half, what the prefix takes is lacking at the end.
     let half = n_text_ctx - n_text_ctx / 2;
     let room = match options.sample_len {
         Some(sample_len) if sample_len < n_text_ctx / 2 => n_text_ctx / 2 - sample_len,
         _ => half,
     };
-    tokens.extend_from_slice(last(&options.prefix, room.min(half.saturating_sub(start.len()))));
+    tokens.extend_from_slice(last(
+        &options.prefix,
+        room.min(half.saturating_sub(start.len())),
+    ));
     tokens
 }
 
 /// The last `count` of `tokens`.
 fn last(tokens: &[u32], count: usize) -> &[u32] {
-    tokens.get(tokens.len().saturating_sub(count)..).unwrap_or_default()
+    tokens
+        .get(tokens.len().saturating_sub(count)..)
+        .unwrap_or_default()
 }
 
-/// The text so far as the prompt of the next window: OpenAI's `initial_prompt` and `condition_on_previous_text`.
+/// The text so far as the prompt of the next window: OpenAI's `initial_prompt` and
+/// `condition_on_previous_text`.
 #[derive(Debug, Clone)]
 pub struct PromptHistory {
     condition_on_previous_text: bool,
@@ -59,12 +67,21 @@ pub struct PromptHistory {
 
 impl PromptHistory {
     /// A history that begins with the tokens of `initial_prompt` (see
-    /// [`Tokenizer::encode_prompt`](crate::whisper::Tokenizer::encode_prompt)) for a decoder of `n_text_ctx` positions.
+    /// [`Tokenizer::encode_prompt`](crate::whisper::Tokenizer::encode_prompt)) for a decoder of
+    /// `n_text_ctx` positions.
     ///
     /// Without `condition_on_previous_text` only the first window has a prompt, the initial one.
-    pub fn new(initial_prompt: Vec<u32>, condition_on_previous_text: bool, n_text_ctx: usize) -> Self {
-        let mut history =
-            Self { condition_on_previous_text, limit: prompt_len(n_text_ctx), tokens: initial_prompt, has_text: false };
+    pub fn new(
+        initial_prompt: Vec<u32>,
+        condition_on_previous_text: bool,
+        n_text_ctx: usize,
+    ) -> Self {
+        let mut history = Self {
+            condition_on_previous_text,
+            limit: prompt_len(n_text_ctx),
+            tokens: initial_prompt,
+            has_text: false,
+        };
         history.truncate();
         history
     }
@@ -76,15 +93,19 @@ impl PromptHistory {
 
     /// Notes what a window said. Windows of silence are not noted.
     ///
-    /// Text that took a high temperature, or was not accepted at any, as that of a loop, may be wrong, and would mislead
-    /// the next window.
+    /// Text that took a high temperature, or was not accepted at any, as that of a loop, may be
+    /// wrong, and would mislead the next window.
     pub fn record(&mut self, segments: &[Segment], result: &DecodingResult) {
-        if !self.condition_on_previous_text || result.is_rejected || result.temperature > TRUSTED_TEMPERATURE {
+        if !self.condition_on_previous_text
+            || result.is_rejected
+            || result.temperature > TRUSTED_TEMPERATURE
+        {
             self.tokens.clear();
             return;
         }
         self.has_text = true;
-        self.tokens.extend(segments.iter().flat_map(|segment| &segment.tokens));
+        self.tokens
+            .extend(segments.iter().flat_map(|segment| &segment.tokens));
         self.truncate();
     }
 
@@ -97,7 +118,8 @@ impl PromptHistory {
 
     /// Hours of speech must not gather more tokens than a prompt can hold.
     fn truncate(&mut self) {
-        self.tokens.drain(..self.tokens.len().saturating_sub(self.limit));
+        self.tokens
+            .drain(..self.tokens.len().saturating_sub(self.limit));
     }
 }
 
@@ -107,7 +129,13 @@ mod tests {
     use crate::whisper::tokenizer::TokenizerError;
 
     fn segment(tokens: Vec<u32>) -> Segment {
-        Segment { start: 0.0, end: 1.0, text: "x".to_owned(), tokens, words: Vec::new() }
+        Segment {
+            start: 0.0,
+            end: 1.0,
+            text: "x".to_owned(),
+            tokens,
+            words: Vec::new(),
+        }
     }
 
     /// A result of this temperature.
@@ -127,18 +155,32 @@ mod tests {
     }
 
     fn initial(options: &DecodingOptions) -> Result<Vec<u32>, TokenizerError> {
-        Ok(initial_tokens(&SpecialTokens::for_n_vocab(51865)?, options, Language::ENGLISH, 448))
+        Ok(initial_tokens(
+            &SpecialTokens::for_n_vocab(51865)?,
+            options,
+            Language::ENGLISH,
+            448,
+        ))
     }
 
     #[test]
     fn a_prompt_keeps_its_last_half_context() -> Result<(), TokenizerError> {
         let start = [50258, 50259, 50359];
         assert_eq!(initial(&DecodingOptions::default())?, start);
-        let short = DecodingOptions { prompt: vec![7, 8], ..DecodingOptions::default() };
+        let short = DecodingOptions {
+            prompt: vec![7, 8],
+            ..DecodingOptions::default()
+        };
         assert_eq!(initial(&short)?, [50361, 7, 8, 50258, 50259, 50359]);
-        let long = DecodingOptions { prompt: (0..1000).collect(), ..DecodingOptions::default() };
+        let long = DecodingOptions {
+            prompt: (0..1000).collect(),
+            ..DecodingOptions::default()
+        };
         let tokens = initial(&long)?;
-        assert_eq!((tokens.len(), tokens[0], tokens[1]), (1 + 223 + 3, 50361, 777));
+        assert_eq!(
+            (tokens.len(), tokens[0], tokens[1]),
+            (1 + 223 + 3, 50361, 777)
+        );
         assert_eq!(tokens[224..], start);
         Ok(())
     }
@@ -146,10 +188,19 @@ mod tests {
     #[test]
     fn a_prefix_leaves_room_for_what_is_sampled() -> Result<(), TokenizerError> {
         let prefix: Vec<u32> = (0..1000).collect();
-        let options = DecodingOptions { sample_len: Some(200), prefix, ..DecodingOptions::default() };
+        let options = DecodingOptions {
+            sample_len: Some(200),
+            prefix,
+            ..DecodingOptions::default()
+        };
         assert_eq!(initial(&options)?[3..], (976..1000).collect::<Vec<_>>());
         let prompt = vec![1; 1000];
-        let full = DecodingOptions { sample_len: None, prompt, without_timestamps: true, ..options };
+        let full = DecodingOptions {
+            sample_len: None,
+            prompt,
+            without_timestamps: true,
+            ..options
+        };
         assert_eq!(initial(&full)?.len(), 448);
         Ok(())
     }
@@ -172,14 +223,24 @@ mod tests {
     fn a_rejected_text_and_a_long_silence_are_forgotten() {
         let mut history = PromptHistory::new(vec![1], true, 12);
         history.pause(60.0);
-        assert_eq!(history.prompt(), [1], "the initial prompt is not about what was said");
+        assert_eq!(
+            history.prompt(),
+            [1],
+            "the initial prompt is not about what was said"
+        );
         history.record(&[segment(vec![2])], &at(0.0));
         history.pause(10.0);
         assert_eq!(history.prompt(), [1, 2]);
         history.pause(20.0);
         assert!(history.prompt().is_empty());
         history.record(&[segment(vec![3])], &at(0.0));
-        history.record(&[segment(vec![4])], &DecodingResult { is_rejected: true, ..at(0.0) });
+        history.record(
+            &[segment(vec![4])],
+            &DecodingResult {
+                is_rejected: true,
+                ..at(0.0)
+            },
+        );
         assert!(history.prompt().is_empty());
     }
 

@@ -5,7 +5,8 @@ use crate::whisper::Inference;
 /// The next pass of the decoder over a window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
-    /// Drop all sequences and begin one with `tokens`; give the logits that follow each of the positions `wanted`.
+    /// Drop all sequences and begin one with `tokens`; give the logits that follow each of the
+    /// positions `wanted`.
     Prefill {
         /// The sequence.
         tokens: Vec<u32>,
@@ -36,7 +37,11 @@ impl Request {
     pub(super) fn ask<I: Inference>(&self, inference: &mut I) -> Result<Vec<f32>, I::Error> {
         match self {
             Self::Prefill { tokens, wanted } => inference.prefill(tokens, wanted),
-            Self::Step { sources, keep, tokens } => {
+            Self::Step {
+                sources,
+                keep,
+                tokens,
+            } => {
                 if let Some(sources) = sources {
                     inference.rearrange(sources);
                 }

@@ -39,12 +39,17 @@ impl DecodingResult {
     }
 }
 
-/// Bytes of `text` over those of its zlib compression (`compression_ratio` in openai-whisper's `utils.py`).
+/// Bytes of `text` over those of its zlib compression (`compression_ratio` in openai-whisper's
+/// `utils.py`).
 pub(super) fn compression_ratio(text: &str) -> f32 {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
     // Writing to memory cannot fail; if it did, the text would count as incompressible.
-    let compressed = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish());
-    compressed.map_or(1.0, |compressed| text.len() as f32 / compressed.len().max(1) as f32)
+    let compressed = encoder
+        .write_all(text.as_bytes())
+        .and_then(|()| encoder.finish());
+    compressed.map_or(1.0, |compressed| {
+        text.len() as f32 / compressed.len().max(1) as f32
+    })
 }
 
 #[cfg(test)]
@@ -63,7 +68,10 @@ mod tests {
         ];
         for (text, expected) in cases {
             let ratio = compression_ratio(&text);
-            assert!((ratio - expected).abs() <= 0.05 * expected, "{ratio} for {text:?}, expected {expected}");
+            assert!(
+                (ratio - expected).abs() <= 0.05 * expected,
+                "{ratio} for {text:?}, expected {expected}"
+            );
         }
     }
 }

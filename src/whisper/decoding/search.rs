@@ -1,5 +1,6 @@
-//! The search for the best token sequence of a window at one temperature, as a machine: it is given logits and asks
-//! for more until it is done, so that whoever runs the decoder may run it for several windows at once.
+//! The search for the best token sequence of a window at one temperature, as a machine: it is given
+//! logits and asks for more until it is done, so that whoever runs the decoder may run it for
+//! several windows at once.
 
 use super::beam::BeamSearchDecoder;
 use super::filters::LogitFilters;
@@ -57,22 +58,48 @@ impl Search {
     ) -> (Self, Request) {
         let special = tokenizer.special();
         let bound = options.audio_s.map_or(usize::MAX, guards::most_tokens);
-        let sample_len = options.sample_len.unwrap_or(n_text_ctx / 2).min(bound).max(1);
+        let sample_len = options
+            .sample_len
+            .unwrap_or(n_text_ctx / 2)
+            .min(bound)
+            .max(1);
         let decoder: Box<dyn TokenDecoder> = match options.beam_size {
-            Some(beams) => Box::new(BeamSearchDecoder::new(level, beams, options.patience, special.eot)),
+            Some(beams) => Box::new(BeamSearchDecoder::new(
+                level,
+                beams,
+                options.patience,
+                special.eot,
+            )),
             None => {
                 let best_of = options.best_of.unwrap_or(1);
-                Box::new(GreedyDecoder::new(level, options.temperature, special.eot, best_of, options.seed))
+                Box::new(GreedyDecoder::new(
+                    level,
+                    options.temperature,
+                    special.eot,
+                    best_of,
+                    options.seed,
+                ))
             }
         };
         let begin = initial.len();
         let last = begin.saturating_sub(1);
-        let sot = initial.iter().rposition(|&token| token == special.sot).unwrap_or(last);
-        let room = n_text_ctx.saturating_sub(begin).min(sample_len - 1).min(MOST_DRAFTED);
+        let sot = initial
+            .iter()
+            .rposition(|&token| token == special.sot)
+            .unwrap_or(last);
+        let room = n_text_ctx
+            .saturating_sub(begin)
+            .min(sample_len - 1)
+            .min(MOST_DRAFTED);
         let known = |token: &&u32| **token != special.eot && **token < special.n_vocab;
         let greedy = options.beam_size.is_none() && options.temperature == 0.0;
-        let draft: Vec<u32> =
-            options.draft.iter().take(if greedy { room } else { 0 }).take_while(known).copied().collect();
+        let draft: Vec<u32> = options
+            .draft
+            .iter()
+            .take(if greedy { room } else { 0 })
+            .take_while(known)
+            .copied()
+            .collect();
         let mut wanted: Vec<usize> = (last..=last + draft.len()).collect();
         if sot != last {
             wanted.insert(0, sot);
@@ -104,12 +131,17 @@ impl Search {
             Some(known) => known,
             None => self.no_speech_prob(logits)?,
         };
-        let first = if self.no_speech_prob.is_none() && self.sot_apart { self.n_vocab.min(logits.len()) } else { 0 };
+        let first = if self.no_speech_prob.is_none() && self.sot_apart {
+            self.n_vocab.min(logits.len())
+        } else {
+            0
+        };
         self.no_speech_prob = Some(no_speech_prob);
         let mut logits = &mut logits[first..];
         loop {
             // Beside a draft there is one hypothesis; each row of logits is a step of its own.
-            let (rows, rest) = logits.split_at_mut((self.live.len() * self.n_vocab).min(logits.len()));
+            let (rows, rest) =
+                logits.split_at_mut((self.live.len() * self.n_vocab).min(logits.len()));
             logits = rest;
             for (row, hypothesis) in rows.chunks_exact_mut(self.n_vocab).zip(&self.live) {
                 self.filters.apply(row, &hypothesis.tokens);
@@ -118,14 +150,24 @@ impl Search {
             let unmoved = next.sources.iter().copied().eq(0..self.live.len());
             self.live = next.live;
             self.sampled += 1;
-            let full = self.sampled == self.sample_len || self.begin + self.sampled > self.n_text_ctx;
-            let looping = self.live.iter().all(|hypothesis| guards::repetition(&hypothesis.tokens, self.eot).is_some());
+            let full =
+                self.sampled == self.sample_len || self.begin + self.sampled > self.n_text_ctx;
+            let looping = self
+                .live
+                .iter()
+                .all(|hypothesis| guards::repetition(&hypothesis.tokens, self.eot).is_some());
             if next.completed || full || looping {
                 let candidates = self.decoder.finalize(std::mem::take(&mut self.live));
-                return Ok(Found::Best(most_likely(candidates, self.length_penalty), no_speech_prob));
+                return Ok(Found::Best(
+                    most_likely(candidates, self.length_penalty),
+                    no_speech_prob,
+                ));
             }
-            let tokens: Vec<u32> =
-                self.live.iter().filter_map(|hypothesis| hypothesis.tokens.last().copied()).collect();
+            let tokens: Vec<u32> = self
+                .live
+                .iter()
+                .filter_map(|hypothesis| hypothesis.tokens.last().copied())
+                .collect();
             let drafted = self.draft.get(self.sampled - 1).copied();
             if drafted.is_some_and(|token| tokens == [token]) {
                 continue;
@@ -134,14 +176,21 @@ impl Search {
             let keep = drafted.map(|_| self.begin + self.sampled - 1);
             self.draft.clear();
             let sources = (!unmoved).then_some(next.sources);
-            return Ok(Found::Wants(Request::Step { sources, keep, tokens }));
+            return Ok(Found::Wants(Request::Step {
+                sources,
+                keep,
+                tokens,
+            }));
         }
     }
 
     /// The probability of `<|nospeech|>` in the first row of logits.
     fn no_speech_prob(&self, logits: &[f32]) -> Result<f32, NotFinite> {
         let row = logits.get(..self.n_vocab).unwrap_or_default();
-        let no_speech = row.get(self.no_speech as usize).copied().unwrap_or(f32::NEG_INFINITY);
+        let no_speech = row
+            .get(self.no_speech as usize)
+            .copied()
+            .unwrap_or(f32::NEG_INFINITY);
         Ok((no_speech - log_sum_exp(self.level, row)?).exp())
     }
 }

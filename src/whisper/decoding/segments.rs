@@ -23,10 +23,12 @@ pub struct Segment {
 pub struct Segmentation {
     /// Segments that hold text.
     pub segments: Vec<Segment>,
-    /// What follows the last pair of timestamps where the transcript does not end with a single one: the decoder
-    /// may have stopped in the midst of speech. It reaches to the end of the window; its text may be empty.
+    /// What follows the last pair of timestamps where the transcript does not end with a single
+    /// one: the decoder may have stopped in the midst of speech. It reaches to the end of the
+    /// window; its text may be empty.
     ///
-    /// OpenAI drops its text and decodes again from its start. Where no more audio follows, it is the last segment.
+    /// OpenAI drops its text and decodes again from its start. Where no more audio follows, it is
+    /// the last segment.
     pub unfinished: Option<Segment>,
 }
 
@@ -44,13 +46,24 @@ impl Segment {
     }
 }
 
-/// Cuts the tokens of a window of `window_seconds` at pairs of timestamps. Without pairs all of it is one segment,
-/// which ends at the last timestamp, or where there is none with the window.
-pub fn segments_from_tokens(tokens: &[u32], window_seconds: f64, tokenizer: &Tokenizer) -> Segmentation {
-    let cutter = Cutter { tokenizer, window_seconds };
+/// Cuts the tokens of a window of `window_seconds` at pairs of timestamps. Without pairs all of it
+/// is one segment, which ends at the last timestamp, or where there is none with the window.
+pub fn segments_from_tokens(
+    tokens: &[u32],
+    window_seconds: f64,
+    tokenizer: &Tokenizer,
+) -> Segmentation {
+    let cutter = Cutter {
+        tokenizer,
+        window_seconds,
+    };
     let time = |token: &u32| tokenizer.special().timestamp(*token);
     let pairs: Vec<usize> = (1..tokens.len())
-        .filter(|&i| tokens.get(i - 1..=i).is_some_and(|pair| pair.iter().all(|token| time(token).is_some())))
+        .filter(|&i| {
+            tokens
+                .get(i - 1..=i)
+                .is_some_and(|pair| pair.iter().all(|token| time(token).is_some()))
+        })
         .collect();
     let Some(&last_cut) = pairs.last() else {
         let end = tokens.iter().rev().find_map(time).filter(|&end| end > 0.0);
@@ -67,7 +80,8 @@ pub fn segments_from_tokens(tokens: &[u32], window_seconds: f64, tokenizer: &Tok
         begin = cut;
     }
     let rest = tokens.get(last_cut..).unwrap_or_default();
-    let ends_with_single = matches!(rest, [.., text, end] if time(text).is_none() && time(end).is_some());
+    let ends_with_single =
+        matches!(rest, [.., text, end] if time(text).is_none() && time(end).is_some());
     let unfinished = if ends_with_single {
         segments.push(cutter.segment(rest, None, None));
         None
@@ -75,7 +89,10 @@ pub fn segments_from_tokens(tokens: &[u32], window_seconds: f64, tokenizer: &Tok
         Some(cutter.segment(rest, None, Some(window_seconds)))
     };
     segments.retain(Segment::has_text);
-    Segmentation { segments, unfinished }
+    Segmentation {
+        segments,
+        unfinished,
+    }
 }
 
 struct Cutter<'a> {
@@ -84,14 +101,24 @@ struct Cutter<'a> {
 }
 
 impl Cutter<'_> {
-    /// A segment from its first token's to its last token's time, unless other times are given. A time that is
-    /// lacking is the window's, and none lies outside of it.
+    /// A segment from its first token's to its last token's time, unless other times are given. A
+    /// time that is lacking is the window's, and none lies outside of it.
     fn segment(&self, tokens: &[u32], start: Option<f64>, end: Option<f64>) -> Segment {
         let time = |token: Option<&u32>| self.tokenizer.special().timestamp(*token?);
         let within = |seconds: f64| seconds.clamp(0.0, self.window_seconds.max(0.0));
         let start = within(start.or_else(|| time(tokens.first())).unwrap_or(0.0));
-        let end = within(end.or_else(|| time(tokens.last())).unwrap_or(self.window_seconds)).max(start);
-        Segment { start, end, text: self.tokenizer.decode(tokens), tokens: tokens.to_vec(), words: Vec::new() }
+        let end = within(
+            end.or_else(|| time(tokens.last()))
+                .unwrap_or(self.window_seconds),
+        )
+        .max(start);
+        Segment {
+            start,
+            end,
+            text: self.tokenizer.decode(tokens),
+            tokens: tokens.to_vec(),
+            words: Vec::new(),
+        }
     }
 }
 
@@ -113,7 +140,10 @@ mod tests {
     fn cut(tokens: &[u32]) -> (Vec<Piece>, Option<Piece>) {
         let summary = |segment: Segment| (segment.start, segment.end, segment.text);
         let cut = segments_from_tokens(tokens, 10.0, &tokenizer());
-        (cut.segments.into_iter().map(summary).collect(), cut.unfinished.map(summary))
+        (
+            cut.segments.into_iter().map(summary).collect(),
+            cut.unfinished.map(summary),
+        )
     }
 
     fn piece(start: f64, end: f64, text: &str) -> Piece {
@@ -123,29 +153,59 @@ mod tests {
     #[test]
     fn pairs_of_timestamps_cut() {
         let tokens = [T, 0, T + 100, T + 150, 1, 0, T + 200];
-        assert_eq!(cut(&tokens), (vec![piece(0.0, 2.0, " a"), piece(3.0, 4.0, " b a")], None));
+        assert_eq!(
+            cut(&tokens),
+            (vec![piece(0.0, 2.0, " a"), piece(3.0, 4.0, " b a")], None)
+        );
         let three = [T, 0, T + 100, T + 100, 1, T + 200, T + 200, 0, T + 300];
-        assert_eq!(cut(&three).0, [piece(0.0, 2.0, " a"), piece(2.0, 4.0, " b"), piece(4.0, 6.0, " a")]);
+        assert_eq!(
+            cut(&three).0,
+            [
+                piece(0.0, 2.0, " a"),
+                piece(2.0, 4.0, " b"),
+                piece(4.0, 6.0, " a")
+            ]
+        );
     }
 
     #[test]
     fn text_after_the_last_pair_is_unfinished() {
         let tokens = [T, 0, T + 100, T + 150, 1];
-        assert_eq!(cut(&tokens), (vec![piece(0.0, 2.0, " a")], Some(piece(3.0, 10.0, " b"))));
+        assert_eq!(
+            cut(&tokens),
+            (vec![piece(0.0, 2.0, " a")], Some(piece(3.0, 10.0, " b")))
+        );
         let merged = segments_from_tokens(&tokens, 10.0, &tokenizer()).into_segments();
-        assert_eq!(merged.iter().map(|segment| segment.text.as_str()).collect::<String>(), " a b");
+        assert_eq!(
+            merged
+                .iter()
+                .map(|segment| segment.text.as_str())
+                .collect::<String>(),
+            " a b"
+        );
     }
 
     #[test]
     fn a_pair_at_the_end_says_where_to_go_on() {
         let tokens = [T, 0, T + 100, T + 150];
-        assert_eq!(cut(&tokens), (vec![piece(0.0, 2.0, " a")], Some(piece(3.0, 10.0, ""))));
-        assert_eq!(segments_from_tokens(&tokens, 10.0, &tokenizer()).into_segments().len(), 1);
+        assert_eq!(
+            cut(&tokens),
+            (vec![piece(0.0, 2.0, " a")], Some(piece(3.0, 10.0, "")))
+        );
+        assert_eq!(
+            segments_from_tokens(&tokens, 10.0, &tokenizer())
+                .into_segments()
+                .len(),
+            1
+        );
     }
 
     #[test]
     fn without_pairs_the_last_timestamp_ends_the_segment() {
-        assert_eq!(cut(&[T + 10, 0, 1, T + 100]), (vec![piece(0.0, 2.0, " a b")], None));
+        assert_eq!(
+            cut(&[T + 10, 0, 1, T + 100]),
+            (vec![piece(0.0, 2.0, " a b")], None)
+        );
         assert_eq!(cut(&[T, 0, 1]), (vec![piece(0.0, 10.0, " a b")], None));
         assert_eq!(cut(&[0, 1]), (vec![piece(0.0, 10.0, " a b")], None));
     }
@@ -159,7 +219,10 @@ mod tests {
 
     #[test]
     fn times_never_leave_the_window_nor_run_backwards() {
-        assert_eq!(cut(&[T + 490, 0, T + 500, T + 500, 1, T + 10]).0[1], piece(10.0, 10.0, " b"));
+        assert_eq!(
+            cut(&[T + 490, 0, T + 500, T + 500, 1, T + 10]).0[1],
+            piece(10.0, 10.0, " b")
+        );
         // A decoder that was asked for text only may still let timestamps slip in.
         assert_eq!(cut(&[0, T + 50, T + 60, 1]).0, [piece(0.0, 1.0, " a")]);
         let short = segments_from_tokens(&[T, 0, T + 400], 2.0, &tokenizer());

@@ -1,5 +1,6 @@
-//! The decoding of one window from the first request to its [`DecodingResult`]: the language, then a search at each
-//! temperature until a transcript is accepted (`decode_with_fallback` in openai-whisper's `transcribe.py`).
+//! The decoding of one window from the first request to its [`DecodingResult`]: the language, then
+//! a search at each temperature until a transcript is accepted (`decode_with_fallback` in
+//! openai-whisper's `transcribe.py`).
 
 use super::error::DecodingError;
 use super::fallback::FallbackOptions;
@@ -55,9 +56,10 @@ pub enum Progress {
 }
 
 impl<'t> Decoding<'t> {
-    /// Begins a window for a decoder of `n_text_ctx` positions: at each temperature of `fallback` in turn until a
-    /// transcript is accepted; where none is, the likeliest that does not repeat itself is the result. Beams serve temperature 0, samples
-    /// (`best_of`) the others. A language is detected once.
+    /// Begins a window for a decoder of `n_text_ctx` positions: at each temperature of `fallback`
+    /// in turn until a transcript is accepted; where none is, the likeliest that does not repeat
+    /// itself is the result. Beams serve temperature 0, samples (`best_of`) the others. A language
+    /// is detected once.
     ///
     /// # Errors
     /// When the options contradict each other or the model.
@@ -69,8 +71,15 @@ impl<'t> Decoding<'t> {
         fallback: &FallbackOptions,
     ) -> Result<(Self, Request), DecodingError<E>> {
         let temperatures = fallback.temperatures.as_slice();
-        let temperatures = if temperatures.is_empty() { &[options.temperature] } else { temperatures };
-        let attempts = temperatures.iter().map(|&temperature| at_temperature(options, temperature)).collect();
+        let temperatures = if temperatures.is_empty() {
+            &[options.temperature]
+        } else {
+            temperatures
+        };
+        let attempts = temperatures
+            .iter()
+            .map(|&temperature| at_temperature(options, temperature))
+            .collect();
         Self::begin(level, tokenizer, n_text_ctx, attempts, fallback.clone())
     }
 
@@ -81,7 +90,13 @@ impl<'t> Decoding<'t> {
         n_text_ctx: usize,
         options: &DecodingOptions,
     ) -> Result<(Self, Request), DecodingError<E>> {
-        Self::begin(level, tokenizer, n_text_ctx, [options.clone()].into(), FallbackOptions::default())
+        Self::begin(
+            level,
+            tokenizer,
+            n_text_ctx,
+            [options.clone()].into(),
+            FallbackOptions::default(),
+        )
     }
 
     fn begin<E>(
@@ -123,7 +138,11 @@ impl<'t> Decoding<'t> {
     ///
     /// # Errors
     /// When they are no probabilities or of another number.
-    pub fn advance<E>(&mut self, request: &Request, logits: &mut [f32]) -> Result<Progress, DecodingError<E>> {
+    pub fn advance<E>(
+        &mut self,
+        request: &Request,
+        logits: &mut [f32],
+    ) -> Result<Progress, DecodingError<E>> {
         let (given, wanted) = (logits.len(), request.rows() * self.tokenizer.n_vocab());
         if given != wanted {
             return Err(DecodingError::LogitsLength { given, wanted });
@@ -131,7 +150,9 @@ impl<'t> Decoding<'t> {
         let found = match &mut self.stage {
             Stage::Language(candidates) => {
                 let probabilities = candidates.probabilities(self.level, logits)?;
-                let likeliest = probabilities.first().map_or(Language::ENGLISH, |&(language, _)| language);
+                let likeliest = probabilities
+                    .first()
+                    .map_or(Language::ENGLISH, |&(language, _)| language);
                 if self.attempts.len() > 1 {
                     self.rivals = rivals(&probabilities);
                 }
@@ -146,7 +167,8 @@ impl<'t> Decoding<'t> {
         })
     }
 
-    /// Begins the search of the attempt in front, behind the text that ended early where there is one.
+    /// Begins the search of the attempt in front, behind the text that ended early where there is
+    /// one.
     fn search(&mut self) -> Request {
         let mut options = self.attempts.front().cloned().unwrap_or_default();
         if let Some(begun) = &self.begun {
@@ -156,7 +178,13 @@ impl<'t> Decoding<'t> {
             options.suppress_blank = true;
         }
         let language = self.language.unwrap_or(Language::ENGLISH);
-        let (stage, request) = search(self.level, self.tokenizer, self.n_text_ctx, &options, language);
+        let (stage, request) = search(
+            self.level,
+            self.tokenizer,
+            self.n_text_ctx,
+            &options,
+            language,
+        );
         self.stage = stage;
         request
     }
@@ -164,7 +192,9 @@ impl<'t> Decoding<'t> {
     /// What was found, or what was found in another language where that fits no worse.
     fn likeliest_language(&mut self, found: Hypothesis, no_speech_prob: f32) -> (Hypothesis, f32) {
         match self.heard.take() {
-            Some((language, heard, no_speech_prob)) if self.fits_no_worse(language, &heard, &found) => {
+            Some((language, heard, no_speech_prob))
+                if self.fits_no_worse(language, &heard, &found) =>
+            {
                 self.language = Some(language);
                 (heard, no_speech_prob)
             }
@@ -172,13 +202,16 @@ impl<'t> Decoding<'t> {
         }
     }
 
-    /// Whether the text `heard` in `language` fits no worse than the one `found` in the language that runs. A loop does
-    /// not fit, however likely its tokens are, nor a text of less than half the other's tokens: one likely word of a
-    /// sentence is not what was said.
+    /// Whether the text `heard` in `language` fits no worse than the one `found` in the language
+    /// that runs. A loop does not fit, however likely its tokens are, nor a text of less than half
+    /// the other's tokens: one likely word of a sentence is not what was said.
     fn fits_no_worse(&self, language: Language, heard: &Hypothesis, found: &Hypothesis) -> bool {
         let score = |language, text: &Hypothesis| {
             let probabilities = self.language_probs.iter().flatten();
-            let prior = probabilities.filter(|(other, _)| Some(*other) == language).map(|(_, p)| p.ln()).sum();
+            let prior = probabilities
+                .filter(|(other, _)| Some(*other) == language)
+                .map(|(_, p)| p.ln())
+                .sum();
             text_score(text, prior)
         };
         match (self.is_loop(heard), self.is_loop(found)) {
@@ -207,7 +240,9 @@ impl<'t> Decoding<'t> {
         }
         let (found, no_speech_prob) = self.likeliest_language(found, no_speech_prob);
         if let Some(rival) = self.rivals.pop() {
-            self.heard = self.language.map(|language| (language, found, no_speech_prob));
+            self.heard = self
+                .language
+                .map(|language| (language, found, no_speech_prob));
             self.language = Some(rival);
             return Progress::Wants(self.search());
         }
@@ -223,12 +258,20 @@ impl<'t> Decoding<'t> {
         let found = self.result(&attempt, best, no_speech_prob);
         if self.wants_beams(&attempt, &found.0) {
             self.unlikely = Some(found);
-            self.attempts.push_front(DecodingOptions { beam_size: Some(BEAMS), draft: Vec::new(), ..attempt });
+            self.attempts.push_front(DecodingOptions {
+                beam_size: Some(BEAMS),
+                draft: Vec::new(),
+                ..attempt
+            });
             return Progress::Wants(self.search());
         }
         let (mut result, repeats) = self.likelier(found);
-        if !result.is_non_speech && (repeats || self.fallback.needs_fallback(&result) || self.is_guess(&result)) {
-            let rank = |result: &DecodingResult| (!self.fallback.is_repetitive(result), result.avg_logprob);
+        if !result.is_non_speech
+            && (repeats || self.fallback.needs_fallback(&result) || self.is_guess(&result))
+        {
+            let rank = |result: &DecodingResult| {
+                (!self.fallback.is_repetitive(result), result.avg_logprob)
+            };
             result = match self.rejected.take() {
                 Some(earlier) if rank(&earlier) >= rank(&result) => earlier,
                 _ => result,
@@ -245,17 +288,24 @@ impl<'t> Decoding<'t> {
         Progress::Done(Box::new(result))
     }
 
-    /// Whether beams are to look for a likelier text than the greedy one. Text that nobody said is not improved upon.
+    /// Whether beams are to look for a likelier text than the greedy one. Text that nobody said is
+    /// not improved upon.
     fn wants_beams(&self, attempt: &DecodingOptions, result: &DecodingResult) -> bool {
         let is_greedy = attempt.temperature == 0.0 && attempt.beam_size.is_none();
-        let is_unlikely = self.fallback.beam_logprob_threshold.is_some_and(|least| result.avg_logprob < least);
+        let is_unlikely = self
+            .fallback
+            .beam_logprob_threshold
+            .is_some_and(|least| result.avg_logprob < least);
         is_greedy && is_unlikely && !self.attempts.is_empty() && !self.fallback.is_silence(result)
     }
 
     /// What beams have found, or the greedy text where that is no less likely.
     fn likelier(&mut self, found: (DecodingResult, bool)) -> (DecodingResult, bool) {
         let rank = |(result, repeats): &(DecodingResult, bool)| {
-            (!repeats && !self.fallback.is_repetitive(result), result.avg_logprob)
+            (
+                !repeats && !self.fallback.is_repetitive(result),
+                result.avg_logprob,
+            )
         };
         match self.unlikely.take() {
             Some(greedy) if found.0.is_non_speech || rank(&greedy) >= rank(&found) => greedy,
@@ -264,14 +314,22 @@ impl<'t> Decoding<'t> {
     }
 
     /// What an attempt has found, without its repetitions; and whether there were any.
-    fn result(&self, attempt: &DecodingOptions, mut best: Hypothesis, no_speech_prob: f32) -> (DecodingResult, bool) {
+    fn result(
+        &self,
+        attempt: &DecodingOptions,
+        mut best: Hypothesis,
+        no_speech_prob: f32,
+    ) -> (DecodingResult, bool) {
         let avg_logprob = best.avg_logprob();
         let repetition = guards::repetition(&best.tokens, self.tokenizer.special().eot);
-        best.tokens.truncate(best.tokens.len() - repetition.unwrap_or(0));
+        best.tokens
+            .truncate(best.tokens.len() - repetition.unwrap_or(0));
         let text = self.tokenizer.decode(&best.tokens).trim().to_owned();
         let n_tokens = attempt.n_said() + best.tokens.len();
         let is_sure = self.is_language_sure();
-        let is_non_speech = |sound_s| guards::is_non_speech(n_tokens, sound_s, avg_logprob, no_speech_prob, is_sure);
+        let is_non_speech = |sound_s| {
+            guards::is_non_speech(n_tokens, sound_s, avg_logprob, no_speech_prob, is_sure)
+        };
         let result = DecodingResult {
             language: self.language.unwrap_or(Language::ENGLISH),
             language_probs: None,
@@ -289,23 +347,38 @@ impl<'t> Decoding<'t> {
 
     /// Whether a text was drawn at random, is unlikely, and in a language that is not sure.
     fn is_guess(&self, result: &DecodingResult) -> bool {
-        result.temperature > 0.0 && result.avg_logprob < guards::SPARSE_LOGPROB && !self.is_language_sure()
+        result.temperature > 0.0
+            && result.avg_logprob < guards::SPARSE_LOGPROB
+            && !self.is_language_sure()
     }
 
     /// Whether the language is given, or very likely.
     fn is_language_sure(&self) -> bool {
-        is_sure(&self.language_probs, self.language.unwrap_or(Language::ENGLISH))
+        is_sure(
+            &self.language_probs,
+            self.language.unwrap_or(Language::ENGLISH),
+        )
     }
 
-    /// Whether the attempt in front has ended before the speech, as the model does after a heading, and may be
-    /// continued. With timestamps the model says itself how far it has got.
+    /// Whether the attempt in front has ended before the speech, as the model does after a heading,
+    /// and may be continued. With timestamps the model says itself how far it has got.
     fn ends_early(&self, best: &Hypothesis) -> bool {
-        let Some(options) = self.attempts.front().filter(|o| o.without_timestamps && o.temperature == 0.0) else {
+        let Some(options) = self
+            .attempts
+            .front()
+            .filter(|o| o.without_timestamps && o.temperature == 0.0)
+        else {
             return false;
         };
         let n_tokens = options.n_said() + best.tokens.len();
-        let likely = self.fallback.logprob_threshold.is_none_or(|least| best.avg_logprob() >= least);
-        likely && options.sound_s.is_some_and(|sound_s| guards::is_sparse(n_tokens, sound_s))
+        let likely = self
+            .fallback
+            .logprob_threshold
+            .is_none_or(|least| best.avg_logprob() >= least);
+        likely
+            && options
+                .sound_s
+                .is_some_and(|sound_s| guards::is_sparse(n_tokens, sound_s))
     }
 }
 
@@ -323,7 +396,10 @@ fn search(
 
 /// The options that apply at a temperature.
 fn at_temperature(options: &DecodingOptions, temperature: f32) -> DecodingOptions {
-    let mut options = DecodingOptions { temperature, ..options.clone() };
+    let mut options = DecodingOptions {
+        temperature,
+        ..options.clone()
+    };
     if temperature > 0.0 {
         options.beam_size = None;
         options.patience = None;

@@ -63,10 +63,16 @@ impl FromStr for Language {
     /// Accepts a code, a name or one of OpenAI's aliases ("castilian"), in upper or lower case.
     fn from_str(given: &str) -> Result<Self, UnknownLanguage> {
         let wanted = given.trim().to_lowercase();
-        let code = ALIASES.iter().find(|(alias, _)| *alias == wanted).map_or(wanted.as_str(), |(_, code)| code);
+        let code = ALIASES
+            .iter()
+            .find(|(alias, _)| *alias == wanted)
+            .map_or(wanted.as_str(), |(_, code)| code);
         Self::all()
             .find(|language| language.code() == code || language.name() == code)
-            .ok_or_else(|| UnknownLanguage { given: given.to_owned(), advice: advice(&wanted) })
+            .ok_or_else(|| UnknownLanguage {
+                given: given.to_owned(),
+                advice: advice(&wanted),
+            })
     }
 }
 
@@ -101,7 +107,8 @@ const ALIASES: [(&str, &str); 12] = [
     ("mandarin", "zh"),
 ];
 
-/// Code and English name, in the order of the language tokens (`LANGUAGES` in openai-whisper's `tokenizer.py`).
+/// Code and English name, in the order of the language tokens (`LANGUAGES` in openai-whisper's
+/// `tokenizer.py`).
 const LANGUAGES: [(&str, &str); 100] = [
     ("en", "english"),
     ("zh", "chinese"),
@@ -211,10 +218,18 @@ mod tests {
 
     #[test]
     fn codes_names_and_aliases_in_any_case_are_understood() {
-        for (given, code) in
-            [("de", "de"), ("German", "de"), (" CASTILIAN ", "es"), ("Haitian Creole", "ht"), ("yue", "yue")]
-        {
-            assert_eq!(given.parse::<Language>().map(Language::code), Ok(code), "{given}");
+        for (given, code) in [
+            ("de", "de"),
+            ("German", "de"),
+            (" CASTILIAN ", "es"),
+            ("Haitian Creole", "ht"),
+            ("yue", "yue"),
+        ] {
+            assert_eq!(
+                given.parse::<Language>().map(Language::code),
+                Ok(code),
+                "{given}"
+            );
         }
         assert!(Language::all().all(|language| language.name().parse() == Ok(language)));
         assert_eq!(Language::all().count(), 100);
@@ -224,9 +239,15 @@ mod tests {
     #[test]
     fn an_unknown_name_is_answered_with_the_nearest() {
         let message = |given: &str| given.parse::<Language>().map_err(|e| e.to_string());
-        assert_eq!(message("germn"), Err("unknown language 'germn': did you mean german (de)?".to_owned()));
+        assert_eq!(
+            message("germn"),
+            Err("unknown language 'germn': did you mean german (de)?".to_owned())
+        );
         let vague = message("klingon").err().unwrap_or_default();
-        assert!(vague.contains("'de'") || vague.contains("did you mean"), "{vague}");
+        assert!(
+            vague.contains("'de'") || vague.contains("did you mean"),
+            "{vague}"
+        );
         assert!(message("").is_err());
     }
 }

@@ -45,7 +45,11 @@ impl Tokenizer {
     ///
     /// # Errors
     /// When the table is damaged or is not one of Whisper's.
-    pub fn new(bytes: &[u8], offsets: &[u32], non_speech_tokens: &[u32]) -> Result<Self, TokenizerError> {
+    pub fn new(
+        bytes: &[u8],
+        offsets: &[u32],
+        non_speech_tokens: &[u32],
+    ) -> Result<Self, TokenizerError> {
         let vocabulary = Vocabulary::new(bytes, offsets)?;
         let special = SpecialTokens::for_n_vocab(vocabulary.len())?;
         Ok(Self::assemble(special, vocabulary, non_speech_tokens))
@@ -53,7 +57,12 @@ impl Tokenizer {
 
     fn assemble(special: SpecialTokens, vocabulary: Vocabulary, non_speech_tokens: &[u32]) -> Self {
         let blank = (0..special.eot).find(|&id| vocabulary.token(id) == b" ");
-        Self { special, vocabulary, blank, non_speech_tokens: non_speech_tokens.to_vec() }
+        Self {
+            special,
+            vocabulary,
+            blank,
+            non_speech_tokens: non_speech_tokens.to_vec(),
+        }
     }
 
     /// The ids of the special tokens.
@@ -84,7 +93,8 @@ impl Tokenizer {
         encoder::encode(text, &self.vocabulary, self.special.eot)
     }
 
-    /// The ids of `text` as a prompt or prefix: trimmed and after a space, as OpenAI's `DecodingTask` takes them.
+    /// The ids of `text` as a prompt or prefix: trimmed and after a space, as OpenAI's
+    /// `DecodingTask` takes them.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
@@ -95,13 +105,14 @@ impl Tokenizer {
         }
     }
 
-    /// The text of `tokens`. Special tokens and timestamps are left out; bytes that are not UTF-8 become U+FFFD.
+    /// The text of `tokens`. Special tokens and timestamps are left out; bytes that are not UTF-8
+    /// become U+FFFD.
     pub fn decode(&self, tokens: &[u32]) -> String {
         String::from_utf8_lossy(&self.text_bytes(tokens)).into_owned()
     }
 
-    /// As [`Tokenizer::decode`], but a character whose last bytes are still to come is left out: for text that is
-    /// shown while its tokens arrive.
+    /// As [`Tokenizer::decode`], but a character whose last bytes are still to come is left out:
+    /// for text that is shown while its tokens arrive.
     pub fn decode_complete(&self, tokens: &[u32]) -> String {
         let mut bytes = self.text_bytes(tokens);
         bytes.truncate(bytes.len() - incomplete_tail(&bytes));
@@ -110,13 +121,19 @@ impl Tokenizer {
 
     /// The text of `tokens` with special tokens and timestamps as `<|en|>`, `<|1.08|>`.
     pub fn decode_with_timestamps(&self, tokens: &[u32]) -> String {
-        let bytes: Vec<u8> = tokens.iter().flat_map(|&token| self.vocabulary.token(token)).copied().collect();
+        let bytes: Vec<u8> = tokens
+            .iter()
+            .flat_map(|&token| self.vocabulary.token(token))
+            .copied()
+            .collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
     fn text_bytes(&self, tokens: &[u32]) -> Vec<u8> {
         let text = tokens.iter().filter(|&&token| token < self.special.eot);
-        text.flat_map(|&token| self.vocabulary.token(token)).copied().collect()
+        text.flat_map(|&token| self.vocabulary.token(token))
+            .copied()
+            .collect()
     }
 }
 

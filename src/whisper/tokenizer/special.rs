@@ -1,5 +1,5 @@
-//! The ids of Whisper's special tokens. They follow the text tokens in a fixed order, so that the size of the
-//! vocabulary alone tells them.
+//! The ids of Whisper's special tokens. They follow the text tokens in a fixed order, so that the
+//! size of the vocabulary alone tells them.
 
 use super::{Language, TokenizerError};
 
@@ -47,7 +47,8 @@ pub struct SpecialTokens {
 }
 
 impl SpecialTokens {
-    /// The ids of a published vocabulary: 51,864 tokens English-only, 51,865 multilingual, 51,866 with Cantonese.
+    /// The ids of a published vocabulary: 51,864 tokens English-only, 51,865 multilingual, 51,866
+    /// with Cantonese.
     ///
     /// # Errors
     /// When no published vocabulary has `n_vocab` tokens.
@@ -61,7 +62,12 @@ impl SpecialTokens {
     }
 
     /// The ids behind `text` text tokens (`get_encoding` in openai-whisper's `tokenizer.py`).
-    pub(crate) fn after_text(text: u32, languages: u32, timestamps: u32, is_multilingual: bool) -> Self {
+    pub(crate) fn after_text(
+        text: u32,
+        languages: u32,
+        timestamps: u32,
+        is_multilingual: bool,
+    ) -> Self {
         let translate = text + 2 + languages;
         Self {
             eot: text,
@@ -80,7 +86,11 @@ impl SpecialTokens {
 
     /// The languages that have a token, in the order of the tokens; none for an English-only model.
     pub fn languages(&self) -> impl Iterator<Item = Language> {
-        let count = if self.is_multilingual { self.translate - self.sot - 1 } else { 0 };
+        let count = if self.is_multilingual {
+            self.translate - self.sot - 1
+        } else {
+            0
+        };
         Language::all().take(count as usize)
     }
 
@@ -93,18 +103,26 @@ impl SpecialTokens {
     /// The language that `token` stands for.
     pub fn language(&self, token: u32) -> Option<Language> {
         let index = token.checked_sub(self.sot + 1)?;
-        (self.is_multilingual && token < self.translate).then(|| Language::from_index(index as usize)).flatten()
+        (self.is_multilingual && token < self.translate)
+            .then(|| Language::from_index(index as usize))
+            .flatten()
     }
 
-    /// The time that `token` stands for in seconds from the start of the window, if it is a timestamp.
+    /// The time that `token` stands for in seconds from the start of the window, if it is a
+    /// timestamp.
     pub fn timestamp(&self, token: u32) -> Option<f64> {
         let steps = token.checked_sub(self.timestamp_begin)?;
         (token < self.n_vocab).then(|| f64::from(steps) * TIMESTAMP_SECONDS)
     }
 
-    /// The tokens that a transcript begins with: start, language and task (multilingual models only), and
-    /// `<|notimestamps|>` where wanted. A language without a token is left out.
-    pub fn sot_sequence(&self, language: Language, task: Task, without_timestamps: bool) -> Vec<u32> {
+    /// The tokens that a transcript begins with: start, language and task (multilingual models
+    /// only), and `<|notimestamps|>` where wanted. A language without a token is left out.
+    pub fn sot_sequence(
+        &self,
+        language: Language,
+        task: Task,
+        without_timestamps: bool,
+    ) -> Vec<u32> {
         let mut sequence = vec![self.sot];
         if self.is_multilingual {
             sequence.extend(self.language_token(language));
@@ -127,26 +145,48 @@ mod tests {
     #[test]
     fn ids_are_those_of_the_published_vocabularies() -> Result<(), TokenizerError> {
         let base = SpecialTokens::for_n_vocab(51865)?;
-        assert_eq!((base.eot, base.sot, base.translate, base.transcribe), (50257, 50258, 50358, 50359));
-        assert_eq!((base.no_speech, base.no_timestamps, base.timestamp_begin), (50362, 50363, 50364));
+        assert_eq!(
+            (base.eot, base.sot, base.translate, base.transcribe),
+            (50257, 50258, 50358, 50359)
+        );
+        assert_eq!(
+            (base.no_speech, base.no_timestamps, base.timestamp_begin),
+            (50362, 50363, 50364)
+        );
         assert_eq!(base.n_vocab, 51865);
         let english = SpecialTokens::for_n_vocab(51864)?;
-        assert_eq!((english.eot, english.no_timestamps, english.timestamp_begin), (50256, 50362, 50363));
+        assert_eq!(
+            (english.eot, english.no_timestamps, english.timestamp_begin),
+            (50256, 50362, 50363)
+        );
         assert_eq!(english.n_vocab, 51864);
         let v3 = SpecialTokens::for_n_vocab(51866)?;
-        assert_eq!((v3.translate, v3.timestamp_begin, v3.n_vocab), (50359, 50365, 51866));
+        assert_eq!(
+            (v3.translate, v3.timestamp_begin, v3.n_vocab),
+            (50359, 50365, 51866)
+        );
         assert!(SpecialTokens::for_n_vocab(50000).is_err());
         Ok(())
     }
 
     #[test]
-    fn the_start_names_language_and_task_only_where_the_model_knows_them() -> Result<(), Box<dyn std::error::Error>> {
+    fn the_start_names_language_and_task_only_where_the_model_knows_them()
+    -> Result<(), Box<dyn std::error::Error>> {
         let german = "de".parse()?;
         let base = SpecialTokens::for_n_vocab(51865)?;
-        assert_eq!(base.sot_sequence(german, Task::Transcribe, true), [50258, 50261, 50359, 50363]);
-        assert_eq!(base.sot_sequence(Language::ENGLISH, Task::Translate, false), [50258, 50259, 50358]);
+        assert_eq!(
+            base.sot_sequence(german, Task::Transcribe, true),
+            [50258, 50261, 50359, 50363]
+        );
+        assert_eq!(
+            base.sot_sequence(Language::ENGLISH, Task::Translate, false),
+            [50258, 50259, 50358]
+        );
         let english = SpecialTokens::for_n_vocab(51864)?;
-        assert_eq!(english.sot_sequence(german, Task::Translate, true), [50257, 50362]);
+        assert_eq!(
+            english.sot_sequence(german, Task::Translate, true),
+            [50257, 50362]
+        );
         assert_eq!(english.languages().count(), 0);
         Ok(())
     }
@@ -156,7 +196,11 @@ mod tests {
         let base = SpecialTokens::for_n_vocab(51865)?;
         assert_eq!(base.languages().count(), 99);
         for language in base.languages() {
-            assert_eq!(base.language_token(language).and_then(|token| base.language(token)), Some(language));
+            assert_eq!(
+                base.language_token(language)
+                    .and_then(|token| base.language(token)),
+                Some(language)
+            );
         }
         assert_eq!(base.language_token("yue".parse()?), None);
         assert_eq!(base.language(base.translate), None);

@@ -2,8 +2,14 @@ use super::*;
 
 impl Tokenizer {
     /// A tokenizer of `text` tokens, `languages` language tokens and `timestamps` timestamp tokens.
-    pub(crate) fn miniature(text: &[&[u8]], languages: u32, timestamps: u32, is_multilingual: bool) -> Self {
-        let special = SpecialTokens::after_text(text.len() as u32, languages, timestamps, is_multilingual);
+    pub(crate) fn miniature(
+        text: &[&[u8]],
+        languages: u32,
+        timestamps: u32,
+        is_multilingual: bool,
+    ) -> Self {
+        let special =
+            SpecialTokens::after_text(text.len() as u32, languages, timestamps, is_multilingual);
         let mut bytes = Vec::new();
         let mut offsets = vec![0];
         for id in 0..special.n_vocab {
@@ -41,37 +47,78 @@ fn bytes_that_can_never_become_text_are_shown_as_replaced() {
 fn special_tokens_and_unknown_ids_are_no_text() {
     let tokenizer = halves();
     let special = tokenizer.special();
-    let tokens = [special.timestamp_begin, 3, special.sot, special.eot, 3, special.n_vocab, u32::MAX];
+    let tokens = [
+        special.timestamp_begin,
+        3,
+        special.sot,
+        special.eot,
+        3,
+        special.n_vocab,
+        u32::MAX,
+    ];
     assert_eq!(tokenizer.decode(&tokens), "okok");
-    assert_eq!(tokenizer.decode_with_timestamps(&tokens[..2]), "<|special|>ok");
+    assert_eq!(
+        tokenizer.decode_with_timestamps(&tokens[..2]),
+        "<|special|>ok"
+    );
     assert_eq!(tokenizer.blank(), Some(2));
 }
 
 #[test]
 fn a_damaged_table_is_refused_by_its_first_bad_token() {
     let damaged = |bytes: &[u8], offsets: &[u32]| Tokenizer::new(bytes, offsets, &[]).err();
-    assert_eq!(damaged(b"abc", &[0, 2, 1, 3]), Some(TokenizerError::VocabularyTable(1)));
-    assert_eq!(damaged(b"abc", &[0, 2, 4]), Some(TokenizerError::VocabularyTable(1)));
-    assert_eq!(damaged(b"abc", &[]), Some(TokenizerError::VocabularyTable(0)));
-    assert_eq!(damaged(b"abc", &[0, 2, 3]), Some(TokenizerError::VocabularySize(2)));
+    assert_eq!(
+        damaged(b"abc", &[0, 2, 1, 3]),
+        Some(TokenizerError::VocabularyTable(1))
+    );
+    assert_eq!(
+        damaged(b"abc", &[0, 2, 4]),
+        Some(TokenizerError::VocabularyTable(1))
+    );
+    assert_eq!(
+        damaged(b"abc", &[]),
+        Some(TokenizerError::VocabularyTable(0))
+    );
+    assert_eq!(
+        damaged(b"abc", &[0, 2, 3]),
+        Some(TokenizerError::VocabularySize(2))
+    );
 }
 
 /// All of "<|endoftext|> a1'", and joins: " a" before "ab".
 fn joins() -> Tokenizer {
     let single: Vec<&[u8]> = b"<|endoftx> ab1'".chunks(1).collect();
-    Tokenizer::miniature(&[single.as_slice(), &[b" a", b"ab", b"  "]].concat(), 1, 1, true)
+    Tokenizer::miniature(
+        &[single.as_slice(), &[b" a", b"ab", b"  "]].concat(),
+        1,
+        1,
+        true,
+    )
 }
 
 #[test]
 fn text_is_cut_at_words_and_joined_by_rank() {
     let tokenizer = joins();
     let pieces = |text: &str| -> Result<Vec<String>, TokenizerError> {
-        Ok(tokenizer.encode(text)?.into_iter().map(|token| tokenizer.decode(&[token])).collect())
+        Ok(tokenizer
+            .encode(text)?
+            .into_iter()
+            .map(|token| tokenizer.decode(&[token]))
+            .collect())
     };
-    assert_eq!(pieces("ab ab"), Ok(["ab", " a", "b"].map(String::from).to_vec()));
-    assert_eq!(pieces("a1 1"), Ok(["a", "1", " ", "1"].map(String::from).to_vec()));
+    assert_eq!(
+        pieces("ab ab"),
+        Ok(["ab", " a", "b"].map(String::from).to_vec())
+    );
+    assert_eq!(
+        pieces("a1 1"),
+        Ok(["a", "1", " ", "1"].map(String::from).to_vec())
+    );
     // The last of several spaces belongs to the word.
-    assert_eq!(pieces("a   a"), Ok(["a", "  ", " a"].map(String::from).to_vec()));
+    assert_eq!(
+        pieces("a   a"),
+        Ok(["a", "  ", " a"].map(String::from).to_vec())
+    );
     assert_eq!(pieces(""), Ok(vec![]));
     assert!(pieces("é").is_err_and(|error| error.to_string().contains('é')));
 }
@@ -99,19 +146,40 @@ fn the_published_vocabulary_encodes_as_openais() -> Result<(), Box<dyn std::erro
     let tokenizer = Tokenizer::new(&bytes, &offsets, &[])?;
     let cases: [(&str, &[u32]); 7] = [
         ("Hello, world!", &[15947, 11, 1002, 0]),
-        (" Hello  world\n\nfoo\tbar   ", &[2425, 220, 1002, 198, 198, 69, 1986, 197, 5356, 220, 220, 220]),
-        ("it's we'll I'm DON'T don’t", &[270, 311, 321, 603, 286, 478, 20403, 6, 51, 500, 913, 247, 83]),
-        ("東京タワー は 333 メートル", &[18413, 31375, 12144, 39613, 3384, 20785, 805, 10191, 15096, 94, 38551, 9405]),
-        ("Привет, как дела? 42.5%", &[43971, 31259, 11, 3014, 46157, 30, 14034, 13, 20, 4]),
+        (
+            " Hello  world\n\nfoo\tbar   ",
+            &[
+                2425, 220, 1002, 198, 198, 69, 1986, 197, 5356, 220, 220, 220,
+            ],
+        ),
+        (
+            "it's we'll I'm DON'T don’t",
+            &[
+                270, 311, 321, 603, 286, 478, 20403, 6, 51, 500, 913, 247, 83,
+            ],
+        ),
+        (
+            "東京タワー は 333 メートル",
+            &[
+                18413, 31375, 12144, 39613, 3384, 20785, 805, 10191, 15096, 94, 38551, 9405,
+            ],
+        ),
+        (
+            "Привет, как дела? 42.5%",
+            &[43971, 31259, 11, 3014, 46157, 30, 14034, 13, 20, 4],
+        ),
         (
             "🎉👩\u{200d}👩\u{200d}👧\u{200d}👦 emoji",
-            &[28864, 231, 31017, 102, 913, 235, 31017, 102, 913, 235, 31017, 100, 913, 235, 31017, 99, 31595],
+            &[
+                28864, 231, 31017, 102, 913, 235, 31017, 102, 913, 235, 31017, 100, 913, 235,
+                31017, 99, 31595,
+            ],
         ),
         (
             "When a man looks for something beyond his reach, his friends say he is looking for the pot of gold at the end of the rainbow.",
             &[
-                11645, 257, 587, 1542, 337, 746, 4399, 702, 2524, 11, 702, 1855, 584, 415, 307, 1237, 337, 264, 1847,
-                295, 3821, 412, 264, 917, 295, 264, 18526, 13,
+                11645, 257, 587, 1542, 337, 746, 4399, 702, 2524, 11, 702, 1855, 584, 415, 307,
+                1237, 337, 264, 1847, 295, 3821, 412, 264, 917, 295, 264, 18526, 13,
             ],
         ),
     ];

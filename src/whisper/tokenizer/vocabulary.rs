@@ -13,12 +13,17 @@ impl Vocabulary {
     pub(super) fn new(bytes: &[u8], offsets: &[u32]) -> Result<Self, TokenizerError> {
         let end = offsets.last().copied().unwrap_or_default() as usize;
         if offsets.len() < 2 || end > bytes.len() {
-            return Err(TokenizerError::VocabularyTable(offsets.len().saturating_sub(2)));
+            return Err(TokenizerError::VocabularyTable(
+                offsets.len().saturating_sub(2),
+            ));
         }
         if let Some(damaged) = offsets.windows(2).position(|pair| pair[0] > pair[1]) {
             return Err(TokenizerError::VocabularyTable(damaged));
         }
-        Ok(Self { bytes: bytes.to_vec(), offsets: offsets.to_vec() })
+        Ok(Self {
+            bytes: bytes.to_vec(),
+            offsets: offsets.to_vec(),
+        })
     }
 
     /// Number of tokens.
@@ -29,7 +34,10 @@ impl Vocabulary {
     /// Bytes of a token; none for an id outside the vocabulary.
     pub(super) fn token(&self, id: u32) -> &[u8] {
         match self.offsets.get(id as usize..).unwrap_or_default() {
-            [begin, end, ..] => self.bytes.get(*begin as usize..*end as usize).unwrap_or_default(),
+            [begin, end, ..] => self
+                .bytes
+                .get(*begin as usize..*end as usize)
+                .unwrap_or_default(),
             _ => &[],
         }
     }

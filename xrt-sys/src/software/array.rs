@@ -1,6 +1,7 @@
 //! The array of a context: a thread that executes runs one after another.
 //!
-//! In: [`Job`]s, whose buffers nobody may touch until they are done. Out: results in the buffers' device copies.
+//! In: [`Job`]s, whose buffers nobody may touch until they are done. Out: results in the buffers'
+//! device copies.
 
 use super::gemm::gemm;
 use super::machine::{Effect, lock};
@@ -28,13 +29,20 @@ impl Step {
     }
 
     fn compute(&self) {
-        let result = gemm(&self.xclbin.overlay, &self.stream, &lock(&self.a.device_copy), &lock(&self.b.device_copy));
+        let result = gemm(
+            &self.xclbin.overlay,
+            &self.stream,
+            &lock(&self.a.device_copy),
+            &lock(&self.b.device_copy),
+        );
         lock(&self.c.device_copy)[..result.len()].copy_from_slice(&result);
     }
 
     /// Marks the buffers as in use, or no longer.
     fn mark(&self, count: fn(&AtomicUsize)) {
-        self.buffers().iter().for_each(|buffer| count(&buffer.users));
+        self.buffers()
+            .iter()
+            .for_each(|buffer| count(&buffer.users));
         count(&self.c.writers);
     }
 }
@@ -55,8 +63,13 @@ impl Signal {
     /// The value, or [`TIMED_OUT`].
     pub fn wait(&self, time: Duration) -> u32 {
         let guard = lock(&self.value);
-        let waited = self.changed.wait_timeout_while(guard, time, |value| value.is_none());
-        waited.unwrap_or_else(PoisonError::into_inner).0.unwrap_or(TIMED_OUT)
+        let waited = self
+            .changed
+            .wait_timeout_while(guard, time, |value| value.is_none());
+        waited
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+            .unwrap_or(TIMED_OUT)
     }
 
     pub fn is_set(&self) -> bool {
@@ -83,7 +96,11 @@ impl Array {
         let (jobs, queue) = channel();
         let aborted = Arc::new(Signal::default());
         let told = aborted.clone();
-        Self { jobs: Some(jobs), aborted, worker: Some(std::thread::spawn(move || work(&queue, &told))) }
+        Self {
+            jobs: Some(jobs),
+            aborted,
+            worker: Some(std::thread::spawn(move || work(&queue, &told))),
+        }
     }
 
     /// Submits products; the signal tells how they end.
@@ -94,7 +111,11 @@ impl Array {
         let done = Arc::new(Signal::default());
         if let Some(jobs) = &self.jobs {
             // The worker lives until the array is dropped.
-            let _ = jobs.send(Job { steps, effect, done: done.clone() });
+            let _ = jobs.send(Job {
+                steps,
+                effect,
+                done: done.clone(),
+            });
         }
         done
     }
@@ -113,7 +134,12 @@ impl Drop for Array {
 }
 
 fn work(queue: &Receiver<Job>, aborted: &Signal) {
-    for Job { steps, effect, done } in queue {
+    for Job {
+        steps,
+        effect,
+        done,
+    } in queue
+    {
         match effect {
             Some(Effect::Hang) => {
                 aborted.wait(Duration::MAX);

@@ -3,9 +3,13 @@
 use super::MACHINES;
 use super::array::{Array, Step};
 use super::machine::{Call, Effect, Refusal, failed, lock, misuse};
-use super::objects::{Buffer, Context, Device, HostCopy, Kernel, List, Object, Progress, Run, Value, Xclbin};
+use super::objects::{
+    Buffer, Context, Device, HostCopy, Kernel, List, Object, Progress, Run, Value, Xclbin,
+};
 use super::objects::{find, register, release};
-use crate::api::{self, ABI_VERSION, Api, CACHEABLE, FROM_DEVICE, HOST_ONLY, OK, TIMED_OUT, TO_DEVICE};
+use crate::api::{
+    self, ABI_VERSION, Api, CACHEABLE, FROM_DEVICE, HOST_ONLY, OK, TIMED_OUT, TO_DEVICE,
+};
 use crate::manifest::{Manifest, Overlay, Role, hash};
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -57,7 +61,8 @@ const DATA_GROUP: u32 = 0;
 /// The kernels' opcode for an instruction stream in a buffer.
 const OPCODE: u64 = 3;
 
-/// What the two views of a new buffer hold: as bf16, one is tiny and the other huge, so that a missing sync shows.
+/// What the two views of a new buffer hold: as bf16, one is tiny and the other huge, so that a
+/// missing sync shows.
 const HOST_RUBBISH: u8 = 0xa5;
 const DEVICE_RUBBISH: u8 = 0x5a;
 
@@ -79,13 +84,20 @@ fn answer(work: impl FnOnce() -> Result<(), Refusal>) -> c_int {
 }
 
 /// Looks a handle up, counts the call, and does the work; broken rules are counted on the machine.
-fn on<T: Object>(handle: usize, call: Call, work: impl FnOnce(Arc<T>, Option<Effect>) -> Result<(), Refusal>) -> c_int {
+fn on<T: Object>(
+    handle: usize,
+    call: Call,
+    work: impl FnOnce(Arc<T>, Option<Effect>) -> Result<(), Refusal>,
+) -> c_int {
     answer(|| {
         let object = find::<T>(handle)?;
         let (machine, generation) = (object.device().machine.clone(), object.device().generation);
         let effect = machine.enter(call, generation)?;
         let outcome = work(object, effect);
-        if outcome.as_ref().is_err_and(|refusal| refusal.code == api::MISUSE) {
+        if outcome
+            .as_ref()
+            .is_err_and(|refusal| refusal.code == api::MISUSE)
+        {
             machine.note_misuse();
         }
         outcome
@@ -115,7 +127,9 @@ fn text<'a>(text: *const c_char) -> Result<&'a str, Refusal> {
         return Err(misuse("a text is null"));
     }
     // SAFETY: the caller gives a terminated text that lives through the call.
-    unsafe { CStr::from_ptr(text) }.to_str().map_err(|_| misuse("a text is not UTF-8"))
+    unsafe { CStr::from_ptr(text) }
+        .to_str()
+        .map_err(|_| misuse("a text is not UTF-8"))
 }
 
 extern "C" fn abi_version() -> u32 {
@@ -129,10 +143,17 @@ extern "C" fn last_error() -> *const c_char {
 extern "C" fn device_open(index: u32, out: *mut *mut api::Device) -> c_int {
     answer(|| {
         let machine = lock(&MACHINES).get(index as usize).cloned();
-        let machine = machine.ok_or_else(|| failed(format!("no such device with index '{index}'")))?;
+        let machine =
+            machine.ok_or_else(|| failed(format!("no such device with index '{index}'")))?;
         machine.enter(Call::DeviceOpen, machine.generation())?;
         let generation = machine.generation();
-        give(Device { machine, generation }, out)
+        give(
+            Device {
+                machine,
+                generation,
+            },
+            out,
+        )
     })
 }
 
@@ -156,16 +177,25 @@ extern "C" fn device_name(device: *mut api::Device, to: *mut c_char, size: usize
     })
 }
 
-extern "C" fn xclbin_open(device: *mut api::Device, path: *const c_char, out: *mut *mut api::Xclbin) -> c_int {
+extern "C" fn xclbin_open(
+    device: *mut api::Device,
+    path: *const c_char,
+    out: *mut *mut api::Xclbin,
+) -> c_int {
     on::<Device>(device.addr(), Call::XclbinOpen, |device, _| {
         let path = Path::new(text(path)?);
         let directory = path.parent().unwrap_or(Path::new("."));
         let manifest = Manifest::read(directory).map_err(|e| failed(e.to_string()))?;
         let of_path = |overlay: &Overlay| path.file_name() == Some(overlay.xclbin.file.as_ref());
         let Some(overlay) = manifest.gemms.into_iter().find(of_path) else {
-            return Err(failed(format!("{}: the manifest beside it does not declare it", path.display())));
+            return Err(failed(format!(
+                "{}: the manifest beside it does not declare it",
+                path.display()
+            )));
         };
-        overlay.xclbin(directory).map_err(|e| failed(e.to_string()))?;
+        overlay
+            .xclbin(directory)
+            .map_err(|e| failed(e.to_string()))?;
         give(Xclbin { device, overlay }, out)
     })
 }
@@ -175,19 +205,33 @@ extern "C" fn xclbin_close(xclbin: *mut api::Xclbin) -> c_int {
 }
 
 extern "C" fn context_open(xclbin: *mut api::Xclbin, out: *mut *mut api::Context) -> c_int {
-    on::<Xclbin>(xclbin.addr(), Call::ContextOpen, |xclbin, _| give(Context { xclbin, array: Array::new() }, out))
+    on::<Xclbin>(xclbin.addr(), Call::ContextOpen, |xclbin, _| {
+        give(
+            Context {
+                xclbin,
+                array: Array::new(),
+            },
+            out,
+        )
+    })
 }
 
 extern "C" fn context_close(context: *mut api::Context) -> c_int {
     close::<Context>(context.addr(), Call::ContextClose)
 }
 
-extern "C" fn kernel_open(context: *mut api::Context, prefix: *const c_char, out: *mut *mut api::Kernel) -> c_int {
+extern "C" fn kernel_open(
+    context: *mut api::Context,
+    prefix: *const c_char,
+    out: *mut *mut api::Kernel,
+) -> c_int {
     on::<Context>(context.addr(), Call::KernelOpen, |context, _| {
         let prefix = text(prefix)?;
         match context.xclbin.overlay.kernel.starts_with(prefix) {
             true => give(Kernel { context }, out),
-            false => Err(failed(format!("the xclbin has no kernel whose name begins with {prefix}"))),
+            false => Err(failed(format!(
+                "the xclbin has no kernel whose name begins with {prefix}"
+            ))),
         }
     })
 }
@@ -199,7 +243,11 @@ extern "C" fn kernel_close(kernel: *mut api::Kernel) -> c_int {
 extern "C" fn kernel_group(kernel: *mut api::Kernel, index: u32, out: *mut u32) -> c_int {
     on::<Kernel>(kernel.addr(), Call::KernelGroup, |kernel, _| {
         let arguments = &kernel.context.xclbin.overlay.arguments;
-        let group = match arguments.iter().find(|argument| argument.index == index).map(|argument| argument.role) {
+        let group = match arguments
+            .iter()
+            .find(|argument| argument.index == index)
+            .map(|argument| argument.role)
+        {
             Some(Role::Instructions) => INSTRUCTION_GROUP,
             Some(Role::A | Role::B | Role::C) => DATA_GROUP,
             _ => return Err(misuse(format!("argument {index} is no buffer"))),
@@ -225,14 +273,32 @@ extern "C" fn buffer_new(
     out: *mut *mut api::Buffer,
 ) -> c_int {
     on::<Device>(device.addr(), Call::BufferNew, |device, _| {
-        let wanted = if kind == CACHEABLE { INSTRUCTION_GROUP } else { DATA_GROUP };
+        let wanted = if kind == CACHEABLE {
+            INSTRUCTION_GROUP
+        } else {
+            DATA_GROUP
+        };
         if bytes == 0 || !matches!(kind, CACHEABLE | HOST_ONLY) || group != wanted {
-            return Err(misuse(format!("no buffer of {bytes} bytes of kind {kind} in group {group}")));
+            return Err(misuse(format!(
+                "no buffer of {bytes} bytes of kind {kind} in group {group}"
+            )));
         }
-        let host = HostCopy::new(bytes, HOST_RUBBISH).ok_or_else(|| failed(format!("no {bytes} bytes of memory")))?;
+        let host = HostCopy::new(bytes, HOST_RUBBISH)
+            .ok_or_else(|| failed(format!("no {bytes} bytes of memory")))?;
         let device_copy = Mutex::new(vec![DEVICE_RUBBISH; bytes]);
         let (users, writers) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        give(Buffer { device, kind, group, host, device_copy, users, writers }, out)
+        give(
+            Buffer {
+                device,
+                kind,
+                group,
+                host,
+                device_copy,
+                users,
+                writers,
+            },
+            out,
+        )
     })
 }
 
@@ -252,19 +318,30 @@ fn unused(buffer: &Buffer) -> Result<(), Refusal> {
 }
 
 extern "C" fn buffer_map(buffer: *mut api::Buffer, out: *mut *mut c_void) -> c_int {
-    on::<Buffer>(buffer.addr(), Call::BufferMap, |buffer, _| write(out, buffer.host.pointer().cast()))
+    on::<Buffer>(buffer.addr(), Call::BufferMap, |buffer, _| {
+        write(out, buffer.host.pointer().cast())
+    })
 }
 
-extern "C" fn buffer_sync(buffer: *mut api::Buffer, direction: u32, bytes: usize, offset: usize) -> c_int {
+extern "C" fn buffer_sync(
+    buffer: *mut api::Buffer,
+    direction: u32,
+    bytes: usize,
+    offset: usize,
+) -> c_int {
     on::<Buffer>(buffer.addr(), Call::BufferSync, |buffer, _| {
         unused(&buffer)?;
-        if offset.checked_add(bytes).is_none_or(|end| end > buffer.host.len()) {
+        if offset
+            .checked_add(bytes)
+            .is_none_or(|end| end > buffer.host.len())
+        {
             return Err(misuse("the range to sync ends behind the buffer"));
         }
         let mut device = lock(&buffer.device_copy);
         let device = &mut device[offset..][..bytes];
         // SAFETY: the range lies within the memory, which nobody else uses during this call.
-        let host = unsafe { std::slice::from_raw_parts_mut(buffer.host.pointer().add(offset), bytes) };
+        let host =
+            unsafe { std::slice::from_raw_parts_mut(buffer.host.pointer().add(offset), bytes) };
         match direction {
             TO_DEVICE => device.copy_from_slice(host),
             FROM_DEVICE => host.copy_from_slice(device),
@@ -276,7 +353,14 @@ extern "C" fn buffer_sync(buffer: *mut api::Buffer, direction: u32, bytes: usize
 
 extern "C" fn run_new(kernel: *mut api::Kernel, out: *mut *mut api::Run) -> c_int {
     on::<Kernel>(kernel.addr(), Call::RunNew, |kernel, _| {
-        give(Run { kernel, arguments: Mutex::default(), progress: Mutex::default() }, out)
+        give(
+            Run {
+                kernel,
+                arguments: Mutex::default(),
+                progress: Mutex::default(),
+            },
+            out,
+        )
     })
 }
 
@@ -288,7 +372,8 @@ extern "C" fn run_free(run: *mut api::Run) -> c_int {
     })
 }
 
-/// Whether a run or list may be released: it is done, or somebody has waited in vain, or the device is gone.
+/// Whether a run or list may be released: it is done, or somebody has waited in vain, or the device
+/// is gone.
 fn releasable(device: &Device, progress: &Progress) -> Result<(), Refusal> {
     let is_gone = device.generation != device.machine.generation();
     match progress.is_under_way() && !progress.is_given_up && !is_gone {
@@ -297,7 +382,12 @@ fn releasable(device: &Device, progress: &Progress) -> Result<(), Refusal> {
     }
 }
 
-extern "C" fn run_set_scalar(run: *mut api::Run, index: u32, value: *const c_void, bytes: usize) -> c_int {
+extern "C" fn run_set_scalar(
+    run: *mut api::Run,
+    index: u32,
+    value: *const c_void,
+    bytes: usize,
+) -> c_int {
     on::<Run>(run.addr(), Call::RunSetScalar, |run, _| {
         if value.is_null() || bytes == 0 || bytes > 8 {
             return Err(misuse("a number of no size"));
@@ -309,14 +399,24 @@ extern "C" fn run_set_scalar(run: *mut api::Run, index: u32, value: *const c_voi
 }
 
 extern "C" fn run_set_buffer(run: *mut api::Run, index: u32, buffer: *mut api::Buffer) -> c_int {
-    on::<Run>(run.addr(), Call::RunSetBuffer, |run, _| set(&run, index, Value::Buffer(find(buffer.addr())?)))
+    on::<Run>(run.addr(), Call::RunSetBuffer, |run, _| {
+        set(&run, index, Value::Buffer(find(buffer.addr())?))
+    })
 }
 
 fn set(run: &Run, index: u32, value: Value) -> Result<(), Refusal> {
     if lock(&run.progress).is_under_way() {
         return Err(misuse("the run is under way"));
     }
-    if !run.kernel.context.xclbin.overlay.arguments.iter().any(|argument| argument.index == index) {
+    if !run
+        .kernel
+        .context
+        .xclbin
+        .overlay
+        .arguments
+        .iter()
+        .any(|argument| argument.index == index)
+    {
         return Err(misuse(format!("the kernel has no argument {index}")));
     }
     lock(&run.arguments).insert(index, value);
@@ -327,13 +427,18 @@ extern "C" fn run_start(run: *mut api::Run) -> c_int {
     on::<Run>(run.addr(), Call::RunStart, |run, effect| {
         let mut progress = lock(&run.progress);
         if progress.is_listed {
-            return Err(misuse("a run that is in a list cannot be started by itself"));
+            return Err(misuse(
+                "a run that is in a list cannot be started by itself",
+            ));
         }
         if progress.is_under_way() {
             return Err(misuse("the run is under way already"));
         }
         let done = run.kernel.context.array.submit(vec![step(&run)?], effect);
-        *progress = Progress { done: Some(done), ..Progress::default() };
+        *progress = Progress {
+            done: Some(done),
+            ..Progress::default()
+        };
         Ok(())
     })
 }
@@ -346,7 +451,11 @@ fn step(run: &Run) -> Result<Step, Refusal> {
         return Err(misuse("the opcode is not 3 in 64 bits"));
     }
     let instructions = run.buffer(Role::Instructions)?;
-    let [a, b, c] = [run.buffer(Role::A)?, run.buffer(Role::B)?, run.buffer(Role::C)?];
+    let [a, b, c] = [
+        run.buffer(Role::A)?,
+        run.buffer(Role::B)?,
+        run.buffer(Role::C)?,
+    ];
     check_buffer(&instructions, &xclbin, (CACHEABLE, INSTRUCTION_GROUP))?;
     for buffer in [&a, &b, &c] {
         check_buffer(buffer, &xclbin, (HOST_ONLY, DATA_GROUP))?;
@@ -356,11 +465,20 @@ fn step(run: &Run) -> Result<Step, Refusal> {
         return Err(misuse("two operands are one buffer"));
     }
     let sha256 = hash(&lock(&instructions.device_copy));
-    let Some(stream) = overlay.streams.iter().find(|stream| stream.sha256 == sha256).cloned() else {
-        return Err(misuse("the instructions are none that the manifest declares for this xclbin"));
+    let Some(stream) = overlay
+        .streams
+        .iter()
+        .find(|stream| stream.sha256 == sha256)
+        .cloned()
+    else {
+        return Err(misuse(
+            "the instructions are none that the manifest declares for this xclbin",
+        ));
     };
     if run.scalar(Role::InstructionWords)? != (stream.words as u32).to_ne_bytes() {
-        return Err(misuse("the number of instruction words is not the stream's, in 32 bits"));
+        return Err(misuse(
+            "the number of instruction words is not the stream's, in 32 bits",
+        ));
     }
     let sizes = [
         (&a, overlay.a.dtype.bytes(stream.m * stream.k)),
@@ -369,10 +487,19 @@ fn step(run: &Run) -> Result<Step, Refusal> {
     ];
     for (buffer, bytes) in sizes {
         if buffer.host.len() < bytes {
-            return Err(misuse(format!("an operand's buffer has {} bytes, not {bytes}", buffer.host.len())));
+            return Err(misuse(format!(
+                "an operand's buffer has {} bytes, not {bytes}",
+                buffer.host.len()
+            )));
         }
     }
-    Ok(Step { xclbin, stream, a, b, c })
+    Ok(Step {
+        xclbin,
+        stream,
+        a,
+        b,
+        c,
+    })
 }
 
 /// Checks a buffer's device, kind and group, and that no run under way writes it.
@@ -390,7 +517,9 @@ fn check_buffer(buffer: &Buffer, xclbin: &Xclbin, wanted: (u32, u32)) -> Result<
 }
 
 extern "C" fn run_wait(run: *mut api::Run, milliseconds: u32, state: *mut u32) -> c_int {
-    on::<Run>(run.addr(), Call::RunWait, |run, _| wait(&run.progress, milliseconds, state))
+    on::<Run>(run.addr(), Call::RunWait, |run, _| {
+        wait(&run.progress, milliseconds, state)
+    })
 }
 
 fn wait(progress: &Mutex<Progress>, milliseconds: u32, state: *mut u32) -> Result<(), Refusal> {
@@ -407,7 +536,14 @@ fn wait(progress: &Mutex<Progress>, milliseconds: u32, state: *mut u32) -> Resul
 
 extern "C" fn list_new(context: *mut api::Context, out: *mut *mut api::List) -> c_int {
     on::<Context>(context.addr(), Call::ListNew, |context, _| {
-        give(List { context, runs: Mutex::default(), progress: Mutex::default() }, out)
+        give(
+            List {
+                context,
+                runs: Mutex::default(),
+                progress: Mutex::default(),
+            },
+            out,
+        )
     })
 }
 
@@ -434,7 +570,9 @@ extern "C" fn list_add(list: *mut api::List, run: *mut api::Run) -> c_int {
         }
         let mut progress = lock(&run.progress);
         if progress.is_listed || progress.is_under_way() || lock(&list.progress).is_under_way() {
-            return Err(misuse("the run or the list is under way, or the run is in a list already"));
+            return Err(misuse(
+                "the run or the list is under way, or the run is in a list already",
+            ));
         }
         progress.is_listed = true;
         lock(&list.runs).push(run.clone());
@@ -448,17 +586,25 @@ extern "C" fn list_execute(list: *mut api::List) -> c_int {
         if progress.is_under_way() {
             return Err(misuse("the list is under way already"));
         }
-        let steps = lock(&list.runs).iter().map(|run| step(run)).collect::<Result<Vec<_>, _>>()?;
+        let steps = lock(&list.runs)
+            .iter()
+            .map(|run| step(run))
+            .collect::<Result<Vec<_>, _>>()?;
         if steps.is_empty() {
             return Err(misuse("the list is empty"));
         }
-        *progress = Progress { done: Some(list.context.array.submit(steps, effect)), ..Progress::default() };
+        *progress = Progress {
+            done: Some(list.context.array.submit(steps, effect)),
+            ..Progress::default()
+        };
         Ok(())
     })
 }
 
 extern "C" fn list_wait(list: *mut api::List, milliseconds: u32, state: *mut u32) -> c_int {
-    on::<List>(list.addr(), Call::ListWait, |list, _| wait(&list.progress, milliseconds, state))
+    on::<List>(list.addr(), Call::ListWait, |list, _| {
+        wait(&list.progress, milliseconds, state)
+    })
 }
 
 extern "C" fn list_reset(list: *mut api::List) -> c_int {

@@ -1,8 +1,9 @@
-//! What the array computes, by an overlay's declaration: products in the formats, order and rounding that it names.
+//! What the array computes, by an overlay's declaration: products in the formats, order and
+//! rounding that it names.
 //!
-//! In: the operands' bytes as the device sees them. Out: the result's. Products of bfp16 are added up in `f32` in
-//! an order that need not be the device's: results are close to hardware's, never its bits.
-//! Products of whole numbers are exact.
+//! In: the operands' bytes as the device sees them. Out: the result's. Products of bfp16 are added
+//! up in `f32` in an order that need not be the device's: results are close to hardware's, never
+//! its bits. Products of whole numbers are exact.
 
 use crate::bfp16::{BLOCK, BLOCK_BYTES, Block};
 use crate::manifest::{Inner, Layout, Overlay, Stream, Type};
@@ -17,14 +18,21 @@ const EXACT: usize = 1024;
 /// C\[m\]\[n\] = A\[m\]\[k\] × B\[k\]\[n\].
 pub fn gemm(overlay: &Overlay, stream: &Stream, a: &[u8], b: &[u8]) -> Vec<u8> {
     let Stream { m, k, n, .. } = *stream;
-    let (a, b) = (&a[..overlay.a.dtype.bytes(m * k)], &b[..overlay.b.dtype.bytes(k * n)]);
+    let (a, b) = (
+        &a[..overlay.a.dtype.bytes(m * k)],
+        &b[..overlay.b.dtype.bytes(k * n)],
+    );
     let a = match overlay.a.dtype {
         Type::I8 => a.iter().map(|x| f32::from(*x as i8)).collect(),
         _ => rounded_rows(a),
     };
     let b = panels(overlay, b, k, n);
     let mut c = vec![0u8; overlay.c.dtype.bytes(m * n)];
-    let step = if overlay.c.dtype == Type::I32 { EXACT } else { k };
+    let step = if overlay.c.dtype == Type::I32 {
+        EXACT
+    } else {
+        k
+    };
     for (panel, first) in b.chunks_exact(k).zip((0..n).step_by(PANEL)) {
         for row in 0..m {
             let mut whole = [0i32; PANEL];
@@ -77,7 +85,8 @@ fn panels(overlay: &Overlay, b: &[u8], k: usize, n: usize) -> Vec<[f32; PANEL]> 
             _ => {
                 let (blocks, _) = b.as_chunks::<BLOCK_BYTES>();
                 for row in (0..k).step_by(BLOCK) {
-                    let values = Block::from_bytes(blocks[place(layout, k, row, col) / BLOCK]).values();
+                    let values =
+                        Block::from_bytes(blocks[place(layout, k, row, col) / BLOCK]).values();
                     for i in 0..BLOCK {
                         panel[row + i][col % PANEL] = values[i];
                     }
@@ -90,15 +99,30 @@ fn panels(overlay: &Overlay, b: &[u8], k: usize, n: usize) -> Vec<[f32; PANEL]> 
 
 /// Where the value of row `k` and column `n` lies among B's values, of which a column has `depth`.
 fn place(layout: &Layout, depth: usize, k: usize, n: usize) -> usize {
-    let Layout { k_tile, n_tile, k_slice, k_block, n_block, inner } = *layout;
+    let Layout {
+        k_tile,
+        n_tile,
+        k_slice,
+        k_block,
+        n_block,
+        inner,
+    } = *layout;
     let (column, n) = (n / n_tile, n % n_tile);
     let (nb, ni) = (n / n_block, n % n_block);
     let (tile, k) = (k / k_tile, k % k_tile);
     let (slice, k) = (k / k_slice, k % k_slice);
     let (kb, ki) = (k / k_block, k % k_block);
     let block = nb * (k_slice / k_block) + kb;
-    let within = if inner == Inner::K { ni * k_block + ki } else { ki * n_block + ni };
-    column * depth * n_tile + tile * k_tile * n_tile + slice * k_slice * n_tile + block * k_block * n_block + within
+    let within = if inner == Inner::K {
+        ni * k_block + ki
+    } else {
+        ki * n_block + ni
+    };
+    column * depth * n_tile
+        + tile * k_tile * n_tile
+        + slice * k_slice * n_tile
+        + block * k_block * n_block
+        + within
 }
 
 /// Σ a\[i\] × b\[i\], for each of 16 columns.
@@ -117,7 +141,8 @@ fn dot_avx2(a: &[f32], b: &[[f32; PANEL]]) -> [f32; PANEL] {
     dot_here(a, b)
 }
 
-// Loops that the compiler turns into vectors; a closure would be compiled without the caller's instruction set.
+// Loops that the compiler turns into vectors; a closure would be compiled without the caller's
+// instruction set.
 #[allow(clippy::needless_range_loop)]
 #[inline(always)]
 fn dot_here(a: &[f32], b: &[[f32; PANEL]]) -> [f32; PANEL] {

@@ -64,7 +64,8 @@ calls! {
 pub enum Effect {
     /// The call fails.
     Error,
-    /// The device is gone: this call and all later ones for its handles fail, and so many attempts to open it again.
+    /// The device is gone: this call and all later ones for its handles fail, and so many attempts
+    /// to open it again.
     Vanish(u32),
     /// What the call starts fails.
     Fail,
@@ -88,12 +89,16 @@ pub struct Fault {
 impl FromStr for Fault {
     type Err = String;
 
-    /// `CALL:NTH:EFFECT`, e.g. `run_wait:3:error`, `run_start:100:vanish=2`, `run_start:1:slow=200` (milliseconds).
+    /// `CALL:NTH:EFFECT`, e.g. `run_wait:3:error`, `run_start:100:vanish=2`, `run_start:1:slow=200`
+    /// (milliseconds).
     fn from_str(text: &str) -> Result<Self, String> {
         let parse = || {
             let mut parts = text.trim().split(':');
             let call = parts.next()?;
-            let call = Call::ALL.iter().copied().find(|known| known.name() == call)?;
+            let call = Call::ALL
+                .iter()
+                .copied()
+                .find(|known| known.name() == call)?;
             let nth = parts.next()?.parse().ok().filter(|n| *n > 0)?;
             let effect = parts.next()?;
             let effect = match effect.split_once('=') {
@@ -180,17 +185,26 @@ impl Machine {
             calls[call as usize] += 1;
             calls[call as usize]
         };
-        let due =
-            lock(&self.faults).iter().find(|fault| fault.call == call && fault.nth == nth).map(|fault| fault.effect);
+        let due = lock(&self.faults)
+            .iter()
+            .find(|fault| fault.call == call && fault.nth == nth)
+            .map(|fault| fault.effect);
         match due {
-            Some(Effect::Error) => return Err(failed(format!("hx_{}: the fault that was asked for", call.name()))),
+            Some(Effect::Error) => {
+                return Err(failed(format!(
+                    "hx_{}: the fault that was asked for",
+                    call.name()
+                )));
+            }
             Some(Effect::Vanish(opens)) => self.vanish(opens),
             _ => {}
         }
         let gone = match call {
             Call::DeviceOpen => {
                 let counted = |n: u32| n.checked_sub(u32::from(n < u32::MAX));
-                self.away.try_update(Relaxed, Relaxed, |n| if n == 0 { None } else { counted(n) }).is_ok()
+                self.away
+                    .try_update(Relaxed, Relaxed, |n| if n == 0 { None } else { counted(n) })
+                    .is_ok()
             }
             _ => generation != self.generation(),
         };
@@ -221,11 +235,17 @@ impl Machine {
 }
 
 pub(super) fn failed(text: impl Into<String>) -> Refusal {
-    Refusal { code: ERROR, text: text.into() }
+    Refusal {
+        code: ERROR,
+        text: text.into(),
+    }
 }
 
 pub(super) fn misuse(text: impl Into<String>) -> Refusal {
-    Refusal { code: MISUSE, text: text.into() }
+    Refusal {
+        code: MISUSE,
+        text: text.into(),
+    }
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,10 +1,12 @@
-//! The software device: the ABI in Rust, stricter than hardware, for tests and for machines without an NPU.
+//! The software device: the ABI in Rust, stricter than hardware, for tests and for machines without
+//! an NPU.
 //!
-//! It computes what the manifest beside an instruction stream declares, and checks what hardware would answer with a
-//! hang or with wrong numbers: the host's and the device's view of a buffer are two copies that only a sync brings
-//! together, and both begin with rubbish; a stream is known by its hash; opcode, argument types, sizes and memory groups
-//! must be the declared ones; a buffer that a run uses cannot be touched; handles are checked. Nothing is found by
-//! accident: a device exists only where a program has made a [`Machine`].
+//! It computes what the manifest beside an instruction stream declares, and checks what hardware
+//! would answer with a hang or with wrong numbers: the host's and the device's view of a buffer are
+//! two copies that only a sync brings together, and both begin with rubbish; a stream is known by
+//! its hash; opcode, argument types, sizes and memory groups must be the declared ones; a buffer
+//! that a run uses cannot be touched; handles are checked. Nothing is found by accident: a device
+//! exists only where a program has made a [`Machine`].
 
 mod array;
 mod entry;

@@ -1,7 +1,7 @@
 //! What the software device's handles stand for.
 //!
-//! A handle is a number that names an entry of one table, so that one that was released, or is of another type, is
-//! found out instead of followed.
+//! A handle is a number that names an entry of one table, so that one that was released, or is of
+//! another type, is found out instead of followed.
 
 use super::array::{Array, Signal};
 use super::machine::{Machine, Refusal, lock, misuse};
@@ -121,8 +121,8 @@ pub struct HostCopy {
 
 const PAGE: usize = 4096;
 
-// SAFETY: the memory is reached through `pointer` by the interface's caller, who may not use a handle from two threads
-// at once, and by `hx_buffer_sync`, which is such a call.
+// SAFETY: the memory is reached through `pointer` by the interface's caller, who may not use a
+// handle from two threads at once, and by `hx_buffer_sync`, which is such a call.
 unsafe impl Send for HostCopy {}
 // SAFETY: as above.
 unsafe impl Sync for HostCopy {}
@@ -130,7 +130,9 @@ unsafe impl Sync for HostCopy {}
 impl HostCopy {
     /// Memory filled with `fill`, where there is so much.
     pub fn new(bytes: usize, fill: u8) -> Option<Self> {
-        let layout = Layout::from_size_align(bytes, PAGE).ok().filter(|layout| layout.size() > 0)?;
+        let layout = Layout::from_size_align(bytes, PAGE)
+            .ok()
+            .filter(|layout| layout.size() > 0)?;
         // SAFETY: the size is not 0.
         let data = NonNull::new(unsafe { alloc(layout) })?;
         // SAFETY: so many bytes were allocated.
@@ -183,7 +185,10 @@ pub fn release<T: Object>(handle: usize) -> Result<(), Refusal> {
     // The table's and ours; any other is a child's or a run's.
     if Arc::strong_count(&object) > 2 {
         drop(objects);
-        return Err(misuse(format!("the {} is still in use by something made from it", T::NAME)));
+        return Err(misuse(format!(
+            "the {} is still in use by something made from it",
+            T::NAME
+        )));
     }
     let entry = objects.remove(&handle);
     drop(objects);
@@ -199,7 +204,9 @@ impl Run {
         let index = self.kernel.context.xclbin.overlay.argument(role);
         match lock(&self.arguments).get(&index) {
             Some(Value::Buffer(buffer)) => Ok(buffer.clone()),
-            Some(Value::Scalar(_)) => Err(misuse(format!("argument {index} ({role:?}) is a number, not a buffer"))),
+            Some(Value::Scalar(_)) => Err(misuse(format!(
+                "argument {index} ({role:?}) is a number, not a buffer"
+            ))),
             None => Err(misuse(format!("argument {index} ({role:?}) is not set"))),
         }
     }
@@ -209,7 +216,9 @@ impl Run {
         let index = self.kernel.context.xclbin.overlay.argument(role);
         match lock(&self.arguments).get(&index) {
             Some(Value::Scalar(bytes)) => Ok(bytes.clone()),
-            Some(Value::Buffer(_)) => Err(misuse(format!("argument {index} ({role:?}) is a buffer, not a number"))),
+            Some(Value::Buffer(_)) => Err(misuse(format!(
+                "argument {index} ({role:?}) is a buffer, not a number"
+            ))),
             None => Err(misuse(format!("argument {index} ({role:?}) is not set"))),
         }
     }

@@ -10,7 +10,9 @@ fn script(tokenizer: &Tokenizer, seed: u32) -> impl Fn(&[u32]) -> Vec<f32> {
     let special = tokenizer.special().clone();
     move |sequence: &[u32]| {
         let mut row = hashed(seed, sequence, special.n_vocab as usize);
-        row.iter_mut().skip(special.timestamp_begin as usize).for_each(|logit| *logit -= 4.0);
+        row.iter_mut()
+            .skip(special.timestamp_begin as usize)
+            .for_each(|logit| *logit -= 4.0);
         row[special.eot as usize] -= 1.0;
         row
     }
@@ -18,10 +20,16 @@ fn script(tokenizer: &Tokenizer, seed: u32) -> impl Fn(&[u32]) -> Vec<f32> {
 
 fn options(without_timestamps: bool, sample_len: usize) -> DecodingOptions {
     let sample_len = Some(sample_len);
-    DecodingOptions { language: Some(Language::ENGLISH), without_timestamps, sample_len, ..DecodingOptions::default() }
+    DecodingOptions {
+        language: Some(Language::ENGLISH),
+        without_timestamps,
+        sample_len,
+        ..DecodingOptions::default()
+    }
 }
 
-/// How a draft differs from the transcript: the place of a change, the token there, and how many follow.
+/// How a draft differs from the transcript: the place of a change, the token there, and how many
+/// follow.
 fn changed(transcript: &[u32], (place, token, more): (usize, u32, Vec<u32>)) -> Vec<u32> {
     let mut draft = transcript.to_vec();
     match draft.get_mut(place) {
@@ -52,17 +60,24 @@ proptest! {
 }
 
 #[test]
-fn a_right_draft_takes_one_pass_and_a_wrong_one_goes_on_where_it_is_wrong() -> Result<(), DecodingError<Misuse>> {
+fn a_right_draft_takes_one_pass_and_a_wrong_one_goes_on_where_it_is_wrong()
+-> Result<(), DecodingError<Misuse>> {
     let tokenizer = alphabet(8, TIMESTAMPS);
     let passes = |draft: &[u32]| -> Result<_, DecodingError<Misuse>> {
         let mut model = Scripted::new(tokenizer.n_vocab(), 64, script(&tokenizer, 11));
-        let options = DecodingOptions { draft: draft.to_vec(), ..options(false, 20) };
+        let options = DecodingOptions {
+            draft: draft.to_vec(),
+            ..options(false, 20)
+        };
         let result = decode_window(&mut model, &tokenizer, &options, NEVER)?;
         Ok((result.tokens, model.steps))
     };
     let (tokens, steps) = passes(&[])?;
     assert!(tokens.len() > 8, "{tokens:?}");
-    assert_eq!(passes(&tokens)?, (tokens.clone(), steps.saturating_sub(tokens.len())));
+    assert_eq!(
+        passes(&tokens)?,
+        (tokens.clone(), steps.saturating_sub(tokens.len()))
+    );
     let mut wrong = tokens.clone();
     wrong[4] ^= 1;
     assert_eq!(passes(&wrong)?, (tokens.clone(), steps - 4));
@@ -76,12 +91,27 @@ fn a_right_draft_takes_one_pass_and_a_wrong_one_goes_on_where_it_is_wrong() -> R
 fn beams_and_samples_leave_a_draft_alone() -> Result<(), DecodingError<Misuse>> {
     let tokenizer = alphabet(8, TIMESTAMPS);
     for search in [
-        DecodingOptions { beam_size: Some(3), ..options(false, 20) },
-        DecodingOptions { temperature: 0.7, best_of: Some(3), ..options(false, 20) },
+        DecodingOptions {
+            beam_size: Some(3),
+            ..options(false, 20)
+        },
+        DecodingOptions {
+            temperature: 0.7,
+            best_of: Some(3),
+            ..options(false, 20)
+        },
     ] {
         let decode = |draft: Vec<u32>| {
             let mut model = Scripted::new(tokenizer.n_vocab(), 64, script(&tokenizer, 5));
-            decode_window(&mut model, &tokenizer, &DecodingOptions { draft, ..search.clone() }, NEVER)
+            decode_window(
+                &mut model,
+                &tokenizer,
+                &DecodingOptions {
+                    draft,
+                    ..search.clone()
+                },
+                NEVER,
+            )
         };
         assert_eq!(decode(vec![1, 2, 3])?, decode(Vec::new())?);
     }

@@ -51,11 +51,15 @@ fn thresholds_can_be_switched_off() {
     };
     assert!(!off.needs_fallback(&result(9.0, -9.0, 0.9)));
     assert!(!off.is_silence(&result(9.0, -9.0, 0.9)));
-    let no_speech_only = FallbackOptions { no_speech_threshold: Some(0.6), ..off };
+    let no_speech_only = FallbackOptions {
+        no_speech_threshold: Some(0.6),
+        ..off
+    };
     assert!(no_speech_only.is_silence(&result(1.0, -0.1, 0.7)));
 }
 
-/// A model that is torn between all letters, by a hair for the next of the alphabet: unlikely at any temperature.
+/// A model that is torn between all letters, by a hair for the next of the alphabet: unlikely at
+/// any temperature.
 fn torn(tokenizer: &Tokenizer) -> Scripted<impl Fn(&[u32]) -> Vec<f32> + use<>> {
     let n_vocab = tokenizer.n_vocab();
     let eot = tokenizer.special().eot;
@@ -68,7 +72,11 @@ fn torn(tokenizer: &Tokenizer) -> Scripted<impl Fn(&[u32]) -> Vec<f32> + use<>> 
 }
 
 fn options() -> DecodingOptions {
-    DecodingOptions { language: Some(Language::ENGLISH), without_timestamps: true, ..DecodingOptions::default() }
+    DecodingOptions {
+        language: Some(Language::ENGLISH),
+        without_timestamps: true,
+        ..DecodingOptions::default()
+    }
 }
 
 #[test]
@@ -83,7 +91,10 @@ fn every_temperature_is_tried_until_one_is_accepted() -> Result<(), DecodingErro
     decode_with_fallback(&mut model, &tokenizer, &options(), &fallback, NEVER)?;
     assert_eq!(model.prefills.len(), 6);
 
-    let lenient = FallbackOptions { logprob_threshold: Some(-9.0), ..fallback };
+    let lenient = FallbackOptions {
+        logprob_threshold: Some(-9.0),
+        ..fallback
+    };
     let mut model = torn(&tokenizer);
     let result = decode_with_fallback(&mut model, &tokenizer, &options(), &lenient, NEVER)?;
     assert_eq!((model.prefills.len(), result.temperature), (1, 0.0));
@@ -102,9 +113,15 @@ fn where_none_is_accepted_the_likeliest_is_kept() -> Result<(), DecodingError<Mi
         row
     };
     let mut model = Scripted::new(n_vocab, 64, script);
-    let fallback = FallbackOptions { logprob_threshold: Some(-0.1), ..FallbackOptions::default() };
+    let fallback = FallbackOptions {
+        logprob_threshold: Some(-0.1),
+        ..FallbackOptions::default()
+    };
     let result = decode_with_fallback(&mut model, &tokenizer, &options(), &fallback, NEVER)?;
-    assert_eq!((model.prefills.len(), result.temperature, result.is_rejected), (7, 0.0, true));
+    assert_eq!(
+        (model.prefills.len(), result.temperature, result.is_rejected),
+        (7, 0.0, true)
+    );
     Ok(())
 }
 
@@ -133,25 +150,40 @@ fn beams_look_for_a_likelier_text_than_an_unlikely_one() -> Result<(), DecodingE
     };
     let default = FallbackOptions::default();
     assert_eq!(decode(&default)?, (vec![2, 10], 0.0, 2));
-    let lenient = FallbackOptions { beam_logprob_threshold: Some(-0.95), ..default.clone() };
+    let lenient = FallbackOptions {
+        beam_logprob_threshold: Some(-0.95),
+        ..default.clone()
+    };
     assert_eq!(decode(&lenient)?, (vec![1, 3], 0.0, 1), "likely enough");
-    let once = FallbackOptions { temperatures: vec![0.0], ..default };
-    assert_eq!(decode(&once)?, (vec![1, 3], 0.0, 1), "nothing is to be tried again");
+    let once = FallbackOptions {
+        temperatures: vec![0.0],
+        ..default
+    };
+    assert_eq!(
+        decode(&once)?,
+        (vec![1, 3], 0.0, 1),
+        "nothing is to be tried again"
+    );
     Ok(())
 }
 
 #[test]
-fn the_greedy_text_is_kept_where_beams_find_nothing_likelier() -> Result<(), DecodingError<Misuse>> {
+fn the_greedy_text_is_kept_where_beams_find_nothing_likelier() -> Result<(), DecodingError<Misuse>>
+{
     let tokenizer = alphabet(20, 3);
     let (n_vocab, eot) = (tokenizer.n_vocab(), tokenizer.special().eot);
-    // The longer a text, the surer the model is of what follows: beams prefer the same as the greedy search.
+    // The longer a text, the surer the model is of what follows: beams prefer the same as the
+    // greedy search.
     let script = |tokens: &[u32]| {
         let mut row = vec![0.0; n_vocab];
         row[(tokens.len() + 1).min(eot as usize)] = 3.0;
         row
     };
     let mut model = Scripted::new(n_vocab, 64, script);
-    let fallback = FallbackOptions { logprob_threshold: None, ..FallbackOptions::default() };
+    let fallback = FallbackOptions {
+        logprob_threshold: None,
+        ..FallbackOptions::default()
+    };
     let greedy = decode_window(&mut model, &tokenizer, &options(), NEVER)?;
     let result = decode_with_fallback(&mut model, &tokenizer, &options(), &fallback, NEVER)?;
     assert!(greedy.avg_logprob < -0.5, "{}", greedy.avg_logprob);
@@ -164,7 +196,8 @@ fn a_loop_at_temperature_zero_is_left_by_sampling() -> Result<(), DecodingError<
     let tokenizer = alphabet(27, 3);
     let special = tokenizer.special();
     let n_vocab = tokenizer.n_vocab();
-    // The likeliest token is always "a"; the others together are likelier, and the end comes now and then.
+    // The likeliest token is always "a"; the others together are likelier, and the end comes now
+    // and then.
     let script = |_: &[u32]| {
         let mut row = vec![1.0; n_vocab];
         row[1] = 2.0;
@@ -172,8 +205,15 @@ fn a_loop_at_temperature_zero_is_left_by_sampling() -> Result<(), DecodingError<
         row
     };
     let mut model = Scripted::new(n_vocab, 256, script);
-    let fallback = FallbackOptions { logprob_threshold: None, ..FallbackOptions::default() };
-    let options = DecodingOptions { beam_size: Some(1), best_of: Some(1), ..options() };
+    let fallback = FallbackOptions {
+        logprob_threshold: None,
+        ..FallbackOptions::default()
+    };
+    let options = DecodingOptions {
+        beam_size: Some(1),
+        best_of: Some(1),
+        ..options()
+    };
     let result = decode_with_fallback(&mut model, &tokenizer, &options, &fallback, NEVER)?;
     assert!(result.temperature > 0.0);
     assert!(result.compression_ratio <= 2.4, "{}", result.text);
@@ -186,20 +226,42 @@ fn a_language_is_detected_once_and_reported_to_the_end() -> Result<(), DecodingE
     let tokenizer = alphabet(20, 3);
     let n_vocab = tokenizer.n_vocab();
     let mut model = Scripted::new(n_vocab, 64, |_: &[u32]| vec![0.0; n_vocab]);
-    let options = DecodingOptions { without_timestamps: true, ..DecodingOptions::default() };
-    let result = decode_with_fallback(&mut model, &tokenizer, &options, &FallbackOptions::default(), NEVER)?;
-    assert_eq!(model.prefills.iter().filter(|tokens| tokens.len() == 1).count(), 1);
+    let options = DecodingOptions {
+        without_timestamps: true,
+        ..DecodingOptions::default()
+    };
+    let result = decode_with_fallback(
+        &mut model,
+        &tokenizer,
+        &options,
+        &FallbackOptions::default(),
+        NEVER,
+    )?;
+    assert_eq!(
+        model
+            .prefills
+            .iter()
+            .filter(|tokens| tokens.len() == 1)
+            .count(),
+        1
+    );
     assert!(model.prefills.len() > 2);
     assert!(result.language_probs.is_some());
     Ok(())
 }
 
-/// A model that hears the first of its languages with probability 0.5, the second with 0.45 or what is given instead,
-/// and knows what to write in the second only.
-fn torn_between_languages(tokenizer: &Tokenizer, second: f32) -> impl Fn(&[u32]) -> Vec<f32> + use<> {
+/// A model that hears the first of its languages with probability 0.5, the second with 0.45 or what
+/// is given instead, and knows what to write in the second only.
+fn torn_between_languages(
+    tokenizer: &Tokenizer,
+    second: f32,
+) -> impl Fn(&[u32]) -> Vec<f32> + use<> {
     let special = tokenizer.special().clone();
     let n_vocab = tokenizer.n_vocab();
-    let tokens: Vec<u32> = special.languages().filter_map(|language| special.language_token(language)).collect();
+    let tokens: Vec<u32> = special
+        .languages()
+        .filter_map(|language| special.language_token(language))
+        .collect();
     move |sequence: &[u32]| {
         let mut row = vec![-9.0; n_vocab];
         if let [_sot] = sequence {
@@ -207,28 +269,61 @@ fn torn_between_languages(tokenizer: &Tokenizer, second: f32) -> impl Fn(&[u32])
             row[tokens[1] as usize] = second.ln();
             return row;
         }
-        let letters = sequence.iter().filter(|token| **token < special.eot).count();
-        let next = if letters < 3 { letters as u32 + 1 } else { special.eot };
-        row[next as usize] = if sequence.contains(&tokens[0]) { -8.0 } else { 9.0 };
+        let letters = sequence
+            .iter()
+            .filter(|token| **token < special.eot)
+            .count();
+        let next = if letters < 3 {
+            letters as u32 + 1
+        } else {
+            special.eot
+        };
+        row[next as usize] = if sequence.contains(&tokens[0]) {
+            -8.0
+        } else {
+            9.0
+        };
         row
     }
 }
 
 #[test]
-fn of_two_languages_that_are_nearly_as_likely_the_text_decides() -> Result<(), DecodingError<Misuse>> {
+fn of_two_languages_that_are_nearly_as_likely_the_text_decides() -> Result<(), DecodingError<Misuse>>
+{
     let tokenizer = alphabet(20, 3);
     let languages: Vec<Language> = tokenizer.special().languages().collect();
     let decode = |second, fallback: &FallbackOptions| -> Result<_, DecodingError<Misuse>> {
-        let mut model = Scripted::new(tokenizer.n_vocab(), 64, torn_between_languages(&tokenizer, second));
-        let options = DecodingOptions { without_timestamps: true, ..DecodingOptions::default() };
+        let mut model = Scripted::new(
+            tokenizer.n_vocab(),
+            64,
+            torn_between_languages(&tokenizer, second),
+        );
+        let options = DecodingOptions {
+            without_timestamps: true,
+            ..DecodingOptions::default()
+        };
         Ok(decode_with_fallback(&mut model, &tokenizer, &options, fallback, NEVER)?.language)
     };
-    let fallback =
-        FallbackOptions { logprob_threshold: None, beam_logprob_threshold: None, ..FallbackOptions::default() };
+    let fallback = FallbackOptions {
+        logprob_threshold: None,
+        beam_logprob_threshold: None,
+        ..FallbackOptions::default()
+    };
     assert_eq!(decode(0.45, &fallback)?, languages[1]);
-    assert_eq!(decode(0.05, &fallback)?, languages[0], "the second language is too unlikely to be tried");
-    let once = FallbackOptions { temperatures: vec![0.0], ..fallback };
-    assert_eq!(decode(0.45, &once)?, languages[0], "nothing is to be tried again");
+    assert_eq!(
+        decode(0.05, &fallback)?,
+        languages[0],
+        "the second language is too unlikely to be tried"
+    );
+    let once = FallbackOptions {
+        temperatures: vec![0.0],
+        ..fallback
+    };
+    assert_eq!(
+        decode(0.45, &once)?,
+        languages[0],
+        "nothing is to be tried again"
+    );
     Ok(())
 }
 
@@ -248,9 +343,21 @@ fn a_loop_is_no_text_of_a_language() -> Result<(), DecodingError<Misuse>> {
         row
     };
     let mut model = Scripted::new(tokenizer.n_vocab(), 64, script);
-    let options = DecodingOptions { without_timestamps: true, ..DecodingOptions::default() };
-    let result = decode_with_fallback(&mut model, &tokenizer, &options, &FallbackOptions::default(), NEVER)?;
-    assert_eq!((result.language, result.tokens), (languages[1], vec![1, 2, 3]));
+    let options = DecodingOptions {
+        without_timestamps: true,
+        ..DecodingOptions::default()
+    };
+    let result = decode_with_fallback(
+        &mut model,
+        &tokenizer,
+        &options,
+        &FallbackOptions::default(),
+        NEVER,
+    )?;
+    assert_eq!(
+        (result.language, result.tokens),
+        (languages[1], vec![1, 2, 3])
+    );
     Ok(())
 }
 
@@ -268,8 +375,17 @@ fn where_the_model_hears_nobody_no_other_language_is_tried() -> Result<(), Decod
         row
     };
     let mut model = Scripted::new(tokenizer.n_vocab(), 64, script);
-    let options = DecodingOptions { without_timestamps: true, ..DecodingOptions::default() };
-    let result = decode_with_fallback(&mut model, &tokenizer, &options, &FallbackOptions::default(), NEVER)?;
+    let options = DecodingOptions {
+        without_timestamps: true,
+        ..DecodingOptions::default()
+    };
+    let result = decode_with_fallback(
+        &mut model,
+        &tokenizer,
+        &options,
+        &FallbackOptions::default(),
+        NEVER,
+    )?;
     assert!(result.no_speech_prob > 0.9);
     assert_eq!(result.language, languages[0]);
     Ok(())
@@ -280,13 +396,39 @@ fn without_a_good_text_in_a_sure_language_nobody_speaks() -> Result<(), Decoding
     let tokenizer = alphabet(20, 3);
     let languages: Vec<Language> = tokenizer.special().languages().collect();
     let decode = |language| {
-        let mut model = Scripted::new(tokenizer.n_vocab(), 64, |_: &[u32]| vec![0.0; tokenizer.n_vocab()]);
-        let options = DecodingOptions { without_timestamps: true, language, ..DecodingOptions::default() };
-        decode_with_fallback(&mut model, &tokenizer, &options, &FallbackOptions::default(), NEVER)
+        let mut model = Scripted::new(tokenizer.n_vocab(), 64, |_: &[u32]| {
+            vec![0.0; tokenizer.n_vocab()]
+        });
+        let options = DecodingOptions {
+            without_timestamps: true,
+            language,
+            ..DecodingOptions::default()
+        };
+        decode_with_fallback(
+            &mut model,
+            &tokenizer,
+            &options,
+            &FallbackOptions::default(),
+            NEVER,
+        )
     };
     let (given, detected) = (decode(Some(languages[0]))?, decode(None)?);
-    assert_eq!((given.is_rejected, given.is_non_speech, given.is_language_sure()), (true, false, true));
-    assert_eq!((detected.is_rejected, detected.is_non_speech, detected.is_language_sure()), (true, true, false));
+    assert_eq!(
+        (
+            given.is_rejected,
+            given.is_non_speech,
+            given.is_language_sure()
+        ),
+        (true, false, true)
+    );
+    assert_eq!(
+        (
+            detected.is_rejected,
+            detected.is_non_speech,
+            detected.is_language_sure()
+        ),
+        (true, true, false)
+    );
     Ok(())
 }
 
@@ -294,8 +436,15 @@ fn without_a_good_text_in_a_sure_language_nobody_speaks() -> Result<(), Decoding
 fn a_single_temperature_is_used_as_given() -> Result<(), DecodingError<Misuse>> {
     let tokenizer = alphabet(20, 3);
     let mut model = torn(&tokenizer);
-    let fallback = FallbackOptions { temperatures: Vec::new(), ..FallbackOptions::default() };
-    let options = DecodingOptions { temperature: 0.3, best_of: Some(2), ..options() };
+    let fallback = FallbackOptions {
+        temperatures: Vec::new(),
+        ..FallbackOptions::default()
+    };
+    let options = DecodingOptions {
+        temperature: 0.3,
+        best_of: Some(2),
+        ..options()
+    };
     let result = decode_with_fallback(&mut model, &tokenizer, &options, &fallback, NEVER)?;
     assert_eq!((model.prefills.len(), result.temperature), (1, 0.3));
     Ok(())

@@ -5,11 +5,20 @@ use super::*;
 
 fn options(sound_s: Option<f32>) -> DecodingOptions {
     let language = Some(Language::ENGLISH);
-    DecodingOptions { language, sound_s, without_timestamps: true, ..DecodingOptions::default() }
+    DecodingOptions {
+        language,
+        sound_s,
+        without_timestamps: true,
+        ..DecodingOptions::default()
+    }
 }
 
-/// A model that stops after the first letter, and when it may not, goes on by `rest`: letter → letter that follows.
-fn heading(tokenizer: &Tokenizer, rest: fn(u32) -> Option<u32>) -> Scripted<impl Fn(&[u32]) -> Vec<f32> + use<>> {
+/// A model that stops after the first letter, and when it may not, goes on by `rest`: letter →
+/// letter that follows.
+fn heading(
+    tokenizer: &Tokenizer,
+    rest: fn(u32) -> Option<u32>,
+) -> Scripted<impl Fn(&[u32]) -> Vec<f32> + use<>> {
     let (n_vocab, eot) = (tokenizer.n_vocab(), tokenizer.special().eot);
     Scripted::new(n_vocab, 64, move |tokens: &[u32]| {
         let last = tokens.last().copied().filter(|&token| token < eot);
@@ -34,11 +43,16 @@ fn text_that_ends_before_the_speech_is_continued() -> Result<(), DecodingError<M
     let text = |sound_s| -> Result<_, DecodingError<Misuse>> {
         let mut model = heading(&tokenizer, alphabet);
         let fallback = FallbackOptions::default();
-        let result = decode_with_fallback(&mut model, &tokenizer, &options(sound_s), &fallback, NEVER)?;
+        let result =
+            decode_with_fallback(&mut model, &tokenizer, &options(sound_s), &fallback, NEVER)?;
         Ok((result.tokens, model.prefills.len()))
     };
     assert_eq!(text(None)?, (vec![1], 1));
-    assert_eq!(text(Some(2.0))?, (vec![1], 1), "a word in two seconds is no wonder");
+    assert_eq!(
+        text(Some(2.0))?,
+        (vec![1], 1),
+        "a word in two seconds is no wonder"
+    );
     assert_eq!(text(Some(8.0))?, ((1..=9).collect(), 2));
     Ok(())
 }
@@ -48,7 +62,13 @@ fn a_continuation_that_says_nothing_is_dropped() -> Result<(), DecodingError<Mis
     let tokenizer = alphabet(20, 3);
     let mut model = heading(&tokenizer, |_| None);
     let fallback = FallbackOptions::default();
-    let result = decode_with_fallback(&mut model, &tokenizer, &options(Some(8.0)), &fallback, NEVER)?;
+    let result = decode_with_fallback(
+        &mut model,
+        &tokenizer,
+        &options(Some(8.0)),
+        &fallback,
+        NEVER,
+    )?;
     assert_eq!((result.tokens, model.prefills.len()), (vec![1], 2));
     Ok(())
 }
@@ -63,8 +83,15 @@ fn a_loop_is_left_as_soon_as_it_is_noticed() -> Result<(), DecodingError<Misuse>
         row
     };
     let mut model = Scripted::new(n_vocab, 256, script);
-    let fallback = FallbackOptions { temperatures: vec![0.0], ..FallbackOptions::default() };
+    let fallback = FallbackOptions {
+        temperatures: vec![0.0],
+        ..FallbackOptions::default()
+    };
     let result = decode_with_fallback(&mut model, &tokenizer, &options(None), &fallback, NEVER)?;
-    assert_eq!((result.tokens.len(), model.steps), (4, 15), "four rounds were heard, one is kept");
+    assert_eq!(
+        (result.tokens.len(), model.steps),
+        (4, 15),
+        "four rounds were heard, one is kept"
+    );
     Ok(())
 }

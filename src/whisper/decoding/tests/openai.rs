@@ -1,4 +1,5 @@
-//! The same results as openai-whisper's own `decoding.py` over the same scripted logits, for many options.
+//! The same results as openai-whisper's own `decoding.py` over the same scripted logits, for many
+//! options.
 
 use serde::Deserialize;
 
@@ -49,7 +50,11 @@ struct Options {
 impl Options {
     fn decoding_options(&self) -> DecodingOptions {
         DecodingOptions {
-            task: if self.task == "translate" { Task::Translate } else { Task::Transcribe },
+            task: if self.task == "translate" {
+                Task::Translate
+            } else {
+                Task::Transcribe
+            },
             language: self.language.as_deref().and_then(|code| code.parse().ok()),
             beam_size: self.beam_size,
             patience: self.patience,
@@ -57,7 +62,10 @@ impl Options {
             sample_len: self.sample_len,
             without_timestamps: self.without_timestamps,
             suppress_blank: self.suppress_blank,
-            suppress_tokens: SuppressTokens { non_speech: true, tokens: self.suppress_tokens.clone() },
+            suppress_tokens: SuppressTokens {
+                non_speech: true,
+                tokens: self.suppress_tokens.clone(),
+            },
             max_initial_timestamp: self.max_initial_timestamp,
             prompt: self.prompt.clone(),
             prefix: self.prefix.clone(),
@@ -66,7 +74,8 @@ impl Options {
     }
 }
 
-/// Text and the end likelier than timestamps, timestamps than special tokens: as a real model has them.
+/// Text and the end likelier than timestamps, timestamps than special tokens: as a real model has
+/// them.
 fn bias(tokenizer: &Tokenizer, token: u32) -> f32 {
     let special = tokenizer.special();
     match token {
@@ -79,7 +88,8 @@ fn bias(tokenizer: &Tokenizer, token: u32) -> f32 {
 
 #[test]
 fn results_are_those_of_openai_whisper() -> Result<(), Box<dyn std::error::Error>> {
-    let golden: Golden = serde_json::from_str(include_str!("../../../../tests/data/decoding.json"))?;
+    let golden: Golden =
+        serde_json::from_str(include_str!("../../../../tests/data/decoding.json"))?;
     let tokenizer = alphabet(golden.vocabulary.text, golden.vocabulary.timestamps);
     assert!(golden.cases.len() > 80);
     for (number, case) in golden.cases.iter().enumerate() {
@@ -91,12 +101,25 @@ fn results_are_those_of_openai_whisper() -> Result<(), Box<dyn std::error::Error
             row
         };
         let mut model = Scripted::new(tokenizer.n_vocab(), golden.vocabulary.n_text_ctx, script);
-        let result = decode_window(&mut model, &tokenizer, &case.options.decoding_options(), NEVER)?;
+        let result = decode_window(
+            &mut model,
+            &tokenizer,
+            &case.options.decoding_options(),
+            NEVER,
+        )?;
         assert_eq!(result.tokens, case.tokens, "case {number}");
         assert_eq!(result.text, case.text, "case {number}");
         assert_eq!(result.language.code(), case.language, "case {number}");
-        assert!((result.avg_logprob - case.avg_logprob).abs() < 5e-5, "case {number}: {}", result.avg_logprob);
-        assert!((result.no_speech_prob - case.no_speech_prob).abs() < 5e-6, "case {number}: {}", result.no_speech_prob);
+        assert!(
+            (result.avg_logprob - case.avg_logprob).abs() < 5e-5,
+            "case {number}: {}",
+            result.avg_logprob
+        );
+        assert!(
+            (result.no_speech_prob - case.no_speech_prob).abs() < 5e-6,
+            "case {number}: {}",
+            result.no_speech_prob
+        );
     }
     Ok(())
 }

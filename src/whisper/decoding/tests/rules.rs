@@ -1,4 +1,5 @@
-//! Whatever the decoder says, transcripts obey the timestamp rules; languages keep to the allowlist.
+//! Whatever the decoder says, transcripts obey the timestamp rules; languages keep to the
+//! allowlist.
 
 use proptest::prelude::*;
 
@@ -14,25 +15,34 @@ fn strategies() -> impl Strategy<Value = DecodingOptions> {
         (1_usize..6).prop_map(|beams| (0.0, Some(beams), None)),
         (1_usize..4).prop_map(|samples| (1.0, None, Some(samples))),
     ];
-    let times = (prop::option::of(0_u32..20), prop::option::of(0_u32..TIMESTAMPS));
-    (search, times, any::<u64>()).prop_map(|((temperature, beam_size, best_of), (initial, max), seed)| {
-        let seconds = |steps: u32| steps as f32 * 0.02;
-        DecodingOptions {
-            language: Some(Language::ENGLISH),
-            temperature,
-            beam_size,
-            best_of,
-            max_initial_timestamp: initial.map(seconds),
-            max_timestamp: max.map(seconds),
-            seed,
-            ..DecodingOptions::default()
-        }
-    })
+    let times = (
+        prop::option::of(0_u32..20),
+        prop::option::of(0_u32..TIMESTAMPS),
+    );
+    (search, times, any::<u64>()).prop_map(
+        |((temperature, beam_size, best_of), (initial, max), seed)| {
+            let seconds = |steps: u32| steps as f32 * 0.02;
+            DecodingOptions {
+                language: Some(Language::ENGLISH),
+                temperature,
+                beam_size,
+                best_of,
+                max_initial_timestamp: initial.map(seconds),
+                max_timestamp: max.map(seconds),
+                seed,
+                ..DecodingOptions::default()
+            }
+        },
+    )
 }
 
-/// Lengths of the runs of neighbours that are all timestamps or all text, with whether they are timestamps.
+/// Lengths of the runs of neighbours that are all timestamps or all text, with whether they are
+/// timestamps.
 fn runs(tokens: &[u32], begin: u32) -> Vec<(bool, usize)> {
-    tokens.chunk_by(|a, b| (*a >= begin) == (*b >= begin)).map(|run| (run[0] >= begin, run.len())).collect()
+    tokens
+        .chunk_by(|a, b| (*a >= begin) == (*b >= begin))
+        .map(|run| (run[0] >= begin, run.len()))
+        .collect()
 }
 
 proptest! {
@@ -105,14 +115,26 @@ fn a_language_is_detected_among_those_allowed() -> Result<(), DecodingError<Misu
     let detect = |allowlist: &[Language]| {
         let mut model = Scripted::new(tokenizer.n_vocab(), 32, polyglot(&tokenizer));
         detect_language(&mut model, &tokenizer, allowlist).map(|probabilities| {
-            probabilities.into_iter().map(|(language, p)| (language.code(), (p * 1000.0).round())).collect::<Vec<_>>()
+            probabilities
+                .into_iter()
+                .map(|(language, p)| (language.code(), (p * 1000.0).round()))
+                .collect::<Vec<_>>()
         })
     };
     assert_eq!(detect(&[])?, [("zh", 700.0), ("de", 200.0), ("en", 100.0)]);
-    assert_eq!(detect(&languages(["en", "de"]))?, [("de", 667.0), ("en", 333.0)]);
+    assert_eq!(
+        detect(&languages(["en", "de"]))?,
+        [("de", 667.0), ("en", 333.0)]
+    );
     assert_eq!(detect(&languages(["fr", "en"]))?, [("en", 1000.0)]);
     let unknown = detect(&languages(["fr"])).err();
-    assert!(matches!(unknown, Some(DecodingError::Options(OptionsError::Language(_)))), "{unknown:?}");
+    assert!(
+        matches!(
+            unknown,
+            Some(DecodingError::Options(OptionsError::Language(_)))
+        ),
+        "{unknown:?}"
+    );
     Ok(())
 }
 
@@ -120,10 +142,18 @@ fn a_language_is_detected_among_those_allowed() -> Result<(), DecodingError<Misu
 fn the_language_detected_begins_the_transcript() -> Result<(), DecodingError<Misuse>> {
     let tokenizer = alphabet(4, 3);
     let mut model = Scripted::new(tokenizer.n_vocab(), 32, polyglot(&tokenizer));
-    let options = DecodingOptions { allowed_languages: languages(["en", "de"]), ..DecodingOptions::default() };
+    let options = DecodingOptions {
+        allowed_languages: languages(["en", "de"]),
+        ..DecodingOptions::default()
+    };
     let result = decode_window(&mut model, &tokenizer, &options, NEVER)?;
     assert_eq!(result.language.code(), "de");
-    assert_eq!(result.language_probs.map(|probabilities| probabilities.len()), Some(2));
+    assert_eq!(
+        result
+            .language_probs
+            .map(|probabilities| probabilities.len()),
+        Some(2)
+    );
     let special = tokenizer.special();
     let start = special.sot_sequence(result.language, Task::Transcribe, false);
     assert_eq!(model.prefills, [vec![special.sot], start]);
@@ -134,17 +164,38 @@ fn the_language_detected_begins_the_transcript() -> Result<(), DecodingError<Mis
 fn an_english_only_model_refuses_other_languages_and_translation() {
     let tokenizer = Tokenizer::miniature(&[b" ", b"a"], 3, 3, false);
     let decode = |options: DecodingOptions| {
-        let mut model = Scripted::new(tokenizer.n_vocab(), 32, |_: &[u32]| vec![0.0; tokenizer.n_vocab()]);
-        let options = DecodingOptions { sample_len: Some(2), ..options };
-        decode_window(&mut model, &tokenizer, &options, NEVER).map(|result| (result.language, model.prefills))
+        let mut model = Scripted::new(tokenizer.n_vocab(), 32, |_: &[u32]| {
+            vec![0.0; tokenizer.n_vocab()]
+        });
+        let options = DecodingOptions {
+            sample_len: Some(2),
+            ..options
+        };
+        decode_window(&mut model, &tokenizer, &options, NEVER)
+            .map(|result| (result.language, model.prefills))
     };
     let start = vec![vec![tokenizer.special().sot]];
-    assert_eq!(decode(DecodingOptions::default()), Ok((Language::ENGLISH, start)));
+    assert_eq!(
+        decode(DecodingOptions::default()),
+        Ok((Language::ENGLISH, start))
+    );
     let german = "de".parse().ok();
-    let refused = decode(DecodingOptions { language: german, ..DecodingOptions::default() });
-    assert!(matches!(refused, Err(DecodingError::Options(OptionsError::Language(_)))));
-    let refused = decode(DecodingOptions { task: Task::Translate, ..DecodingOptions::default() });
-    assert_eq!(refused, Err(DecodingError::Options(OptionsError::Translate)));
+    let refused = decode(DecodingOptions {
+        language: german,
+        ..DecodingOptions::default()
+    });
+    assert!(matches!(
+        refused,
+        Err(DecodingError::Options(OptionsError::Language(_)))
+    ));
+    let refused = decode(DecodingOptions {
+        task: Task::Translate,
+        ..DecodingOptions::default()
+    });
+    assert_eq!(
+        refused,
+        Err(DecodingError::Options(OptionsError::Translate))
+    );
 }
 
 #[test]
@@ -155,15 +206,27 @@ fn the_probability_of_no_speech_is_taken_at_the_start_token() -> Result<(), Deco
     // At the start token, silence is as likely as all else together; later it is certain.
     let script = |sequence: &[u32]| {
         let mut row = vec![0.0; n_vocab];
-        let logit = if sequence.last() == Some(&special.sot) { (n_vocab as f32 - 1.0).ln() } else { 40.0 };
+        let logit = if sequence.last() == Some(&special.sot) {
+            (n_vocab as f32 - 1.0).ln()
+        } else {
+            40.0
+        };
         row[special.no_speech as usize] = logit;
         row
     };
     for prompt in [vec![], vec![1, 2]] {
         let mut model = Scripted::new(n_vocab, 32, script);
-        let options = DecodingOptions { language: Some(Language::ENGLISH), prompt, ..DecodingOptions::default() };
+        let options = DecodingOptions {
+            language: Some(Language::ENGLISH),
+            prompt,
+            ..DecodingOptions::default()
+        };
         let result = decode_window(&mut model, &tokenizer, &options, NEVER)?;
-        assert!((result.no_speech_prob - 0.5).abs() < 1e-5, "{}", result.no_speech_prob);
+        assert!(
+            (result.no_speech_prob - 0.5).abs() < 1e-5,
+            "{}",
+            result.no_speech_prob
+        );
     }
     Ok(())
 }

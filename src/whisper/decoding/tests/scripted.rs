@@ -20,7 +20,15 @@ pub struct Misuse(pub &'static str);
 
 impl<F: Fn(&[u32]) -> Vec<f32>> Scripted<F> {
     pub fn new(n_vocab: usize, n_text_ctx: usize, script: F) -> Self {
-        Self { n_vocab, n_text_ctx, script, sequences: Vec::new(), prefills: Vec::new(), steps: 0, rearrangements: 0 }
+        Self {
+            n_vocab,
+            n_text_ctx,
+            script,
+            sequences: Vec::new(),
+            prefills: Vec::new(),
+            steps: 0,
+            rearrangements: 0,
+        }
     }
 }
 
@@ -45,16 +53,24 @@ impl<F: Fn(&[u32]) -> Vec<f32>> Inference for Scripted<F> {
         }
         self.sequences = vec![tokens.to_vec()];
         self.prefills.push(tokens.to_vec());
-        Ok(wanted.iter().flat_map(|&place| (self.script)(&tokens[..=place])).collect())
+        Ok(wanted
+            .iter()
+            .flat_map(|&place| (self.script)(&tokens[..=place]))
+            .collect())
     }
 
     fn rearrange(&mut self, sources: &[usize]) {
         self.rearrangements += 1;
-        self.sequences = sources.iter().map(|&source| self.sequences[source].clone()).collect();
+        self.sequences = sources
+            .iter()
+            .map(|&source| self.sequences[source].clone())
+            .collect();
     }
 
     fn truncate(&mut self, len: usize) {
-        self.sequences.iter_mut().for_each(|sequence| sequence.truncate(len));
+        self.sequences
+            .iter_mut()
+            .for_each(|sequence| sequence.truncate(len));
     }
 
     fn step(&mut self, tokens: &[u32]) -> Result<Vec<f32>, Misuse> {
@@ -68,6 +84,10 @@ impl<F: Fn(&[u32]) -> Vec<f32>> Inference for Scripted<F> {
                 return Err(Misuse("the sequence exceeds the context"));
             }
         }
-        Ok(self.sequences.iter().flat_map(|sequence| (self.script)(sequence)).collect())
+        Ok(self
+            .sequences
+            .iter()
+            .flat_map(|sequence| (self.script)(sequence))
+            .collect())
     }
 }

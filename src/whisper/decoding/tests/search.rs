@@ -23,26 +23,43 @@ fn text_only(tokenizer: &Tokenizer, seed: u32, sequence: &[u32]) -> Vec<f32> {
     for logit in row.iter_mut() {
         *logit /= 4.0;
     }
-    logits::mask(&mut row, tokenizer.special().eot + 1..tokenizer.special().n_vocab);
+    logits::mask(
+        &mut row,
+        tokenizer.special().eot + 1..tokenizer.special().n_vocab,
+    );
     row
 }
 
 fn log_softmax(row: &[f32]) -> Vec<f64> {
     let total: f64 = row.iter().map(|&logit| f64::from(logit).exp()).sum();
-    row.iter().map(|&logit| f64::from(logit) - total.ln()).collect()
+    row.iter()
+        .map(|&logit| f64::from(logit) - total.ln())
+        .collect()
 }
 
-/// All texts of up to `sample_len` tokens with their summed log-probabilities; those that are shorter have ended.
-fn all_texts(tokenizer: &Tokenizer, script: &dyn Fn(&[u32]) -> Vec<f32>, sample_len: usize) -> Vec<(Vec<u32>, f64)> {
+/// All texts of up to `sample_len` tokens with their summed log-probabilities; those that are
+/// shorter have ended.
+fn all_texts(
+    tokenizer: &Tokenizer,
+    script: &dyn Fn(&[u32]) -> Vec<f32>,
+    sample_len: usize,
+) -> Vec<(Vec<u32>, f64)> {
     let eot = tokenizer.special().eot;
-    let initial = tokenizer.special().sot_sequence(Language::ENGLISH, Task::Transcribe, true);
+    let initial = tokenizer
+        .special()
+        .sot_sequence(Language::ENGLISH, Task::Transcribe, true);
     let mut texts = Vec::new();
     let mut open = vec![(Vec::new(), 0.0)];
     for _ in 0..sample_len {
         for (tokens, sum) in std::mem::take(&mut open) {
             let logprobs = log_softmax(&script(&[initial.as_slice(), &tokens].concat()));
             texts.push((tokens.clone(), sum + logprobs[eot as usize]));
-            open.extend((0..eot).map(|token| ([tokens.as_slice(), &[token]].concat(), sum + logprobs[token as usize])));
+            open.extend((0..eot).map(|token| {
+                (
+                    [tokens.as_slice(), &[token]].concat(),
+                    sum + logprobs[token as usize],
+                )
+            }));
         }
     }
     texts.extend(open);
@@ -110,15 +127,26 @@ proptest! {
 fn samples_are_reproducible_by_seed_and_the_best_is_kept() -> Result<(), DecodingError<Misuse>> {
     let tokenizer = alphabet(6, 3);
     let decode = |seed: u64, best_of: usize| {
-        let mut model = Scripted::new(tokenizer.n_vocab(), 64, |sequence: &[u32]| text_only(&tokenizer, 3, sequence));
-        let options = DecodingOptions { temperature: 1.0, best_of: Some(best_of), seed, ..plain() };
+        let mut model = Scripted::new(tokenizer.n_vocab(), 64, |sequence: &[u32]| {
+            text_only(&tokenizer, 3, sequence)
+        });
+        let options = DecodingOptions {
+            temperature: 1.0,
+            best_of: Some(best_of),
+            seed,
+            ..plain()
+        };
         decode_window(&mut model, &tokenizer, &options, NEVER)
     };
     assert_eq!(decode(5, 3)?, decode(5, 3)?);
-    let texts: Vec<String> = (0..8).map(|seed| decode(seed, 1).map(|result| result.text)).collect::<Result<_, _>>()?;
+    let texts: Vec<String> = (0..8)
+        .map(|seed| decode(seed, 1).map(|result| result.text))
+        .collect::<Result<_, _>>()?;
     assert!(texts.iter().any(|text| *text != texts[0]), "{texts:?}");
     let mean = |best_of| -> Result<f32, DecodingError<Misuse>> {
-        (0..32).map(|seed| decode(seed, best_of).map(|result| result.avg_logprob)).sum::<Result<f32, _>>()
+        (0..32)
+            .map(|seed| decode(seed, best_of).map(|result| result.avg_logprob))
+            .sum::<Result<f32, _>>()
     };
     assert!(mean(8)? > mean(1)?);
     Ok(())
@@ -135,14 +163,34 @@ fn the_context_is_filled_but_never_exceeded() -> Result<(), DecodingError<Misuse
     };
     let decode = |options: DecodingOptions| {
         let mut model = Scripted::new(tokenizer.n_vocab(), 32, script);
-        decode_window(&mut model, &tokenizer, &options, NEVER).map(|result| (result.tokens.len(), model.steps))
+        decode_window(&mut model, &tokenizer, &options, NEVER)
+            .map(|result| (result.tokens.len(), model.steps))
     };
     assert_eq!(decode(plain())?, (16, 15));
-    assert_eq!(decode(DecodingOptions { sample_len: Some(4), ..plain() })?, (4, 3));
-    // A prompt of 15, its start token and 4 initial tokens leave 12 positions, and one token is never fed back.
-    assert_eq!(decode(DecodingOptions { prompt: vec![1; 99], ..plain() })?.0, 13);
+    assert_eq!(
+        decode(DecodingOptions {
+            sample_len: Some(4),
+            ..plain()
+        })?,
+        (4, 3)
+    );
+    // A prompt of 15, its start token and 4 initial tokens leave 12 positions, and one token is
+    // never fed back.
+    assert_eq!(
+        decode(DecodingOptions {
+            prompt: vec![1; 99],
+            ..plain()
+        })?
+        .0,
+        13
+    );
     for beam_size in [None, Some(3)] {
-        let options = DecodingOptions { prompt: vec![1; 99], prefix: vec![1; 99], beam_size, ..plain() };
+        let options = DecodingOptions {
+            prompt: vec![1; 99],
+            prefix: vec![1; 99],
+            beam_size,
+            ..plain()
+        };
         assert_eq!(decode(options)?.0, 1);
     }
     Ok(())
@@ -174,27 +222,51 @@ fn a_decoder_that_misbehaves_is_an_error() {
         decode_window(&mut model, &tokenizer, &plain(), NEVER).err()
     };
     let n_vocab = tokenizer.n_vocab();
-    assert_eq!(decode(vec![f32::NAN; n_vocab], 64), Some(DecodingError::NotFinite));
-    assert_eq!(decode(vec![f32::NEG_INFINITY; n_vocab], 64), Some(DecodingError::NotFinite));
-    let lengths = DecodingError::LogitsLength { given: 2, wanted: 2 * n_vocab };
+    assert_eq!(
+        decode(vec![f32::NAN; n_vocab], 64),
+        Some(DecodingError::NotFinite)
+    );
+    assert_eq!(
+        decode(vec![f32::NEG_INFINITY; n_vocab], 64),
+        Some(DecodingError::NotFinite)
+    );
+    let lengths = DecodingError::LogitsLength {
+        given: 2,
+        wanted: 2 * n_vocab,
+    };
     assert_eq!(decode(vec![0.0; 1], 64), Some(lengths));
-    assert!(matches!(decode(vec![0.0; n_vocab], 2), Some(DecodingError::Inference(Misuse(_)))));
+    assert!(matches!(
+        decode(vec![0.0; n_vocab], 2),
+        Some(DecodingError::Inference(Misuse(_)))
+    ));
 }
 
 #[test]
 fn one_prefill_and_no_rearrangement_serve_a_greedy_window() -> Result<(), DecodingError<Misuse>> {
     let tokenizer = alphabet(6, 3);
     let decode = |beam_size| {
-        let mut model = Scripted::new(tokenizer.n_vocab(), 64, |sequence: &[u32]| text_only(&tokenizer, 9, sequence));
-        let options = DecodingOptions { prompt: vec![1, 2], beam_size, ..plain() };
+        let mut model = Scripted::new(tokenizer.n_vocab(), 64, |sequence: &[u32]| {
+            text_only(&tokenizer, 9, sequence)
+        });
+        let options = DecodingOptions {
+            prompt: vec![1, 2],
+            beam_size,
+            ..plain()
+        };
         decode_window(&mut model, &tokenizer, &options, NEVER)
             .map(|_| (model.prefills, model.steps, model.rearrangements))
     };
     let (prefills, steps, rearrangements) = decode(None)?;
     let special = tokenizer.special();
     let start = special.sot_sequence(Language::ENGLISH, Task::Transcribe, true);
-    assert_eq!(prefills, [[&[special.sot_prev, 1, 2], start.as_slice()].concat()]);
-    assert!(steps > 1 && rearrangements == 0, "{steps} steps, {rearrangements} rearrangements");
+    assert_eq!(
+        prefills,
+        [[&[special.sot_prev, 1, 2], start.as_slice()].concat()]
+    );
+    assert!(
+        steps > 1 && rearrangements == 0,
+        "{steps} steps, {rearrangements} rearrangements"
+    );
     assert!(decode(Some(3))?.2 > 0);
     Ok(())
 }
