@@ -7,15 +7,13 @@
 
 pub mod arithmetic;
 pub mod audio;
-pub mod bench;
 pub mod cli;
 pub mod client;
+pub mod commands;
 pub mod config;
 pub mod cpu;
 pub mod daemon;
 pub mod dbus;
-pub mod doctor;
-pub mod error;
 pub mod mel;
 pub mod models;
 pub mod npu;
@@ -23,5 +21,4 @@ pub mod output;
 pub mod pipeline;
 pub mod stream;
 pub mod text;
-pub mod transcribe;
 pub mod whisper;

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use hearken::error::exit;
+use hearken::commands::error::exit;
 use hearken::output::{Destination, Footer, Format, Header, OutputError, Segment};
 
 fn header() -> Header {

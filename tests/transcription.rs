@@ -6,7 +6,7 @@
 mod common;
 
 use common::{data, jfk};
-use hearken::error::exit;
+use hearken::commands::error::exit;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

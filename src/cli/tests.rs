@@ -190,7 +190,7 @@ fn no_arguments_show_the_help() {
 
 #[test]
 fn the_help_names_every_exit_code() {
-    use crate::error::exit;
+    use crate::commands::error::exit;
     let help = Cli::command().render_long_help().to_string();
     for code in [
         exit::SUCCESS,

@@ -1,21 +1,12 @@
-//! The commands that talk to the daemon: text in the terminal, control of sessions, what there is.
+//! Programs' view of the daemon: its bus interfaces, and a session of our own.
 //!
 //! They know no more of the daemon than any other program on the bus.
 
-mod control;
-mod devices;
-mod last;
-mod listen;
-mod proxies;
-mod session;
+pub(crate) mod proxies;
+pub(crate) mod session;
 
-pub use control::{Control, control, running, status};
-pub use devices::devices;
-pub use last::last;
-pub use listen::{listen, record};
-
+use crate::commands::error::exit;
 use crate::dbus::NAME;
-use crate::error::exit;
 use zbus::{Connection, fdo};
 
 /// Why a client cannot do its work.
@@ -81,6 +72,10 @@ impl From<fdo::Error> for ClientError {
     }
 }
 
-async fn connect() -> Result<Connection, ClientError> {
+/// Connects to the session bus.
+///
+/// # Errors
+/// Returns an error if there is none.
+pub async fn connect() -> Result<Connection, ClientError> {
     Connection::session().await.map_err(ClientError::NoBus)
 }

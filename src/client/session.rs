@@ -133,7 +133,7 @@ fn options(args: &SessionArgs, partials: bool) -> HashMap<&'static str, Variant<
 }
 
 /// The options of sessions and jobs alike.
-pub(super) fn text_options(args: &TextArgs) -> HashMap<&'static str, Variant<'static>> {
+pub fn text_options(args: &TextArgs) -> HashMap<&'static str, Variant<'static>> {
     let mut options = HashMap::new();
     let mut put = |name, value: Option<Variant<'static>>| {
         if let Some(value) = value {
@@ -286,9 +286,7 @@ async fn await_daemon(connection: &Connection) -> Result<(), ClientError> {
 }
 
 /// That the daemon, which runs, has left the bus, or the bus is gone.
-pub(super) async fn gone(
-    connection: &Connection,
-) -> Result<LocalBoxStream<'static, Told>, ClientError> {
+pub async fn gone(connection: &Connection) -> Result<LocalBoxStream<'static, Told>, ClientError> {
     let owners = DBusProxy::new(connection)
         .await?
         .receive_name_owner_changed_with_args(&[(0, NAME)])
@@ -299,7 +297,7 @@ pub(super) async fn gone(
 }
 
 /// SIGINT and SIGTERM.
-pub(super) fn interruptions() -> impl Stream<Item = Told> {
+pub fn interruptions() -> impl Stream<Item = Told> {
     let (sender, receiver) = futures::channel::mpsc::channel(4);
     if let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) {
         std::thread::spawn(move || {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::error::exit;
+use crate::commands::error::exit;
 
 /// Failure to write a transcript, or a destination that cannot work.
 #[derive(Debug, Error)]

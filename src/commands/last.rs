@@ -1,11 +1,11 @@
 //! `hearken last`: what was said before somebody asked.
 
-use super::proxies::ManagerProxy;
-use super::session::{Told, gone, interruptions, text_options};
-use super::{ClientError, connect};
+use super::error::{Error, exit};
 use crate::cli::LastArgs;
+use crate::client::proxies::ManagerProxy;
+use crate::client::session::{Told, gone, interruptions, text_options};
+use crate::client::{ClientError, connect};
 use crate::dbus::{NAME, PATH};
-use crate::error::{Error, exit};
 use crate::output::{complain, print};
 use futures::future::{Either, select};
 use futures::{StreamExt, pin_mut, stream};

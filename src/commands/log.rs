@@ -9,7 +9,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt};
 
 /// Begins to log what this program tells at level info, and the warnings of libraries.
-pub(super) fn start() {
+pub fn start() {
     let filter = Targets::new()
         .with_default(Level::WARN)
         .with_target("hearken", Level::INFO);

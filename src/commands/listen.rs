@@ -1,10 +1,10 @@
 //! `hearken listen` and `hearken record`: what is said, in the terminal.
 
-use super::ClientError;
-use super::session::{OwnSession, Told};
+use super::error::{Error, exit};
 use crate::cli::{ListenArgs, RecordArgs};
+use crate::client::ClientError;
+use crate::client::session::{OwnSession, Told};
 use crate::daemon::SessionState;
-use crate::error::{Error, exit};
 use crate::output::{complain, print};
 use crate::text::append;
 use std::io::IsTerminal;

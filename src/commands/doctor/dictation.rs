@@ -2,12 +2,13 @@
 
 use super::{Check, Status, ok};
 use crate::audio::capture::{self, CaptureError, Device};
-use crate::client::{self, ClientError};
+use crate::client::ClientError;
+use crate::commands::control;
 use serde_json::Value;
 
 /// Looks at microphone, bus and daemon; the daemon is not started for that.
 pub(super) fn checks() -> [Check; 2] {
-    [microphone(capture::devices()), daemon(client::running())]
+    [microphone(capture::devices()), daemon(control::running())]
 }
 
 fn microphone(devices: Result<Vec<Device>, CaptureError>) -> Check {

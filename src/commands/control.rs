@@ -1,11 +1,11 @@
 //! `hearken start`, `stop`, `toggle` and `status`: the sessions that there are.
 
-use super::proxies::{ManagerProxy, SessionProxy};
-use super::session::gone;
-use super::{ClientError, connect};
+use super::error::{Error, exit};
 use crate::cli::StatusArgs;
+use crate::client::proxies::{ManagerProxy, SessionProxy};
+use crate::client::session::gone;
+use crate::client::{ClientError, connect};
 use crate::dbus::{NAME, PATH};
-use crate::error::{Error, exit};
 use crate::output::print;
 use futures::StreamExt;
 use futures::future::{Either, select};

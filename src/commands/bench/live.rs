@@ -5,12 +5,12 @@
 
 use crate::audio::{FileSource, Mono16k, SAMPLE_RATE};
 use crate::cli::BenchLiveArgs;
+use crate::commands::error::{Error, exit};
+use crate::commands::transcribe;
 use crate::config::Config;
 use crate::daemon::SessionSettings;
-use crate::error::{Error, exit};
 use crate::output::{complain, print};
 use crate::stream::{Event, Live, RecognizeError, WhisperRecognizer, Word};
-use crate::transcribe;
 use crate::whisper::decoding::DecodingOptions;
 use crate::whisper::{LONGEST_WINDOW, Whisper};
 use rustix::time::{ClockId, clock_gettime};

@@ -11,9 +11,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
+use crate::commands::error::exit;
 use crate::config::{Config, ConfigError};
 use crate::cpu::Level;
-use crate::error::exit;
 use crate::models::{Manifest, ModelError, Store, is_offline};
 use crate::npu::{self, Finding};
 

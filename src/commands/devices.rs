@@ -1,7 +1,7 @@
 //! `hearken devices`: what can be recorded from. This needs no daemon.
 
+use super::error::{Error, exit};
 use crate::audio::capture::{self, Device};
-use crate::error::{Error, exit};
 use crate::output::print;
 use serde_json::json;
 

@@ -3,10 +3,10 @@
 use super::{COMPARED_WINDOW, Spread, milliseconds, window};
 use crate::arithmetic::Arithmetic;
 use crate::cli::BenchDecoderArgs;
+use crate::commands::error::{Error, exit};
+use crate::commands::transcribe::{load, longest_window};
 use crate::cpu::{LargePages, read_all};
-use crate::error::{Error, exit};
 use crate::output;
-use crate::transcribe::{load, longest_window};
 use crate::whisper::{AudioFeatures, DecodeError, Decoder, Row, WindowCache, Workspace};
 use serde::Serialize;
 use std::fmt::Write;

@@ -3,8 +3,8 @@
 use crate::arithmetic::Arithmetic;
 use crate::audio::{FileSource, SAMPLE_RATE};
 use crate::cli::{DecodingArgs, EngineArgs, Task, TranscribeArgs};
+use crate::commands::error::{Error, exit, exit_code_of_all};
 use crate::config::{Config, ConfigError};
-use crate::error::{Error, exit, exit_code_of_all};
 use crate::models::Store;
 use crate::npu::{BackendState, DeviceKind, Npu, NpuOptions};
 use crate::output::{

@@ -1,0 +1,123 @@
+//! The commands of the `hearken` program, a file each.
+//!
+//! In: the command line. Out: text on standard output, notes and errors on standard error, an exit
+//! code. Nothing below this module prints or knows exit codes.
+
+mod bench;
+mod control;
+mod daemon;
+mod devices;
+mod doctor;
+pub mod error;
+mod last;
+mod listen;
+mod log;
+mod transcribe;
+
+use std::env;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+
+use crate::cli::{BenchCommand, Cli, Command};
+use crate::models::ModelFile;
+use crate::npu;
+use crate::output::{self, complain};
+use crate::whisper::recordings;
+use control::Control;
+use error::{Error, exit};
+
+/// Parses the command line, runs the command and returns its exit code.
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = env::args_os().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error, &arguments),
+    };
+    match run(cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            if error.exit_code() != exit::SUCCESS {
+                complain(&format!("hearken: {error}"));
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<u8, Error> {
+    match cli.command {
+        Some(Command::Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "hearken", &mut script);
+            output::print(&String::from_utf8_lossy(&script))?;
+            Ok(exit::SUCCESS)
+        }
+        Some(Command::Doctor) => {
+            let checks = doctor::run();
+            output::print(&doctor::report(&checks))?;
+            Ok(doctor::exit_code(&checks))
+        }
+        Some(Command::Models(command)) => {
+            if let Some(model) = command.run(&recordings::prepare)? {
+                pack_weights(model)?;
+            }
+            Ok(exit::SUCCESS)
+        }
+        Some(Command::Daemon(args)) => {
+            daemon::run(args.config.as_deref())?;
+            Ok(exit::SUCCESS)
+        }
+        Some(Command::Listen(args)) => listen::listen(&args),
+        Some(Command::Record(args)) => listen::record(&args),
+        Some(Command::Last(args)) => last::last(&args),
+        Some(Command::Start) => control::control(Control::Start),
+        Some(Command::Stop) => control::control(Control::Stop),
+        Some(Command::Toggle) => control::control(Control::Toggle),
+        Some(Command::Status(args)) => control::status(&args),
+        Some(Command::Devices { json }) => devices::devices(json),
+        Some(Command::Bench(BenchCommand::Encoder(args))) => bench::encoder(&args),
+        Some(Command::Bench(BenchCommand::Decoder(args))) => bench::decoder(&args),
+        Some(Command::Bench(BenchCommand::File(args))) => bench::file(&args),
+        Some(Command::Bench(BenchCommand::Live(args))) => bench::live(&args),
+        None => transcribe::run(&cli.transcribe),
+    }
+}
+
+/// Packs an installed model's weights for the NPU where there is one to be used. The model serves
+/// without that.
+fn pack_weights(model: ModelFile) -> Result<(), Error> {
+    match npu::pack_weights(&Arc::new(model)) {
+        Ok(Some(path)) => output::print(&format!(
+            "its weights are packed for the NPU: {}\n",
+            path.display()
+        ))?,
+        Ok(None) => (),
+        Err(error) => complain(&format!(
+            "hearken: the model is installed, but not packed for the NPU: {error}"
+        )),
+    }
+    Ok(())
+}
+
+/// Shows clap's message, or the help that was asked for; adds the way to transcribe a file that was
+/// named without `--file`.
+fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    // A terminal that is gone leaves nobody to tell.
+    let _ = error.print();
+    let stray = arguments
+        .get(1)
+        .map(Path::new)
+        .filter(|path| path.is_file());
+    if let (ErrorKind::InvalidSubcommand, Some(file)) = (error.kind(), stray) {
+        complain(&format!(
+            "\nTo transcribe it: hearken --file {}",
+            file.display()
+        ));
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE))
+}
