@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, with help that teaches it. In: arguments. Out: checked
 //! values.
 
+mod models;
 mod transcribe;
 mod values;
 
@@ -10,11 +11,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::config::DEFAULT_MODEL;
-use crate::models::cli::ModelsCommand;
 use crate::npu::DeviceKind;
 use crate::stream::Policy;
 use crate::whisper::tokenizer::Language;
 
+pub use models::ModelsCommand;
 pub use transcribe::{DecodingArgs, Task, TranscribeArgs};
 
 const EXAMPLES: &str = "\

@@ -12,6 +12,8 @@ pub mod error;
 mod last;
 mod listen;
 mod log;
+mod models;
+mod terminal;
 mod transcribe;
 
 use std::env;
@@ -63,7 +65,7 @@ fn run(cli: Cli) -> Result<u8, Error> {
             Ok(doctor::exit_code(&checks))
         }
         Some(Command::Models(command)) => {
-            if let Some(model) = command.run(&recordings::prepare)? {
+            if let Some(model) = models::run(command, &recordings::prepare)? {
                 pack_weights(model)?;
             }
             Ok(exit::SUCCESS)

@@ -32,6 +32,7 @@ mod panels;
 mod peak;
 mod pool;
 mod product;
+mod quantize;
 mod reduce;
 mod scalar;
 mod simd;
@@ -49,6 +50,7 @@ pub use pages::LargePages;
 pub use panels::{Panels, Stored, pack_panels, panels_len};
 pub use peak::peak_macs;
 pub use pool::Pool;
+pub use quantize::quantize_rows;
 pub use reduce::{greatest, sum_exp, top_k};
 use simd::{Kernel, Simd};
 

@@ -294,7 +294,7 @@ impl Kernel for Finish<'_> {
 mod tests {
     use super::super::{Level, Linear, Pool, pack_i8};
     use super::*;
-    use crate::models::quantize_rows;
+    use crate::cpu::quantize_rows;
     use half::bf16;
     use xrt_sys::bfp16::Block;
 

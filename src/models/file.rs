@@ -8,8 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use crate::whisper::Dims;
-
+use super::Dims;
 use super::error::{Defect, ModelError};
 use super::header::Header;
 use super::layout;

@@ -4,8 +4,8 @@
 use super::error::{Defect, ModelError};
 use super::file::ModelFile;
 use super::layout;
-use super::quantize::quantize_rows;
 use super::tensor::Dtype;
+use crate::cpu::quantize_rows;
 
 /// What is known of a tensor.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,8 +1,7 @@
 //! Which tensors a Whisper model consists of: OpenAI's names and shapes, as they follow from the
 //! dimensions.
 
-use crate::whisper::Dims;
-
+use super::Dims;
 use super::error::Defect;
 
 /// Vocabulary sizes of Whisper's three tokenizers: English, multilingual, and multilingual with

@@ -3,8 +3,7 @@
 use serde::Deserialize;
 use strsim::normalized_damerau_levenshtein;
 
-use crate::whisper::Dims;
-
+use super::Dims;
 use super::error::ModelError;
 
 const MANIFEST: &str = include_str!("../../models/manifest.toml");

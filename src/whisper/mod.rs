@@ -5,7 +5,6 @@ mod batch;
 mod cross_attention;
 mod decoder;
 pub mod decoding;
-mod dims;
 mod encoder;
 mod inference;
 mod kv_cache;
@@ -16,16 +15,16 @@ mod tail;
 pub mod tokenizer;
 mod weights;
 
+pub use crate::models::{Dims, SAMPLES_PER_POSITION};
 pub use batch::{Batch, Decoded};
 pub use cross_attention::CrossAttention;
 pub use decoder::{DecodeError, Decoder, DecoderWeights, Row, Window, Workspace};
-pub use dims::Dims;
 pub use encoder::{
     AudioFeatures, CpuEncoder, EncodeError, Encoder, EncoderWeights, Layer, Layers, Stage,
 };
 pub use inference::Inference;
 pub use kv_cache::WindowCache;
-pub use model::{LoadError, SAMPLES_PER_POSITION, Whisper};
+pub use model::{LoadError, Whisper};
 pub use tail::{LONGEST_WINDOW, TAIL_LENGTHS, TAIL_RUNS, Tail, Tails};
 pub use tokenizer::Tokenizer;
 pub use weights::{Compute, LayerSpec};

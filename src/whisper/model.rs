@@ -11,9 +11,6 @@ use crate::models::{ModelError, ModelFile};
 use crate::npu::{Npu, NpuEncoder, SetupError};
 use std::sync::Arc;
 
-/// Samples of an encoder position at 16 kHz: 20 ms.
-pub const SAMPLES_PER_POSITION: usize = 320;
-
 /// A model in memory.
 pub struct Whisper {
     file: Arc<ModelFile>,

@@ -1,8 +1,8 @@
 //! What an import computes once and keeps with the weights: 8-bit matrices as the kernels read
 //! them, and silent tails.
 
+use super::SAMPLES_PER_POSITION;
 use super::encoder::{CpuEncoder, EncodeError, EncoderWeights, Stage};
-use super::model::SAMPLES_PER_POSITION;
 use super::tail::{TAIL_LENGTHS, TAIL_RUNS, Tails};
 use super::weights::{Compute, LayerSpec};
 use crate::cpu::{Cpu, LevelError};

@@ -7,7 +7,7 @@
 //! of its values, and ln m is added to its attention score, so that softmax gives it the weight of
 //! its m members.
 
-use super::model::SAMPLES_PER_POSITION;
+use super::SAMPLES_PER_POSITION;
 use crate::cpu::KeysValues;
 use crate::models::{ModelError, ModelFile};
 use std::collections::BTreeMap;

@@ -3,8 +3,8 @@
 //! The only place that knows how OpenAI's tensors are put together: queries, keys and values
 //! stacked into one product, convolution kernels turned into matrices over consecutive frames.
 
+use crate::cpu::quantize_rows;
 use crate::cpu::{LayerNorm, Linear, PackedI8, pack_i8};
-use crate::models::quantize_rows;
 use crate::models::{ModelError, ModelFile};
 use crate::whisper::Dims;
 use std::sync::Arc;

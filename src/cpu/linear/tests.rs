@@ -2,7 +2,7 @@
 
 use super::super::{Level, Pool, gelu};
 use super::*;
-use crate::models::quantize_rows;
+use crate::cpu::quantize_rows;
 
 fn noise(n: usize, seed: u32) -> Vec<f32> {
     let mut x = seed.wrapping_mul(2_654_435_761).max(1);

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use crate::models::Dims;
 use crate::models::error::{Defect, ModelError};
 use crate::models::layout;
 use crate::models::mmap::Mapping;
 use crate::models::tensor_file::hex;
-use crate::whisper::Dims;
 
 use super::weights::Weights;
 

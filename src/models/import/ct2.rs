@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use safetensors::Dtype;
 
+use crate::models::Dims;
 use crate::models::error::{Defect, ModelError};
 use crate::models::mmap::Mapping;
 use crate::models::tensor::{byte_size, words};
-use crate::whisper::Dims;
 
 use super::bytes::Bytes;
 use super::checkpoint::{self, Checkpoint};

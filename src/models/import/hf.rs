@@ -9,11 +9,11 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::models::Dims;
 use crate::models::error::{Defect, ModelError};
 use crate::models::header::Header;
 use crate::models::layout;
 use crate::models::mmap::Mapping;
-use crate::whisper::Dims;
 
 use super::checkpoint::{self, Checkpoint};
 use super::weights::{Encoding, Weights};

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use half::f16;
 use safetensors::Dtype;
 
-use crate::whisper::Dims;
+use crate::models::Dims;
 
 use super::error::{Defect, ModelError, PrepareError};
 use super::file::{FORMAT, ModelFile, VERSION};

@@ -10,8 +10,8 @@ use serde_json::json;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
+use crate::models::Dims;
 use crate::models::layout;
-use crate::whisper::Dims;
 
 /// Dimensions of an English model of one layer and one head.
 pub(crate) fn dims() -> Dims {

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use zip::{CompressionMethod, ZipArchive};
 
+use crate::models::Dims;
 use crate::models::error::{Defect, ModelError};
 use crate::models::mmap::Mapping;
-use crate::whisper::Dims;
 
 use super::checkpoint::Checkpoint;
 use super::pickle::{self, Node, Pickle, TensorRef};

@@ -2,10 +2,3 @@
 
 #[path = "../../../src/cpu/mod.rs"]
 pub mod cpu;
-#[path = "../../../src/models/quantize.rs"]
-mod quantize;
-
-/// The part of `hearken::models` that the kernels' tests use.
-pub mod models {
-    pub use crate::quantize::quantize_rows;
-}

@@ -1,6 +1,9 @@
-//! The sizes of a Whisper model, under OpenAI's names.
+//! Sizes of a Whisper model, under OpenAI's names.
 
 use serde::{Deserialize, Serialize};
+
+/// Audio samples per encoder position: 20 ms at 16 kHz.
+pub const SAMPLES_PER_POSITION: usize = 320;
 
 /// Model dimensions (`ModelDimensions` in openai-whisper's `model.py`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,10 +34,5 @@ impl Dims {
     /// Whether the vocabulary is the multilingual one (openai-whisper's `is_multilingual`).
     pub fn is_multilingual(&self) -> bool {
         self.n_vocab >= 51865
-    }
-
-    /// Number of language tokens (openai-whisper's `num_languages`): 99, or 100 from large-v3 on.
-    pub fn num_languages(&self) -> usize {
-        self.n_vocab - 51765 - usize::from(self.is_multilingual())
     }
 }

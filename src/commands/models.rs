@@ -1,137 +1,70 @@
-//! `hearken models …`: the commands that list, fetch, import, inspect, verify and remove models.
+//! `hearken models …`: lists, fetches, imports, inspects, verifies and removes models.
+//!
+//! In: the parsed command. Out: text for standard output; progress on standard error.
 
-use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use clap::Subcommand;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use super::error::Error;
+use super::terminal::{Align, ProgressLine, human_bytes, table};
+use crate::cli::ModelsCommand;
+use crate::models::{
+    Fetched, Manifest, ModelError, ModelFile, Origin, Prepare, Store, TensorReport, fetch, import,
+    inspect, is_offline,
+};
+use crate::output::{self, OutputError, complain};
 
-use super::error::ModelError;
-use super::fetch::{Fetched, fetch, is_offline};
-use super::file::ModelFile;
-use super::import::{Origin, Prepare, import};
-use super::inspect::{TensorReport, inspect};
-use super::manifest::Manifest;
-use super::progress::Done;
-use super::store::Store;
-use super::table::{Align, human_bytes, write_table};
-use crate::output::complain;
-
-/// Steps of a progress bar that shows a share.
-const STEPS: u64 = 1000;
-
-/// What to do with models.
-#[derive(Debug, Clone, Subcommand)]
-pub enum ModelsCommand {
-    /// List the known and the installed models
-    List,
-    /// Download a model, verify its checksum and install it
-    Fetch {
-        /// A name from `hearken models list`
-        name: String,
-    },
-    /// Install a model from weights that are on this machine
-    Import {
-        /// A Hugging Face or CTranslate2 directory, an OpenAI .pt or a whisper.cpp ggml .bin
-        path: PathBuf,
-        /// The name to install it under [default: from the path]
-        #[arg(long)]
-        name: Option<String>,
-    },
-    /// List a model's tensors with type, shape and range
-    Inspect {
-        /// An installed model
-        name: String,
-        /// Show each matrix's channel scales and quantisation error in int8
-        #[arg(long)]
-        int8: bool,
-    },
-    /// Compare installed models with their checksums
-    Verify {
-        /// An installed model [default: all]
-        name: Option<String>,
-    },
-    /// Delete an installed model
-    Remove {
-        /// An installed model
-        name: String,
-    },
-    /// Print where an installed model is
-    Path {
-        /// An installed model
-        name: String,
-    },
+/// Runs a command on the user's models and returns the model that it installed, if any. `prepare`
+/// derives the engine's tensors from newly installed weights.
+///
+/// # Errors
+/// Returns an error if the command fails or standard output cannot be written.
+pub fn run(command: ModelsCommand, prepare: &Prepare<'_>) -> Result<Option<ModelFile>, Error> {
+    let store = Store::locate()?;
+    let mut out = String::new();
+    let result = run_in(command, &store, prepare, &mut out);
+    // What was found before a failure is worth printing too.
+    match output::print(&out) {
+        Ok(()) | Err(OutputError::Closed) => Ok(result?),
+        Err(error) => Err(error.into()),
+    }
 }
 
-impl ModelsCommand {
-    /// Runs the command on the user's models; gives the one that it has fetched or imported.
-    /// `prepare` derives the engine's tensors from newly installed weights.
-    ///
-    /// # Errors
-    /// When the command fails; [`ModelError::exit_code`] gives the exit code.
-    pub fn run(self, prepare: &Prepare<'_>) -> Result<Option<ModelFile>, ModelError> {
-        let store = Store::locate()?;
-        let mut out = Vec::new();
-        let result = self.run_in(&store, prepare, &mut out);
-        // What was found out before a failure is worth showing too.
-        print(&out).and(result)
-    }
-
-    fn run_in(
-        self,
-        store: &Store,
-        prepare: &Prepare<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<Option<ModelFile>, ModelError> {
-        match self {
-            Self::Fetch { name } => return fetch_named(store, &name, prepare, out).map(Some),
-            Self::Import { path, name } => {
-                return import_path(store, &path, name, prepare, out).map(Some);
-            }
-            Self::List => list(store, out)?,
-            Self::Inspect { name, int8 } => {
-                let model = store.open(&name)?;
-                write_inspection(out, &inspect(&model, int8)?, int8);
-            }
-            Self::Verify { name } => verify(store, name, out)?,
-            Self::Remove { name } => {
-                let path = store.remove(&name)?;
-                line(out, &format!("removed {}", path.display()));
-            }
-            Self::Path { name } => line(out, &store.find(&name)?.display().to_string()),
+fn run_in(
+    command: ModelsCommand,
+    store: &Store,
+    prepare: &Prepare<'_>,
+    out: &mut String,
+) -> Result<Option<ModelFile>, ModelError> {
+    match command {
+        ModelsCommand::List => list(store, out)?,
+        ModelsCommand::Fetch { name } => return fetch_named(store, &name, prepare, out).map(Some),
+        ModelsCommand::Import { path, name } => {
+            return import_path(store, &path, name, prepare, out).map(Some);
         }
-        Ok(None)
-    }
-}
-
-/// Writes to standard output. A reader that has gone away is no error.
-fn print(text: &[u8]) -> Result<(), ModelError> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text).and_then(|()| stdout.flush()) {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-            Err(ModelError::write(Path::new("standard output"), 0)(e))
+        ModelsCommand::Inspect { name, int8 } => {
+            let model = store.open(&name)?;
+            print_inspection(out, &inspect(&model, int8)?, int8);
         }
-        _ => Ok(()),
+        ModelsCommand::Verify { name } => verify(store, name, out)?,
+        ModelsCommand::Remove { name } => {
+            let path = store.remove(&name)?;
+            print_line(out, &format!("removed {}", path.display()));
+        }
+        ModelsCommand::Path { name } => print_line(out, &store.find(&name)?.display().to_string()),
     }
+    Ok(None)
 }
 
-fn line(out: &mut Vec<u8>, text: &str) {
-    out.extend_from_slice(text.as_bytes());
-    out.push(b'\n');
-}
-
-/// Writing to memory does not fail.
-fn table(out: &mut Vec<u8>, columns: &[Align], rows: &[Vec<String>]) {
-    let _ = write_table(out, columns, rows);
-}
-
-fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
-    cells.map(str::to_owned).to_vec()
-}
-
-fn list(store: &Store, out: &mut Vec<u8>) -> Result<(), ModelError> {
+fn list(store: &Store, out: &mut String) -> Result<(), ModelError> {
     let manifest = Manifest::builtin();
     let installed = store.installed()?;
+    let columns = [
+        Align::Left,
+        Align::Right,
+        Align::Right,
+        Align::Left,
+        Align::Left,
+    ];
     let mut rows = vec![row([
         "NAME",
         "INSTALLED",
@@ -139,74 +72,57 @@ fn list(store: &Store, out: &mut Vec<u8>) -> Result<(), ModelError> {
         "LANGUAGES",
         "LICENCE",
     ])];
-    let state = |name: &str| -> Option<String> {
-        let path = store
-            .path(name)
-            .ok()
-            .filter(|_| installed.iter().any(|i| i == name))?;
-        Some(match ModelFile::open(&path) {
-            Ok(model) => human_bytes(model.size()),
-            Err(ModelError::Outdated { .. }) => "outdated".to_owned(),
-            Err(_) => "damaged".to_owned(),
-        })
-    };
     for model in &manifest.models {
+        let state = if installed.contains(&model.name) {
+            describe_state(&ModelFile::open(&store.path(&model.name)?))
+        } else {
+            "-".to_owned()
+        };
         let download = model.size.map_or_else(|| "?".to_owned(), human_bytes);
-        let installed = state(&model.name).unwrap_or_else(|| "-".to_owned());
         rows.push(row([
             &model.name,
-            &installed,
+            &state,
             &download,
             &model.languages,
             &model.license,
         ]));
     }
-    for name in installed
-        .iter()
-        .filter(|name| !manifest.models.iter().any(|m| m.name == **name))
-    {
-        let languages = ModelFile::open(&store.path(name)?).map_or("?", |model| {
-            if model.dims().is_multilingual() {
-                "multilingual"
-            } else {
-                "English"
-            }
-        });
-        rows.push(row([
-            name,
-            &state(name).unwrap_or_default(),
-            "-",
-            languages,
-            "?",
-        ]));
+    let is_listed = |name: &String| manifest.models.iter().any(|model| model.name == *name);
+    for name in installed.iter().filter(|name| !is_listed(name)) {
+        let opened = ModelFile::open(&store.path(name)?);
+        let languages = match &opened {
+            Ok(model) if model.dims().is_multilingual() => "multilingual",
+            Ok(_) => "English",
+            Err(_) => "?",
+        };
+        rows.push(row([name, &describe_state(&opened), "-", languages, "?"]));
     }
-    table(
-        out,
-        &[
-            Align::Left,
-            Align::Right,
-            Align::Right,
-            Align::Left,
-            Align::Left,
-        ],
-        &rows,
-    );
-    line(
+    out.push_str(&table(&columns, &rows));
+    print_line(
         out,
         &format!("\nModels are kept in {}", store.dir().display()),
     );
     Ok(())
 }
 
+/// The size of an installed model, or why it cannot be used.
+fn describe_state(opened: &Result<ModelFile, ModelError>) -> String {
+    match opened {
+        Ok(model) => human_bytes(model.size()),
+        Err(ModelError::Outdated { .. }) => "outdated".to_owned(),
+        Err(_) => "damaged".to_owned(),
+    }
+}
+
 fn fetch_named(
     store: &Store,
     name: &str,
     prepare: &Prepare<'_>,
-    out: &mut Vec<u8>,
+    out: &mut String,
 ) -> Result<ModelFile, ModelError> {
     let manifest = Manifest::builtin();
     let model = manifest.require(name, &[])?;
-    let mut bar = Bar::new();
+    let mut bar = ProgressLine::new();
     let size = model.size.map_or_else(String::new, |bytes| {
         format!(", {} to download", human_bytes(bytes))
     });
@@ -225,7 +141,7 @@ fn fetch_named(
             "installed; no checksum is published for it, so only its structure was checked"
         }
     };
-    line(
+    print_line(
         out,
         &format!(
             "{} {how}: {}",
@@ -241,7 +157,7 @@ fn import_path(
     source: &Path,
     name: Option<String>,
     prepare: &Prepare<'_>,
-    out: &mut Vec<u8>,
+    out: &mut String,
 ) -> Result<ModelFile, ModelError> {
     let name = name.unwrap_or_else(|| default_name(source));
     let target = store.path(&name)?;
@@ -251,19 +167,19 @@ fn import_path(
         source: source.display().to_string(),
         dims: None,
     };
-    let mut bar = Bar::new();
+    let mut bar = ProgressLine::new();
     import(source, &target, &origin, prepare, &mut |what, done| {
         bar.show(what, done)
     })?;
     bar.clear();
-    line(
+    print_line(
         out,
         &format!("{} installed: {}", origin.name, target.display()),
     );
     ModelFile::open(&target)
 }
 
-/// A directory's name, or a file's without its extension.
+/// Name of a directory, or of a file without its extension.
 fn default_name(source: &Path) -> String {
     let absolute = source.canonicalize().unwrap_or_else(|_| source.to_owned());
     let name = if absolute.is_dir() {
@@ -274,22 +190,22 @@ fn default_name(source: &Path) -> String {
     name.unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Checks one model or all; reports each, tells what is wrong as errors are told, and fails with
-/// the last of them.
-fn verify(store: &Store, name: Option<String>, out: &mut Vec<u8>) -> Result<(), ModelError> {
+/// Checks one model or all and reports each. The last error is returned, earlier ones are printed
+/// to standard error.
+fn verify(store: &Store, name: Option<String>, out: &mut String) -> Result<(), ModelError> {
     let names = match name {
         Some(name) => vec![name],
         None => store.installed()?,
     };
     if names.is_empty() {
-        line(out, "no model is installed");
+        print_line(out, "no model is installed");
     }
     let mut result = Ok(());
     for name in names {
         match store.open(&name).and_then(|model| model.verify()) {
-            Ok(()) => line(out, &format!("{name}: intact")),
+            Ok(()) => print_line(out, &format!("{name}: intact")),
             Err(error) => {
-                line(out, &format!("{name}: not usable"));
+                print_line(out, &format!("{name}: not usable"));
                 if let Err(earlier) = std::mem::replace(&mut result, Err(error)) {
                     complain(&format!("hearken: {earlier}"));
                 }
@@ -299,7 +215,7 @@ fn verify(store: &Store, name: Option<String>, out: &mut Vec<u8>) -> Result<(), 
     result
 }
 
-fn write_inspection(out: &mut Vec<u8>, tensors: &[TensorReport], int8: bool) {
+fn print_inspection(out: &mut String, tensors: &[TensorReport], int8: bool) {
     let mut columns = vec![
         Align::Left,
         Align::Left,
@@ -328,14 +244,14 @@ fn write_inspection(out: &mut Vec<u8>, tensors: &[TensorReport], int8: bool) {
         }
         rows.push(cells);
     }
-    table(out, &columns, &rows);
-    line(out, "");
+    out.push_str(&table(&columns, &rows));
+    print_line(out, "");
     for part in ["encoder", "decoder"] {
         let of_part = || tensors.iter().filter(|t| t.name.starts_with(part));
         let parameters: usize = of_part().map(TensorReport::parameters).sum();
         let bytes: usize = of_part().map(|t| t.bytes).sum();
         let count = of_part().count();
-        line(
+        print_line(
             out,
             &format!(
                 "{part}: {count} tensors, {parameters} parameters, {}",
@@ -345,64 +261,13 @@ fn write_inspection(out: &mut Vec<u8>, tensors: &[TensorReport], int8: bool) {
     }
 }
 
-/// A progress bar on standard error, or where that is no terminal a line for each thing that is
-/// done.
-struct Bar(ProgressBar);
-
-impl Bar {
-    fn new() -> Self {
-        let target = if io::stderr().is_terminal() {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        Self(ProgressBar::with_draw_target(None, target))
-    }
-
-    fn show(&mut self, what: &str, done: Done) {
-        let (template, position, length) = match done {
-            Done::Share(share) => (
-                "{msg:30} {wide_bar} {percent:>3} %",
-                (share * STEPS as f32) as u64,
-                Some(STEPS),
-            ),
-            Done::Bytes(done, Some(total)) => (
-                "{msg:30} {wide_bar} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta}",
-                done,
-                Some(total),
-            ),
-            Done::Bytes(done, None) => (
-                "{msg:30} {decimal_bytes}, {decimal_bytes_per_sec}",
-                done,
-                None,
-            ),
-        };
-        if self.0.message() != what {
-            if self.0.is_hidden() {
-                complain(&format!("hearken: {what}"));
-            }
-            self.0.reset();
-            let style = ProgressStyle::with_template(template);
-            self.0
-                .set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            self.0.set_message(what.to_owned());
-        }
-        match length {
-            Some(length) => self.0.set_length(length),
-            None => self.0.unset_length(),
-        }
-        self.0.set_position(position);
-    }
-
-    fn clear(&self) {
-        self.0.finish_and_clear();
-    }
+fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(str::to_owned).to_vec()
 }
 
-impl Drop for Bar {
-    fn drop(&mut self) {
-        self.clear();
-    }
+fn print_line(out: &mut String, text: &str) {
+    out.push_str(text);
+    out.push('\n');
 }
 
 #[cfg(test)]
@@ -410,18 +275,14 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::models::file::VERSION;
-    use crate::models::import::synthetic;
+    use crate::models::{VERSION, synthetic};
 
     /// Runs a command with models in `dir` and returns what it printed.
     fn run(dir: &Path, command: ModelsCommand) -> Result<String, ModelError> {
-        let mut out = Vec::new();
-        command.run_in(
-            &Store::at(dir.join("models")),
-            &|_, _| Ok(Vec::new()),
-            &mut out,
-        )?;
-        Ok(String::from_utf8(out).unwrap())
+        let store = Store::at(dir.join("models"));
+        let mut out = String::new();
+        run_in(command, &store, &|_, _| Ok(Vec::new()), &mut out)?;
+        Ok(out)
     }
 
     fn imported() -> tempfile::TempDir {
