@@ -37,19 +37,29 @@ fn listen(desktop: &Desktop, more: &[&str]) -> Followed {
     listen
 }
 
-/// The README's block of a language that contains `part`.
-fn readme_block(language: &str, part: &str) -> String {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"))
-        .expect("a README");
+/// The block of a language on a page of the documentation that contains `part`.
+fn documented(page: &str, language: &str, part: &str) -> String {
+    let text =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).expect("a page");
     let begin = format!("```{language}\n");
-    let mut blocks = readme
+    let mut blocks = text
         .split(&begin)
         .skip(1)
         .filter_map(|rest| rest.split("```").next());
     let block = blocks.find(|block| block.contains(part));
     block
-        .unwrap_or_else(|| panic!("the README has no block in {language} with {part}"))
+        .unwrap_or_else(|| panic!("{page} has no block in {language} with {part}"))
         .to_owned()
+}
+
+/// Starts a program with `arguments` that finds `hearken` on its path.
+fn follow_with_hearken(desktop: &Desktop, program: &str, arguments: &[&str]) -> Followed {
+    let built = Path::new(env!("CARGO_BIN_EXE_hearken"));
+    let built = built.parent().expect("a directory").display();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = desktop.command(program);
+    command.env("PATH", format!("{built}:{path}"));
+    desktop.follow(command.args(arguments))
 }
 
 /// Its words are its text, one after another within the utterance, each with a probability.
@@ -79,20 +89,11 @@ fn timed_words_make_the_text(event: &serde_json::Value) {
 #[test]
 fn speech_reaches_foreign_clients_while_it_is_spoken() {
     let desktop = Desktop::new();
-    let python = readme_block("python", "CreateSession");
-    assert!(python.lines().count() <= 30, "the README promises 30 lines");
+    let python = documented("docs/dbus.md", "python", "CreateSession");
+    assert!(python.lines().count() <= 30, "a client is short");
     let mut python = desktop.follow(desktop.command(PYTHON).args(["-u", "-c", &python]));
-    let mut shell = desktop.command("sh");
-    let program = Path::new(env!("CARGO_BIN_EXE_hearken"))
-        .parent()
-        .expect("a directory")
-        .display()
-        .to_string();
-    shell.env(
-        "PATH",
-        format!("{program}:{}", std::env::var("PATH").unwrap_or_default()),
-    );
-    let mut shell = desktop.follow(shell.args(["-c", &readme_block("sh", "gdbus monitor")]));
+    let shell = documented("docs/dbus.md", "sh", "gdbus monitor");
+    let mut shell = follow_with_hearken(&desktop, "sh", &["-c", &shell]);
     let mut spy = desktop.follow(desktop.command("gdbus").args([
         "monitor",
         "--session",
@@ -152,6 +153,22 @@ fn speech_reaches_foreign_clients_while_it_is_spoken() {
             .all(|word| !log.to_lowercase().contains(word.as_str())),
         "{log}"
     );
+}
+
+#[test]
+fn the_readmes_program_prints_what_is_said() {
+    let desktop = Desktop::new();
+    let program = documented("README.md", "python", "json.loads");
+    assert!(program.lines().count() <= 8, "it is a few lines");
+    let mut program = follow_with_hearken(&desktop, PYTHON, &["-u", "-c", &program]);
+    desktop.wait_for("a session that listens", |desktop| {
+        let status = desktop.status();
+        (status["sessions"][0]["state"] == "listening").then_some(())
+    });
+    let _playing = desktop.play(&short_speech());
+    program.wait_for("the text", |line| {
+        (words(line) == words("and so my fellow americans")).then_some(())
+    });
 }
 
 /// What the interface promises of the events of a session.

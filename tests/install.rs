@@ -130,10 +130,10 @@ fn systemd_understands_the_unit_and_finds_it_well_closed() {
     let score = score
         .and_then(|rest| rest.split(' ').next())
         .unwrap_or_else(|| panic!("{report}"));
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"))
-        .expect("a README");
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/dbus.md"))
+        .expect("a page");
     assert!(
-        readme.contains(&format!("(`systemd-analyze security`: {score})")),
+        page.contains(&format!("(`systemd-analyze security`: {score})")),
         "the score is {score}"
     );
 }
