@@ -16,9 +16,11 @@ use crate::audio::{AudioError, AudioSource, AudioWarning, Mono16k, SAMPLE_RATE, 
 use crate::mel::LogMel;
 use crate::stream::{Segmenter, SegmenterOptions, Utterance};
 use crate::whisper::alignment::Pauses;
-use crate::whisper::decoding::{DecodingError, DecodingOptions, FallbackOptions, Segment};
+use crate::whisper::decoding::{DecodingError, DecodingOptions, FallbackOptions};
 use crate::whisper::tokenizer::Language;
-use crate::whisper::{AudioFeatures, DecodeError, EncodeError, SAMPLES_PER_POSITION, Whisper};
+use crate::whisper::{
+    AudioFeatures, DecodeError, EncodeError, SAMPLES_PER_POSITION, Segment, Whisper,
+};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::{AtomicBool, Ordering};
 use turns::Turns;

@@ -78,7 +78,7 @@ fn f32_encoder_stages_equal_the_reference() {
     let mel = LogMel::new(80).compute(&jfk(), 3000);
     let (mut stem, mut block0) = (Vec::new(), Vec::new());
     let features = encoder(Compute::F32, false)
-        .encode_observed(&mel, &mut |stage| match stage {
+        .encode_with_hook(&mel, &mut |stage| match stage {
             Stage::Stem(x) => stem = every(25, x),
             Stage::Block(0, x) => block0 = every(25, x),
             _ => (),
@@ -103,7 +103,7 @@ fn a_window_cut_to_10_24_s_equals_the_reference() {
         n_mels: 80,
     };
     let features = encoder(Compute::F32, false)
-        .encode_observed(&cut, &mut |_| ())
+        .encode_with_hook(&cut, &mut |_| ())
         .expect("a window");
     let cosine = worst_cosine(&every(8, &features.states), &golden::f32("encoder_10.24s"));
     assert!(cosine >= 0.9999, "cosine {cosine}");
@@ -116,7 +116,7 @@ fn int8_encoder_is_close_to_f32() {
         let mel = LogMel::new(80).compute(&audio, 2 * n_ctx);
         let states = |compute| {
             encoder(compute, tails)
-                .encode_observed(&mel, &mut |_| ())
+                .encode_with_hook(&mel, &mut |_| ())
                 .expect("a window")
                 .states
         };
@@ -128,7 +128,7 @@ fn int8_encoder_is_close_to_f32() {
 fn features(mel_frames: usize) -> AudioFeatures {
     let mel = LogMel::new(80).compute(&jfk(), mel_frames);
     encoder(Compute::F32, false)
-        .encode_observed(&mel, &mut |_| ())
+        .encode_with_hook(&mel, &mut |_| ())
         .expect("a window")
 }
 

@@ -170,7 +170,7 @@ fn a_draft_does_not_change_what_a_window_says() {
                 let mut window = Window::new(model.whisper.decoder(), features)
                     .map_err(DecodingError::Inference)?;
                 let options = DecodingOptions {
-                    draft: draft.to_vec(),
+                    predicted: draft.to_vec(),
                     ..options.clone()
                 };
                 decode_window(&mut window, model.whisper.tokenizer(), &options, &|| false)

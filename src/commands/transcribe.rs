@@ -12,7 +12,7 @@ use crate::output::{
 };
 use crate::pipeline::{self, Ending, Passage, Settings};
 use crate::text::{Rules, written};
-use crate::whisper::alignment::TimedWord;
+use crate::whisper::TimedWord;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords, OptionsError};
 use crate::whisper::tokenizer::{self, Language, SpecialTokens};
 use crate::whisper::{

@@ -14,9 +14,9 @@ use crate::mel::LogMel;
 use crate::stream::{Segmenter, SegmenterOptions, Utterance, split};
 use crate::whisper::alignment::{Pauses, ends_sentence};
 use crate::whisper::decoding::{
-    DecodingError, DecodingOptions, DecodingResult, Segment, decode_with_fallback,
+    DecodingError, DecodingOptions, DecodingResult, decode_with_fallback,
 };
-use crate::whisper::{SAMPLES_PER_POSITION, Whisper, Window, WindowCache};
+use crate::whisper::{SAMPLES_PER_POSITION, Segment, Whisper, Window, WindowCache};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Shortest sound in which few words are doubtful, in seconds.

@@ -2,10 +2,10 @@
 //! are wanted.
 
 use super::Settings;
-use crate::whisper::alignment::{Aligner, Pauses, Said, TimedWord, give_words};
-use crate::whisper::decoding::{DecodingResult, Segment, segments_from_tokens};
+use crate::whisper::alignment::{Aligner, AlignmentInput, Pauses, give_words};
+use crate::whisper::decoding::{DecodingResult, segments_from_tokens};
 use crate::whisper::tokenizer::Language;
-use crate::whisper::{DecodeError, Whisper, WindowCache};
+use crate::whisper::{DecodeError, Segment, TimedWord, Whisper, WindowCache};
 
 /// Makes segments as the settings want them.
 pub struct Segments<'a> {
@@ -68,7 +68,7 @@ impl<'a> Segments<'a> {
         let task = self.settings.decoding.task;
         self.aligner.align(
             audio,
-            &Said {
+            &AlignmentInput {
                 before: &[],
                 tokens,
                 language,
@@ -97,7 +97,7 @@ pub fn place(segments: &mut [Segment], start_s: f64, seconds: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::whisper::alignment::TimedWord;
+    use crate::whisper::TimedWord;
 
     #[test]
     fn times_are_those_of_the_stream_and_none_is_behind_the_audio() {

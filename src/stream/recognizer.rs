@@ -6,7 +6,7 @@ use super::words::{Word, join, timed};
 use crate::audio::{SAMPLE_RATE, sound_seconds};
 use crate::mel::LogMel;
 use crate::text::written;
-use crate::whisper::alignment::{Pauses, Said};
+use crate::whisper::alignment::{AlignmentInput, Pauses};
 use crate::whisper::decoding::{
     DecodingError, DecodingOptions, DecodingResult, FallbackOptions, decode_with_fallback,
     is_sparse,
@@ -205,7 +205,7 @@ impl WhisperRecognizer {
         };
         let mut words = Vec::new();
         if worth != Worth::None {
-            let said = Said {
+            let said = AlignmentInput {
                 before: &options.prefix,
                 tokens: &result.tokens,
                 language: result.language,
@@ -254,7 +254,7 @@ impl WhisperRecognizer {
             sample_len,
             prefix,
             n_before,
-            draft,
+            predicted: draft,
             language,
             audio_s,
             sound_s,

@@ -2,7 +2,7 @@
 //! from one moment to the next.
 
 use crate::text::{is_word, tokens};
-use crate::whisper::alignment::TimedWord;
+use crate::whisper::TimedWord;
 use crate::whisper::tokenizer::Language;
 use std::iter;
 

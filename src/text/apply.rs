@@ -7,9 +7,8 @@ use super::rewrite::{Entry, Rewriter};
 use super::token::tokens;
 use super::{Rules, trimmed};
 use crate::stream::{Event, Final, Partial, Word, split};
-use crate::whisper::alignment::TimedWord;
-use crate::whisper::decoding::Segment;
 use crate::whisper::tokenizer::Language;
+use crate::whisper::{Segment, TimedWord};
 use std::collections::HashSet;
 
 /// A piece of a recording's text.

@@ -3,8 +3,7 @@
 use super::rewrite::Entry;
 use super::*;
 use crate::stream::{Event, Final, Partial, Word, split};
-use crate::whisper::alignment::TimedWord;
-use crate::whisper::decoding::Segment;
+use crate::whisper::{Segment, TimedWord};
 use proptest::prelude::*;
 use std::time::Duration;
 

@@ -4,8 +4,9 @@
 //! results as they are done. A window's result does not depend on the windows beside it.
 
 use super::decoder::{DecodeError, Decoder, Row, Workspace};
-use super::decoding::{Decoding, DecodingError, DecodingResult, Progress, Request};
+use super::decoding::{Decoding, DecodingError, DecodingResult, Progress};
 use super::encoder::AudioFeatures;
+use super::inference::Request;
 use super::kv_cache::WindowCache;
 
 /// Windows in flight; each carries a tag of the caller's.
@@ -74,7 +75,7 @@ impl<'a, T: Send> Batch<'a, T> {
     ) -> Result<(), DecodeError> {
         let cache = self
             .decoder
-            .listen(features, self.used.pop(), &mut self.work)?;
+            .prepare_window(features, self.used.pop(), &mut self.work)?;
         self.slots.push(Slot {
             tag,
             cache,

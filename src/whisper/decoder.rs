@@ -3,7 +3,7 @@
 //! One pass takes rows of any number of sequences: a prompt is several rows of one, beams are one
 //! row of each, and windows may be mixed, so that the weights are read once for all of them.
 
-use super::cross_attention::CrossAttention;
+use super::attention_capture::AttentionCapture;
 use super::encoder::{AudioFeatures, epilogues, sized};
 use super::kv_cache::WindowCache;
 use super::weights::{Compute, LayerSpec, layer_norm};
@@ -214,7 +214,7 @@ impl Decoder {
     ///
     /// # Errors
     /// Where the features are not this model's, or there is no memory.
-    pub fn listen(
+    pub fn prepare_window(
         &self,
         features: &AudioFeatures,
         used: Option<WindowCache>,
@@ -267,33 +267,35 @@ impl Decoder {
         wanted: &[usize],
         work: &'w mut Workspace,
     ) -> Result<&'w mut [f32], DecodeError> {
-        self.forward_watched(windows, rows, wanted, None, work)
+        self.forward_with_attention(windows, rows, wanted, None, work)
     }
 
-    /// As [`Decoder::forward`]; `watched` holds afterwards what its heads attended to in each row.
+    /// As [`Decoder::forward`]; `attention` holds afterwards what its heads attended to in each row.
     ///
     /// # Errors
     /// As [`Decoder::forward`].
-    pub fn forward_watched<'w>(
+    pub fn forward_with_attention<'w>(
         &self,
         windows: &mut [&mut WindowCache],
         rows: &[Row],
         wanted: &[usize],
-        mut watched: Option<&mut CrossAttention>,
+        mut attention: Option<&mut AttentionCapture>,
         work: &'w mut Workspace,
     ) -> Result<&'w mut [f32], DecodeError> {
         let width = self.weights.dims.n_text_state;
         let positions = self.positions(windows, rows)?;
-        if let Some(watched) = &mut watched {
-            watched.begin(rows.len());
+        if let Some(attention) = &mut attention {
+            attention.begin(rows.len());
         }
         if rows.is_empty() {
             return Ok(&mut []);
         }
         work.x.clear();
         self.embed(rows, &positions, &mut work.x)?;
-        let extend = |row: &Row| windows[row.window].tokens.extend(row.sequence);
-        let places: Vec<_> = rows.iter().map(extend).collect();
+        let slots: Vec<_> = rows
+            .iter()
+            .map(|row| windows[row.window].tokens.alloc_slot(row.sequence))
+            .collect();
         let Workspace {
             x,
             qkv,
@@ -319,10 +321,10 @@ impl Decoder {
                 MatMut::dense(qkv, 3 * width),
                 store,
             );
-            for ((row, place), qkv) in rows.iter().zip(&places).zip(qkv.chunks_exact(3 * width)) {
+            for ((row, slot), qkv) in rows.iter().zip(&slots).zip(qkv.chunks_exact(3 * width)) {
                 windows[row.window]
                     .tokens
-                    .store(cpu.level, i, *place, &qkv[width..]);
+                    .store(cpu.level, i, *slot, &qkv[width..]);
             }
             self.attend_tokens(windows, rows, &positions, i, (qkv, &mut *heads));
             block.out.apply(
@@ -341,9 +343,9 @@ impl Decoder {
                 MatMut::dense(query, width),
                 store,
             );
-            if let Some(watched) = &mut watched {
+            if let Some(attention) = &mut attention {
                 let panels = |row: usize| windows[rows[row].window].panels(i);
-                watched.keep(cpu, i, MatRef::dense(query, width), panels);
+                attention.record(cpu, i, MatRef::dense(query, width), panels);
             }
             self.attend_audio(windows, rows, i, (query, &mut *heads));
             block.cross_out.apply(
@@ -411,7 +413,7 @@ impl Decoder {
             }
             let follows =
                 r > 0 && (rows[r - 1].window, rows[r - 1].sequence) == (row.window, row.sequence);
-            let begun = || windows[row.window].tokens.places(row.sequence).len();
+            let begun = || windows[row.window].tokens.slots(row.sequence).len();
             let position = if follows {
                 positions[r - 1] + 1
             } else {
@@ -469,14 +471,14 @@ impl Decoder {
             .pool
             .tiles(MatMut::dense(out, width), (1, HEAD), |mut out, r, col| {
                 let tokens = &windows[rows[r].window].tokens;
-                let places = &tokens.places(rows[r].sequence)[..=positions[r]];
+                let slots = &tokens.slots(rows[r].sequence)[..=positions[r]];
                 let query = &qkv[r * 3 * width + col..][..HEAD];
                 AttendTokens {
                     query,
                     cache: tokens.rows(layer),
                     col,
                     width,
-                    places,
+                    places: slots,
                     out: out.row(0),
                 }
                 .run(level);
@@ -540,7 +542,7 @@ impl<'a> Window<'a> {
         let mut work = Workspace::default();
         Ok(Self {
             decoder,
-            cache: decoder.listen(features, None, &mut work)?,
+            cache: decoder.prepare_window(features, None, &mut work)?,
             work,
         })
     }

@@ -303,17 +303,17 @@ impl CpuEncoder {
         }
     }
 
-    /// As [`Encoder::encode`]; `look` is shown each stage.
+    /// As [`Encoder::encode`]; `hook` is shown each stage.
     ///
     /// # Errors
     /// Where the window does not fit the model.
-    pub fn encode_observed(
+    pub fn encode_with_hook(
         &mut self,
         mel: &Mel,
-        look: &mut dyn FnMut(Stage<'_>),
+        hook: &mut dyn FnMut(Stage<'_>),
     ) -> Result<AudioFeatures, EncodeError> {
         let weights = self.weights.clone();
-        self.encode_on(&mut &*weights, mel, look)
+        self.encode_on(&mut &*weights, mel, hook)
     }
 
     /// The same with linear layers that are computed elsewhere.
@@ -324,7 +324,7 @@ impl CpuEncoder {
         &mut self,
         layers: &mut dyn Layers,
         mel: &Mel,
-        look: &mut dyn FnMut(Stage<'_>),
+        hook: &mut dyn FnMut(Stage<'_>),
     ) -> Result<AudioFeatures, EncodeError> {
         let Dims {
             n_mels,
@@ -358,7 +358,7 @@ impl CpuEncoder {
         let (weights, cpu) = (&*self.weights, &*self.cpu);
         let x = sized(x, n_ctx * width);
         weights.stem(layers, cpu, mel, (padded, first), x)?;
-        look(Stage::Stem(x));
+        hook(Stage::Stem(x));
         let qkv = sized(qkv, n_ctx * 3 * width);
         let heads = sized(heads, n_ctx * width);
         let hidden = sized(hidden, n_ctx * 4 * width);
@@ -366,7 +366,7 @@ impl CpuEncoder {
         for (i, norms) in weights.blocks.iter().enumerate() {
             let (rows, out) = (MatRef::dense(x, width), MatMut::dense(qkv, 3 * width));
             layers.apply(cpu, Layer::Qkv(i), rows, Some(&norms.attn), out, store)?;
-            look(Stage::Qkv(i, qkv));
+            hook(Stage::Qkv(i, qkv));
             let view = MatRef::dense(qkv, 3 * width);
             self.attention
                 .apply(cpu, view, &tail.layers[i], MatMut::dense(heads, width));
@@ -376,7 +376,7 @@ impl CpuEncoder {
             layers.apply(cpu, Layer::Mlp(i, 0), rows, Some(&norms.mlp), out, gelu)?;
             let (rows, out) = (MatRef::dense(hidden, 4 * width), MatMut::dense(x, width));
             layers.apply(cpu, Layer::Mlp(i, 1), rows, None, out, add)?;
-            look(Stage::Block(i, x));
+            hook(Stage::Block(i, x));
         }
         Ok(weights.finish(cpu, x, &tail))
     }
@@ -384,7 +384,7 @@ impl CpuEncoder {
 
 impl Encoder for CpuEncoder {
     fn encode(&mut self, mel: &Mel) -> Result<AudioFeatures, EncodeError> {
-        self.encode_observed(mel, &mut |_| ())
+        self.encode_with_hook(mel, &mut |_| ())
     }
 }
 

@@ -92,18 +92,18 @@ impl WindowCache {
 
 /// Self-attention's keys and values of the sequences over a window, in half precision.
 ///
-/// A token's row has a place; sequences with a common beginning share its places, so that following
+/// A token's row has a slot; sequences with a common beginning share its slots, so that following
 /// a beam copies no keys.
 #[derive(Debug)]
 pub(super) struct TokenCache {
-    /// For each decoder block the rows `[places][keys | values]`, 2 × n_text_state wide.
+    /// For each decoder block the rows `[slots][keys | values]`, 2 × n_text_state wide.
     layers: Vec<Vec<u16>>,
     row_len: usize,
-    /// The places of each sequence's tokens.
+    /// The slots of each sequence's tokens.
     sequences: Vec<Vec<u32>>,
     /// Places that no sequence holds any more.
     free: Vec<u32>,
-    n_places: u32,
+    n_slots: u32,
 }
 
 impl TokenCache {
@@ -114,7 +114,7 @@ impl TokenCache {
             row_len,
             sequences: Vec::new(),
             free: Vec::new(),
-            n_places: 0,
+            n_slots: 0,
         }
     }
 
@@ -126,7 +126,7 @@ impl TokenCache {
     /// Drops all sequences and begins an empty one.
     pub fn begin(&mut self) {
         self.sequences = vec![Vec::new()];
-        self.free = (0..self.n_places).rev().collect();
+        self.free = (0..self.n_slots).rev().collect();
     }
 
     /// Sequence i becomes a copy of the former sequence `sources[i]`.
@@ -135,7 +135,7 @@ impl TokenCache {
             .iter()
             .filter_map(|s| self.sequences.get(*s).cloned())
             .collect();
-        self.collect();
+        self.free_unused();
     }
 
     /// Shortens the sequences to `len` tokens.
@@ -143,19 +143,19 @@ impl TokenCache {
         self.sequences
             .iter_mut()
             .for_each(|sequence| sequence.truncate(len));
-        self.collect();
+        self.free_unused();
     }
 
-    /// Finds the places that no sequence holds.
-    fn collect(&mut self) {
-        let mut held = vec![false; self.n_places as usize];
+    /// Finds the slots that no sequence holds.
+    fn free_unused(&mut self) {
+        let mut held = vec![false; self.n_slots as usize];
         self.sequences
             .iter()
             .flatten()
-            .for_each(|place| held[*place as usize] = true);
-        self.free = (0..self.n_places)
+            .for_each(|slot| held[*slot as usize] = true);
+        self.free = (0..self.n_slots)
             .rev()
-            .filter(|place| !held[*place as usize])
+            .filter(|slot| !held[*slot as usize])
             .collect();
     }
 
@@ -164,32 +164,32 @@ impl TokenCache {
         self.sequences.len()
     }
 
-    /// The places of a sequence's tokens; empty where there is no such sequence.
-    pub fn places(&self, sequence: usize) -> &[u32] {
+    /// The slots of a sequence's tokens; empty where there is no such sequence.
+    pub fn slots(&self, sequence: usize) -> &[u32] {
         self.sequences.get(sequence).map_or(&[], Vec::as_slice)
     }
 
-    /// Makes room for one more token of a sequence and returns its place.
-    pub fn extend(&mut self, sequence: usize) -> u32 {
-        let place = self.free.pop().unwrap_or_else(|| {
+    /// Makes room for one more token of a sequence and returns its slot.
+    pub fn alloc_slot(&mut self, sequence: usize) -> u32 {
+        let slot = self.free.pop().unwrap_or_else(|| {
             self.layers
                 .iter_mut()
                 .for_each(|rows| rows.resize(rows.len() + self.row_len, 0));
-            self.n_places += 1;
-            self.n_places - 1
+            self.n_slots += 1;
+            self.n_slots - 1
         });
         if let Some(sequence) = self.sequences.get_mut(sequence) {
-            sequence.push(place);
+            sequence.push(slot);
         }
-        place
+        slot
     }
 
     /// Keeps a token's keys and values of a block.
-    pub fn store(&mut self, level: Level, layer: usize, place: u32, row: &[f32]) {
+    pub fn store(&mut self, level: Level, layer: usize, slot: u32, row: &[f32]) {
         to_f16(
             level,
             row,
-            &mut self.layers[layer][place as usize * self.row_len..][..self.row_len],
+            &mut self.layers[layer][slot as usize * self.row_len..][..self.row_len],
         );
     }
 
@@ -207,22 +207,26 @@ mod tests {
     fn common_beginnings_are_shared_and_freed_places_used_again() {
         let mut cache = TokenCache::new(2, 16);
         cache.begin();
-        assert_eq!((cache.extend(0), cache.extend(0)), (0, 1));
+        assert_eq!((cache.alloc_slot(0), cache.alloc_slot(0)), (0, 1));
         cache.rearrange(&[0, 0, 0]);
-        let ends = [cache.extend(0), cache.extend(1), cache.extend(2)];
-        assert_eq!((ends, cache.places(2)), ([2, 3, 4], &[0, 1, 4][..]));
+        let ends = [
+            cache.alloc_slot(0),
+            cache.alloc_slot(1),
+            cache.alloc_slot(2),
+        ];
+        assert_eq!((ends, cache.slots(2)), ([2, 3, 4], &[0, 1, 4][..]));
         cache.rearrange(&[2, 2]);
-        assert_eq!((cache.extend(0), cache.extend(1)), (2, 3));
+        assert_eq!((cache.alloc_slot(0), cache.alloc_slot(1)), (2, 3));
         assert_eq!(
-            (cache.places(0), cache.places(1)),
+            (cache.slots(0), cache.slots(1)),
             (&[0, 1, 4, 2][..], &[0, 1, 4, 3][..])
         );
         cache.truncate(1);
-        assert_eq!((cache.places(0), cache.places(1)), (&[0][..], &[0][..]));
-        assert_eq!((cache.extend(0), cache.n_places), (1, 5));
+        assert_eq!((cache.slots(0), cache.slots(1)), (&[0][..], &[0][..]));
+        assert_eq!((cache.alloc_slot(0), cache.n_slots), (1, 5));
         cache.begin();
         assert_eq!(
-            (cache.len(), cache.extend(0), cache.rows(1).len()),
+            (cache.len(), cache.alloc_slot(0), cache.rows(1).len()),
             (1, 0, 80)
         );
     }

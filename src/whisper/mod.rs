@@ -1,8 +1,8 @@
 //! The Whisper model: dimensions, tokenizer, encoder, decoder and OpenAI's decoding rules.
 
 pub mod alignment;
+mod attention_capture;
 mod batch;
-mod cross_attention;
 mod decoder;
 pub mod decoding;
 mod encoder;
@@ -11,20 +11,22 @@ mod kv_cache;
 mod model;
 pub mod prepare;
 pub mod recordings;
+mod segment;
 mod tail;
 pub mod tokenizer;
 mod weights;
 
 pub use crate::models::{Dims, SAMPLES_PER_POSITION};
+pub use attention_capture::AttentionCapture;
 pub use batch::{Batch, Decoded};
-pub use cross_attention::CrossAttention;
 pub use decoder::{DecodeError, Decoder, DecoderWeights, Row, Window, Workspace};
 pub use encoder::{
     AudioFeatures, CpuEncoder, EncodeError, Encoder, EncoderWeights, Layer, Layers, Stage,
 };
-pub use inference::Inference;
+pub use inference::{Inference, Request};
 pub use kv_cache::WindowCache;
 pub use model::{LoadError, Whisper};
+pub use segment::{Segment, TimedWord};
 pub use tail::{LONGEST_WINDOW, TAIL_LENGTHS, TAIL_RUNS, Tail, Tails};
 pub use tokenizer::Tokenizer;
 pub use weights::{Compute, LayerSpec};

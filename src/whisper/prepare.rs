@@ -172,7 +172,7 @@ impl Sum {
         runs: &[Range<usize>],
     ) -> Result<(), EncodeError> {
         let (width, share) = (self.width, self.share);
-        let features = encoder.encode_observed(mel, &mut |stage| {
+        let features = encoder.encode_with_hook(mel, &mut |stage| {
             if let Stage::Qkv(layer, qkv) = stage {
                 let at = layer * TAIL_RUNS * width;
                 add_means(

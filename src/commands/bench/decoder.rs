@@ -124,7 +124,7 @@ impl Bench<'_> {
         (name, windows, tokens): (&'static str, usize, usize),
     ) -> Result<Pass, DecodeError> {
         let mut work = Workspace::default();
-        let listen = |_| self.decoder.listen(&self.features, None, &mut work);
+        let listen = |_| self.decoder.prepare_window(&self.features, None, &mut work);
         let mut caches = (0..windows)
             .map(listen)
             .collect::<Result<Vec<WindowCache>, _>>()?;

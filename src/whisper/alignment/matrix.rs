@@ -1,7 +1,7 @@
 //! From the attention weights of several heads to one matrix that says how well each token fits
 //! each position (`find_alignment` in openai-whisper's `timing.py`).
 
-use crate::whisper::cross_attention::CrossAttention;
+use crate::whisper::attention_capture::AttentionCapture;
 use std::ops::Range;
 
 /// Positions that the median is taken of: OpenAI's `medfilt_width`.
@@ -19,7 +19,7 @@ impl Matrix {
     /// The rows `keep` of a pass: each head's weights, at every position less their mean over all
     /// rows and divided by their standard deviation, smoothed over time by a median, then the mean
     /// of the heads.
-    pub fn new(attention: &CrossAttention, keep: Range<usize>) -> Self {
+    pub fn new(attention: &AttentionCapture, keep: Range<usize>) -> Self {
         let (cols, rows) = (attention.positions(), attention.rows());
         let mut fit = vec![0.0; keep.len() * cols];
         let (mut mean, mut scale) = (vec![0.0; cols], vec![0.0; cols]);

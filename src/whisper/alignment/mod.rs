@@ -13,10 +13,10 @@ mod words;
 
 pub use pauses::{Pauses, ends_sentence};
 
-use super::CrossAttention;
+use super::attention_capture::AttentionCapture;
 use super::decoder::{DecodeError, Decoder, Row, Workspace};
-use super::decoding::Segment;
 use super::kv_cache::WindowCache;
+use super::segment::{Segment, TimedWord};
 use super::tokenizer::{Language, Task, Tokenizer};
 use crate::cpu::{Level, greatest, sum_exp};
 use matrix::Matrix;
@@ -25,28 +25,9 @@ use words::{Piece, merge_punctuation, split};
 /// Seconds of an encoder position.
 const POSITION_S: f64 = 0.02;
 
-/// A word and when it was said.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TimedWord {
-    /// As it is written, with the space before it and the punctuation around it.
-    pub text: String,
-    /// Text tokens that it is made of.
-    pub tokens: usize,
-    /// Begin in seconds from the start of the window.
-    pub start: f64,
-    /// End in seconds from the start of the window.
-    pub end: f64,
-    /// Mean probability of its tokens, given the text before them: how sure the model is of it, 0
-    /// to 1.
-    pub probability: f32,
-    /// The latest of the positions that its tokens attend to most, in seconds from the start of the
-    /// window.
-    pub attended: f64,
-}
-
 /// What was said in a window.
 #[derive(Debug, Clone, Copy)]
-pub struct Said<'a> {
+pub struct AlignmentInput<'a> {
     /// Text tokens that it began with and whose times are not wanted.
     pub before: &'a [u32],
     /// The tokens after them; what is no text is left out.
@@ -96,7 +77,7 @@ impl<'a> Aligner<'a> {
     pub fn align(
         &self,
         window: &mut WindowCache,
-        said: &Said<'_>,
+        said: &AlignmentInput<'_>,
     ) -> Result<Vec<TimedWord>, DecodeError> {
         let special = self.tokenizer.special();
         let text = |tokens: &'_ [u32]| {
@@ -125,10 +106,10 @@ impl<'a> Aligner<'a> {
                 token,
             })
             .collect();
-        let mut attention = CrossAttention::new(self.decoder.dims(), &self.heads, positions);
+        let mut attention = AttentionCapture::new(self.decoder.dims(), &self.heads, positions);
         let mut work = Workspace::default();
         window.begin();
-        let logits = self.decoder.forward_watched(
+        let logits = self.decoder.forward_with_attention(
             &mut [window],
             &rows,
             &wanted,

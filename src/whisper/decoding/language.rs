@@ -1,12 +1,12 @@
 //! Which language is spoken.
 
-use super::error::DecodingError;
 use super::hypothesis::Hypothesis;
 use super::logits::{NotFinite, log_sum_exp};
 use super::options::{DecodingOptions, OptionsError};
-use super::request::Request;
+use super::result::DecodingError;
 use crate::cpu::Level;
 use crate::whisper::Inference;
+use crate::whisper::inference::Request;
 use crate::whisper::tokenizer::{Language, Task, Tokenizer};
 
 /// A probability from which the likeliest language is taken for the one that is spoken.

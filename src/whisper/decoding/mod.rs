@@ -1,13 +1,11 @@
 //! OpenAI's decoding rules: from a decoder bound to the audio of one window to its transcript.
 //!
 //! In: logits, which the rules filter and choose tokens by. Out: a [`DecodingResult`], and from its
-//! tokens timed [`Segment`]s. [`Decoding`] is a window on its way: it asks for logits by
+//! tokens timed [`Segment`](super::Segment)s. [`Decoding`] is a window on its way: it asks for logits by
 //! [`Request`]s, so that a decoder can serve several windows in one pass. [`decode_with_fallback`]
 //! serves a single one; [`PromptHistory`] carries the text of one window to the next.
 
 mod beam;
-mod error;
-mod fallback;
 mod filters;
 mod greedy;
 mod guards;
@@ -17,25 +15,21 @@ mod language;
 mod logits;
 mod options;
 mod prompt;
-mod request;
 mod result;
 mod search;
 mod segments;
 mod window;
 
-pub use error::DecodingError;
-pub use fallback::FallbackOptions;
 pub use guards::is_sparse;
 pub use hotwords::Hotwords;
 pub use language::detect_language;
-pub use options::{DecodingOptions, OptionsError, SuppressTokens};
+pub use options::{DecodingOptions, FallbackOptions, OptionsError, SuppressTokens};
 pub use prompt::PromptHistory;
-pub use request::Request;
-pub use result::DecodingResult;
-pub use segments::{Segment, Segmentation, segments_from_tokens};
+pub use result::{DecodingError, DecodingResult};
+pub use segments::{Segmentation, segments_from_tokens};
 pub use window::{Decoding, Progress};
 
-use super::Inference;
+use super::inference::{Inference, Request};
 use super::tokenizer::Tokenizer;
 
 /// Decodes the window that `inference` is bound to (`DecodingTask` in openai-whisper's

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use super::hotwords::Hotwords;
+use super::result::DecodingResult;
 use crate::whisper::tokenizer::{Language, Task};
 
 /// Options for decoding one window (`DecodingOptions` in openai-whisper's `decoding.py`).
@@ -41,7 +42,7 @@ pub struct DecodingOptions {
     /// same audio. Greedy decoding (no beams, temperature 0) checks it in one pass of the decoder
     /// and goes on from the first token that differs: the result is the same as without it, sooner
     /// the more of it is right. Otherwise it has no effect.
-    pub draft: Vec<u32>,
+    pub predicted: Vec<u32>,
     /// Tokens never to sample. The special tokens that are no part of a transcript are always
     /// suppressed.
     pub suppress_tokens: SuppressTokens,
@@ -83,7 +84,7 @@ impl Default for DecodingOptions {
             prompt: Vec::new(),
             prefix: Vec::new(),
             n_before: 0,
-            draft: Vec::new(),
+            predicted: Vec::new(),
             suppress_tokens: SuppressTokens::default(),
             hotwords: None,
             audio_s: None,
@@ -262,6 +263,72 @@ impl FromStr for SuppressTokens {
             }
         }
         Ok(suppress)
+    }
+}
+
+/// When a transcript is rejected, and what is tried next. Where nothing else is said the defaults
+/// are OpenAI's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FallbackOptions {
+    /// Temperatures to try in turn; when empty, that of the decoding options alone.
+    pub temperatures: Vec<f32>,
+    /// A greedy text whose mean log-probability is below it is searched for again with five beams,
+    /// where more than one temperature may be tried; never when `None`. Not OpenAI's.
+    pub beam_logprob_threshold: Option<f32>,
+    /// A compression ratio above it means repetitions.
+    pub compression_ratio_threshold: Option<f32>,
+    /// A mean log-probability below it means guesses.
+    pub logprob_threshold: Option<f32>,
+    /// A probability of `<|nospeech|>` above it, with a mean log-probability that is too low, means
+    /// silence.
+    pub no_speech_threshold: Option<f32>,
+}
+
+impl Default for FallbackOptions {
+    fn default() -> Self {
+        Self {
+            temperatures: vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0],
+            beam_logprob_threshold: Some(-0.5),
+            compression_ratio_threshold: Some(2.4),
+            logprob_threshold: Some(-1.0),
+            no_speech_threshold: Some(0.6),
+        }
+    }
+}
+
+impl FallbackOptions {
+    /// Whether `result` should be decoded again at the next temperature.
+    pub fn needs_fallback(&self, result: &DecodingResult) -> bool {
+        let repetitive = self.is_repetitive(result);
+        let unlikely = self
+            .logprob_threshold
+            .is_some_and(|least| result.avg_logprob < least);
+        let no_speech = self
+            .no_speech_threshold
+            .is_some_and(|most| result.no_speech_prob > most);
+        (repetitive || unlikely) && !(no_speech && unlikely)
+    }
+
+    /// Whether the text of `result` repeats itself by OpenAI's measure.
+    pub(super) fn is_repetitive(&self, result: &DecodingResult) -> bool {
+        self.compression_ratio_threshold
+            .is_some_and(|most| result.compression_ratio > most)
+    }
+
+    /// Whether the window of `result` is silent, so that its text is to be dropped. OpenAI's rule
+    /// keeps text of a mean log-probability above the threshold whatever the probability of
+    /// `<|nospeech|>`.
+    pub fn is_silence(&self, result: &DecodingResult) -> bool {
+        if result.is_non_speech {
+            return true;
+        }
+        let no_speech = self
+            .no_speech_threshold
+            .is_some_and(|most| result.no_speech_prob > most);
+        no_speech
+            && !self
+                .logprob_threshold
+                .is_some_and(|least| result.avg_logprob > least)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::options::DecodingOptions;
 use super::result::DecodingResult;
-use super::segments::Segment;
+use crate::whisper::Segment;
 use crate::whisper::tokenizer::{Language, SpecialTokens};
 
 /// Temperature above which the text of a window is not trusted as the prompt of the next

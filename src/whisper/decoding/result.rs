@@ -1,10 +1,12 @@
-//! What decoding a window gives.
+//! The result of decoding a window: its transcript, or why there is none.
 
 use std::io::Write;
 
 use flate2::{Compression, write::ZlibEncoder};
 
 use super::language::is_sure;
+use super::logits::NotFinite;
+use super::options::OptionsError;
 use crate::whisper::tokenizer::Language;
 
 /// The transcript of one window (`DecodingResult` in openai-whisper's `decoding.py`).
@@ -36,6 +38,42 @@ impl DecodingResult {
     /// Whether the language was given, or detected with a probability of 0.7 or more.
     pub fn is_language_sure(&self) -> bool {
         is_sure(&self.language_probs, self.language)
+    }
+}
+
+/// Why a window could not be decoded. `E` is the error of the decoder behind
+/// [`crate::whisper::Inference`].
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum DecodingError<E> {
+    /// The caller asked to stop.
+    #[error("decoding was cancelled")]
+    Cancelled,
+    /// The options contradict each other or the model.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// The decoder failed.
+    #[error("the decoder failed: {0}")]
+    Inference(#[source] E),
+    /// The decoder's numbers are no probabilities.
+    #[error(
+        "the decoder gave NaN or infinite logits: the model or its audio features are damaged; run `hearken models verify`"
+    )]
+    NotFinite,
+    /// The decoder and the tokenizer are of different models.
+    #[error(
+        "the decoder gave {given} logits where the vocabulary needs {wanted}: fetch or import the model again"
+    )]
+    LogitsLength {
+        /// Values received.
+        given: usize,
+        /// Values needed: rows times tokens in the vocabulary.
+        wanted: usize,
+    },
+}
+
+impl<E> From<NotFinite> for DecodingError<E> {
+    fn from(_: NotFinite) -> Self {
+        Self::NotFinite
     }
 }
 

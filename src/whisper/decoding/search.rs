@@ -9,12 +9,12 @@ use super::guards;
 use super::hypothesis::{Hypothesis, TokenDecoder, most_likely};
 use super::logits::{NotFinite, log_sum_exp};
 use super::options::DecodingOptions;
-use super::request::Request;
 use crate::cpu::Level;
+use crate::whisper::inference::Request;
 use crate::whisper::tokenizer::Tokenizer;
 
-/// Longest draft that is checked at once: its logits take 200 kB a token.
-const MOST_DRAFTED: usize = 96;
+/// Most predicted tokens checked in one pass: its logits take 200 kB a token.
+const MAX_PREDICTED: usize = 96;
 
 /// OpenAI's `_main_loop`, between two passes of the decoder.
 pub(super) struct Search {
@@ -33,7 +33,7 @@ pub(super) struct Search {
     sample_len: usize,
     n_text_ctx: usize,
     /// What was fed behind the initial tokens unseen.
-    draft: Vec<u32>,
+    predicted: Vec<u32>,
     /// Whether the first row of logits that comes is there for `<|nospeech|>` alone.
     sot_apart: bool,
     no_speech_prob: Option<f32>,
@@ -90,21 +90,24 @@ impl Search {
         let room = n_text_ctx
             .saturating_sub(begin)
             .min(sample_len - 1)
-            .min(MOST_DRAFTED);
+            .min(MAX_PREDICTED);
         let known = |token: &&u32| **token != special.eot && **token < special.n_vocab;
         let greedy = options.beam_size.is_none() && options.temperature == 0.0;
-        let draft: Vec<u32> = options
-            .draft
+        let predicted: Vec<u32> = options
+            .predicted
             .iter()
             .take(if greedy { room } else { 0 })
             .take_while(known)
             .copied()
             .collect();
-        let mut wanted: Vec<usize> = (last..=last + draft.len()).collect();
+        let mut wanted: Vec<usize> = (last..=last + predicted.len()).collect();
         if sot != last {
             wanted.insert(0, sot);
         }
-        let tokens = initial.into_iter().chain(draft.iter().copied()).collect();
+        let tokens = initial
+            .into_iter()
+            .chain(predicted.iter().copied())
+            .collect();
         let search = Self {
             level,
             n_vocab: tokenizer.n_vocab(),
@@ -118,7 +121,7 @@ impl Search {
             sampled: 0,
             sample_len,
             n_text_ctx,
-            draft,
+            predicted,
             sot_apart: sot != last,
             no_speech_prob: None,
         };
@@ -139,7 +142,7 @@ impl Search {
         self.no_speech_prob = Some(no_speech_prob);
         let mut logits = &mut logits[first..];
         loop {
-            // Beside a draft there is one hypothesis; each row of logits is a step of its own.
+            // With predicted tokens there is one hypothesis; each row of logits is a step of its own.
             let (rows, rest) =
                 logits.split_at_mut((self.live.len() * self.n_vocab).min(logits.len()));
             logits = rest;
@@ -168,13 +171,13 @@ impl Search {
                 .iter()
                 .filter_map(|hypothesis| hypothesis.tokens.last().copied())
                 .collect();
-            let drafted = self.draft.get(self.sampled - 1).copied();
-            if drafted.is_some_and(|token| tokens == [token]) {
+            let predicted = self.predicted.get(self.sampled - 1).copied();
+            if predicted.is_some_and(|token| tokens == [token]) {
                 continue;
             }
-            // What was drafted behind the token that differs is forgotten.
-            let keep = drafted.map(|_| self.begin + self.sampled - 1);
-            self.draft.clear();
+            // The predictions after the first wrong token are dropped.
+            let keep = predicted.map(|_| self.begin + self.sampled - 1);
+            self.predicted.clear();
             let sources = (!unmoved).then_some(next.sources);
             return Ok(Found::Wants(Request::Step {
                 sources,

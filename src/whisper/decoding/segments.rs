@@ -1,22 +1,7 @@
 //! Tokens of a window to timed segments, as openai-whisper's `transcribe.py` cuts them.
 
-use crate::whisper::alignment::TimedWord;
+use crate::whisper::Segment;
 use crate::whisper::tokenizer::Tokenizer;
-
-/// A piece of the transcript between two timestamps.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Segment {
-    /// Seconds from the start of the window.
-    pub start: f64,
-    /// Seconds from the start of the window.
-    pub end: f64,
-    /// Text, with the space it begins with.
-    pub text: String,
-    /// Tokens, timestamps included.
-    pub tokens: Vec<u32>,
-    /// Its words with their times, where these were asked for.
-    pub words: Vec<TimedWord>,
-}
 
 /// The segments of a window.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -37,12 +22,6 @@ impl Segmentation {
     pub fn into_segments(self) -> Vec<Segment> {
         let unfinished = self.unfinished.filter(Segment::has_text);
         self.segments.into_iter().chain(unfinished).collect()
-    }
-}
-
-impl Segment {
-    fn has_text(&self) -> bool {
-        !self.text.trim().is_empty()
     }
 }
 

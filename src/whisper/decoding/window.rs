@@ -2,17 +2,17 @@
 //! a search at each temperature until a transcript is accepted (`decode_with_fallback` in
 //! openai-whisper's `transcribe.py`).
 
-use super::error::DecodingError;
-use super::fallback::FallbackOptions;
 use super::guards;
 use super::hypothesis::Hypothesis;
 use super::language::{Candidates, LanguageProbs, given_language, is_sure, rivals, text_score};
 use super::options::DecodingOptions;
+use super::options::FallbackOptions;
 use super::prompt::initial_tokens;
-use super::request::Request;
+use super::result::DecodingError;
 use super::result::{DecodingResult, compression_ratio};
 use super::search::{Found, Search};
 use crate::cpu::Level;
+use crate::whisper::inference::Request;
 use crate::whisper::tokenizer::{Language, Tokenizer};
 use std::collections::VecDeque;
 
@@ -173,7 +173,7 @@ impl<'t> Decoding<'t> {
         let mut options = self.attempts.front().cloned().unwrap_or_default();
         if let Some(begun) = &self.begun {
             options.prefix.extend_from_slice(&begun.tokens);
-            options.draft.clear();
+            options.predicted.clear();
             // The first token is not the end.
             options.suppress_blank = true;
         }
@@ -260,7 +260,7 @@ impl<'t> Decoding<'t> {
             self.unlikely = Some(found);
             self.attempts.push_front(DecodingOptions {
                 beam_size: Some(BEAMS),
-                draft: Vec::new(),
+                predicted: Vec::new(),
                 ..attempt
             });
             return Progress::Wants(self.search());

@@ -1,9 +1,9 @@
 //! The decoding rules over scripted decoders.
 
-mod draft;
 mod fallback;
 mod guards;
 mod openai;
+mod predicted;
 mod rules;
 mod scripted;
 mod search;

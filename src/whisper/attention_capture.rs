@@ -11,7 +11,7 @@ const HEAD: usize = 64;
 ///
 /// The weights add up to 1 over those positions, as if the window ended there: what the heads
 /// attend to in the silence behind them is left out.
-pub struct CrossAttention {
+pub struct AttentionCapture {
     /// `[layer, head]`.
     heads: Vec<[usize; 2]>,
     n: usize,
@@ -20,7 +20,7 @@ pub struct CrossAttention {
     weights: Vec<f32>,
 }
 
-impl CrossAttention {
+impl AttentionCapture {
     /// Watches these heads, `[layer, head]`, over `n` positions; heads that the model does not have
     /// are left out.
     pub fn new(dims: &Dims, heads: &[[usize; 2]], n: usize) -> Self {
@@ -57,7 +57,7 @@ impl CrossAttention {
     }
 
     /// Takes note of block `layer`: queries `[rows][n_text_state]`, and each row's keys.
-    pub(super) fn keep<'p>(
+    pub(super) fn record<'p>(
         &mut self,
         cpu: &Cpu,
         layer: usize,

@@ -1,4 +1,4 @@
-//! A draft changes how soon a greedy transcript is there, never the transcript.
+//! Predicted tokens change how soon a greedy transcript is there, never the transcript.
 
 use super::scripted::Misuse;
 use super::*;
@@ -28,15 +28,15 @@ fn options(without_timestamps: bool, sample_len: usize) -> DecodingOptions {
     }
 }
 
-/// How a draft differs from the transcript: the place of a change, the token there, and how many
+/// How a prediction differs from the transcript: the place of a change, the token there, and how many
 /// follow.
 fn changed(transcript: &[u32], (place, token, more): (usize, u32, Vec<u32>)) -> Vec<u32> {
-    let mut draft = transcript.to_vec();
-    match draft.get_mut(place) {
+    let mut predicted = transcript.to_vec();
+    match predicted.get_mut(place) {
         Some(changed) => *changed = token,
-        None => draft.extend(more),
+        None => predicted.extend(more),
     }
-    draft
+    predicted
 }
 
 proptest! {
@@ -54,8 +54,8 @@ proptest! {
         };
         let options = options(without_timestamps, sample_len);
         let plain = decode(&options)?;
-        let draft = changed(&plain.tokens, change);
-        prop_assert_eq!(decode(&DecodingOptions { draft, ..options })?, plain);
+        let predicted = changed(&plain.tokens, change);
+        prop_assert_eq!(decode(&DecodingOptions { predicted, ..options })?, plain);
     }
 }
 
@@ -63,10 +63,10 @@ proptest! {
 fn a_right_draft_takes_one_pass_and_a_wrong_one_goes_on_where_it_is_wrong()
 -> Result<(), DecodingError<Misuse>> {
     let tokenizer = alphabet(8, TIMESTAMPS);
-    let passes = |draft: &[u32]| -> Result<_, DecodingError<Misuse>> {
+    let passes = |predicted: &[u32]| -> Result<_, DecodingError<Misuse>> {
         let mut model = Scripted::new(tokenizer.n_vocab(), 64, script(&tokenizer, 11));
         let options = DecodingOptions {
-            draft: draft.to_vec(),
+            predicted: predicted.to_vec(),
             ..options(false, 20)
         };
         let result = decode_window(&mut model, &tokenizer, &options, NEVER)?;
@@ -101,13 +101,13 @@ fn beams_and_samples_leave_a_draft_alone() -> Result<(), DecodingError<Misuse>> 
             ..options(false, 20)
         },
     ] {
-        let decode = |draft: Vec<u32>| {
+        let decode = |predicted: Vec<u32>| {
             let mut model = Scripted::new(tokenizer.n_vocab(), 64, script(&tokenizer, 5));
             decode_window(
                 &mut model,
                 &tokenizer,
                 &DecodingOptions {
-                    draft,
+                    predicted,
                     ..search.clone()
                 },
                 NEVER,
