@@ -7,16 +7,17 @@ mod values;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::compute::{Compute, Device};
 use crate::config::DEFAULT_MODEL;
-use crate::npu::DeviceKind;
+use crate::engine::EngineOptions;
 use crate::stream::Policy;
-use crate::whisper::tokenizer::Language;
+use crate::whisper::tokenizer::{Language, Task};
 
 pub use models::ModelsCommand;
-pub use transcribe::{DecodingArgs, Task, TranscribeArgs};
+pub use transcribe::{DecodingArgs, TranscribeArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,8 +49,8 @@ Environment:
       directory].
   HEARKEN_NPU_OVERLAYS
       Directory of the NPU's overlays [default: npu in that lib/hearken].
-  HEARKEN_NPU_SOFTWARE_FAULTS
-      What goes wrong on the software device: CALL:NTH:EFFECT,... for example
+  HEARKEN_NPU_EMULATOR_FAULTS
+      Faults that the NPU emulator simulates: CALL:NTH:EFFECT,... for example
       run_start:100:vanish.
 
 Exit codes:
@@ -343,44 +344,16 @@ pub struct EngineArgs {
 }
 
 impl EngineArgs {
-    /// Name of the model.
-    pub fn model(&self) -> &str {
-        self.model.as_deref().unwrap_or(DEFAULT_MODEL)
-    }
-}
-
-/// What encodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Device {
-    /// The CPU
-    Cpu,
-    /// An AMD XDNA2 NPU; what it lacks is told by hearken doctor
-    Npu,
-    /// An NPU's interface without an NPU, slow, for tests
-    NpuSoftware,
-}
-
-impl From<Device> for DeviceKind {
-    fn from(device: Device) -> Self {
-        match device {
-            Device::Cpu => Self::Cpu,
-            Device::Npu => Self::Npu,
-            Device::NpuSoftware => Self::NpuSoftware,
+    /// Returns the engine's options.
+    pub fn options(&self) -> EngineOptions {
+        EngineOptions {
+            model: self.model.as_deref().unwrap_or(DEFAULT_MODEL).to_owned(),
+            compute: self.compute,
+            device: self.device,
+            window: self.window,
+            threads: self.threads,
         }
     }
-}
-
-/// Arithmetic of the matrix products.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Compute {
-    /// 32-bit floating point
-    F32,
-    /// 8-bit integers, scaled by row and channel: the same numbers on the CPU and on an NPU
-    Int8,
-    /// Products of 16-bit activations on an NPU, the rest in f32
-    Bf16,
-    /// int8
-    Auto,
 }
 
 #[cfg(test)]

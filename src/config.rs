@@ -4,9 +4,8 @@
 //! `packaging/config.toml` documents every key. A key that nothing reads is an error with the
 //! nearest name, so that a slip does not go unnoticed.
 
-use crate::arithmetic::{Arithmetic, ArithmeticError};
-use crate::cli::Compute;
-use crate::npu::DeviceKind;
+use crate::compute::{Compute, ComputeError, ComputeTypes, Device};
+use crate::engine::EngineOptions;
 use crate::text::{ReplacementError, Rules};
 use crate::whisper::tokenizer::{Language, Task};
 use etcetera::BaseStrategy;
@@ -19,6 +18,9 @@ use thiserror::Error;
 
 /// Similarity from which a known name is suggested for an unknown one (`strsim::jaro_winkler`).
 const NEAR: f64 = 0.7;
+
+/// Most threads, as on the command line.
+const MAX_THREADS: usize = 1024;
 
 /// The model that runs where nobody names another.
 pub const DEFAULT_MODEL: &str = "base";
@@ -54,7 +56,7 @@ pub struct ModelConfig {
     pub compute: String,
     /// CPU threads; 0 is one for each core.
     pub threads: usize,
-    /// `cpu`, `npu` or `npu-software`.
+    /// `cpu`, `npu` or `npu-emulator`.
     pub device: String,
 }
 
@@ -187,9 +189,9 @@ pub enum ConfigError {
         /// What may have been meant.
         advice: String,
     },
-    /// Arithmetic that the device does not have.
+    /// A number format that the device does not have.
     #[error("model.compute and model.device do not go together: {0}")]
-    Arithmetic(#[from] ArithmeticError),
+    Compute(#[from] ComputeError),
     /// A replacement that makes no sense.
     #[error(transparent)]
     Replacement(#[from] ReplacementError),
@@ -258,7 +260,7 @@ impl Config {
     /// # Errors
     /// The first that makes no sense.
     pub fn check(&self) -> Result<(), ConfigError> {
-        self.arithmetic()?;
+        self.engine()?;
         self.language()?;
         self.languages()?;
         self.task()?;
@@ -275,12 +277,20 @@ impl Config {
         )
     }
 
-    /// Arithmetic of the matrix products.
+    /// Returns the options of the engine.
     ///
     /// # Errors
-    /// When it is none that there is, or that the device has.
-    pub fn arithmetic(&self) -> Result<Arithmetic, ConfigError> {
-        Ok(Arithmetic::new(self.compute()?, self.device()?)?)
+    /// Returns an error if a value is invalid, or the device does not have the number format.
+    pub fn engine(&self) -> Result<EngineOptions, ConfigError> {
+        let options = EngineOptions {
+            model: self.model.name.clone(),
+            compute: self.compute()?,
+            device: self.device()?,
+            window: None,
+            threads: Some(self.model.threads.min(MAX_THREADS)).filter(|n| *n > 0),
+        };
+        ComputeTypes::new(options.compute, options.device)?;
+        Ok(options)
     }
 
     fn compute(&self) -> Result<Compute, ConfigError> {
@@ -297,12 +307,8 @@ impl Config {
         }
     }
 
-    /// What encodes.
-    ///
-    /// # Errors
-    /// When it is none that there is.
-    pub fn device(&self) -> Result<DeviceKind, ConfigError> {
-        let known = [DeviceKind::Cpu, DeviceKind::Npu, DeviceKind::NpuSoftware];
+    fn device(&self) -> Result<Device, ConfigError> {
+        let known = [Device::Cpu, Device::Npu, Device::NpuEmulator];
         let found = known
             .into_iter()
             .find(|kind| kind.name() == self.model.device);
@@ -310,7 +316,7 @@ impl Config {
             value(
                 "model.device",
                 &self.model.device,
-                "cpu, npu or npu-software",
+                "cpu, npu or npu-emulator",
             )
         })
     }

@@ -5,15 +5,17 @@
 //! [`npu`]) and leaves as text through [`text`] and [`output`], or, spoken into a microphone,
 //! through [`daemon`] and [`dbus`]. [`models`] keeps the weights.
 
-pub mod arithmetic;
 pub mod audio;
 pub mod cli;
 pub mod client;
 pub mod commands;
+pub mod compute;
 pub mod config;
 pub mod cpu;
 pub mod daemon;
 pub mod dbus;
+pub mod engine;
+pub mod env;
 pub mod mel;
 pub mod models;
 pub mod npu;

@@ -7,9 +7,10 @@ mod common;
 
 use common::desktop::{Desktop, words};
 use common::{data, jfk, model, n_threads};
+use hearken::compute::{Device, NpuFormat};
 use hearken::mel::LogMel;
 use hearken::models::ModelFile;
-use hearken::npu::{DeviceKind, Format, Npu, NpuOptions, shapes};
+use hearken::npu::{Npu, NpuOptions, shapes};
 use hearken::whisper::{Compute, Whisper};
 use serde_json::Value;
 use std::fs;
@@ -20,7 +21,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use xrt_sys::software::write_overlays;
 
-const FAULTS: &str = "HEARKEN_NPU_SOFTWARE_FAULTS";
+const FAULTS: &str = "HEARKEN_NPU_EMULATOR_FAULTS";
 
 /// A directory with the model, where packed weights stay for the next test: not the user's.
 fn models() -> PathBuf {
@@ -61,16 +62,16 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn states(compute: Compute, format: Option<Format>) -> Vec<f32> {
+fn states(compute: Compute, format: Option<NpuFormat>) -> Vec<f32> {
     let file = ModelFile::open(&models().join("base.safetensors")).expect("a model");
     let whisper = Whisper::load(Arc::new(file), compute, n_threads()).expect("a model");
     let whisper = match format {
         None => whisper,
         Some(format) => {
-            let options = NpuOptions::new(DeviceKind::NpuSoftware, format).expect("no faults");
+            let options = NpuOptions::new(Device::NpuEmulator, format).expect("no faults");
             let npu =
                 Npu::new(whisper.file(), options, |state| panic!("{state}")).expect("overlays");
-            whisper.with_npu(npu)
+            whisper.with_encoders(npu)
         }
     };
     let mel = LogMel::new(80).compute(&jfk()[..160_000], 1024);
@@ -81,7 +82,7 @@ fn states(compute: Compute, format: Option<Format>) -> Vec<f32> {
 fn bf16_is_close_to_f32_in_every_row_and_int8_is_the_cpus() {
     let (want, got) = (
         states(Compute::F32, None),
-        states(Compute::F32, Some(Format::Bf16)),
+        states(Compute::F32, Some(NpuFormat::Bf16)),
     );
     let cosine = |a: &[f32], b: &[f32]| {
         let dot = |a: &[f32], b: &[f32]| {
@@ -105,7 +106,7 @@ fn bf16_is_close_to_f32_in_every_row_and_int8_is_the_cpus() {
         rows[0],
         rows[rows.len() / 20]
     );
-    assert!(states(Compute::Int8, None) == states(Compute::Int8, Some(Format::Int8)));
+    assert!(states(Compute::Int8, None) == states(Compute::Int8, Some(NpuFormat::Int8)));
 }
 
 fn transcribe(device: &str, compute: &str, faults: &str) -> Output {
@@ -140,14 +141,14 @@ fn a_recording_says_the_same_whatever_encodes_it() {
     let cpu = transcribe("cpu", "auto", "");
     assert!(!text(&cpu.stderr).contains("software device"));
     // 8-bit products are the CPU's: so is every digit of the transcript.
-    let npu = transcribe("npu-software", "auto", "");
+    let npu = transcribe("npu-emulator", "auto", "");
     assert!(
         text(&npu.stderr).contains("software device: an NPU's interface without an NPU"),
         "{}",
         text(&npu.stderr)
     );
     assert_eq!(text(&npu.stdout), text(&cpu.stdout));
-    let bf16 = transcribe("npu-software", "bf16", "");
+    let bf16 = transcribe("npu-emulator", "bf16", "");
     assert_eq!(said(&bf16), said(&cpu));
     assert!(said(&bf16).ends_with(&words("what you can do for your country")));
 }
@@ -157,9 +158,9 @@ fn arithmetic_that_a_device_does_not_have_is_refused() {
     let file = data("jfk.flac");
     for (device, compute, want) in [
         (
-            "npu-software",
+            "npu-emulator",
             "f32",
-            "an NPU has no f32: with device npu-software give compute bf16, its nearest, or int8",
+            "an NPU has no f32: with device npu-emulator give compute bf16, its nearest, or int8",
         ),
         (
             "cpu",
@@ -192,7 +193,7 @@ fn a_device_that_goes_away_costs_a_recording_nothing() {
         "run_wait:5:error",
         "device_open:1:error",
     ] {
-        let output = transcribe("npu-software", "int8", fault);
+        let output = transcribe("npu-emulator", "int8", fault);
         assert_eq!(text(&output.stdout), text(&cpu.stdout), "{fault}");
         assert!(
             text(&output.stderr).contains("the encoder runs on the CPU: the NPU failed in "),
@@ -216,9 +217,9 @@ fn only_who_uses_an_npu_has_packed_weights_beside_the_model() {
         (text(&output.stdout), names(directory.path()))
     };
     assert_eq!(run("cpu").1, ["base.safetensors"]);
-    let (first, names) = run("npu-software");
+    let (first, names) = run("npu-emulator");
     assert_eq!(names, ["base.npu-int8", "base.safetensors"]);
-    assert_eq!(run("npu-software"), (first, names));
+    assert_eq!(run("npu-emulator"), (first, names));
 }
 
 /// The models in a directory and what is kept beside them.
@@ -288,13 +289,13 @@ fn what_an_npu_lacks_is_one_clear_error() {
     for (device, variable, value, want) in [
         ("npu", "HEARKEN_NPU_OVERLAYS", "/nonexistent", hardware),
         (
-            "npu-software",
+            "npu-emulator",
             "HEARKEN_NPU_OVERLAYS",
             "/nonexistent",
             "/nonexistent/manifest.json: cannot be read",
         ),
         (
-            "npu-software",
+            "npu-emulator",
             FAULTS,
             "run_strat:1:error",
             "run_strat:1:error",
@@ -317,7 +318,7 @@ fn the_bench_says_what_it_measures_and_splits_the_time() {
             "bench",
             "encoder",
             "--device",
-            "npu-software",
+            "npu-emulator",
             "--window",
             "5.12",
             "--iterations",
@@ -327,7 +328,7 @@ fn the_bench_says_what_it_measures_and_splits_the_time() {
     };
     let table = text(&run(&["--run-list", "--compute", "bf16"]).stdout);
     assert!(
-        table.starts_with("encoder of base (real weights), npu-software (no NPU: "),
+        table.starts_with("encoder of base (real weights), npu-emulator (no NPU: "),
         "{table}"
     );
     assert!(
@@ -344,7 +345,7 @@ fn the_bench_says_what_it_measures_and_splits_the_time() {
         serde_json::from_slice(&run(&["--json", "--compute", "bf16"]).stdout).expect("JSON");
     assert_eq!(
         (&json["device"], &json["compute"]),
-        (&"npu-software".into(), &"bf16".into())
+        (&"npu-emulator".into(), &"bf16".into())
     );
     // The bench's window is a sweep, on which blocks of 8 bits do worse than on speech.
     assert!(
@@ -366,11 +367,11 @@ fn the_bench_says_what_it_measures_and_splits_the_time() {
 #[test]
 fn a_device_that_dies_in_the_middle_of_dictation_costs_no_word() {
     let mut desktop = Desktop::with_models(&models());
-    desktop.configure("[model]\ndevice = \"npu-software\"\n[live]\nstep = 1.0\n");
+    desktop.configure("[model]\ndevice = \"npu-emulator\"\n[live]\nstep = 1.0\n");
     // Each window is 26 runs or more: this is in the middle of the third.
     desktop.start_daemon_with(&[(FAULTS, "run_start:60:vanish")]);
     desktop.wait_for("the software device", |d| {
-        (d.status()["backend"] == "npu-software").then_some(())
+        (d.status()["backend"] == "npu-emulator").then_some(())
     });
     let mut monitor = desktop.follow(desktop.command("gdbus").args([
         "monitor",

@@ -38,7 +38,11 @@ fn defaults_are_openais_but_for_the_window() {
         ..
     } = cli.transcribe;
     assert_eq!(
-        (engine.model(), engine.compute, engine.window),
+        (
+            engine.options().model.as_str(),
+            engine.compute,
+            engine.window
+        ),
         ("base", Compute::Auto, None)
     );
     assert_eq!(engine.threads, None);

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::EngineArgs;
 use super::values;
 use crate::output::Format;
 use crate::whisper::decoding::SuppressTokens;
-use crate::whisper::tokenizer::Language;
+use crate::whisper::tokenizer::{Language, Task};
 
 /// What to transcribe, with what, and where the text goes.
 #[derive(Debug, Clone, Args)]
@@ -120,41 +120,4 @@ pub struct DecodingArgs {
     /// elsewhere
     #[arg(long)]
     pub word_timestamps: bool,
-}
-
-/// What to do with the speech.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Task {
-    /// Write what is said in the language spoken
-    Transcribe,
-    /// Write what is said in English
-    Translate,
-}
-
-impl From<Task> for crate::whisper::tokenizer::Task {
-    fn from(task: Task) -> Self {
-        match task {
-            Task::Transcribe => Self::Transcribe,
-            Task::Translate => Self::Translate,
-        }
-    }
-}
-
-impl From<crate::whisper::tokenizer::Task> for Task {
-    fn from(task: crate::whisper::tokenizer::Task) -> Self {
-        match task {
-            crate::whisper::tokenizer::Task::Transcribe => Self::Transcribe,
-            crate::whisper::tokenizer::Task::Translate => Self::Translate,
-        }
-    }
-}
-
-impl Task {
-    /// OpenAI's name of the task.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Transcribe => "transcribe",
-            Self::Translate => "translate",
-        }
-    }
 }

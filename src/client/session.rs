@@ -2,8 +2,9 @@
 
 use super::proxies::{ManagerProxy, SessionProxy};
 use super::{ClientError, connect};
-use crate::cli::{SessionArgs, Task, TextArgs};
+use crate::cli::{SessionArgs, TextArgs};
 use crate::dbus::NAME;
+use crate::whisper::tokenizer::Task;
 use futures::stream::LocalBoxStream;
 use futures::{Stream, StreamExt, future, stream};
 use serde::Serialize;

@@ -2,12 +2,12 @@
 
 use thiserror::Error;
 
-use crate::arithmetic::ArithmeticError;
 use crate::audio::AudioError;
 use crate::audio::capture::CaptureError;
 use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::dbus::ServeError;
+use crate::engine::EngineError;
 use crate::models::ModelError;
 use crate::output::OutputError;
 use crate::pipeline::PipelineError;
@@ -57,12 +57,9 @@ pub enum Error {
     /// A model's file.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// A model that cannot be made ready.
+    /// An engine that cannot be loaded.
     #[error(transparent)]
-    Load(#[from] LoadError),
-    /// Arithmetic that the device does not have.
-    #[error(transparent)]
-    Arithmetic(#[from] ArithmeticError),
+    Engine(#[from] EngineError),
     /// A prompt that cannot be turned into tokens.
     #[error("the prompt cannot be used: {0}")]
     Prompt(#[from] TokenizerError),
@@ -101,10 +98,15 @@ impl Error {
         match self {
             Self::Output(error) => error.exit_code(),
             Self::Audio(error) => error.exit_code(),
-            Self::Model(error) | Self::Load(LoadError::Model(error)) => error.exit_code(),
-            Self::Load(LoadError::Tokenizer(_)) => exit::MODEL,
-            Self::Load(LoadError::Npu(_)) => exit::NPU,
-            Self::Load(LoadError::Level(_)) | Self::Arithmetic(_) | Self::Options(_) => exit::USAGE,
+            Self::Model(error)
+            | Self::Engine(EngineError::Model(error))
+            | Self::Engine(EngineError::Load(LoadError::Model(error))) => error.exit_code(),
+            Self::Engine(EngineError::Load(LoadError::Tokenizer(_))) => exit::MODEL,
+            Self::Engine(EngineError::Npu(_)) => exit::NPU,
+            Self::Engine(EngineError::Load(LoadError::Level(_)) | EngineError::Compute(_)) => {
+                exit::USAGE
+            }
+            Self::Options(_) => exit::USAGE,
             Self::Capture(_) => exit::INPUT,
             Self::Config(_) => exit::CONFIG,
             Self::Serve(_) => exit::DAEMON,
@@ -112,6 +114,12 @@ impl Error {
             Self::Prompt(_) | Self::Encode(_) | Self::Decode(_) => exit::UNEXPECTED,
             Self::Pipeline(_) | Self::Signals(_) => exit::UNEXPECTED,
         }
+    }
+}
+
+impl From<LoadError> for Error {
+    fn from(error: LoadError) -> Self {
+        EngineError::from(error).into()
     }
 }
 

@@ -1,12 +1,12 @@
 //! `hearken --file`: recordings in, text on standard output or in files, one after another.
 
-use crate::arithmetic::Arithmetic;
-use crate::audio::{FileSource, SAMPLE_RATE};
-use crate::cli::{DecodingArgs, EngineArgs, Task, TranscribeArgs};
+use crate::audio::FileSource;
+use crate::cli::{DecodingArgs, TranscribeArgs};
 use crate::commands::error::{Error, exit, exit_code_of_all};
+use crate::compute::Device;
 use crate::config::{Config, ConfigError};
-use crate::models::Store;
-use crate::npu::{BackendState, DeviceKind, Npu, NpuOptions};
+use crate::engine::{Engine, EngineOptions};
+use crate::npu::BackendState;
 use crate::output::{
     Destination, Footer, Header, Progress, Segment, Word, closing_line, complain, remove_unfinished,
 };
@@ -14,10 +14,8 @@ use crate::pipeline::{self, Ending, Passage, Settings};
 use crate::text::{Rules, written};
 use crate::whisper::TimedWord;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords, OptionsError};
-use crate::whisper::tokenizer::{self, Language, SpecialTokens};
-use crate::whisper::{
-    Dims, LONGEST_WINDOW, LoadError, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper,
-};
+use crate::whisper::tokenizer::{Language, SpecialTokens, Task};
+use crate::whisper::{LONGEST_WINDOW, Whisper};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::Path;
@@ -39,7 +37,7 @@ pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
         Rules::new(&config.replacements, args.spoken_punctuation).map_err(ConfigError::from)?;
     note_surplus_threads(args);
     let stop = stop_on_signals()?;
-    let whisper = load(&args.engine)?;
+    let whisper = load(&args.engine.options())?.whisper;
     let settings = settings(args, &whisper)?;
     let mut codes = Vec::new();
     for path in &args.file {
@@ -70,52 +68,21 @@ pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
     Ok(exit_code_of_all(&codes))
 }
 
-/// Loads the model that the command line names.
+/// Loads the engine; notes about its device go to standard error.
 ///
 /// # Errors
-/// Where it is missing or damaged, or the device does not have the arithmetic that is asked for.
-pub fn load(args: &EngineArgs) -> Result<Whisper, Error> {
-    let kind = args.device.into();
-    let arithmetic = Arithmetic::new(args.compute, kind)?;
-    let file = Arc::new(Store::locate()?.open(args.model())?);
-    let threads = args
-        .threads
-        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let whisper = Whisper::load(file, arithmetic.cpu, threads)?;
-    let Some(format) = arithmetic.npu else {
-        return Ok(whisper);
-    };
-    let options = NpuOptions::new(kind, format).map_err(LoadError::from)?;
+/// Returns an error if the model is missing or damaged, the device does not have the number format,
+/// or what the NPU needs is missing.
+pub fn load(options: &EngineOptions) -> Result<Engine, Error> {
     let tell = |state: &BackendState| complain(&format!("hearken: {state}"));
-    let npu = Npu::new(whisper.file(), options, tell).map_err(LoadError::from)?;
-    let state = npu.state();
-    if state.device == DeviceKind::NpuSoftware {
-        tell(&state);
-    }
-    Ok(whisper.with_npu(npu))
-}
-
-/// Encoder positions of the longest window: the one asked for, else `default`, and no more than the
-/// model has.
-pub fn longest_window(args: &EngineArgs, default: usize, dims: &Dims) -> usize {
-    args.window
-        .map_or(default, window_positions)
-        .min(dims.n_audio_ctx)
-}
-
-/// Encoder positions of a window of so many seconds, rounded down to a window that has a silent
-/// tail; a longer one than any of these stays as it is. A window without a tail makes the decoder
-/// loop.
-fn window_positions(seconds: f64) -> usize {
-    let positions =
-        (seconds * f64::from(SAMPLE_RATE) / SAMPLES_PER_POSITION as f64).round() as usize;
-    match TAIL_LENGTHS.last() {
-        Some(longest) if positions <= *longest => {
-            TAIL_LENGTHS.into_iter().rfind(|n| *n <= positions)
+    let engine = Engine::load(options, tell)?;
+    if let Some(npu) = &engine.npu {
+        let state = npu.state();
+        if state.device == Device::NpuEmulator {
+            tell(&state);
         }
-        _ => None,
     }
-    .unwrap_or(positions)
+    Ok(engine)
 }
 
 fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error> {
@@ -131,7 +98,7 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
     };
     let hotwords = Hotwords::shared(whisper.tokenizer(), &args.decoding.hotwords)?;
     let decoding = DecodingOptions {
-        task: task(args).into(),
+        task: task(args),
         language: args.language,
         allowed_languages: args.languages.clone(),
         best_of: Some(best_of),
@@ -152,7 +119,10 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
         ..FallbackOptions::default()
     };
     let condition_on_previous_text = args.decoding.condition_on_previous_text;
-    let n_ctx = longest_window(&args.engine, LONGEST_WINDOW, whisper.file().dims());
+    let n_ctx = args
+        .engine
+        .options()
+        .longest_window(LONGEST_WINDOW, whisper.file().dims());
     let word_timestamps = args.decoding.word_timestamps;
     Ok(Settings {
         n_ctx,
@@ -184,7 +154,7 @@ fn over(config: &Config, mut args: TranscribeArgs) -> Result<TranscribeArgs, Con
     args.engine
         .model
         .get_or_insert_with(|| config.model.name.clone());
-    args.task.get_or_insert(config.task()?.into());
+    args.task.get_or_insert(config.task()?);
     if args.language.is_none() && args.languages.is_empty() {
         (args.language, args.languages) = (config.language()?, config.languages()?);
     }
@@ -219,7 +189,7 @@ fn refuse_what_the_model_cannot(
     special: &SpecialTokens,
 ) -> Result<(), OptionsError> {
     let english_only = !special.is_multilingual;
-    if english_only && options.task == tokenizer::Task::Translate {
+    if english_only && options.task == Task::Translate {
         return Err(OptionsError::Translate);
     }
     let serves = |language: &Language| match english_only {
@@ -350,7 +320,7 @@ impl Job<'_> {
     fn header(&self) -> Header {
         Header {
             file: self.path.display().to_string(),
-            model: self.args.engine.model().to_owned(),
+            model: self.args.engine.options().model,
             task: task(self.args).name().to_owned(),
         }
     }
@@ -397,7 +367,6 @@ impl Job<'_> {
 mod tests {
     use super::*;
     use crate::cli::Cli;
-    use crate::whisper::tokenizer::Task;
     use clap::Parser;
 
     #[test]
@@ -414,7 +383,10 @@ mod tests {
         };
         let silent = args("hearken --file a.wav");
         assert_eq!(
-            (silent.engine.model(), silent.spoken_punctuation),
+            (
+                silent.engine.options().model.as_str(),
+                silent.spoken_punctuation
+            ),
             ("small", true)
         );
         assert_eq!(
@@ -426,7 +398,11 @@ mod tests {
             "hearken --file a.wav --model tiny --languages en,fr --task transcribe --hotwords Ann",
         );
         assert_eq!(
-            (given.engine.model(), given.language, given.languages.len()),
+            (
+                given.engine.options().model.as_str(),
+                given.language,
+                given.languages.len()
+            ),
             ("tiny", None, 2)
         );
         assert_eq!(
@@ -504,20 +480,5 @@ mod tests {
         let refusal =
             "the model has no token 51865, its last is 51864: leave it out of suppress_tokens";
         assert_eq!(check("7,51865"), Err(refusal.to_owned()));
-    }
-
-    #[test]
-    fn every_window_but_whispers_own_has_a_silent_tail() {
-        for (seconds, positions) in [
-            (5.12, 256),
-            (5.2, 256),
-            (6.3, 256),
-            (6.4, 320),
-            (10.24, 512),
-            (15.36, 768),
-            (30.0, 1500),
-        ] {
-            assert_eq!(window_positions(seconds), positions, "{seconds} s");
-        }
     }
 }

@@ -1,9 +1,11 @@
 //! The model that all sessions share: loaded in the background, waited for where it is missing.
 
+use crate::compute::Device;
 use crate::config::{Config, ConfigError, ModelConfig};
-use crate::models::{ModelError, Store};
-use crate::npu::{BackendState, DeviceKind, Format, Npu, NpuOptions, SetupError};
-use crate::whisper::{Compute, LoadError, Whisper};
+use crate::engine::{self, EngineError};
+use crate::models::ModelError;
+use crate::npu::BackendState;
+use crate::whisper::Whisper;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tracing::{info, warn};
@@ -12,9 +14,6 @@ use tracing::{info, warn};
 const LOOK: Duration = Duration::from_secs(2);
 /// How often somebody who waits for the model looks whether the wait is over for another reason.
 const POLL: Duration = Duration::from_millis(200);
-
-/// Most threads, as on the command line.
-const MAX_THREADS: usize = 1024;
 
 /// Whether the engine can transcribe.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,11 +63,9 @@ struct Inner {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum EngineError {
+enum StartError {
     #[error(transparent)]
-    Model(#[from] ModelError),
-    #[error(transparent)]
-    Load(#[from] LoadError),
+    Engine(#[from] EngineError),
     #[error(transparent)]
     Config(#[from] ConfigError),
 }
@@ -81,7 +78,7 @@ impl Engine {
     ) -> Arc<Self> {
         let wanted = config.model.clone();
         let backend = BackendState {
-            device: DeviceKind::Cpu,
+            device: Device::Cpu,
             reason: String::new(),
         };
         let inner = Inner {
@@ -159,11 +156,11 @@ impl Engine {
                 let loaded = self.load(&config, generation);
                 let (state, whisper) = match loaded {
                     Ok(whisper) => (EngineState::Ready, Some(Arc::new(whisper))),
-                    Err(EngineError::Model(
+                    Err(StartError::Engine(EngineError::Model(
                         e @ (ModelError::NotInstalled { .. }
                         | ModelError::Unknown { .. }
                         | ModelError::Outdated { .. }),
-                    )) => (EngineState::Missing(e.to_string()), None),
+                    ))) => (EngineState::Missing(e.to_string()), None),
                     Err(error) => (EngineState::Failed(error.to_string()), None),
                 };
                 let goes_on = matches!(state, EngineState::Missing(_));
@@ -191,40 +188,12 @@ impl Engine {
         (self.tell)(EngineNotice::State);
     }
 
-    fn load(self: &Arc<Self>, config: &Config, generation: u64) -> Result<Whisper, EngineError> {
-        let (kind, arithmetic) = (config.device()?, config.arithmetic()?);
-        let whisper = load(config, arithmetic.cpu)?;
+    fn load(self: &Arc<Self>, config: &Config, generation: u64) -> Result<Whisper, StartError> {
+        let options = config.engine()?;
         let mut state = BackendState {
-            device: DeviceKind::Cpu,
+            device: Device::Cpu,
             reason: String::new(),
         };
-        let loaded = match arithmetic
-            .npu
-            .map(|format| self.npu(&whisper, kind, format, generation))
-        {
-            None => whisper,
-            Some(Ok(npu)) => {
-                state = npu.state();
-                whisper.with_npu(npu)
-            }
-            // Dictation goes on without what an NPU needs.
-            Some(Err(error)) => {
-                state.reason = error.to_string();
-                whisper
-            }
-        };
-        self.set_backend(state, generation);
-        Ok(loaded)
-    }
-
-    /// The NPU.
-    fn npu(
-        self: &Arc<Self>,
-        whisper: &Whisper,
-        kind: DeviceKind,
-        format: Format,
-        generation: u64,
-    ) -> Result<Arc<Npu>, SetupError> {
         // The NPU belongs to the model, and that to the engine.
         let engine = Arc::downgrade(self);
         let tell = move |state: &BackendState| {
@@ -232,7 +201,22 @@ impl Engine {
                 engine.set_backend(state.clone(), generation);
             }
         };
-        NpuOptions::new(kind, format).and_then(|options| Npu::new(whisper.file(), options, tell))
+        let mut loaded = engine::Engine::on_cpu(&options)?;
+        let npu = options
+            .npu()
+            .and_then(|npu| Ok(npu.map(|npu| loaded.open_npu(npu, tell)).transpose()?));
+        match npu {
+            Ok(None) => {}
+            Ok(Some(npu)) => {
+                state = npu.state();
+                loaded = loaded.with_npu(npu);
+            }
+            // Dictation goes on without what an NPU needs.
+            Err(EngineError::Npu(error)) => state.reason = error.to_string(),
+            Err(error) => return Err(error.into()),
+        }
+        self.set_backend(state, generation);
+        Ok(loaded.whisper)
     }
 
     fn set_backend(&self, state: BackendState, generation: u64) {
@@ -252,13 +236,4 @@ impl Engine {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn load(config: &Config, compute: Compute) -> Result<Whisper, EngineError> {
-    let file = Arc::new(Store::locate()?.open(&config.model.name)?);
-    let threads = match config.model.threads {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        n => n.min(MAX_THREADS),
-    };
-    Ok(Whisper::load(file, compute, threads)?)
 }

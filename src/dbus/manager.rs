@@ -203,7 +203,7 @@ impl Manager {
         self.hub.engine().model()
     }
 
-    /// What encodes: cpu, npu, or npu-software, which is an NPU's interface without an NPU.
+    /// What encodes: cpu, npu, or npu-emulator, which is an NPU's interface without an NPU.
     #[zbus(property)]
     fn backend(&self) -> &'static str {
         self.hub.engine().backend().device.name()

@@ -37,7 +37,7 @@ impl Store {
     /// # Errors
     /// When there is neither a variable nor a home directory.
     pub fn locate() -> Result<Self, ModelError> {
-        if let Some(dir) = std::env::var_os("HEARKEN_MODELS_DIR").filter(|dir| !dir.is_empty()) {
+        if let Some(dir) = std::env::var_os(crate::env::MODELS_DIR).filter(|dir| !dir.is_empty()) {
             return Ok(Self::at(dir));
         }
         let base = etcetera::choose_base_strategy().map_err(|_| ModelError::NoDirectory)?;

@@ -2,10 +2,11 @@
 //! pause.
 
 use super::gemm::{Gemm, Times};
-use super::setup::{DeviceKind, NpuOptions, SetupError, Source};
+use super::setup::{NpuOptions, SetupError, Source};
+use crate::compute::Device;
 use crate::mel::Mel;
 use crate::models::ModelFile;
-use crate::whisper::{AudioFeatures, CpuEncoder, EncodeError, Encoder};
+use crate::whisper::{AudioFeatures, CpuEncoder, EncodeError, Encoder, EncoderFactory};
 use std::fmt::{self, Display};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackendState {
     /// What encodes.
-    pub device: DeviceKind,
+    pub device: Device,
     /// Why it is the CPU where an NPU was asked for; empty otherwise.
     pub reason: String,
 }
@@ -26,15 +27,15 @@ pub struct BackendState {
 impl Display for BackendState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.device {
-            DeviceKind::Npu => write!(f, "the encoder runs on the NPU"),
-            DeviceKind::NpuSoftware => {
+            Device::Npu => write!(f, "the encoder runs on the NPU"),
+            Device::NpuEmulator => {
                 write!(
                     f,
                     "the encoder runs on the software device: an NPU's interface without an NPU"
                 )
             }
-            DeviceKind::Cpu if self.reason.is_empty() => write!(f, "the encoder runs on the CPU"),
-            DeviceKind::Cpu => write!(f, "the encoder runs on the CPU: {}", self.reason),
+            Device::Cpu if self.reason.is_empty() => write!(f, "the encoder runs on the CPU"),
+            Device::Cpu => write!(f, "the encoder runs on the CPU: {}", self.reason),
         }
     }
 }
@@ -133,7 +134,7 @@ impl Npu {
         match work(link.gemm.as_mut()?) {
             Err(EncodeError::Device(error)) => {
                 link.close();
-                self.set(DeviceKind::Cpu, &error.to_string());
+                self.set(Device::Cpu, &error.to_string());
                 None
             }
             outcome => {
@@ -152,12 +153,12 @@ impl Npu {
             }
             Err(error) => {
                 link.close();
-                self.set(DeviceKind::Cpu, &error.to_string());
+                self.set(Device::Cpu, &error.to_string());
             }
         }
     }
 
-    fn set(&self, device: DeviceKind, reason: &str) {
+    fn set(&self, device: Device, reason: &str) {
         let state = BackendState {
             device,
             reason: reason.to_owned(),
@@ -179,6 +180,12 @@ impl NpuEncoder {
     /// An encoder on `npu`; `cpu` does what the NPU does not, and all of it where that fails.
     pub fn new(npu: Arc<Npu>, cpu: CpuEncoder) -> Self {
         Self { npu, cpu }
+    }
+}
+
+impl EncoderFactory for Npu {
+    fn encoder(self: Arc<Self>, cpu: CpuEncoder) -> Box<dyn Encoder> {
+        Box::new(NpuEncoder::new(self, cpu))
     }
 }
 

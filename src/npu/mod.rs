@@ -22,7 +22,7 @@ pub use backend::{BackendState, Npu, NpuEncoder};
 pub use detect::{Finding, examine, is_there};
 pub use device::DeviceError;
 pub use gemm::{Submission, Times};
-pub use setup::{DeviceKind, Format, NpuOptions, SetupError, pack_weights, shapes};
+pub use setup::{NpuOptions, SetupError, pack_weights, shapes};
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,9 @@ use super::detect::is_there;
 use super::device::{Device, DeviceError};
 use super::gemm::{Gemm, Submission};
 use super::weights::{PackError, PackedLayer, keep, load};
+use crate::compute::{self, NpuFormat};
 use crate::cpu::terms_width;
+use crate::env;
 use crate::models::ModelFile;
 use crate::whisper::{Dims, Layer};
 use std::path::{Path, PathBuf};
@@ -18,13 +20,6 @@ use tracing::info;
 use xrt_sys::manifest::{Manifest, ManifestError, Overlay, Target, Type};
 use xrt_sys::software::{self, Fault, Machine};
 use xrt_sys::{Api, ApiError};
-
-/// Names the shim's shared object, where it is not installed with the program.
-const SHIM_VARIABLE: &str = "HEARKEN_NPU_SHIM";
-/// Names the directory of the overlays, where they are not installed with the program.
-const OVERLAYS_VARIABLE: &str = "HEARKEN_NPU_OVERLAYS";
-/// Faults of the software device, separated by commas ([`Fault`]).
-const FAULTS_VARIABLE: &str = "HEARKEN_NPU_SOFTWARE_FAULTS";
 
 /// Most time that a run may take on hardware: a thousand times what it should.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -38,45 +33,13 @@ const HEIGHTS: [usize; 2] = [256, 512];
 /// Rows of B that the GEMM of `kernels/` takes at a time.
 const K_TILE: usize = 512;
 
-/// What encodes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DeviceKind {
-    /// The CPU alone.
-    #[default]
-    Cpu,
-    /// An NPU, through XRT.
-    Npu,
-    /// The software device: an NPU's interface without an NPU, for tests.
-    NpuSoftware,
-}
-
-impl DeviceKind {
-    /// Its name on the command line, in the configuration and on the bus.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Npu => "npu",
-            Self::NpuSoftware => "npu-software",
-        }
-    }
-}
-
-/// Number format of an NPU's products.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Activations as the sum of two terms in bf16, bfp16 weights, sums in `f32`.
-    Bf16,
-    /// 8-bit activations and weights, sums in 32-bit whole numbers.
-    Int8,
-}
-
 /// How an NPU is to be used.
 #[derive(Clone, Debug)]
 pub struct NpuOptions {
     /// An NPU or the software device.
-    pub kind: DeviceKind,
+    pub kind: compute::Device,
     /// Number format of the products.
-    pub format: Format,
+    pub format: NpuFormat,
     /// How runs are submitted.
     pub submission: Submission,
     /// Most time that a run may take.
@@ -114,7 +77,7 @@ pub enum SetupError {
     #[error(transparent)]
     Pack(#[from] PackError),
     /// A fault of the software device makes no sense.
-    #[error("{FAULTS_VARIABLE}: {0}")]
+    #[error("{variable}: {0}", variable = env::NPU_EMULATOR_FAULTS)]
     Faults(String),
     /// No directory for the software device's overlays.
     #[error("the software device has no place for its overlays: {0}")]
@@ -126,9 +89,9 @@ impl NpuOptions {
     ///
     /// # Errors
     /// Where those make no sense.
-    pub fn new(kind: DeviceKind, format: Format) -> Result<Self, SetupError> {
-        let faults = match std::env::var(FAULTS_VARIABLE) {
-            Ok(text) if kind == DeviceKind::NpuSoftware => {
+    pub fn new(kind: compute::Device, format: NpuFormat) -> Result<Self, SetupError> {
+        let faults = match std::env::var(env::NPU_EMULATOR_FAULTS) {
+            Ok(text) if kind == compute::Device::NpuEmulator => {
                 text.split(',').map(str::parse).collect()
             }
             _ => Ok(Vec::new()),
@@ -137,7 +100,7 @@ impl NpuOptions {
             kind,
             format,
             submission: Submission::Single,
-            timeout: if kind == DeviceKind::Npu {
+            timeout: if kind == compute::Device::Npu {
                 TIMEOUT
             } else {
                 SOFTWARE_TIMEOUT
@@ -184,15 +147,15 @@ impl Source {
     pub fn new(file: &Arc<ModelFile>, options: &NpuOptions) -> Result<Self, SetupError> {
         Self::find(file, options).map_err(|error| match options.kind {
             // What else is missing does not matter then.
-            DeviceKind::Npu if !is_there(Path::new("/")) => SetupError::NoNpu,
+            compute::Device::Npu if !is_there(Path::new("/")) => SetupError::NoNpu,
             _ => error,
         })
     }
 
     fn find(file: &Arc<ModelFile>, options: &NpuOptions) -> Result<Self, SetupError> {
-        let is_software = options.kind == DeviceKind::NpuSoftware;
+        let is_software = options.kind == compute::Device::NpuEmulator;
         let installed = overlays_directory();
-        let directory = match std::env::var_os(OVERLAYS_VARIABLE) {
+        let directory = match std::env::var_os(env::NPU_OVERLAYS) {
             None if is_software => {
                 let made = tempfile::tempdir()?;
                 software::write_overlays(made.path(), &shapes(file.dims()))?;
@@ -252,14 +215,18 @@ impl Source {
 /// Where the overlays do not serve the model, or the file cannot be written.
 pub fn pack_weights(file: &Arc<ModelFile>) -> Result<Option<PathBuf>, SetupError> {
     let directory = overlays_directory();
-    if std::env::var_os(OVERLAYS_VARIABLE).is_none() && !directory.is_dir() {
+    if std::env::var_os(env::NPU_OVERLAYS).is_none() && !directory.is_dir() {
         return Ok(None);
     }
-    Ok(keep(file, &overlay(&directory, Format::Int8, true)?)?)
+    Ok(keep(file, &overlay(&directory, NpuFormat::Int8, true)?)?)
 }
 
 /// The overlay that multiplies in a format.
-fn overlay(directory: &Path, format: Format, takes_software: bool) -> Result<Overlay, SetupError> {
+fn overlay(
+    directory: &Path,
+    format: NpuFormat,
+    takes_software: bool,
+) -> Result<Overlay, SetupError> {
     let manifest = Manifest::read(directory)?;
     let wrong = |reason: String| SetupError::Overlay {
         directory: directory.to_owned(),
@@ -271,8 +238,8 @@ fn overlay(directory: &Path, format: Format, takes_software: bool) -> Result<Ove
         ));
     }
     let (dtype, name, other) = match format {
-        Format::Int8 => (Type::I8, "int8", "bf16"),
-        Format::Bf16 => (Type::Bf16, "bf16", "int8"),
+        NpuFormat::Int8 => (Type::I8, "int8", "bf16"),
+        NpuFormat::Bf16 => (Type::Bf16, "bf16", "int8"),
     };
     let hint = if manifest.gemms.is_empty() {
         String::new()
@@ -300,12 +267,12 @@ pub fn shapes(dims: &Dims) -> Vec<[usize; 3]> {
 
 /// The shim: the environment's, or `lib/hearken/libhearken_xrt.so` beside the program's directory.
 pub(super) fn shim_path() -> PathBuf {
-    installed(SHIM_VARIABLE, "libhearken_xrt.so")
+    installed(env::NPU_SHIM, "libhearken_xrt.so")
 }
 
 /// The overlays: the environment's, or `lib/hearken/npu` beside the program's directory.
 pub(super) fn overlays_directory() -> PathBuf {
-    installed(OVERLAYS_VARIABLE, "npu")
+    installed(env::NPU_OVERLAYS, "npu")
 }
 
 fn installed(variable: &str, name: &str) -> PathBuf {

@@ -3,7 +3,8 @@
 
 use super::backend::{BackendState, Npu, NpuEncoder};
 use super::gemm::Submission;
-use super::setup::{DeviceKind, Format, NpuOptions, shapes};
+use super::setup::{NpuOptions, shapes};
+use crate::compute::{Device, NpuFormat};
 use crate::cpu::{Cpu, Level, Pool};
 use crate::mel::Mel;
 use crate::models::{ModelFile, Origin, import, npu_weights, part_of, synthetic, write_random};
@@ -105,8 +106,8 @@ impl Model {
 
 type Told = Arc<Mutex<Vec<BackendState>>>;
 
-fn options(format: Format) -> NpuOptions {
-    NpuOptions::new(DeviceKind::NpuSoftware, format).expect("no faults")
+fn options(format: NpuFormat) -> NpuOptions {
+    NpuOptions::new(Device::NpuEmulator, format).expect("no faults")
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
@@ -132,7 +133,7 @@ fn bf16_products_keep_the_encoder_close_to_f32() {
         for submission in [Submission::Single, Submission::List] {
             let (npu, told) = model.npu(NpuOptions {
                 submission,
-                ..options(Format::Bf16)
+                ..options(NpuFormat::Bf16)
             });
             let got = NpuEncoder::new(npu.clone(), model.cpu(Compute::F32))
                 .encode(&mel)
@@ -145,7 +146,7 @@ fn bf16_products_keep_the_encoder_close_to_f32() {
             assert_eq!(
                 npu.state(),
                 BackendState {
-                    device: DeviceKind::NpuSoftware,
+                    device: Device::NpuEmulator,
                     reason: String::new()
                 }
             );
@@ -166,7 +167,7 @@ fn int8_products_are_the_cpus_bit_for_bit() {
         for submission in [Submission::Single, Submission::List] {
             let (npu, told) = model.npu(NpuOptions {
                 submission,
-                ..options(Format::Int8)
+                ..options(NpuFormat::Int8)
             });
             let got = NpuEncoder::new(npu.clone(), model.cpu(Compute::Int8))
                 .encode(&mel)
@@ -188,7 +189,7 @@ fn int8_products_are_the_cpus_bit_for_bit() {
 #[test]
 fn the_device_is_left_as_it_was_found() {
     let model = Model::small();
-    let (npu, _) = model.npu(options(Format::Int8));
+    let (npu, _) = model.npu(options(NpuFormat::Int8));
     let machine = npu.machine().expect("the software device").clone();
     NpuEncoder::new(npu, model.cpu(Compute::Int8))
         .encode(&model.window(20))
@@ -224,7 +225,7 @@ fn whatever_fails_the_window_is_encoded() {
         let options = NpuOptions {
             submission,
             timeout: Duration::from_millis(500),
-            ..options(Format::Int8)
+            ..options(NpuFormat::Int8)
         };
         let (npu, _) = model.npu(options.clone());
         NpuEncoder::new(npu.clone(), model.cpu(Compute::Int8))
@@ -287,9 +288,8 @@ fn whatever_fails_the_window_is_encoded() {
                     assert!(got.states == want, "{fault:?}: window {window} is another");
                 }
                 let told = told.lock().expect("no panic").clone();
-                let is_cpu = |state: &BackendState| {
-                    state.device == DeviceKind::Cpu && !state.reason.is_empty()
-                };
+                let is_cpu =
+                    |state: &BackendState| state.device == Device::Cpu && !state.reason.is_empty();
                 assert!(
                     told.len() == 1 && is_cpu(&told[0]) && is_cpu(&npu.state()),
                     "{fault:?}: {told:?}"
@@ -320,7 +320,7 @@ fn a_release_that_fails_stops_nothing() {
         }];
         let (npu, told) = model.npu(NpuOptions {
             faults,
-            ..options(Format::Int8)
+            ..options(NpuFormat::Int8)
         });
         let machine = npu.machine().expect("the software device").clone();
         let got = NpuEncoder::new(npu, model.cpu(Compute::Int8))
@@ -347,7 +347,7 @@ fn a_device_that_comes_back_is_used_again() {
     let (npu, told) = model.npu(NpuOptions {
         faults,
         first_pause,
-        ..options(Format::Int8)
+        ..options(NpuFormat::Int8)
     });
     let mut encoder = NpuEncoder::new(npu.clone(), model.cpu(Compute::Int8));
     let begun = Instant::now();
@@ -364,7 +364,7 @@ fn a_device_that_comes_back_is_used_again() {
         .iter()
         .map(|state| state.device)
         .collect();
-    assert_eq!(devices, [DeviceKind::Cpu, DeviceKind::NpuSoftware]);
+    assert_eq!(devices, [Device::Cpu, Device::NpuEmulator]);
     // Opened at first, twice in vain, and again; pauses of 20, 40 and 80 ms between.
     assert_eq!(
         npu.machine()
@@ -388,7 +388,7 @@ fn a_device_that_comes_back_is_used_again() {
 
 #[test]
 fn weights_are_packed_once_and_again_when_anything_differs() {
-    for (format, name) in [(Format::Bf16, "bf16"), (Format::Int8, "int8")] {
+    for (format, name) in [(NpuFormat::Bf16, "bf16"), (NpuFormat::Int8, "int8")] {
         let mut model = Model::small();
         let mel = model.window(20);
         let states = |model: &Model| {

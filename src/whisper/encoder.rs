@@ -33,6 +33,12 @@ pub trait Encoder: Send {
     fn encode(&mut self, mel: &Mel) -> Result<AudioFeatures, EncodeError>;
 }
 
+/// Makes encoders that compute elsewhere than on the CPU, for example on an NPU.
+pub trait EncoderFactory: Send + Sync {
+    /// Returns an encoder that uses `cpu` for what it cannot compute itself.
+    fn encoder(self: Arc<Self>, cpu: CpuEncoder) -> Box<dyn Encoder>;
+}
+
 /// A window that cannot be encoded.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {

@@ -21,7 +21,8 @@ pub use attention_capture::AttentionCapture;
 pub use batch::{Batch, Decoded};
 pub use decoder::{DecodeError, Decoder, DecoderWeights, Row, Window, Workspace};
 pub use encoder::{
-    AudioFeatures, CpuEncoder, EncodeError, Encoder, EncoderWeights, Layer, Layers, Stage,
+    AudioFeatures, CpuEncoder, EncodeError, Encoder, EncoderFactory, EncoderWeights, Layer, Layers,
+    Stage,
 };
 pub use inference::{Inference, Request};
 pub use kv_cache::WindowCache;

@@ -2,13 +2,12 @@
 
 use super::alignment::Aligner;
 use super::decoder::{Decoder, DecoderWeights};
-use super::encoder::{CpuEncoder, Encoder, EncoderWeights};
+use super::encoder::{CpuEncoder, Encoder, EncoderFactory, EncoderWeights};
 use super::tail::Tails;
 use super::tokenizer::{Tokenizer, TokenizerError};
 use super::weights::Compute;
 use crate::cpu::{Cpu, LevelError};
 use crate::models::{ModelError, ModelFile};
-use crate::npu::{Npu, NpuEncoder, SetupError};
 use std::sync::Arc;
 
 /// A model in memory.
@@ -18,7 +17,7 @@ pub struct Whisper {
     encoder: Arc<EncoderWeights>,
     decoder: Decoder,
     tails: Tails,
-    npu: Option<Arc<Npu>>,
+    encoders: Option<Arc<dyn EncoderFactory>>,
     tokenizer: Tokenizer,
 }
 
@@ -36,9 +35,6 @@ pub enum LoadError {
         "the vocabulary of the model is damaged: {0}; get the model again with `hearken models fetch NAME` or `hearken models import PATH`"
     )]
     Tokenizer(#[from] TokenizerError),
-    /// What an NPU needs is not there.
-    #[error("the NPU cannot be used: {0}")]
-    Npu(#[from] SetupError),
 }
 
 impl Whisper {
@@ -65,7 +61,7 @@ impl Whisper {
             encoder,
             decoder,
             tails,
-            npu: None,
+            encoders: None,
             tokenizer,
         })
     }
@@ -80,24 +76,19 @@ impl Whisper {
         &self.cpu
     }
 
-    /// The same model with encoders on an NPU that holds its weights.
-    pub fn with_npu(self, npu: Arc<Npu>) -> Self {
+    /// The same model with encoders from `factory`.
+    pub fn with_encoders(self, factory: Arc<dyn EncoderFactory>) -> Self {
         Self {
-            npu: Some(npu),
+            encoders: Some(factory),
             ..self
         }
-    }
-
-    /// The NPU, where there is one.
-    pub fn npu(&self) -> Option<&Arc<Npu>> {
-        self.npu.as_ref()
     }
 
     /// A new encoder over the model's weights.
     pub fn encoder(&self) -> Box<dyn Encoder> {
         let cpu = CpuEncoder::new(self.cpu.clone(), self.encoder.clone(), self.tails.clone());
-        match &self.npu {
-            Some(npu) => Box::new(NpuEncoder::new(npu.clone(), cpu)),
+        match &self.encoders {
+            Some(factory) => factory.clone().encoder(cpu),
             None => Box::new(cpu),
         }
     }

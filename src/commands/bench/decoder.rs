@@ -1,10 +1,9 @@
 //! `hearken bench decoder`: the time of the decoder's passes, and of merely reading what they read.
 
 use super::{COMPARED_WINDOW, Spread, milliseconds, window};
-use crate::arithmetic::Arithmetic;
 use crate::cli::BenchDecoderArgs;
 use crate::commands::error::{Error, exit};
-use crate::commands::transcribe::{load, longest_window};
+use crate::commands::transcribe::load;
 use crate::cpu::{LargePages, read_all};
 use crate::output;
 use crate::whisper::{AudioFeatures, DecodeError, Decoder, Row, WindowCache, Workspace};
@@ -75,8 +74,10 @@ struct Pass {
 /// # Errors
 /// Where the model is missing or damaged, or the report cannot be written.
 pub fn decoder(args: &BenchDecoderArgs) -> Result<u8, Error> {
-    let whisper = load(&args.engine)?;
-    let n_ctx = longest_window(&args.engine, COMPARED_WINDOW, whisper.file().dims());
+    let options = args.engine.options();
+    let engine = load(&options)?;
+    let whisper = &engine.whisper;
+    let n_ctx = options.longest_window(COMPARED_WINDOW, whisper.file().dims());
     let features = whisper
         .encoder()
         .encode(&window(n_ctx, whisper.file().dims().n_mels))?;
@@ -93,10 +94,8 @@ pub fn decoder(args: &BenchDecoderArgs) -> Result<u8, Error> {
         .first()
         .map_or(0.0, |pass| pass.read_mb / pass.bound_ms);
     let report = Report {
-        model: args.engine.model().to_owned(),
-        compute: Arithmetic::new(args.engine.compute, args.engine.device.into())?
-            .cpu
-            .name(),
+        model: options.model,
+        compute: engine.compute.cpu.name(),
         cpu: whisper.cpu().level.name(),
         threads: whisper.cpu().pool.threads(),
         bandwidth_gb_s,

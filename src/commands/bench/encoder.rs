@@ -3,16 +3,16 @@
 //! path.
 
 use super::{COMPARED_WINDOW, Spread, cosine, json, milliseconds, window};
-use crate::arithmetic::Arithmetic;
 use crate::audio::SAMPLE_RATE;
 use crate::cli::BenchEncoderArgs;
 use crate::commands::error::{Error, exit};
-use crate::commands::transcribe::longest_window;
+use crate::compute::Device;
 use crate::cpu::{Operands, peak_macs};
+use crate::engine::{Engine, EngineError, EngineOptions};
 use crate::models::{ModelFile, Store, write_random};
-use crate::npu::{DeviceKind, Npu, NpuOptions, Submission, Times};
+use crate::npu::{Submission, Times};
 use crate::output::{self, OutputError};
-use crate::whisper::{Compute, Dims, EncodeError, LoadError, SAMPLES_PER_POSITION, Tails, Whisper};
+use crate::whisper::{Compute, Dims, EncodeError, SAMPLES_PER_POSITION, Tails, Whisper};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::fmt::Write;
@@ -31,7 +31,7 @@ struct Report {
     weights: &'static str,
     /// `f32` or `int8`; of an NPU `bf16` or `int8`.
     compute: &'static str,
-    /// `cpu`, `npu`, or `npu-software`, which says nothing of hardware.
+    /// `cpu`, `npu`, or `npu-emulator`, which says nothing of hardware.
     device: &'static str,
     /// Where the time of a run goes, in the mean, where that is an NPU's.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,7 +101,7 @@ struct Split {
 /// # Errors
 /// Where the model is missing or damaged, the NPU fails, or the report cannot be written.
 pub fn encoder(args: &BenchEncoderArgs) -> Result<u8, Error> {
-    let mut file = Arc::new(Store::locate()?.open(args.engine.model())?);
+    let mut file = Arc::new(Store::locate()?.open(&args.engine.options().model)?);
     // Lives as long as the model that is mapped from it.
     let scratch = tempfile::tempdir().map_err(|e| OutputError::Directory {
         path: std::env::temp_dir(),
@@ -123,13 +123,9 @@ pub fn encoder(args: &BenchEncoderArgs) -> Result<u8, Error> {
 }
 
 fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Error> {
-    let device = DeviceKind::from(args.engine.device);
-    let arithmetic = Arithmetic::new(args.engine.compute, device)?;
-    let threads = args
-        .engine
-        .threads
-        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-    let longest = longest_window(&args.engine, COMPARED_WINDOW, file.dims());
+    let options = args.engine.options();
+    let compute = options.compute_types().map_err(EngineError::from)?;
+    let longest = options.longest_window(COMPARED_WINDOW, file.dims());
     let n_ctx = match args.utterance {
         Some(seconds) => {
             Tails::load(&file)?.window((seconds * f64::from(SAMPLE_RATE)) as usize, longest)
@@ -137,11 +133,11 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
         None => longest,
     };
     let mel = window(n_ctx, file.dims().n_mels);
-    let reference = Whisper::load(file.clone(), Compute::F32, threads)?
+    let reference = Whisper::load(file.clone(), Compute::F32, options.threads())?
         .encoder()
         .encode(&mel)?;
-    let compute = arithmetic.cpu;
-    let whisper = on_device(Whisper::load(file, compute, threads)?, args, arithmetic)?;
+    let engine = on_device(file, &options, args.run_list)?;
+    let whisper = &engine.whisper;
     let mut encoder = whisper.encoder();
     let iterations = args.iterations as usize;
     let bar = ProgressBar::new((WARM_UP + iterations) as u64);
@@ -149,12 +145,12 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} runs, {eta} left") {
         bar.set_style(style);
     }
-    let attention = if compute == Compute::Int8 {
+    let attention = if compute.cpu == Compute::Int8 {
         Operands::Bf16
     } else {
         Operands::F32
     };
-    let linear = if compute == Compute::Int8 {
+    let linear = if compute.cpu == Compute::Int8 {
         Operands::Int8
     } else {
         Operands::F32
@@ -165,11 +161,11 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     for i in 0..WARM_UP + iterations {
         let (elapsed, features) = milliseconds(|| encoder.encode(&mel));
         let states = features?.states;
-        let times = still_there(&whisper)?;
+        let times = still_there(&engine)?;
         if i >= WARM_UP {
             elapsed_ms.push(elapsed);
             spent += times;
-            if arithmetic.npu.is_none() {
+            if compute.npu.is_none() {
                 // In turns, so that what else the machine does falls on all of them.
                 peaks_linear.push(peak_macs(whisper.cpu(), linear));
                 peaks_attention.push(peak_macs(whisper.cpu(), attention));
@@ -187,7 +183,7 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
         maximum: maximum_ms,
         deviation: deviation_ms,
     } = Spread::of(elapsed_ms);
-    let roofline = arithmetic.npu.is_none().then(|| {
+    let roofline = compute.npu.is_none().then(|| {
         let (peak_linear, peak_attention) = (
             Spread::of(peaks_linear).median,
             Spread::of(peaks_attention).median,
@@ -204,15 +200,15 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     });
     let window_s = (n_ctx * SAMPLES_PER_POSITION) as f64 / f64::from(SAMPLE_RATE);
     Ok(Report {
-        model: args.engine.model().to_owned(),
+        model: options.model,
         weights: if args.random_weights {
             "random"
         } else {
             "real"
         },
-        compute: arithmetic.name(),
-        device: device.name(),
-        split: arithmetic.npu.map(|_| split(spent, iterations, average_ms)),
+        compute: compute.name(),
+        device: options.device.name(),
+        split: compute.npu.map(|_| split(spent, iterations, average_ms)),
         cpu: whisper.cpu().level.name(),
         threads: whisper.cpu().pool.threads(),
         window_s,
@@ -230,30 +226,29 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     })
 }
 
-/// The model with the device that was asked for.
+/// Loads the model on the device that was asked for.
 fn on_device(
-    whisper: Whisper,
-    args: &BenchEncoderArgs,
-    arithmetic: Arithmetic,
-) -> Result<Whisper, Error> {
-    let Some(format) = arithmetic.npu else {
-        return Ok(whisper);
+    file: Arc<ModelFile>,
+    options: &EngineOptions,
+    run_list: bool,
+) -> Result<Engine, EngineError> {
+    let engine = Engine::from_file(file, options)?;
+    let Some(mut npu) = options.npu()? else {
+        return Ok(engine);
     };
-    let mut options =
-        NpuOptions::new(args.engine.device.into(), format).map_err(LoadError::from)?;
-    if args.run_list {
-        options.submission = Submission::List;
+    if run_list {
+        npu.submission = Submission::List;
     }
-    let npu = Npu::new(whisper.file(), options, |_| ()).map_err(LoadError::from)?;
-    Ok(whisper.with_npu(npu))
+    let npu = engine.open_npu(npu, |_| ())?;
+    Ok(engine.with_npu(npu))
 }
 
 /// Where the last run's time went on the NPU. A run that fell back to the CPU is no measurement of
 /// an NPU.
-pub(super) fn still_there(whisper: &Whisper) -> Result<Times, Error> {
-    match whisper.npu() {
+pub(super) fn still_there(engine: &Engine) -> Result<Times, Error> {
+    match &engine.npu {
         None => Ok(Times::default()),
-        Some(npu) if npu.state().device == DeviceKind::Cpu => {
+        Some(npu) if npu.state().device == Device::Cpu => {
             Err(EncodeError::Device(npu.state().to_string().into()).into())
         }
         Some(npu) => Ok(npu.take_times()),
@@ -303,7 +298,7 @@ fn table(report: &Report) -> String {
     } = report;
     let device = match *device {
         "cpu" => String::new(),
-        "npu-software" => "npu-software (no NPU: its times say nothing of hardware), ".to_owned(),
+        "npu-emulator" => "npu-emulator (no NPU: its times say nothing of hardware), ".to_owned(),
         device => format!("{device}, "),
     };
     let mut text = format!(

@@ -3,13 +3,12 @@
 
 use super::encoder::{macs, still_there};
 use super::{Spread, json, milliseconds};
-use crate::arithmetic::Arithmetic;
 use crate::audio::{FileSource, SAMPLE_RATE};
 use crate::cli::BenchFileArgs;
 use crate::commands::error::{Error, exit};
-use crate::commands::transcribe::{load, longest_window};
+use crate::commands::transcribe::load;
 use crate::cpu::{LargePages, Operands, peak_macs, read_all};
-use crate::npu::DeviceKind;
+use crate::engine::{Engine, EngineOptions};
 use crate::output;
 use crate::pipeline::{self, IN_FLIGHT, Passage, Settings};
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions};
@@ -29,7 +28,7 @@ struct Report {
     model: String,
     /// `f32` or `int8`; of an NPU `bf16` or `int8`.
     compute: &'static str,
-    /// What encodes: `cpu`, `npu` or `npu-software`.
+    /// What encodes: `cpu`, `npu` or `npu-emulator`.
     device: &'static str,
     /// Instruction set.
     cpu: &'static str,
@@ -75,32 +74,33 @@ struct Roofline {
 /// # Errors
 /// Where the model or the recording cannot be used, or the report cannot be written.
 pub fn file(args: &BenchFileArgs) -> Result<u8, Error> {
+    let options = args.engine.options();
     let (mut load_ms, mut times) = (Vec::new(), Vec::new());
     let mut last = None;
     for _ in 0..args.iterations {
         // With the last model still in memory, loading would be timed as nobody meets it.
         drop(last.take());
-        let (time, whisper) = milliseconds(|| load(&args.engine));
+        let (time, engine) = milliseconds(|| load(&options));
         load_ms.push(time);
-        let whisper = whisper?;
+        let engine = engine?;
         let begun = Instant::now();
-        let run = transcribe(args, &whisper)?;
+        let run = transcribe(args, &engine.whisper)?;
         times.push(begun.elapsed().as_secs_f64());
-        still_there(&whisper)?;
-        last = Some((whisper, run));
+        still_there(&engine)?;
+        last = Some((engine, run));
     }
-    let Some((whisper, (audio_s, passages))) = last else {
+    let Some((engine, (audio_s, passages))) = last else {
         return Ok(exit::SUCCESS);
     };
-    let arithmetic = Arithmetic::new(args.engine.compute, args.engine.device.into())?;
+    let whisper = &engine.whisper;
     let Spread {
         median: median_s,
         minimum: minimum_s,
         maximum: maximum_s,
         ..
     } = Spread::of(times);
-    let roofline = match arithmetic.npu {
-        None => Some(bounds(args, arithmetic.cpu, &whisper, &passages)?),
+    let roofline = match engine.compute.npu {
+        None => Some(bounds(&options, &engine, &passages)?),
         Some(_) => None,
     };
     let roofline = roofline.map(|(encoder_bound_s, decoder_bound_s)| {
@@ -112,9 +112,9 @@ pub fn file(args: &BenchFileArgs) -> Result<u8, Error> {
         }
     });
     let report = Report {
-        model: args.engine.model().to_owned(),
-        compute: arithmetic.name(),
-        device: DeviceKind::from(args.engine.device).name(),
+        model: options.model,
+        compute: engine.compute.name(),
+        device: options.device.name(),
         cpu: whisper.cpu().level.name(),
         threads: whisper.cpu().pool.threads(),
         audio_s,
@@ -139,7 +139,10 @@ pub fn file(args: &BenchFileArgs) -> Result<u8, Error> {
 /// A recording's seconds and text.
 fn transcribe(args: &BenchFileArgs, whisper: &Whisper) -> Result<(f64, Vec<Passage>), Error> {
     let settings = Settings {
-        n_ctx: longest_window(&args.engine, LONGEST_WINDOW, whisper.file().dims()),
+        n_ctx: args
+            .engine
+            .options()
+            .longest_window(LONGEST_WINDOW, whisper.file().dims()),
         decoding: DecodingOptions {
             language: args.language,
             without_timestamps: true,
@@ -167,12 +170,12 @@ fn transcribe(args: &BenchFileArgs, whisper: &Whisper) -> Result<(f64, Vec<Passa
 /// Seconds in which the encoder and the decoder could do what `passages` took, at the machine's
 /// limits.
 fn bounds(
-    args: &BenchFileArgs,
-    compute: Compute,
-    whisper: &Whisper,
+    options: &EngineOptions,
+    engine: &Engine,
     passages: &[Passage],
 ) -> Result<(f64, f64), Error> {
-    let operands = if compute == Compute::Int8 {
+    let whisper = &engine.whisper;
+    let operands = if engine.compute.cpu == Compute::Int8 {
         (Operands::Int8, Operands::Bf16)
     } else {
         (Operands::F32, Operands::F32)
@@ -194,7 +197,7 @@ fn bounds(
     let (mut encoder_s, mut steps) = (0.0, 0.0);
     for passage in passages {
         let samples = ((passage.end_s - passage.start_s) * f64::from(SAMPLE_RATE)) as usize;
-        let n_ctx = whisper.window(samples, longest_window(&args.engine, LONGEST_WINDOW, dims));
+        let n_ctx = whisper.window(samples, options.longest_window(LONGEST_WINDOW, dims));
         let n_tail = tails.of(n_ctx).bias.len();
         let macs = macs(dims, n_ctx, n_tail);
         encoder_s += macs.0 / linear + macs.1 / attention;

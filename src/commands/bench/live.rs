@@ -72,7 +72,7 @@ impl Report {
 /// # Errors
 /// Where the model or a recording cannot be used, or the report cannot be written.
 pub fn live(args: &BenchLiveArgs) -> Result<u8, Error> {
-    let whisper = Arc::new(transcribe::load(&args.engine)?);
+    let whisper = Arc::new(transcribe::load(&args.engine.options())?.whisper);
     let mut config = Config::default();
     config.live.step = args.step;
     let settings = SessionSettings::new(&config)?;

@@ -49,7 +49,7 @@ pub enum Fetched {
 
 /// Whether the user forbids the network: `HEARKEN_OFFLINE` set to anything but 0.
 pub fn is_offline() -> bool {
-    std::env::var_os("HEARKEN_OFFLINE").is_some_and(|value| !value.is_empty() && value != "0")
+    std::env::var_os(crate::env::OFFLINE).is_some_and(|value| !value.is_empty() && value != "0")
 }
 
 /// Fetches `model` from the first source that works, converts it and installs it in `store`. Waits

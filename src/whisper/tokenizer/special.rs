@@ -2,6 +2,7 @@
 //! size of the vocabulary alone tells them.
 
 use super::{Language, TokenizerError};
+use clap::ValueEnum;
 
 /// Seconds between two timestamp tokens: a 30 s window over 1,500 encoder positions.
 pub const TIMESTAMP_SECONDS: f64 = 0.02;
@@ -10,13 +11,23 @@ pub const TIMESTAMP_SECONDS: f64 = 0.02;
 const TIMESTAMPS: u32 = 1501;
 
 /// What to write: the words spoken, or their English translation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Task {
-    /// Text in the language spoken.
+    /// Write what is said, in the language spoken
     #[default]
     Transcribe,
-    /// Text in English.
+    /// Write what is said in English
     Translate,
+}
+
+impl Task {
+    /// OpenAI's name of the task.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Transcribe => "transcribe",
+            Self::Translate => "translate",
+        }
+    }
 }
 
 /// Ids of the special tokens, under openai-whisper's names.
