@@ -6,6 +6,7 @@
 
 use crate::compute::{Compute, ComputeError, ComputeTypes, Device};
 use crate::engine::EngineOptions;
+use crate::suggest;
 use crate::text::{ReplacementError, Rules};
 use crate::whisper::tokenizer::{Language, Task};
 use etcetera::BaseStrategy;
@@ -15,9 +16,6 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use thiserror::Error;
-
-/// Similarity from which a known name is suggested for an unknown one (`strsim::jaro_winkler`).
-const NEAR: f64 = 0.7;
 
 /// Most threads, as on the command line.
 const MAX_THREADS: usize = 1024;
@@ -368,19 +366,6 @@ impl Config {
     }
 }
 
-/// The name among `known` that is most like `wanted`, as advice.
-pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let known: Vec<&str> = known.into_iter().collect();
-    let likeness = |name: &str| strsim::jaro_winkler(&wanted.to_lowercase(), &name.to_lowercase());
-    let best = known
-        .iter()
-        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    match best.filter(|name| likeness(name) >= NEAR) {
-        Some(name) => format!("did you mean '{name}'?"),
-        None => format!("there are {}", known.join(", ")),
-    }
-}
-
 fn only_known_keys(
     table: &toml::Table,
     known: &toml::Table,
@@ -391,7 +376,7 @@ fn only_known_keys(
             // The user's own words are its keys.
             (Some(_), _) if section.is_empty() && key == REPLACEMENTS => {}
             (None, _) => {
-                let advice = nearest(key, known.keys().map(String::as_str));
+                let advice = suggest::advice(key, known.keys().map(String::as_str));
                 return Err(ConfigError::UnknownKey {
                     key: format!("{section}{key}"),
                     advice,

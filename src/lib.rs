@@ -22,5 +22,8 @@ pub mod npu;
 pub mod output;
 pub mod pipeline;
 pub mod stream;
+mod suggest;
+mod sync;
 pub mod text;
+pub mod tokenizer;
 pub mod whisper;

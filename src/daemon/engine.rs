@@ -5,8 +5,9 @@ use crate::config::{Config, ConfigError, ModelConfig};
 use crate::engine::{self, EngineError};
 use crate::models::ModelError;
 use crate::npu::BackendState;
+use crate::sync::{LockExt, WaitExt};
 use crate::whisper::Whisper;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 use tracing::{info, warn};
 
@@ -140,11 +141,7 @@ impl Engine {
             if let Some(whisper) = &inner.whisper {
                 return Some(whisper.clone());
             }
-            inner = self
-                .changed
-                .wait_timeout(inner, POLL)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            inner = self.changed.wait_timeout_unpoisoned(inner, POLL);
         }
         None
     }
@@ -234,6 +231,6 @@ impl Engine {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock_unpoisoned()
     }
 }

@@ -1,7 +1,8 @@
 //! How well a session keeps up: counters that any thread may read.
 
+use crate::sync::LockExt;
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 /// Times of a kind that percentiles are taken over: the latest ones.
@@ -103,7 +104,7 @@ impl Figures {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock_unpoisoned()
     }
 }
 

@@ -7,8 +7,9 @@
 use crate::audio::capture::{CaptureEvent, Microphone, Stopper};
 use crate::audio::{Mono16k, SAMPLE_RATE};
 use crate::config::AudioConfig;
+use crate::sync::LockExt;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use tracing::{error, info, warn};
 
 /// The ring, where there is one.
@@ -30,7 +31,7 @@ impl Drop for Open {
 impl PreCapture {
     /// Opens the microphone, closes it or takes another, as the configuration says.
     pub fn configure(&self, config: &AudioConfig) {
-        let mut open = lock(&self.0);
+        let mut open = self.0.lock_unpoisoned();
         if open.as_ref().is_some_and(|open| open.config == *config) {
             return;
         }
@@ -39,13 +40,15 @@ impl PreCapture {
 
     /// Closes the microphone and forgets what was said.
     pub fn close(&self) {
-        *lock(&self.0) = None;
+        *self.0.lock_unpoisoned() = None;
     }
 
     /// The last `seconds`, or as much as there is (16 kHz, mono); `None` where pre-capture is off.
     pub fn last(&self, seconds: f64) -> Option<Vec<f32>> {
-        let ring = lock(&self.0).as_ref()?.ring.clone();
-        let samples = lock(&ring).last((seconds * f64::from(SAMPLE_RATE)) as usize);
+        let ring = self.0.lock_unpoisoned().as_ref()?.ring.clone();
+        let samples = ring
+            .lock_unpoisoned()
+            .last((seconds * f64::from(SAMPLE_RATE)) as usize);
         Some(samples)
     }
 }
@@ -63,7 +66,7 @@ impl Open {
             let mut stream = Mono16k::new(Box::new(microphone));
             loop {
                 match stream.next_block() {
-                    Ok(Some(block)) => lock(&into).push(block),
+                    Ok(Some(block)) => into.lock_unpoisoned().push(block),
                     Ok(None) => break,
                     Err(error) => {
                         error!("pre-capture has ended: {error}");
@@ -120,10 +123,6 @@ impl Ring {
             .copied()
             .collect()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

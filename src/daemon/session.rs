@@ -12,12 +12,13 @@ use crate::audio::capture::{CaptureEvent, Microphone, Stopper, Tally};
 use crate::audio::{Mono16k, SAMPLE_RATE};
 use crate::config::{Config, ConfigError};
 use crate::stream::{Event, Live, LiveOptions, Policy, SegmenterOptions, WhisperRecognizer};
+use crate::sync::LockExt;
 use crate::text::{Rules, written};
 use crate::whisper::LONGEST_WINDOW;
 use crate::whisper::decoding::{DecodingOptions, Hotwords};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
@@ -497,7 +498,7 @@ impl Session {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock_unpoisoned()
     }
 }
 

@@ -5,11 +5,12 @@ use crate::config::{Config, ConfigError};
 use crate::daemon::{Engine, EngineNotice, Notice, PreCapture, Session};
 use crate::npu::BackendState;
 use crate::stream::{Event, Word};
+use crate::sync::LockExt;
 use futures::channel::mpsc::Sender;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tracing::info;
 use zbus::message::Header;
@@ -126,7 +127,7 @@ impl Hub {
 
     /// The configuration now.
     pub(super) fn config(&self) -> Config {
-        lock(&self.config).clone()
+        self.config.lock_unpoisoned().clone()
     }
 
     /// Reads the configuration again; sessions that exist keep theirs.
@@ -135,7 +136,7 @@ impl Hub {
     /// When it makes no sense; the old one goes on.
     pub fn reload(&self) -> Result<(), ConfigError> {
         let config = Config::read(&self.config_path)?;
-        *lock(&self.config) = config.clone();
+        *self.config.lock_unpoisoned() = config.clone();
         self.engine.reload(&config);
         self.pre_capture.configure(&config.audio);
         post_soon(&self.outbox, Message::PreCaptureChanged);
@@ -179,45 +180,48 @@ impl Hub {
             owner,
             captions: wanted.captions,
         };
-        lock(&self.sessions).insert(number, owned);
+        self.sessions.lock_unpoisoned().insert(number, owned);
         session
     }
 
     /// A session.
     pub(super) fn session(&self, number: u64) -> Option<OwnedSession> {
-        lock(&self.sessions).get(&number).cloned()
+        self.sessions.lock_unpoisoned().get(&number).cloned()
     }
 
     /// Numbers of all sessions.
     pub(super) fn sessions(&self) -> Vec<u64> {
-        lock(&self.sessions).keys().copied().collect()
+        self.sessions.lock_unpoisoned().keys().copied().collect()
     }
 
     /// Ends a session.
     pub(super) fn close_session(&self, number: u64) {
-        if let Some(owned) = lock(&self.sessions).remove(&number) {
+        if let Some(owned) = self.sessions.lock_unpoisoned().remove(&number) {
             owned.session.close();
         }
     }
 
     /// Notes a job of `owner`.
     pub(super) fn add_job(&self, number: u64, job: OwnedJob) {
-        lock(&self.jobs).insert(number, job);
+        self.jobs.lock_unpoisoned().insert(number, job);
     }
 
     /// Forgets a job and tells whose it was.
     pub(super) fn remove_job(&self, number: u64) -> Option<OwnedUniqueName> {
-        lock(&self.jobs).remove(&number).map(|job| job.owner)
+        self.jobs
+            .lock_unpoisoned()
+            .remove(&number)
+            .map(|job| job.owner)
     }
 
     /// Sessions of a client that has left the bus; its jobs are told to stop.
     pub(super) fn vanished(&self, client: &str) -> Vec<u64> {
-        let jobs = lock(&self.jobs);
+        let jobs = self.jobs.lock_unpoisoned();
         jobs.values()
             .filter(|job| job.owner.as_str() == client)
             .for_each(|job| job.stop.store(true, Ordering::Relaxed));
         drop(jobs);
-        let sessions = lock(&self.sessions);
+        let sessions = self.sessions.lock_unpoisoned();
         sessions
             .iter()
             .filter(|(_, owned)| owned.owner.as_str() == client)
@@ -228,10 +232,12 @@ impl Hub {
     /// Ends all sessions and jobs.
     pub(super) fn close(&self) {
         self.pre_capture.close();
-        lock(&self.sessions)
+        self.sessions
+            .lock_unpoisoned()
             .values()
             .for_each(|owned| owned.session.close());
-        lock(&self.jobs)
+        self.jobs
+            .lock_unpoisoned()
             .values()
             .for_each(|job| job.stop.store(true, Ordering::Relaxed));
     }
@@ -265,8 +271,4 @@ fn post_soon(outbox: &Sender<Message>, message: Message) {
         let outbox = outbox.clone();
         std::thread::spawn(move || post(&outbox, error.into_inner()));
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

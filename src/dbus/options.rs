@@ -1,8 +1,9 @@
 //! The `a{sv}` options of methods, laid over the configuration.
 
 use super::BusError;
-use crate::config::{Config, nearest};
+use crate::config::Config;
 use crate::daemon::SessionSettings;
+use crate::suggest;
 use std::collections::HashMap;
 use zbus::{OwnedVariant, Variant};
 
@@ -86,7 +87,7 @@ pub(super) fn read(
 fn unknown(name: &str, known: &[&str]) -> BusError {
     BusError::InvalidOption(format!(
         "unknown option '{name}': {}",
-        nearest(name, known.iter().copied())
+        suggest::advice(name, known.iter().copied())
     ))
 }
 

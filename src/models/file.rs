@@ -123,18 +123,6 @@ impl ModelFile {
         self.file.release(name);
     }
 
-    /// The bytes of token `id`: its text, or a part of a UTF-8 sequence; special tokens as their
-    /// name.
-    pub fn token_bytes(&self, id: u32) -> Option<&[u8]> {
-        let offsets = self.tensor("vocab.offsets").ok()?.bytes.as_chunks::<4>().0;
-        let offset = |i: usize| offsets.get(i).map(|&b| u32::from_le_bytes(b) as usize);
-        let id = id as usize;
-        self.tensor("vocab.bytes")
-            .ok()?
-            .bytes
-            .get(offset(id)?..offset(id.checked_add(1)?)?)
-    }
-
     /// Reads the whole file and compares it with the checksum in its metadata.
     ///
     /// # Errors
@@ -152,7 +140,6 @@ impl ModelFile {
         for (name, shape) in layout::tensors(&self.dims) {
             self.check_tensor(&name, &[Dtype::F16, Dtype::BF16, Dtype::F32], Some(&shape))?;
         }
-        self.check_tensor("tokenizer.json", &[Dtype::U8], None)?;
         self.check_tensor("vocab.bytes", &[Dtype::U8], None)?;
         self.check_tensor(
             "vocab.offsets",

@@ -1,16 +1,15 @@
 //! The models that can be fetched: `models/manifest.toml`, which is part of the program.
 
-use serde::Deserialize;
-use strsim::normalized_damerau_levenshtein;
-
 use super::Dims;
 use super::error::ModelError;
+use crate::suggest;
+use serde::Deserialize;
 
 const MANIFEST: &str = include_str!("../../models/manifest.toml");
-/// Least likeness, from 0 to 1, of a name that is offered instead of an unknown one.
-const NEAR: f64 = 0.5;
-/// Most names that are offered.
-const OFFERS: usize = 3;
+/// Similarity, from 0 to 1, from which a name is offered for an unknown one.
+const NEAR: f64 = 0.7;
+/// Maximum number of names to offer.
+const MAX_OFFERS: usize = 3;
 
 /// The whole list.
 #[derive(Debug, Clone, Deserialize)]
@@ -119,18 +118,14 @@ impl Manifest {
 
     /// The error that `name` is nothing known, with the names nearest to it.
     pub(crate) fn unknown(&self, name: &str, installed: &[String]) -> ModelError {
-        let mut near: Vec<(f64, &str)> = self
+        let known = self
             .models
             .iter()
             .flat_map(|m| [Some(m.name.as_str()), m.alias.as_deref()])
             .flatten()
-            .chain(installed.iter().map(String::as_str))
-            .map(|known| (normalized_damerau_levenshtein(name, known), known))
-            .filter(|&(likeness, _)| likeness >= NEAR)
-            .collect();
-        near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-        near.dedup_by_key(|(_, known)| *known);
-        let offers: Vec<&str> = near.iter().take(OFFERS).map(|&(_, known)| known).collect();
+            .chain(installed.iter().map(String::as_str));
+        let mut offers = suggest::nearest(name, known, NEAR);
+        offers.truncate(MAX_OFFERS);
         let hint = if offers.is_empty() {
             "`hearken models list` shows all".to_owned()
         } else {

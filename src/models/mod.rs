@@ -19,7 +19,6 @@ mod random;
 mod store;
 mod tensor;
 mod tensor_file;
-mod vocabulary;
 mod write;
 
 pub use dims::{Dims, SAMPLES_PER_POSITION};
@@ -39,7 +38,4 @@ pub(crate) use store::part_of;
 pub use store::{Lock, Store, npu_weights};
 pub use tensor::{Dtype, Tensor};
 pub use tensor_file::TensorFile;
-#[cfg(test)]
-pub(crate) use vocabulary::Vocabulary;
-pub(crate) use vocabulary::bpe;
 pub(crate) use write::{Entry, write as write_tensors};

@@ -30,7 +30,7 @@ pub fn write_random(like: &ModelFile, path: &Path) -> Result<(), ModelError> {
         .into_iter()
         .map(random_entry)
         .collect();
-    for name in ["tokenizer.json", "vocab.bytes", "vocab.offsets"] {
+    for name in ["vocab.bytes", "vocab.offsets"] {
         let tensor = like.tensor(name)?;
         entries.push(Entry {
             name: name.to_owned(),

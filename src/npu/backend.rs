@@ -6,9 +6,10 @@ use super::setup::{NpuOptions, SetupError, Source};
 use crate::compute::Device;
 use crate::mel::Mel;
 use crate::models::ModelFile;
+use crate::sync::LockExt;
 use crate::whisper::{AudioFeatures, CpuEncoder, EncodeError, Encoder, EncoderFactory};
 use std::fmt::{self, Display};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use xrt_sys::software::Machine;
 
@@ -98,13 +99,13 @@ impl Npu {
             state,
             tell: Box::new(tell),
         };
-        npu.connect(&mut lock(&npu.link));
+        npu.connect(&mut npu.link.lock_unpoisoned());
         Ok(Arc::new(npu))
     }
 
     /// What encodes now.
     pub fn state(&self) -> BackendState {
-        lock(&self.state).clone()
+        self.state.lock_unpoisoned().clone()
     }
 
     /// The software device's machine, where it is that.
@@ -114,7 +115,8 @@ impl Npu {
 
     /// Where the time went since the last call; nothing while the device is away.
     pub fn take_times(&self) -> Times {
-        lock(&self.link)
+        self.link
+            .lock_unpoisoned()
             .gemm
             .as_mut()
             .map(|gemm| gemm.take_times())
@@ -127,7 +129,7 @@ impl Npu {
         &self,
         work: impl FnOnce(&mut Gemm) -> Result<T, EncodeError>,
     ) -> Option<Result<T, EncodeError>> {
-        let mut link = lock(&self.link);
+        let mut link = self.link.lock_unpoisoned();
         if link.gemm.is_none() && link.until <= Instant::now() {
             self.connect(&mut link);
         }
@@ -163,7 +165,7 @@ impl Npu {
             device,
             reason: reason.to_owned(),
         };
-        let before = std::mem::replace(&mut *lock(&self.state), state.clone());
+        let before = std::mem::replace(&mut *self.state.lock_unpoisoned(), state.clone());
         if before.device != device {
             (self.tell)(&state);
         }
@@ -197,8 +199,4 @@ impl Encoder for NpuEncoder {
         npu.attempt(|gemm| cpu.encode_on(gemm, mel, &mut |_| ()))
             .unwrap_or_else(|| cpu.encode(mel))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,11 +5,12 @@
 //! Buffers belong to a context, which is closed before they are freed: a run that hangs may still
 //! write to them until then.
 
+use crate::sync::LockExt;
 use bytemuck::Pod;
 use std::ffi::{CString, c_int};
 use std::path::Path;
 use std::ptr::null_mut;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tracing::warn;
 use xrt_sys::{Api, COMPLETED, FROM_DEVICE, MISUSE, OK, TIMED_OUT, TO_DEVICE};
@@ -282,11 +283,7 @@ impl Kernel {
                 reason,
             });
         }
-        context
-            .buffers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(raw.clone());
+        context.buffers.lock_unpoisoned().push(raw.clone());
         Ok(Buffer {
             raw,
             data: Handle(pointer.cast()),

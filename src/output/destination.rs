@@ -4,14 +4,15 @@
 //! on standard output as soon as it is known, or files that carry their name only once they are
 //! complete.
 
+use crate::sync::LockExt;
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fs::Permissions;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use tempfile::NamedTempFile;
 
@@ -29,7 +30,7 @@ static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 /// Removes the temporary files of all transcripts that are being written: for a program that ends
 /// without dropping them.
 pub fn remove_unfinished() {
-    for path in &*UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner) {
+    for path in &*UNFINISHED.lock_unpoisoned() {
         // One that has just got its name, or lies where nothing can be removed any more, is no
         // concern of ours.
         let _ = std::fs::remove_file(path);
@@ -168,20 +169,14 @@ struct Unfinished(PathBuf);
 
 impl Unfinished {
     fn new(path: &Path) -> Self {
-        UNFINISHED
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(path.to_owned());
+        UNFINISHED.lock_unpoisoned().insert(path.to_owned());
         Self(path.to_owned())
     }
 }
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        UNFINISHED
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.0);
+        UNFINISHED.lock_unpoisoned().remove(&self.0);
     }
 }
 

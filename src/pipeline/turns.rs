@@ -5,7 +5,8 @@
 //! channel behind it, so the decoder has as many windows in flight as it takes, and reads its
 //! weights once for all of them.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use crate::sync::{LockExt, WaitExt};
+use std::sync::{Condvar, Mutex};
 
 /// The right to compute.
 #[derive(Default)]
@@ -26,13 +27,10 @@ pub struct Turn<'a>(&'a Turns);
 impl Turns {
     /// Waits for the encoder's turn.
     pub fn encoder(&self) -> Turn<'_> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock_unpoisoned();
         state.encoder_waits = true;
         while state.taken {
-            state = self
-                .free
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.free.wait_unpoisoned(state);
         }
         *state = State {
             taken: true,
@@ -43,12 +41,9 @@ impl Turns {
 
     /// Waits for the decoder's turn.
     pub fn decoder(&self) -> Turn<'_> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock_unpoisoned();
         while state.taken || state.encoder_waits {
-            state = self
-                .free
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.free.wait_unpoisoned(state);
         }
         state.taken = true;
         Turn(self)
@@ -57,11 +52,7 @@ impl Turns {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .taken = false;
+        self.0.state.lock_unpoisoned().taken = false;
         self.0.free.notify_all();
     }
 }

@@ -6,10 +6,6 @@ use crate::whisper::TimedWord;
 use crate::whisper::tokenizer::Language;
 use std::iter;
 
-/// Languages written without spaces, by code: their characters stand for words, and so do words of
-/// other scripts.
-const WITHOUT_SPACES: [&str; 7] = ["zh", "ja", "th", "lo", "my", "km", "yue"];
-
 /// A word, or a character of a language without spaces.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Word {
@@ -131,7 +127,7 @@ pub fn timed(words: &[TimedWord], language: Language) -> Vec<Word> {
 
 /// Splits `text`; the words' texts put together are the text again. Their times are not known.
 pub fn split(text: &str, language: Language) -> Vec<Word> {
-    let by_character = WITHOUT_SPACES.contains(&language.code());
+    let by_character = language.is_written_without_spaces();
     let mut words: Vec<String> = Vec::new();
     let mut after_space = true;
     for token in tokens(text) {

@@ -13,10 +13,10 @@ pub mod prepare;
 pub mod recordings;
 mod segment;
 mod tail;
-pub mod tokenizer;
 mod weights;
 
 pub use crate::models::{Dims, SAMPLES_PER_POSITION};
+pub use crate::tokenizer;
 pub use attention_capture::AttentionCapture;
 pub use batch::{Batch, Decoded};
 pub use decoder::{DecodeError, Decoder, DecoderWeights, Row, Window, Workspace};

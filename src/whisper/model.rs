@@ -4,10 +4,10 @@ use super::alignment::Aligner;
 use super::decoder::{Decoder, DecoderWeights};
 use super::encoder::{CpuEncoder, Encoder, EncoderFactory, EncoderWeights};
 use super::tail::Tails;
-use super::tokenizer::{Tokenizer, TokenizerError};
 use super::weights::Compute;
 use crate::cpu::{Cpu, LevelError};
 use crate::models::{ModelError, ModelFile};
+use crate::tokenizer::{Tokenizer, TokenizerError, Vocabulary};
 use std::sync::Arc;
 
 /// A model in memory.
@@ -50,11 +50,9 @@ impl Whisper {
             Arc::new(DecoderWeights::load(file.clone(), compute)?),
         );
         let tails = Tails::load(&file)?;
-        let tokenizer = Tokenizer::new(
-            &file.shared("vocab.bytes")?,
-            &file.u32("vocab.offsets")?,
-            &file.suppress_tokens()?,
-        )?;
+        let vocabulary =
+            Vocabulary::new(&file.shared("vocab.bytes")?, &file.u32("vocab.offsets")?)?;
+        let tokenizer = Tokenizer::new(vocabulary, &file.suppress_tokens()?)?;
         Ok(Self {
             file,
             cpu,

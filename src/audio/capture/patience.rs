@@ -2,9 +2,10 @@
 //! ever.
 
 use super::CaptureError;
+use crate::sync::LockExt;
 use std::pin::pin;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -54,7 +55,7 @@ impl<T: Send + 'static> AtMostOne<T> {
     /// # Errors
     /// [`CaptureError::Silent`] after that.
     pub fn run(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, CaptureError> {
-        let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.0.lock_unpoisoned();
         let receiver = pending.take().unwrap_or_else(|| {
             let (sender, receiver) = channel();
             std::thread::spawn(move || {

@@ -12,6 +12,7 @@ use super::moves::{self, Moves};
 use super::patience::{AtMostOne, within};
 use super::ring::{Drain, Feed, Tally, ring};
 use super::{CaptureError, RING_SECONDS};
+use crate::sync::LockExt;
 use pulseaudio::protocol::stream::{BufferAttr, StreamFlags};
 use pulseaudio::protocol::{
     ChannelMap, ChannelPosition, Prop, Props, RecordStreamParams, SampleFormat, SampleSpec,
@@ -24,7 +25,7 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Sound that the server gathers before it sends it, in milliseconds: a part of the lag of every
 /// word, but also the number of wake-ups of an idle microphone.
@@ -129,7 +130,7 @@ pub(super) fn is_there() -> bool {
 }
 
 fn connect() -> Result<Client, CaptureError> {
-    let mut connection = CONNECTION.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut connection = CONNECTION.lock_unpoisoned();
     if let Some(Connection { client, .. }) = &*connection
         && matches!(within(client.server_info()), Ok(Ok(_)))
     {

@@ -28,13 +28,13 @@ use half::f16;
 use safetensors::Dtype;
 
 use crate::models::Dims;
+use crate::tokenizer::{Tokenizer, TokenizerError, Vocabulary};
 
 use super::error::{Defect, ModelError, PrepareError};
 use super::file::{FORMAT, ModelFile, VERSION};
 use super::layout;
 use super::manifest::Manifest;
 use super::progress::{Done, Progress};
-use super::vocabulary::Vocabulary;
 use super::write::{self, Entry};
 use checkpoint::Checkpoint;
 use weights::Weights;
@@ -147,7 +147,9 @@ fn write_plain(
 ) -> Result<(), ModelError> {
     let dims = checkpoint.dims;
     check_dims(&dims, origin).map_err(|d| d.of(source))?;
-    let (vocabulary, tokenizer) = vocabulary(&checkpoint).map_err(|d| d.of(source))?;
+    let in_source = |error: TokenizerError| Defect::new(error.to_string()).of(source);
+    let vocabulary = vocabulary(&checkpoint).map_err(in_source)?;
+    let suppressed = suppressed(&vocabulary).map_err(in_source)?;
     let sha256 = checkpoint.sha256();
     let heads = checkpoint
         .alignment_heads
@@ -160,7 +162,7 @@ fn write_plain(
         ("dims".to_owned(), serde_json::json!(dims).to_string()),
         (
             "suppress_tokens".to_owned(),
-            serde_json::json!(vocabulary.suppress_tokens()).to_string(),
+            serde_json::json!(suppressed).to_string(),
         ),
         ("source".to_owned(), origin.source.clone()),
         ("source_sha256".to_owned(), sha256),
@@ -173,7 +175,7 @@ fn write_plain(
     }
     let tensors = checkpoint.into_tensors().map_err(|d| d.of(source))?;
     let mut entries = weight_entries(source, &tensors, progress)?;
-    entries.extend(vocabulary_entries(&vocabulary, tokenizer).map_err(|d| d.of(source))?);
+    entries.extend(vocabulary_entries(&vocabulary));
     write::write(target, metadata, entries, &mut |share| {
         progress("converting", Done::Share(share))
     })
@@ -197,20 +199,18 @@ fn check_dims(dims: &Dims, origin: &Origin) -> Result<(), Defect> {
     }
 }
 
-/// The vocabulary and its `tokenizer.json`: the source's, else OpenAI's.
-fn vocabulary(checkpoint: &Checkpoint) -> Result<(Vocabulary, Vec<u8>), Defect> {
+/// The source's vocabulary, or else OpenAI's.
+fn vocabulary(checkpoint: &Checkpoint) -> Result<Vocabulary, TokenizerError> {
     let n_vocab = checkpoint.dims.n_vocab;
     match &checkpoint.tokenizer {
-        Some(json) => Ok((
-            Vocabulary::from_tokenizer_json(json, n_vocab)?,
-            json.clone(),
-        )),
-        None => {
-            let vocabulary = Vocabulary::openai(n_vocab)?;
-            let json = vocabulary.to_tokenizer_json()?;
-            Ok((vocabulary, json))
-        }
+        Some(json) => Vocabulary::from_tokenizer_json(json, n_vocab),
+        None => Vocabulary::published(n_vocab),
     }
+}
+
+/// The tokens that OpenAI's decoding suppresses by default.
+fn suppressed(vocabulary: &Vocabulary) -> Result<Vec<u32>, TokenizerError> {
+    Tokenizer::new(vocabulary.clone(), &[])?.default_suppressed()
 }
 
 /// The weights as entries to write; their types are chosen here, by a first look at the values.
@@ -254,23 +254,26 @@ fn encode(values: &[f32], dtype: Dtype) -> Vec<u8> {
     }
 }
 
-fn vocabulary_entries<'a>(
-    vocabulary: &Vocabulary,
-    tokenizer: Vec<u8>,
-) -> Result<Vec<Entry<'a>>, Defect> {
-    let (bytes, offsets) = vocabulary.concatenated()?;
-    let entry = |name: &str, dtype: Dtype, n: usize, data: Vec<u8>| Entry {
-        name: name.to_owned(),
-        dtype,
-        shape: vec![n],
-        bytes: Box::new(move || Ok(data.clone().into())),
-    };
-    let offset_bytes = offsets.iter().flat_map(|o| o.to_le_bytes()).collect();
-    Ok(vec![
-        entry("tokenizer.json", Dtype::U8, tokenizer.len(), tokenizer),
-        entry("vocab.bytes", Dtype::U8, bytes.len(), bytes),
-        entry("vocab.offsets", Dtype::U32, offsets.len(), offset_bytes),
-    ])
+fn vocabulary_entries<'a>(vocabulary: &'a Vocabulary) -> [Entry<'a>; 2] {
+    let bytes = vocabulary.bytes();
+    let offsets = vocabulary.offsets();
+    [
+        Entry {
+            name: "vocab.bytes".to_owned(),
+            dtype: Dtype::U8,
+            shape: vec![bytes.len()],
+            bytes: Box::new(|| Ok(bytes.into())),
+        },
+        Entry {
+            name: "vocab.offsets".to_owned(),
+            dtype: Dtype::U32,
+            shape: vec![offsets.len()],
+            bytes: Box::new(|| {
+                let bytes = offsets.iter().flat_map(|offset| offset.to_le_bytes());
+                Ok(bytes.collect::<Vec<u8>>().into())
+            }),
+        },
+    ]
 }
 
 /// Writes the file at `plain` with the engine's own tensors added to `target`.

@@ -68,13 +68,12 @@ fn all_formats_give_the_same_tensors() {
             assert_eq!(tensor.bytes.as_ptr() as usize % 64, 0, "{source} {name}");
             assert!(file.f32(name).unwrap() == *values, "{source} {name}");
         }
-        assert_eq!(file.token_bytes(843), Some(b" And".as_slice()), "{source}");
-        assert_eq!(
-            file.token_bytes(51863),
-            Some(b"<|30.00|>".as_slice()),
-            "{source}"
-        );
-        assert_eq!(file.token_bytes(51864), None, "{source}");
+        let bytes = file.tensor("vocab.bytes").unwrap().bytes;
+        let offsets = file.u32("vocab.offsets").unwrap();
+        let vocabulary = Vocabulary::new(bytes, &offsets).unwrap();
+        assert_eq!(vocabulary.token(843), b" And", "{source}");
+        assert_eq!(vocabulary.token(51863), b"<|30.00|>", "{source}");
+        assert_eq!(vocabulary.token(51864), b"", "{source}");
         assert_eq!(file.suppress_tokens().unwrap().len(), 90, "{source}");
         assert_eq!(
             file.alignment_heads(),

@@ -3,10 +3,6 @@
 
 use crate::whisper::tokenizer::{Language, Tokenizer};
 
-/// Languages whose words are not told apart by spaces: each character, or run of them in one token,
-/// is a word.
-const WITHOUT_SPACES: [&str; 6] = ["zh", "ja", "th", "lo", "my", "yue"];
-
 /// Python's `string.punctuation`.
 const PUNCTUATION: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
 
@@ -28,7 +24,7 @@ pub(super) struct Piece {
 /// The words of text tokens, punctuation apart.
 pub(super) fn split(tokenizer: &Tokenizer, tokens: &[u32], language: Language) -> Vec<Piece> {
     let characters = split_on_characters(tokenizer, tokens);
-    if WITHOUT_SPACES.contains(&language.code()) {
+    if language.is_written_without_spaces() {
         return characters;
     }
     let mut words: Vec<Piece> = Vec::new();

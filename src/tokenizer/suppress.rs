@@ -1,52 +1,52 @@
-//! The tokens that OpenAI's decoding suppresses unless told otherwise (`suppress_tokens="-1"` in
-//! `decoding.py`): marks of speakers and of things other than speech, and the special tokens that
-//! are never spoken.
+//! The tokens that OpenAI's decoding suppresses by default (`suppress_tokens="-1"` in
+//! `decoding.py`): speaker labels and marks of non-speech, and special tokens that are never
+//! sampled.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use super::{Vocabulary, bpe, openai};
+use super::{Tokenizer, TokenizerError};
 
 /// Symbols of `non_speech_tokens` in openai-whisper's `tokenizer.py`, single characters first.
 const SYMBOLS: &str = "\" # ( ) * + / : ; < = > @ [ \\ ] ^ _ ` { | } ~ 「 」 『 』 \
     << >> <<< >>> -- --- -( -[ (' (\" (( )) ((( ))) [[ ]] {{ }} ♪♪ ♪♪♪";
-/// Musical symbols, which may take several tokens: the first is suppressed.
+/// Musical symbols. They may take several tokens: the first is suppressed.
 const MUSIC: &str = "♩ ♪ ♫ ♬ ♭ ♮ ♯";
-/// Fine within a word, suppressed where one begins.
+/// Allowed within a word, suppressed at its beginning.
 const WORD_BEGINNINGS: [&str; 2] = [" -", " '"];
 
-/// The suppressed tokens' ids, ascending.
-pub(super) fn tokens(vocabulary: &Vocabulary) -> Vec<u32> {
-    let ranks = vocabulary.ranks();
-    let mut ids: BTreeSet<u32> = openai::never_sampled(vocabulary.tokens.len())
-        .into_iter()
-        .collect();
-    ids.extend(
-        WORD_BEGINNINGS
-            .iter()
-            .filter_map(|text| encode(text, &ranks).first().copied()),
-    );
-    for (symbols, only_single) in [(SYMBOLS, true), (MUSIC, false)] {
-        for symbol in symbols.split(' ') {
-            for text in [symbol.to_owned(), format!(" {symbol}")] {
-                let tokens = encode(&text, &ranks);
-                if tokens.len() == 1 || !only_single {
-                    ids.extend(tokens.first());
-                }
+/// Ids of the suppressed tokens, ascending.
+///
+/// # Errors
+/// Returns an error if the vocabulary cannot encode the symbols.
+pub(super) fn tokens(tokenizer: &Tokenizer) -> Result<Vec<u32>, TokenizerError> {
+    let mut ids: BTreeSet<u32> = tokenizer.special().never_sampled().into_iter().collect();
+    for text in WORD_BEGINNINGS {
+        ids.extend(tokenizer.encode(text)?.first());
+    }
+    for symbol in SYMBOLS.split(' ') {
+        for text in [symbol.to_owned(), format!(" {symbol}")] {
+            if let [token] = tokenizer.encode(&text)?[..] {
+                ids.insert(token);
             }
         }
     }
-    ids.into_iter().collect()
-}
-
-/// The symbols are all punctuation, which tiktoken's pattern keeps in one piece: no splitting into
-/// words is needed.
-fn encode(text: &str, ranks: &HashMap<&[u8], u32>) -> Vec<u32> {
-    bpe::encode(text.as_bytes(), ranks).unwrap_or_default()
+    for symbol in MUSIC.split(' ') {
+        for text in [symbol.to_owned(), format!(" {symbol}")] {
+            ids.extend(tokenizer.encode(&text)?.first());
+        }
+    }
+    Ok(ids.into_iter().collect())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Vocabulary;
     use super::*;
+
+    fn suppressed(n_vocab: usize) -> Vec<u32> {
+        let vocabulary = Vocabulary::published(n_vocab).unwrap();
+        tokens(&Tokenizer::new(vocabulary, &[]).unwrap()).unwrap()
+    }
 
     /// `suppress_ids` of the converted base model in CTranslate2 layout.
     const MULTILINGUAL: [u32; 88] = [
@@ -69,13 +69,13 @@ mod tests {
 
     #[test]
     fn the_published_lists_come_out() {
-        assert_eq!(tokens(&Vocabulary::openai(51865).unwrap()), MULTILINGUAL);
-        assert_eq!(tokens(&Vocabulary::openai(51864).unwrap()), ENGLISH);
+        assert_eq!(suppressed(51865), MULTILINGUAL);
+        assert_eq!(suppressed(51864), ENGLISH);
     }
 
     #[test]
     fn cantonese_moves_the_special_ones() {
-        let tokens = tokens(&Vocabulary::openai(51866).unwrap());
+        let tokens = suppressed(51866);
         assert_eq!(
             tokens[MULTILINGUAL.len() - 6..],
             [50258, 50359, 50360, 50361, 50362, 50363]

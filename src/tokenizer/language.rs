@@ -3,11 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A language that Whisper knows. Multilingual models before large-v3 lack the last one, Cantonese.
+use crate::suggest;
+
+/// A language that Whisper knows. Only large-v3 and later models know the last one, Cantonese.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Language(u8);
 
-/// A word that names no language of Whisper.
+/// A name of no language that Whisper knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown language '{given}': {advice}")]
 pub struct UnknownLanguage {
@@ -24,12 +26,12 @@ impl Language {
         (0..).map_while(Self::from_index)
     }
 
-    /// The language whose token is the `index`-th language token.
+    /// The language of the `index`-th language token.
     pub(super) fn from_index(index: usize) -> Option<Self> {
         (index < LANGUAGES.len()).then_some(Self(u8::try_from(index).ok()?))
     }
 
-    /// Place of its token among the language tokens.
+    /// Index of its token among the language tokens.
     pub(super) fn index(self) -> usize {
         usize::from(self.0)
     }
@@ -42,6 +44,11 @@ impl Language {
     /// English name in lower case: "german".
     pub fn name(self) -> &'static str {
         LANGUAGES[self.index()].1
+    }
+
+    /// Whether its words are written without spaces between them.
+    pub fn is_written_without_spaces(self) -> bool {
+        WITHOUT_SPACES.contains(&self.code())
     }
 }
 
@@ -62,36 +69,36 @@ impl FromStr for Language {
 
     /// Accepts a code, a name or one of OpenAI's aliases ("castilian"), in upper or lower case.
     fn from_str(given: &str) -> Result<Self, UnknownLanguage> {
-        let wanted = given.trim().to_lowercase();
+        let name = given.trim().to_lowercase();
         let code = ALIASES
             .iter()
-            .find(|(alias, _)| *alias == wanted)
-            .map_or(wanted.as_str(), |(_, code)| code);
+            .find(|(alias, _)| *alias == name)
+            .map_or(name.as_str(), |(_, code)| code);
         Self::all()
             .find(|language| language.code() == code || language.name() == code)
             .ok_or_else(|| UnknownLanguage {
                 given: given.to_owned(),
-                advice: advice(&wanted),
+                advice: advice(&name),
             })
     }
 }
 
-/// Jaro-Winkler similarity from which a name is offered as what was meant.
+/// Similarity, from 0 to 1, from which a name is suggested.
 const NEAR: f64 = 0.8;
 
-fn advice(wanted: &str) -> String {
-    let nearest = Language::all()
-        .map(|language| (strsim::jaro_winkler(wanted, language.name()), language))
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    match nearest {
-        Some((similarity, language)) if similarity >= NEAR => {
-            format!("did you mean {} ({})?", language.name(), language.code())
-        }
-        _ => "give a code such as 'de' or a name such as 'german'".to_owned(),
+fn advice(given: &str) -> String {
+    let near = suggest::nearest(given, Language::all().map(Language::name), NEAR);
+    match near.first().and_then(|name| name.parse().ok()) {
+        Some(language @ Language(_)) => format!("did you mean {} ({language})?", language.name()),
+        None => "give a code such as 'de' or a name such as 'german'".to_owned(),
     }
 }
 
-/// Other names that openai-whisper's `TO_LANGUAGE_CODE` accepts, with the code they stand for.
+/// Languages without spaces between words: those of openai-whisper's `split_to_word_tokens`
+/// (`tokenizer.py`), and Khmer.
+const WITHOUT_SPACES: [&str; 7] = ["zh", "ja", "th", "lo", "my", "km", "yue"];
+
+/// Other names that openai-whisper's `TO_LANGUAGE_CODE` accepts, with their codes.
 const ALIASES: [(&str, &str); 12] = [
     ("burmese", "my"),
     ("valencian", "ca"),

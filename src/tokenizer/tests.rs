@@ -57,16 +57,16 @@ fn special_tokens_and_unknown_ids_are_no_text() {
         u32::MAX,
     ];
     assert_eq!(tokenizer.decode(&tokens), "okok");
-    assert_eq!(
-        tokenizer.decode_with_timestamps(&tokens[..2]),
-        "<|special|>ok"
-    );
     assert_eq!(tokenizer.blank(), Some(2));
 }
 
 #[test]
 fn a_damaged_table_is_refused_by_its_first_bad_token() {
-    let damaged = |bytes: &[u8], offsets: &[u32]| Tokenizer::new(bytes, offsets, &[]).err();
+    let damaged = |bytes: &[u8], offsets: &[u32]| {
+        Vocabulary::new(bytes, offsets)
+            .and_then(|vocabulary| Tokenizer::new(vocabulary, &[]))
+            .err()
+    };
     assert_eq!(
         damaged(b"abc", &[0, 2, 1, 3]),
         Some(TokenizerError::VocabularyTable(1))
@@ -142,8 +142,7 @@ fn a_prompt_begins_with_a_space_and_an_empty_one_has_no_tokens() -> Result<(), T
 /// Ids that openai-whisper's own tokenizer gives.
 #[test]
 fn the_published_vocabulary_encodes_as_openais() -> Result<(), Box<dyn std::error::Error>> {
-    let (bytes, offsets) = crate::models::Vocabulary::openai(51865)?.concatenated()?;
-    let tokenizer = Tokenizer::new(&bytes, &offsets, &[])?;
+    let tokenizer = Tokenizer::new(Vocabulary::published(51865)?, &[])?;
     let cases: [(&str, &[u32]); 7] = [
         ("Hello, world!", &[15947, 11, 1002, 0]),
         (

@@ -1,32 +1,28 @@
 //! Token ids to text and back.
 //!
-//! In: the vocabulary table of a model file. It costs nothing to open, and serves both ways.
+//! In: the vocabulary of a model. Out: text for ids, from a table that is ready at once and serves
+//! text whose UTF-8 is still incomplete; ids for text, from a BPE model that is built at first use.
 
 mod encoder;
+mod error;
+mod json;
 mod language;
+mod letters;
+mod published;
 mod special;
+mod suppress;
+#[cfg(test)]
+mod tests;
 mod vocabulary;
 
+use std::sync::OnceLock;
+
+pub use error::TokenizerError;
 pub use language::{Language, UnknownLanguage};
 pub use special::{SpecialTokens, TIMESTAMP_SECONDS, Task};
 
-use vocabulary::Vocabulary;
-
-/// Why a tokenizer could not be built or used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TokenizerError {
-    /// No published Whisper model has a vocabulary of this size.
-    #[error(
-        "a vocabulary of {0} tokens is none of Whisper's (51864, 51865 or 51866): import an unmodified Whisper model"
-    )]
-    VocabularySize(usize),
-    /// The table of offsets does not fit the bytes.
-    #[error("the vocabulary table is damaged at token {0}: fetch or import the model again")]
-    VocabularyTable(usize),
-    /// The text cannot be encoded.
-    #[error("the text cannot be split into tokens ({0}): shorten or change the prompt")]
-    Encode(String),
-}
+use encoder::Encoder;
+pub(crate) use vocabulary::Vocabulary;
 
 /// The vocabulary of a model: text, ids and special tokens.
 pub struct Tokenizer {
@@ -34,23 +30,20 @@ pub struct Tokenizer {
     vocabulary: Vocabulary,
     blank: Option<u32>,
     non_speech_tokens: Vec<u32>,
+    /// Built at first use: most runs never encode.
+    encoder: OnceLock<Result<Encoder, TokenizerError>>,
 }
 
 impl Tokenizer {
-    /// Builds a tokenizer from what a model file holds.
-    ///
-    /// * `bytes` – the tokens' bytes, one after another
-    /// * `offsets` – `[n_vocab + 1]`, where each token begins in `bytes`, and the end of the last
-    /// * `non_speech_tokens` – what `-1` in OpenAI's `suppress_tokens` stands for
+    /// Builds a tokenizer from a vocabulary and the tokens that `-1` in OpenAI's `suppress_tokens`
+    /// stands for.
     ///
     /// # Errors
-    /// When the table is damaged or is not one of Whisper's.
-    pub fn new(
-        bytes: &[u8],
-        offsets: &[u32],
+    /// Returns an error if the vocabulary is not one of Whisper's.
+    pub(crate) fn new(
+        vocabulary: Vocabulary,
         non_speech_tokens: &[u32],
     ) -> Result<Self, TokenizerError> {
-        let vocabulary = Vocabulary::new(bytes, offsets)?;
         let special = SpecialTokens::for_n_vocab(vocabulary.len())?;
         Ok(Self::assemble(special, vocabulary, non_speech_tokens))
     }
@@ -62,6 +55,7 @@ impl Tokenizer {
             vocabulary,
             blank,
             non_speech_tokens: non_speech_tokens.to_vec(),
+            encoder: OnceLock::new(),
         }
     }
 
@@ -75,7 +69,16 @@ impl Tokenizer {
         self.vocabulary.len()
     }
 
-    /// The tokens that `-1` in OpenAI's `suppress_tokens` stands for.
+    /// The tokens that OpenAI's decoding suppresses by default (`suppress_tokens="-1"`), computed
+    /// from the vocabulary, ascending.
+    ///
+    /// # Errors
+    /// Returns an error if the vocabulary cannot encode the symbols among them.
+    pub(crate) fn default_suppressed(&self) -> Result<Vec<u32>, TokenizerError> {
+        suppress::tokens(self)
+    }
+
+    /// The tokens that `-1` in OpenAI's `suppress_tokens` stands for, as the model file lists them.
     pub fn non_speech_tokens(&self) -> &[u32] {
         &self.non_speech_tokens
     }
@@ -86,11 +89,16 @@ impl Tokenizer {
     }
 
     /// The ids of `text`. What looks like a special token, "<|endoftext|>", is encoded as text.
+    /// The first call builds the encoder.
     ///
     /// # Errors
-    /// When the vocabulary lacks bytes of it, which no published one does.
+    /// Returns an error if the vocabulary has no tokens for a part of the text; published ones
+    /// encode any.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        encoder::encode(text, &self.vocabulary, self.special.eot)
+        let encoder = self
+            .encoder
+            .get_or_init(|| Encoder::new(&self.vocabulary, self.special.eot));
+        encoder.as_ref().map_err(Clone::clone)?.encode(text)
     }
 
     /// The ids of `text` as a prompt or prefix: trimmed and after a space, as OpenAI's
@@ -105,27 +113,17 @@ impl Tokenizer {
         }
     }
 
-    /// The text of `tokens`. Special tokens and timestamps are left out; bytes that are not UTF-8
-    /// become U+FFFD.
+    /// The text of `tokens`, without special tokens and timestamps. Bytes that are not UTF-8 become
+    /// U+FFFD.
     pub fn decode(&self, tokens: &[u32]) -> String {
         String::from_utf8_lossy(&self.text_bytes(tokens)).into_owned()
     }
 
-    /// As [`Tokenizer::decode`], but a character whose last bytes are still to come is left out:
-    /// for text that is shown while its tokens arrive.
+    /// As [`Tokenizer::decode`], but without a last character whose bytes are incomplete: for text
+    /// that is shown while its tokens arrive.
     pub fn decode_complete(&self, tokens: &[u32]) -> String {
         let mut bytes = self.text_bytes(tokens);
         bytes.truncate(bytes.len() - incomplete_tail(&bytes));
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-
-    /// The text of `tokens` with special tokens and timestamps as `<|en|>`, `<|1.08|>`.
-    pub fn decode_with_timestamps(&self, tokens: &[u32]) -> String {
-        let bytes: Vec<u8> = tokens
-            .iter()
-            .flat_map(|&token| self.vocabulary.token(token))
-            .copied()
-            .collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
@@ -137,7 +135,7 @@ impl Tokenizer {
     }
 }
 
-/// How many bytes at the end begin a character that lacks bytes.
+/// Number of bytes at the end that begin an incomplete character.
 fn incomplete_tail(bytes: &[u8]) -> usize {
     let Some(chunk) = bytes.utf8_chunks().last() else {
         return 0;
@@ -146,6 +144,3 @@ fn incomplete_tail(bytes: &[u8]) -> usize {
     let wants_more = std::str::from_utf8(invalid).is_err_and(|e| e.error_len().is_none());
     if wants_more { invalid.len() } else { 0 }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,5 +1,5 @@
-//! The ids of Whisper's special tokens. They follow the text tokens in a fixed order, so that the
-//! size of the vocabulary alone tells them.
+//! Ids and names of Whisper's special tokens. They follow the text tokens in a fixed order, so the
+//! size of the vocabulary determines them.
 
 use super::{Language, TokenizerError};
 use clap::ValueEnum;
@@ -10,7 +10,17 @@ pub const TIMESTAMP_SECONDS: f64 = 0.02;
 /// Timestamp tokens `<|0.00|>` … `<|30.00|>`.
 const TIMESTAMPS: u32 = 1501;
 
-/// What to write: the words spoken, or their English translation.
+/// Names of the special tokens between the languages and the timestamps.
+const TASKS: [&str; 6] = [
+    "<|translate|>",
+    "<|transcribe|>",
+    "<|startoflm|>",
+    "<|startofprev|>",
+    "<|nospeech|>",
+    "<|notimestamps|>",
+];
+
+/// Text to produce: the words spoken, or their English translation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Task {
     /// Write what is said, in the language spoken
@@ -62,7 +72,7 @@ impl SpecialTokens {
     /// with Cantonese.
     ///
     /// # Errors
-    /// When no published vocabulary has `n_vocab` tokens.
+    /// Returns an error if no published vocabulary has `n_vocab` tokens.
     pub fn for_n_vocab(n_vocab: usize) -> Result<Self, TokenizerError> {
         match n_vocab {
             51864 => Ok(Self::after_text(50256, 99, TIMESTAMPS, false)),
@@ -72,7 +82,7 @@ impl SpecialTokens {
         }
     }
 
-    /// The ids behind `text` text tokens (`get_encoding` in openai-whisper's `tokenizer.py`).
+    /// The ids after `text` text tokens (`get_encoding` in openai-whisper's `tokenizer.py`).
     pub(crate) fn after_text(
         text: u32,
         languages: u32,
@@ -95,6 +105,35 @@ impl SpecialTokens {
         }
     }
 
+    /// Names of all special tokens in the order of their ids (`get_encoding` in openai-whisper's
+    /// `tokenizer.py`).
+    pub(super) fn names(&self) -> Vec<String> {
+        let languages = Language::all().take((self.translate - self.sot - 1) as usize);
+        let mut names = vec![
+            "<|endoftext|>".to_owned(),
+            "<|startoftranscript|>".to_owned(),
+        ];
+        names.extend(languages.map(|language| format!("<|{language}|>")));
+        names.extend(TASKS.map(str::to_owned));
+        names.extend(
+            (0..self.n_vocab - self.timestamp_begin)
+                .map(|i| format!("<|{}.{:02}|>", i / 50, i % 50 * 2)),
+        );
+        names
+    }
+
+    /// Special tokens that OpenAI's decoding never samples.
+    pub(super) fn never_sampled(&self) -> [u32; 6] {
+        [
+            self.sot,
+            self.translate,
+            self.transcribe,
+            self.sot_lm,
+            self.sot_prev,
+            self.no_speech,
+        ]
+    }
+
     /// The languages that have a token, in the order of the tokens; none for an English-only model.
     pub fn languages(&self) -> impl Iterator<Item = Language> {
         let count = if self.is_multilingual {
@@ -105,7 +144,7 @@ impl SpecialTokens {
         Language::all().take(count as usize)
     }
 
-    /// The token of `language`, where the model has one.
+    /// The token of `language`, if the model has one.
     pub fn language_token(&self, language: Language) -> Option<u32> {
         let token = self.sot + 1 + u32::try_from(language.index()).ok()?;
         (self.is_multilingual && token < self.translate).then_some(token)
@@ -119,15 +158,15 @@ impl SpecialTokens {
             .flatten()
     }
 
-    /// The time that `token` stands for in seconds from the start of the window, if it is a
-    /// timestamp.
+    /// The time of a timestamp token in seconds from the start of the window; `None` for any other
+    /// token.
     pub fn timestamp(&self, token: u32) -> Option<f64> {
         let steps = token.checked_sub(self.timestamp_begin)?;
         (token < self.n_vocab).then(|| f64::from(steps) * TIMESTAMP_SECONDS)
     }
 
     /// The tokens that a transcript begins with: start, language and task (multilingual models
-    /// only), and `<|notimestamps|>` where wanted. A language without a token is left out.
+    /// only), and `<|notimestamps|>` if requested. A language without a token is omitted.
     pub fn sot_sequence(
         &self,
         language: Language,
