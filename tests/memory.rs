@@ -5,8 +5,8 @@ mod common;
 use common::jfk;
 use hearken::stream::{
     Hypothesis, Live, LiveOptions, Policy, RecognizeError, Recognizer, Request, SegmenterOptions,
-    split,
 };
+use hearken::text::split;
 use hearken::whisper::tokenizer::Language;
 
 /// Says the same of everything.

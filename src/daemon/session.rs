@@ -447,7 +447,7 @@ impl Session {
             Event::Partial(partial) => partial.language,
             Event::Final(done) => done.language,
         };
-        rules.event(event, written(decoding.task, language))
+        event.rewritten(rules, written(decoding.task, language))
     }
 
     /// The event with its utterance numbered through the session.

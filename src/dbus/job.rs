@@ -5,7 +5,7 @@ use super::hub::{Hub, JobResult, Message, OwnedJob, sender};
 use super::options::Wanted;
 use crate::audio::{AudioError, AudioSource, AudioWarning, Block, FileSource, SAMPLE_RATE};
 use crate::pipeline::{self, Settings};
-use crate::stream::timed;
+use crate::text::timed;
 use crate::text::{append, trimmed, written};
 use crate::whisper::LONGEST_WINDOW;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords};

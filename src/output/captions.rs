@@ -3,8 +3,8 @@
 //! Segments without text are left out: an empty cue is an error in SubRip and of no use in the
 //! others.
 
-use super::format::{TranscriptWriter, milliseconds, one_line};
 use super::transcript::{Footer, Header, Segment};
+use super::writer::{TranscriptWriter, milliseconds, one_line};
 
 /// SubRip: numbered cues from 1, `00:00:01,000 --> 00:00:02,500`, a blank line after each.
 #[derive(Default)]

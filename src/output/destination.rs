@@ -17,8 +17,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::NamedTempFile;
 
 use super::error::OutputError;
-use super::format::{Format, TranscriptWriter};
+use super::format::Format;
 use super::transcript::{Footer, Header, Segment};
+use super::writer::TranscriptWriter;
 
 /// Mode of a finished transcript before the user's umask: that of any new file, not a temporary
 /// file's 0600.

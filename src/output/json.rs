@@ -3,8 +3,8 @@
 
 use serde::Serialize;
 
-use super::format::TranscriptWriter;
 use super::transcript::{Footer, Header, Segment, round_to_ms};
+use super::writer::TranscriptWriter;
 use crate::text::append;
 
 /// The JSON writer; it keeps the text alone, for the footer.

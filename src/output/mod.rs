@@ -12,12 +12,14 @@ mod json;
 mod plain;
 mod progress;
 mod transcript;
+mod writer;
 
 pub use destination::{Destination, Output, print, remove_unfinished};
 pub use error::OutputError;
-pub use format::{Format, TranscriptWriter};
+pub use format::Format;
 pub use progress::{Progress, closing_line};
-pub use transcript::{Footer, Header, Segment, Transcript, Word};
+pub use transcript::{Footer, Header, Segment, Word};
+pub use writer::TranscriptWriter;
 
 use std::io::Write;
 

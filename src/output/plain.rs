@@ -1,7 +1,7 @@
 //! Formats made of plain lines: text alone, and a table with times.
 
-use super::format::{TranscriptWriter, milliseconds, one_line};
 use super::transcript::{Footer, Header, Segment};
+use super::writer::{TranscriptWriter, milliseconds, one_line};
 use crate::text::trimmed;
 
 /// A line of text per segment, or several where it has line ends, which openai-whisper writes, too.

@@ -2,9 +2,6 @@
 
 use serde::{Serialize, Serializer};
 
-use super::Format;
-use crate::text::append;
-
 /// What is known of a recording before the first word of it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Header {
@@ -67,39 +64,6 @@ pub struct Footer {
     pub language: Option<String>,
     /// Length of the recording in seconds.
     pub duration_s: f64,
-}
-
-/// A whole transcript in memory.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Transcript {
-    /// What was known at the start.
-    pub header: Header,
-    /// The segments in order.
-    pub segments: Vec<Segment>,
-    /// What was known at the end.
-    pub footer: Footer,
-}
-
-impl Transcript {
-    /// The segments' text joined, without the space that it usually begins with.
-    pub fn text(&self) -> String {
-        let mut joined = String::new();
-        self.segments
-            .iter()
-            .for_each(|segment| append(&mut joined, &segment.text));
-        joined.trim().to_owned()
-    }
-
-    /// The contents of a file of the given format.
-    pub fn render(&self, format: Format) -> String {
-        let mut writer = format.writer();
-        let mut out = writer.begin(&self.header);
-        for segment in &self.segments {
-            out.push_str(&writer.segment(segment));
-        }
-        out.push_str(&writer.finish(&self.footer));
-        out
-    }
 }
 
 /// Seconds with three decimals: sums of sample counts otherwise show digits such as

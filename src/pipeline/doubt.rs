@@ -11,7 +11,8 @@ use super::text::{Segments, place};
 use super::{Settings, StageError};
 use crate::audio::{SAMPLE_RATE, sound_seconds};
 use crate::mel::LogMel;
-use crate::stream::{Segmenter, SegmenterOptions, Utterance, split};
+use crate::stream::{Segmenter, SegmenterOptions, Utterance};
+use crate::text::split;
 use crate::whisper::alignment::{Pauses, ends_sentence};
 use crate::whisper::decoding::{
     DecodingError, DecodingOptions, DecodingResult, decode_with_fallback,

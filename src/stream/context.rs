@@ -6,10 +6,10 @@
 //! with what was said before: digits as digits, a sentence that goes on in lower case, names as
 //! they were heard.
 
-use super::recognizer::{Effort, Hypothesis, RecognizeError, Recognizer, Request};
+use super::recognizer::{Context, Effort, Hypothesis, RecognizeError, Recognizer, Request};
 use super::segmenter::Utterance;
-use super::words::{Word, join};
 use crate::audio::SAMPLE_RATE;
+use crate::text::{Word, join};
 use crate::whisper::tokenizer::Language;
 use std::collections::VecDeque;
 
@@ -25,15 +25,6 @@ const SILENCE: u64 = 2 * SAMPLE_RATE as u64;
 /// The utterance's length is rounded up to this many samples, 2.56 s, where its context has to make
 /// room for it: guesses in a row are then heard after the same sound.
 const STEP: usize = 40_960;
-
-/// Sound before an utterance, and its text.
-#[derive(Debug, Default, PartialEq)]
-pub struct Context {
-    /// Samples, 16 kHz, mono. The silence that parts utterances is left out of them.
-    pub samples: Vec<f32>,
-    /// What is said in them, with the space it begins with.
-    pub text: String,
-}
 
 /// A recognizer that hears utterances after what was said before them.
 pub(super) struct InContext {
@@ -218,7 +209,7 @@ impl Piece {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::split;
+    use crate::text::split;
     use std::sync::{Arc, Mutex};
 
     const SECOND: usize = SAMPLE_RATE as usize;

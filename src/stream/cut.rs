@@ -6,7 +6,7 @@
 //! where sentences end, and late cuts fill the window, so length counts up to half a second and
 //! lateness about as much as a quarter of a second.
 
-use super::segmenter::{HANGOVER, PRE_ROLL, UNSURE};
+use super::frames::{HANGOVER, OFFSET_THRESHOLD, PRE_ROLL};
 use crate::audio::vad::FrameScore;
 
 /// Share of the window, at its end, where a cut is looked for.
@@ -106,7 +106,7 @@ impl Pause {
 /// The pauses that end after frame `late`, cut off there.
 fn pauses(scores: &[FrameScore], late: usize) -> Vec<Pause> {
     let quiet_db = quiet_level(scores);
-    let quiet = |s: &FrameScore| s.speech <= UNSURE || s.level_db < quiet_db;
+    let quiet = |s: &FrameScore| s.speech <= OFFSET_THRESHOLD || s.level_db < quiet_db;
     let mut pauses = Vec::new();
     let mut open: Option<Pause> = None;
     for (i, score) in scores.iter().enumerate().skip(late) {
@@ -117,7 +117,7 @@ fn pauses(scores: &[FrameScore], late: usize) -> Vec<Pause> {
                 silent: true,
             });
             pause.end = i + 1;
-            pause.silent &= score.speech <= UNSURE;
+            pause.silent &= score.speech <= OFFSET_THRESHOLD;
         } else {
             pauses.extend(open.take());
         }

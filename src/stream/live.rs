@@ -12,13 +12,15 @@
 //! long the work took.
 
 use super::context::InContext;
+use super::continuation::continuation;
+use super::frames::PRE_ROLL;
 use super::pace::Pace;
 use super::policy::CommitPolicy;
 use super::recognizer::{Effort, Hypothesis, RecognizeError, Recognizer, Request};
-use super::segmenter::{Ongoing, PRE_ROLL, Segmenter, SegmenterOptions, Utterance};
-use super::words::{Word, common_prefix, continuation, join};
+use super::segmenter::{Ongoing, Segmenter, SegmenterOptions, Utterance};
 use crate::audio::SAMPLE_RATE;
 use crate::audio::vad::FRAME;
+use crate::text::{Word, common_prefix, join};
 use crate::whisper::tokenizer::Language;
 use crate::whisper::{Dims, SAMPLES_PER_POSITION};
 use std::collections::VecDeque;

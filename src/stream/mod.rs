@@ -6,18 +6,20 @@
 //! are settled, and what is settled never changes.
 
 mod context;
+mod continuation;
 mod cut;
+mod frames;
 mod live;
 mod pace;
 mod policy;
 mod recognizer;
+mod rewrite;
 mod segmenter;
-mod words;
 
-pub use context::Context;
 pub use live::{Event, Final, Live, LiveOptions, Partial};
 pub use pace::Pace;
 pub use policy::{AlignAtt, Both, CommitPolicy, LocalAgreement, Policy};
-pub use recognizer::{Effort, Hypothesis, RecognizeError, Recognizer, Request, WhisperRecognizer};
+pub use recognizer::{
+    Context, Effort, Hypothesis, RecognizeError, Recognizer, Request, WhisperRecognizer,
+};
 pub use segmenter::{Ongoing, Segmenter, SegmenterOptions, Utterance};
-pub use words::{Word, split, timed};

@@ -1,6 +1,6 @@
 //! Which words of a guess are settled: shown once and for all.
 
-use super::words::{Word, common_prefix};
+use crate::text::{Word, common_prefix};
 
 /// Decides how many words to commit.
 pub trait CommitPolicy: Send {
@@ -149,8 +149,8 @@ impl CommitPolicy for Both {
 
 #[cfg(test)]
 mod tests {
-    use super::super::words::split;
     use super::*;
+    use crate::text::split;
     use crate::whisper::tokenizer::Language;
 
     #[test]

@@ -1,11 +1,9 @@
 //! What turns the samples of an utterance into text: [`WhisperRecognizer`], and in tests something
 //! faster.
 
-use super::context::Context;
-use super::words::{Word, join, timed};
 use crate::audio::{SAMPLE_RATE, sound_seconds};
 use crate::mel::LogMel;
-use crate::text::written;
+use crate::text::{Word, join, timed, written};
 use crate::whisper::alignment::{AlignmentInput, Pauses};
 use crate::whisper::decoding::{
     DecodingError, DecodingOptions, DecodingResult, FallbackOptions, decode_with_fallback,
@@ -52,6 +50,15 @@ enum Worth {
     Unlikely,
     /// Nobody speaks, or the text is no good.
     None,
+}
+
+/// Sound before an utterance, and its text.
+#[derive(Debug, Default, PartialEq)]
+pub struct Context {
+    /// Samples, 16 kHz, mono. The silence that parts utterances is left out of them.
+    pub samples: Vec<f32>,
+    /// What is said in them, with the space it begins with.
+    pub text: String,
 }
 
 /// What to transcribe.

@@ -15,32 +15,19 @@
 //! blocks. Memory holds a window and the pause that ends it at most.
 
 use super::cut::{Cut, best_cut};
+use super::frames::{HANGOVER, OFFSET_THRESHOLD, ONSET_THRESHOLD, PRE_ROLL, frames};
 use crate::audio::SAMPLE_RATE;
 use crate::audio::vad::{FRAME, FrameScore, Vad};
 use std::ops::Range;
 
-/// Probability from which a frame is surely speech. See [`crate::audio::vad`] for what was
-/// measured.
-pub(super) const SURE: f32 = 0.6;
-/// Probability above which a frame may be speech.
-pub(super) const UNSURE: f32 = 0.35;
 /// Sure frames in a row that begin speech: 80 ms. Clicks are shorter.
 const ONSET_FRAMES: usize = 5;
 /// How far unsure frames extend speech beyond sure ones, in frames: 2 s.
 const UNSURE_FRAMES: usize = frames(2.0);
-/// What precedes the first speech frame in an utterance, in frames: 0.5 s, for soft first
-/// consonants.
-pub(super) const PRE_ROLL: usize = frames(0.5);
-/// What follows the last speech frame in an utterance, in frames: 0.5 s, for words that fade out.
-pub(super) const HANGOVER: usize = frames(0.5);
 /// What stays of the two where the window is too short for them, in frames: 0.1 s.
 const LEAST_PADDING: usize = frames(0.1);
 /// Shortest window that can be asked for, in frames: 4 s, room for what may precede an onset.
 const MIN_WINDOW: usize = frames(4.0);
-
-const fn frames(seconds: f64) -> usize {
-    (seconds * SAMPLE_RATE as f64) as usize / FRAME
-}
 
 /// A stretch of speech.
 #[derive(Debug, Clone, PartialEq)]
@@ -171,7 +158,7 @@ impl Cutter {
     fn push(&mut self, frame: &[f32; FRAME], score: FrameScore) -> Option<Utterance> {
         self.samples.extend_from_slice(frame);
         self.scores.push(score);
-        self.sure_run = if score.speech >= SURE {
+        self.sure_run = if score.speech >= ONSET_THRESHOLD {
             self.sure_run + 1
         } else {
             0
@@ -191,7 +178,7 @@ impl Cutter {
             // Less is held where a cut has just taken the rest.
             let sure = self.scores.len().saturating_sub(ONSET_FRAMES);
             let unsure = self.scores.iter().take(sure).rev().take(UNSURE_FRAMES);
-            let first = sure - unsure.take_while(|s| s.speech > UNSURE).count();
+            let first = sure - unsure.take_while(|s| s.speech > OFFSET_THRESHOLD).count();
             self.forget(first.saturating_sub(PRE_ROLL));
             let spare = first.min(PRE_ROLL).saturating_sub(LEAST_PADDING);
             self.speech = Some(Speech {
@@ -304,16 +291,16 @@ impl Speech {
 
     /// Takes note of a frame.
     fn hear(&mut self, frame: usize, score: FrameScore) {
-        if score.speech >= SURE {
+        if score.speech >= ONSET_THRESHOLD {
             (self.last_sure, self.last) = (frame, frame);
-        } else if score.speech > UNSURE && frame - self.last_sure <= UNSURE_FRAMES {
+        } else if score.speech > OFFSET_THRESHOLD && frame - self.last_sure <= UNSURE_FRAMES {
             self.last = frame;
         }
     }
 
     /// The speech that goes on after a cut, if there is any in the frames after it.
     fn in_frames(scores: &[FrameScore]) -> Option<Self> {
-        let first = scores.iter().position(|s| s.speech > UNSURE)?;
+        let first = scores.iter().position(|s| s.speech > OFFSET_THRESHOLD)?;
         let mut speech = Self::at(first);
         for (frame, score) in scores.iter().enumerate().skip(first) {
             speech.hear(frame, *score);
@@ -535,13 +522,13 @@ mod tests {
                 end = range.end;
                 heard[range].fill(true);
             }
-            for run in scores.chunk_by(|a, b| (a.speech >= SURE) == (b.speech >= SURE)).scan(0, |at, run| {
+            for run in scores.chunk_by(|a, b| (a.speech >= ONSET_THRESHOLD) == (b.speech >= ONSET_THRESHOLD)).scan(0, |at, run| {
                 let first = *at;
                 *at += run.len();
                 Some((first, run))
             }) {
                 let (first, run) = run;
-                if run[0].speech >= SURE && run.len() >= ONSET_FRAMES {
+                if run[0].speech >= ONSET_THRESHOLD && run.len() >= ONSET_FRAMES {
                     prop_assert!(heard[first * FRAME..(first + run.len()) * FRAME].iter().all(|h| *h));
                 }
             }

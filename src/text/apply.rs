@@ -3,10 +3,10 @@
 //! Words that become one entry have the start of the first, the end of the last, and the confidence
 //! of the least sure. A spoken mark stands at a word and does not change the times of that.
 
-use super::rewrite::{Entry, Rewriter};
+use super::rewrite::Entry;
 use super::token::tokens;
+use super::words::{Word, split};
 use super::{Rules, trimmed};
-use crate::stream::{Event, Final, Partial, Word, split};
 use crate::whisper::tokenizer::Language;
 use crate::whisper::{Segment, TimedWord};
 use std::collections::HashSet;
@@ -51,42 +51,54 @@ impl Rules {
         segments.retain(|segment| !trimmed(&segment.text).is_empty());
     }
 
-    /// Rewrites the text of an utterance, text in `language`.
-    pub fn event(&self, event: Event, language: Language) -> Event {
-        match (self.rewriter(language), event) {
-            (None, event) => event,
-            (Some(rewriter), Event::Partial(partial)) => {
-                Event::Partial(rewritten_partial(rewriter, partial, language))
-            }
-            (Some(rewriter), Event::Final(done)) => Event::Final(rewritten_final(rewriter, done)),
+    /// Rewrites the words of an utterance in `language` that is still spoken: the settled ones, and
+    /// the interim text after them. `None` if nothing is rewritten in that language.
+    pub fn interim(
+        &self,
+        settled: &[Word],
+        interim: &str,
+        language: Language,
+    ) -> Option<(Rewritten, String)> {
+        let rewriter = self.rewriter(language)?;
+        let interim = split(interim, language);
+        let entries = rewriter.rewrite(texts(settled), true);
+        let whole = text(&rewriter.rewrite(texts(settled).chain(texts(&interim)), false));
+        let settled = Rewritten::new(entries, settled);
+        let interim = whole
+            .get(settled.text.len()..)
+            .unwrap_or_default()
+            .to_owned();
+        Some((settled, interim))
+    }
+
+    /// Rewrites the words of a finished utterance in `language`. `None` if nothing is rewritten in
+    /// that language.
+    pub fn words(&self, words: &[Word], language: Language) -> Option<Rewritten> {
+        let entries = self.rewriter(language)?.rewrite(texts(words), false);
+        Some(Rewritten::new(entries, words))
+    }
+}
+
+/// Rewritten words of an utterance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rewritten {
+    /// Their text, without the space that it begins with.
+    pub text: String,
+    /// The words, with the times of those that they were made of.
+    pub words: Vec<Word>,
+}
+
+impl Rewritten {
+    fn new(entries: Vec<Entry>, from: &[Word]) -> Self {
+        Self {
+            text: text(&entries),
+            words: words(entries, from),
         }
     }
 }
 
-fn rewritten_partial(rewriter: Rewriter<'_>, partial: Partial, language: Language) -> Partial {
-    let committed = || partial.words.iter().map(|word| word.text.as_str());
-    let tail = split(&partial.tail, language);
-    let settled = rewriter.rewrite(committed(), true);
-    let whole = text(&rewriter.rewrite(
-        committed().chain(tail.iter().map(|word| word.text.as_str())),
-        false,
-    ));
-    let committed = text(&settled);
-    Partial {
-        tail: whole.get(committed.len()..).unwrap_or_default().to_owned(),
-        committed,
-        words: words(settled, &partial.words),
-        ..partial
-    }
-}
-
-fn rewritten_final(rewriter: Rewriter<'_>, done: Final) -> Final {
-    let entries = rewriter.rewrite(done.words.iter().map(|word| word.text.as_str()), false);
-    Final {
-        text: trimmed(&text(&entries)).to_owned(),
-        words: words(entries, &done.words),
-        ..done
-    }
+fn texts(words: &[Word]) -> impl Iterator<Item = &str> {
+    words.iter().map(|word| word.text.as_str())
 }
 
 /// The text of an utterance, without the space that it begins with.

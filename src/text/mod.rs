@@ -2,7 +2,7 @@
 //! configuration, and spoken punctuation.
 //!
 //! In: pieces of text, the words of an utterance, from a recording ([`Rules::segments`]) or while
-//! it is spoken ([`Rules::event`]). Out: entries of text, and the pieces that each is made of,
+//! it is spoken ([`Rules::interim`], [`Rules::words`]). Out: entries of text, and the pieces that each is made of,
 //! which give it its times.
 //!
 //! ```text
@@ -18,8 +18,11 @@ mod phrases;
 mod punctuation;
 mod rewrite;
 mod token;
+mod words;
 
+pub use apply::Rewritten;
 pub use token::{is_word, tokens};
+pub use words::{Word, common_prefix, join, split, timed};
 
 use crate::whisper::tokenizer::{Language, Task};
 use phrases::{Action, Phrases};

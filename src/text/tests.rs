@@ -2,10 +2,8 @@
 
 use super::rewrite::Entry;
 use super::*;
-use crate::stream::{Event, Final, Partial, Word, split};
 use crate::whisper::{Segment, TimedWord};
 use proptest::prelude::*;
-use std::time::Duration;
 
 fn replacing(pairs: &[(&str, &str)]) -> Rules {
     rules(pairs, false)
@@ -352,7 +350,7 @@ fn spoken_words(words: &[&str]) -> Vec<Word> {
     let of = |(i, text): (usize, &&str)| {
         // One by one: a word that continues the one before it stays a word, as behind words that
         // were committed.
-        crate::stream::timed(
+        super::timed(
             &[timed(text, i as f64, 1.0 - i as f32 / 100.0)],
             Language::ENGLISH,
         )
@@ -360,53 +358,27 @@ fn spoken_words(words: &[&str]) -> Vec<Word> {
     words.iter().enumerate().flat_map(of).collect()
 }
 
-/// What an engine that has committed the first `n` of the words tells.
-fn partial(words: &[&str], n: usize) -> Event {
-    let (committed, tail) = words.split_at(n);
-    let tail = tail.concat();
-    Event::Partial(Partial {
-        utterance: 1,
-        revision: 1,
-        start_s: 0.0,
-        end_s: 9.0,
-        committed: committed.concat().trim_start().to_owned(),
-        words: spoken_words(committed),
-        tail: if n == 0 {
-            tail.trim_start().to_owned()
-        } else {
-            tail
-        },
-        language: Language::ENGLISH,
-    })
+/// Committed text, interim text and committed words of an utterance of which the first `n` words
+/// are committed.
+fn shown(rules: &Rules, words: &[&str], n: usize) -> (String, String, Vec<Word>) {
+    let (committed, interim) = words.split_at(n);
+    let committed = spoken_words(committed);
+    let rewritten = rules.interim(&committed, &interim.concat(), Language::ENGLISH);
+    let (settled, interim) = rewritten.expect("there are rules");
+    (settled.text, interim, settled.words)
 }
 
-fn last(words: &[&str]) -> Event {
-    Event::Final(Final {
-        utterance: 1,
-        revision: 2,
-        start_s: 0.0,
-        end_s: 9.0,
-        text: words.concat().trim().to_owned(),
-        words: spoken_words(words),
-        language: Language::ENGLISH,
-        avg_logprob: -0.1,
-        latency: Duration::ZERO,
-    })
-}
-
-/// Committed text, tail, and words with start, end and confidence.
-fn told(rules: &Rules, event: Event) -> (String, String, Vec<Word>) {
-    match rules.event(event, Language::ENGLISH) {
-        Event::Partial(partial) => (partial.committed, partial.tail, partial.words),
-        Event::Final(done) => (done.text, String::new(), done.words),
-    }
+/// The text of a finished utterance.
+fn last(rules: &Rules, words: &[&str]) -> String {
+    let rewritten = rules.words(&spoken_words(words), Language::ENGLISH);
+    trimmed(&rewritten.expect("there are rules").text).to_owned()
 }
 
 #[test]
 fn an_utterance_that_goes_on_is_shown_as_it_will_be() {
     let rules = rules(&[("hear ken", "Hearken")], true);
     let words = [" So", " hear", " Ken,", " new", " line", " it", " is"];
-    let shown = |n| told(&rules, partial(&words, n));
+    let shown = |n| shown(&rules, &words, n);
     assert_eq!(
         (shown(0).0, shown(0).1),
         (String::new(), "So Hearken\nIt is".to_owned())
@@ -425,23 +397,23 @@ fn an_utterance_that_goes_on_is_shown_as_it_will_be() {
         .map(|w| (w.text.trim(), w.start_s, w.end_s, w.confidence))
         .collect();
     assert_eq!(times, [("So", 0.0, 0.5, 1.0), ("Hearken", 1.0, 2.5, 0.98)]);
-    assert_eq!(told(&rules, last(&words)).0, "So Hearken\nIt is");
+    assert_eq!(last(&rules, &words), "So Hearken\nIt is");
     assert_eq!(
-        told(&rules, last(&[" New", " line"])).0,
+        last(&rules, &[" New", " line"]),
         "\n",
         "a line end by itself is text"
     );
-    assert_eq!(
-        Rules::default().event(partial(&words, 2), Language::ENGLISH),
-        partial(&words, 2),
-        "there are no rules"
-    );
+    let words = spoken_words(&words);
+    let unchanged = Rules::default().interim(&words, "", Language::ENGLISH);
+    assert_eq!(unchanged, None, "there are no rules");
 }
 
 #[test]
 fn a_language_without_a_table_keeps_its_words() {
-    let event = partial(&[" new", " line", " comma"], 2);
-    assert_eq!(rules(&[], true).event(event.clone(), language("it")), event);
+    let words = spoken_words(&[" new", " line"]);
+    let rules = rules(&[], true);
+    assert_eq!(rules.interim(&words, " comma", language("it")), None);
+    assert_eq!(rules.words(&words, language("it")), None);
 }
 
 #[test]
@@ -524,11 +496,11 @@ proptest! {
         let rules = rules(&pairs, on);
         let mut before = String::new();
         for n in 0..=words.len() {
-            let (committed, tail, spoken) = told(&rules, partial(&words, n));
+            let (committed, tail, spoken) = shown(&rules, &words, n);
             prop_assert!(committed.starts_with(&before), "{committed:?} after {before:?}");
             if n == words.len() {
                 let shown = format!("{committed}{tail}");
-                prop_assert_eq!(trimmed(&shown).to_owned(), told(&rules, last(&words)).0);
+                prop_assert_eq!(trimmed(&shown).to_owned(), last(&rules, &words));
             }
             prop_assert!(spoken.windows(2).all(|pair| pair[0].start_s <= pair[1].start_s), "{spoken:?}");
             prop_assert!(spoken.iter().all(|word| word.start_s < word.end_s && word.confidence.is_finite()));

@@ -3,7 +3,8 @@
 
 use super::*;
 use crate::audio::{FileSource, Mono16k};
-use crate::stream::{Policy, split};
+use crate::stream::Policy;
+use crate::text::split;
 use proptest::prelude::*;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
