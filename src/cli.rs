@@ -19,7 +19,8 @@ use crate::whisper::tokenizer::{Language, Task};
 pub use models::ModelsCommand;
 pub use transcribe::{DecodingArgs, TranscribeArgs};
 
-const EXAMPLES: &str = "\
+/// What `hearken --help` shows after the options, before environment and exit codes.
+pub const EXAMPLES: &str = "\
 Examples:
   hearken --file talk.flac
       Print what is said, as it is transcribed.
@@ -34,39 +35,7 @@ Examples:
   hearken daemon & hearken listen
       Show what is said into the microphone, as it is said.
   hearken models fetch small && hearken --file talk.flac --model small
-      A larger model: slower, fewer mistakes.
-
-Environment:
-  HEARKEN_MODELS_DIR
-      Where models are kept [default: hearken/models in the user's data directory].
-  HEARKEN_OFFLINE=1
-      Never use the network.
-  HEARKEN_CPU
-      Instruction set [default: the fastest there is]: avx512bf16, avx512,
-      avxvnni, avx2, neondotprod, neon or scalar.
-  HEARKEN_NPU_SHIM
-      libhearken_xrt.so [default: the one in lib/hearken beside the program's
-      directory].
-  HEARKEN_NPU_OVERLAYS
-      Directory of the NPU's overlays [default: npu in that lib/hearken].
-  HEARKEN_NPU_EMULATOR_FAULTS
-      Faults that the NPU emulator simulates: CALL:NTH:EFFECT,... for example
-      run_start:100:vanish.
-
-Exit codes:
-    0  success; a recording in which nobody speaks gives an empty transcript
-    1  unexpected failure
-    2  the command line makes no sense
-    3  an input cannot be read or is damaged; what could be read was transcribed
-    4  the model is missing, unknown or damaged
-    5  a model could not be fetched
-    6  the output cannot be written
-    7  of several inputs some failed, but not all
-    8  the daemon cannot be reached, cannot start, or refuses what was asked of it
-    9  there is no session to control
-   10  the configuration makes no sense
-   11  the NPU that was asked for cannot be used
-  130  interrupted by Ctrl-C or SIGTERM";
+      A larger model: slower, fewer mistakes.";
 
 /// Streaming speech-to-text with OpenAI's Whisper, on your own machine
 ///
@@ -76,7 +45,6 @@ Exit codes:
 #[command(
     name = "hearken",
     version,
-    after_long_help = EXAMPLES,
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     arg_required_else_help = true

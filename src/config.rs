@@ -4,6 +4,7 @@
 //! `packaging/config.toml` documents every key. A key that nothing reads is an error with the
 //! nearest name, so that a slip does not go unnoticed.
 
+use crate::advice::Advice;
 use crate::compute::{Compute, ComputeError, ComputeTypes, Device};
 use crate::engine::EngineOptions;
 use crate::suggest;
@@ -11,6 +12,7 @@ use crate::text::{ReplacementError, Rules};
 use crate::whisper::tokenizer::{Language, Task};
 use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -156,7 +158,7 @@ pub enum ConfigError {
     #[error("no configuration directory: set HOME or XDG_CONFIG_HOME, or give --config")]
     NoDirectory,
     /// The file cannot be read.
-    #[error("{}: cannot be read: {source}; check its name and permissions", path.display())]
+    #[error("{}: cannot be read: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -164,7 +166,7 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is not TOML, or a value has the wrong type.
-    #[error("{}: {reason}; compare it with the documented config.toml", path.display())]
+    #[error("{}: {reason}", path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
@@ -203,6 +205,18 @@ pub enum ConfigError {
         /// What may be given.
         advice: String,
     },
+}
+
+impl Advice for ConfigError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Read { .. } => "check its name and permissions".into(),
+            Self::Syntax { .. } => "compare it with the documented config.toml".into(),
+            Self::Replacement(error) => return error.remedy(),
+            Self::InFile { source, .. } => return source.remedy(),
+            _ => return None,
+        })
+    }
 }
 
 impl Config {
@@ -442,7 +456,7 @@ mod tests {
     }
 
     fn complaint(text: &str) -> String {
-        parse(text).expect_err(text).to_string()
+        parse(text).expect_err(text).explain()
     }
 
     #[test]

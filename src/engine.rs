@@ -3,6 +3,8 @@
 //! In: [`EngineOptions`], from the command line or from the configuration. Out: a [`Whisper`] that
 //! is ready to transcribe. This is the one loader of transcription, daemon and benchmarks.
 
+use crate::advice::Advice;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
@@ -52,6 +54,17 @@ pub enum EngineError {
     /// What the NPU needs is missing.
     #[error("the NPU cannot be used: {0}")]
     Npu(#[from] SetupError),
+}
+
+impl Advice for EngineError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Model(error) => error.remedy(),
+            Self::Load(error) => error.remedy(),
+            Self::Npu(error) => error.remedy(),
+            Self::Compute(_) => None,
+        }
+    }
 }
 
 impl EngineOptions {

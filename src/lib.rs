@@ -5,6 +5,7 @@
 //! [`npu`]) and leaves as text through [`text`] and [`output`], or, spoken into a microphone,
 //! through [`daemon`] and [`dbus`]. [`models`] keeps the weights.
 
+pub mod advice;
 pub mod audio;
 pub mod cli;
 pub mod client;

@@ -12,6 +12,7 @@ mod doubt;
 mod text;
 mod turns;
 
+use crate::advice::Advice;
 use crate::audio::{AudioError, AudioSource, AudioWarning, Mono16k, SAMPLE_RATE, sound_seconds};
 use crate::mel::LogMel;
 use crate::stream::{Segmenter, SegmenterOptions, Utterance};
@@ -22,6 +23,7 @@ use crate::whisper::{
     AudioFeatures, DecodeError, EncodeError, SAMPLES_PER_POSITION, Segment, Whisper,
 };
 use crossbeam_channel::{Receiver, Sender, bounded};
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use turns::Turns;
 
@@ -94,8 +96,19 @@ pub enum PipelineError<E> {
     #[error(transparent)]
     Decode(#[from] DecodingError<DecodeError>),
     /// A stage ended by a defect of the program.
-    #[error("a stage of the pipeline has panicked; please report this")]
+    #[error("a stage of the pipeline has panicked")]
     Panicked,
+}
+
+impl<E: Advice> Advice for PipelineError<E> {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Publish(error) => return error.remedy(),
+            Self::Encode(_) => return None,
+            Self::Decode(error) => return error.remedy(),
+            Self::Panicked => "please report this".into(),
+        })
+    }
 }
 
 impl<E> PipelineError<E> {

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use common::{Decoded, data, decode_all};
+use hearken::advice::Advice;
 use hearken::audio::{AudioError, AudioWarning};
 use tempfile::TempDir;
 
@@ -46,11 +47,10 @@ fn read(name: &str) -> Vec<u8> {
     fs::read(data(name)).expect("test data")
 }
 
-/// The error's line names the file and ends in a remedy; its exit code is that of bad audio.
+/// The error's line names the file and ends in a remedy.
 fn error_line(decoded: &Decoded) -> String {
     let error = decoded.error.as_ref().expect("an error");
-    assert_eq!(error.exit_code(), 3);
-    let line = error.to_string();
+    let line = error.explain();
     assert!(!line.contains('\n') && line.contains("; "), "{line}");
     line
 }

@@ -5,7 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use hearken::commands::error::exit;
+use hearken::advice::Advice;
+use hearken::commands::error::{Error, exit};
 use hearken::output::{Destination, Footer, Format, Header, OutputError, Segment};
 
 fn header() -> Header {
@@ -55,6 +56,10 @@ fn names_in(directory: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+fn exit_code(error: OutputError) -> u8 {
+    Error::from(error).exit_code()
 }
 
 #[test]
@@ -134,7 +139,7 @@ fn inputs_that_would_share_a_file_are_refused() {
         message.contains("monday/talk.wav and tuesday/talk.flac"),
         "{message}"
     );
-    assert_eq!(error.exit_code(), exit::USAGE);
+    assert_eq!(exit_code(error), exit::USAGE);
     assert!(!texts.exists());
 }
 
@@ -149,8 +154,8 @@ fn standard_output_takes_one_timeline() {
         accepts(&two, &[Format::Srt]).expect_err("two timelines"),
         accepts(&one, &[Format::Txt, Format::Srt]).expect_err("two formats"),
     ] {
-        assert_eq!(error.exit_code(), exit::USAGE, "{error}");
-        assert!(error.to_string().contains("--output-dir DIR"), "{error}");
+        assert!(error.explain().contains("--output-dir DIR"), "{error}");
+        assert_eq!(exit_code(error), exit::USAGE);
     }
 }
 
@@ -166,13 +171,13 @@ fn a_directory_that_cannot_be_used_is_told_with_path_reason_and_remedy() {
     ] {
         let error = Destination::new(&paths(&["a.wav"]), &[Format::Txt], Some(&impossible))
             .expect_err("impossible");
-        assert_eq!(error.exit_code(), exit::OUTPUT, "{error}");
-        let message = error.to_string();
+        let message = error.explain();
         assert!(
             message.starts_with(&impossible.display().to_string()),
             "{message}"
         );
         assert!(message.contains("--output-dir"), "{message}");
+        assert_eq!(exit_code(error), exit::OUTPUT, "{message}");
     }
 }
 
@@ -188,6 +193,6 @@ fn a_name_taken_by_a_directory_is_told_when_the_file_is_named() {
         .finish(&footer())
         .expect_err("a directory is in the way");
     assert!(error.to_string().contains("a.txt: cannot write"), "{error}");
-    assert_eq!(error.exit_code(), exit::OUTPUT);
+    assert_eq!(exit_code(error), exit::OUTPUT);
     assert_eq!(names_in(directory.path()), ["a.txt"]);
 }

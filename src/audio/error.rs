@@ -1,6 +1,8 @@
 //! What can go wrong on the way from a file to samples, each told in one line: thing, reason,
 //! remedy.
 
+use crate::advice::Advice;
+use std::borrow::Cow;
 use std::io;
 
 use thiserror::Error;
@@ -9,25 +11,25 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum AudioError {
     /// No such file.
-    #[error("{name}: no such file; check the path")]
+    #[error("{name}: no such file")]
     NotFound {
         /// The file as the user named it.
         name: String,
     },
     /// A directory where a file was expected.
-    #[error("{name}: is a directory, not an audio file; give the files in it")]
+    #[error("{name}: is a directory, not an audio file")]
     IsDirectory {
         /// The file as the user named it.
         name: String,
     },
     /// The file may not be read by this user.
-    #[error("{name}: permission denied; make it readable (chmod u+r) or run as its owner")]
+    #[error("{name}: permission denied")]
     PermissionDenied {
         /// The file as the user named it.
         name: String,
     },
     /// The operating system failed to read.
-    #[error("{name}: cannot be read: {source}; check the disk or the pipe it comes from")]
+    #[error("{name}: cannot be read: {source}")]
     Read {
         /// The file as the user named it.
         name: String,
@@ -35,36 +37,33 @@ pub enum AudioError {
         source: io::Error,
     },
     /// Not a single byte.
-    #[error("{name}: is empty (0 bytes); check that the recording or download was completed")]
+    #[error("{name}: is empty (0 bytes)")]
     Empty {
         /// The file as the user named it.
         name: String,
     },
     /// An audio file whose audio is zero samples long.
-    #[error("{name}: holds no audio samples; check that the recording was stopped properly")]
+    #[error("{name}: holds no audio samples")]
     NoSamples {
         /// The file as the user named it.
         name: String,
     },
     /// No known container or stream.
     #[error(
-        "{name}: is not audio in a known format (wav, aiff, caf, flac, mp3, aac, ogg, opus, m4a/mp4, mkv/webm); \
-         convert it, for example with ffmpeg -i FILE out.flac"
+        "{name}: is not audio in a known format (wav, aiff, caf, flac, mp3, aac, ogg, opus, m4a/mp4, mkv/webm)"
     )]
     NotAudio {
         /// The file as the user named it.
         name: String,
     },
     /// A container without an audio track.
-    #[error("{name}: has no audio track; choose a file with sound")]
+    #[error("{name}: has no audio track")]
     NoAudioTrack {
         /// The file as the user named it.
         name: String,
     },
     /// An audio track that no decoder here takes.
-    #[error(
-        "{name}: its audio codec ({codec}) is not supported; convert it, for example with ffmpeg -i FILE out.flac"
-    )]
+    #[error("{name}: its audio codec ({codec}) is not supported")]
     UnsupportedCodec {
         /// The file as the user named it.
         name: String,
@@ -72,9 +71,7 @@ pub enum AudioError {
         codec: String,
     },
     /// A sample rate that no recording has.
-    #[error(
-        "{name}: its sample rate of {rate} Hz is outside 1000 to 768000 Hz; check how the file was made"
-    )]
+    #[error("{name}: its sample rate of {rate} Hz is outside 1000 to 768000 Hz")]
     UnsupportedRate {
         /// The file as the user named it.
         name: String,
@@ -82,9 +79,7 @@ pub enum AudioError {
         rate: u32,
     },
     /// The stream breaks off or turns to garbage. Everything before was yielded.
-    #[error(
-        "{name}: damaged at {seconds:.2} s: {reason}; what came before was used, fetch or record the file again for the rest"
-    )]
+    #[error("{name}: damaged at {seconds:.2} s: {reason}")]
     Damaged {
         /// The file as the user named it.
         name: String,
@@ -94,9 +89,7 @@ pub enum AudioError {
         reason: String,
     },
     /// Input that can only be read from disk came through a pipe, and could not be put on disk.
-    #[error(
-        "{name}: mp4 from a pipe needs a temporary file, which failed: {source}; free some space or give the file by its path"
-    )]
+    #[error("{name}: mp4 from a pipe needs a temporary file, which failed: {source}")]
     Spool {
         /// The file as the user named it.
         name: String,
@@ -108,13 +101,37 @@ pub enum AudioError {
     Resample(#[from] ResampleError),
 }
 
+impl Advice for AudioError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::NotFound { .. } => "check the path".into(),
+            Self::IsDirectory { .. } => "give the files in it".into(),
+            Self::PermissionDenied { .. } => {
+                "make it readable (chmod u+r) or run as its owner".into()
+            }
+            Self::Read { .. } => "check the disk or the pipe it comes from".into(),
+            Self::Empty { .. } => "check that the recording or download was completed".into(),
+            Self::NoSamples { .. } => "check that the recording was stopped properly".into(),
+            Self::NotAudio { .. } => "convert it, for example with ffmpeg -i FILE out.flac".into(),
+            Self::NoAudioTrack { .. } => "choose a file with sound".into(),
+            Self::UnsupportedCodec { .. } => {
+                "convert it, for example with ffmpeg -i FILE out.flac".into()
+            }
+            Self::UnsupportedRate { .. } => "check how the file was made".into(),
+            Self::Damaged { .. } => {
+                "what came before was used, fetch or record the file again for the rest".into()
+            }
+            Self::Spool { .. } => "free some space or give the file by its path".into(),
+            Self::Resample(error) => return error.remedy(),
+        })
+    }
+}
+
 /// Why audio could not be brought to 16 kHz.
 #[derive(Debug, Error)]
 pub enum ResampleError {
     /// The input has no sensible rate.
-    #[error(
-        "audio at {rate} Hz cannot be resampled to 16 kHz: {source}; use a rate between 1 and 768 kHz"
-    )]
+    #[error("audio at {rate} Hz cannot be resampled to 16 kHz: {source}")]
     Rate {
         /// Sample rate of the input in Hz.
         rate: u32,
@@ -122,16 +139,20 @@ pub enum ResampleError {
         source: rubato::ResamplerConstructionError,
     },
     /// A block could not be converted; the text is the resampler's.
-    #[error("a block of audio could not be resampled: {0}; please report this")]
+    #[error("a block of audio could not be resampled: {0}")]
     Block(String),
 }
 
-impl AudioError {
-    /// Exit code of a program that ends for this reason: 3, "bad audio input".
-    pub fn exit_code(&self) -> u8 {
-        3
+impl Advice for ResampleError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Rate { .. } => "use a rate between 1 and 768 kHz".into(),
+            Self::Block(..) => "please report this".into(),
+        })
     }
+}
 
+impl AudioError {
     /// The error for `name` that the operating system's `source` stands for.
     pub(super) fn from_io(name: &str, source: io::Error) -> Self {
         let name = name.to_owned();
@@ -189,7 +210,7 @@ mod tests {
 
     #[test]
     fn refusals_of_the_system_are_told_apart() {
-        let line = |kind: io::ErrorKind| AudioError::from_io("a.wav", kind.into()).to_string();
+        let line = |kind: io::ErrorKind| AudioError::from_io("a.wav", kind.into()).explain();
         assert!(line(io::ErrorKind::NotFound).starts_with("a.wav: no such file; "));
         assert!(line(io::ErrorKind::IsADirectory).starts_with("a.wav: is a directory"));
         assert!(line(io::ErrorKind::PermissionDenied).starts_with("a.wav: permission denied; "));

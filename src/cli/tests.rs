@@ -191,30 +191,3 @@ fn no_arguments_show_the_help() {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
     );
 }
-
-#[test]
-fn the_help_names_every_exit_code() {
-    use crate::commands::error::exit;
-    let help = Cli::command().render_long_help().to_string();
-    for code in [
-        exit::SUCCESS,
-        exit::UNEXPECTED,
-        exit::USAGE,
-        exit::INPUT,
-        exit::MODEL,
-        exit::FETCH,
-        exit::OUTPUT,
-        exit::SOME_FAILED,
-        exit::DAEMON,
-        exit::SESSION,
-        exit::CONFIG,
-        exit::NPU,
-        exit::INTERRUPTED,
-    ] {
-        assert!(
-            help.lines()
-                .any(|line| line.trim_start().starts_with(&format!("{code}  "))),
-            "{code}\n{help}"
-        );
-    }
-}

@@ -5,23 +5,22 @@
 pub(crate) mod proxies;
 pub(crate) mod session;
 
-use crate::commands::error::exit;
+use crate::advice::Advice;
 use crate::dbus::NAME;
+use std::borrow::Cow;
 use zbus::{Connection, fdo};
 
 /// Why a client cannot do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// There is no session bus.
-    #[error("the session bus cannot be reached: {0}; run this in a desktop session")]
+    #[error("the session bus cannot be reached: {0}")]
     NoBus(#[source] zbus::Error),
     /// There is no daemon, and none can be started.
-    #[error(
-        "the daemon is not running; start it with `systemctl --user start hearken` or `hearken daemon`"
-    )]
+    #[error("the daemon is not running")]
     NoDaemon,
     /// The daemon went away.
-    #[error("the daemon has ended; see `journalctl --user -u hearken` for the reason")]
+    #[error("the daemon has ended")]
     Gone,
     /// The daemon refuses.
     #[error("the daemon refuses: {0}")]
@@ -30,20 +29,24 @@ pub enum ClientError {
     #[error("it cannot be transcribed: {0}")]
     Failed(String),
     /// There is nothing to control.
-    #[error("there is no session; begin one with `hearken listen` or `hearken record`")]
+    #[error("there is no session")]
     NoSession,
     /// Something else between here and the daemon.
     #[error("the daemon cannot be talked to: {0}")]
     Bus(#[source] zbus::Error),
 }
 
-impl ClientError {
-    /// Exit code of a program that ends for this reason.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::NoSession => exit::SESSION,
-            _ => exit::DAEMON,
-        }
+impl Advice for ClientError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::NoBus(..) => "run this in a desktop session".into(),
+            Self::NoDaemon => {
+                "start it with `systemctl --user start hearken` or `hearken daemon`".into()
+            }
+            Self::Gone => "see `journalctl --user -u hearken` for the reason".into(),
+            Self::NoSession => "begin one with `hearken listen` or `hearken record`".into(),
+            _ => return None,
+        })
     }
 }
 

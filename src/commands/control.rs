@@ -40,14 +40,13 @@ pub fn control(what: Control) -> Result<u8, Error> {
         let session = SessionProxy::builder(&connection)
             .path(newest)
             .build()
-            .await
-            .map_err(ClientError::from)?;
+            .await?;
         let done = match what {
             Control::Start => session.start().await,
             Control::Stop => session.stop().await,
             Control::Toggle => session.toggle().await,
         };
-        done.map_err(ClientError::from)?;
+        done?;
         Ok(exit::SUCCESS)
     })
 }
@@ -64,10 +63,8 @@ pub fn status(args: &StatusArgs) -> Result<u8, Error> {
             .sender(NAME)
             .path_namespace(PATH)
             .build();
-        let rule = rule.map_err(ClientError::from)?;
-        let mut changes = MessageStream::for_match_rule(rule, &connection, None)
-            .await
-            .map_err(ClientError::from)?;
+        let rule = rule?;
+        let mut changes = MessageStream::for_match_rule(rule, &connection, None).await?;
         // The first question starts the daemon where it does not run.
         let mut status = gather(&connection).await?;
         let mut gone = gone(&connection).await?;

@@ -1,5 +1,7 @@
 //! How the program fails: every module's error in one type, and the exit code that each gives.
 
+use crate::advice::Advice;
+use std::borrow::Cow;
 use thiserror::Error;
 
 use crate::audio::AudioError;
@@ -15,34 +17,34 @@ use crate::whisper::decoding::OptionsError;
 use crate::whisper::tokenizer::TokenizerError;
 use crate::whisper::{DecodeError, EncodeError, LoadError};
 
-/// Exit codes of the `hearken` program; `hearken --help` lists the same.
-pub mod exit {
-    /// All went well. A recording in which nobody speaks is an empty transcript, not a failure.
-    pub const SUCCESS: u8 = 0;
-    /// A failure that has no code of its own.
-    pub const UNEXPECTED: u8 = 1;
-    /// The command line makes no sense (clap's code as well).
-    pub const USAGE: u8 = 2;
-    /// An input cannot be read or is damaged; what could be read was transcribed.
-    pub const INPUT: u8 = 3;
-    /// The model is missing, unknown or damaged.
-    pub const MODEL: u8 = 4;
-    /// A model could not be fetched: no network, a refusing server, or `HEARKEN_OFFLINE=1`.
-    pub const FETCH: u8 = 5;
-    /// The transcript or a model cannot be written.
-    pub const OUTPUT: u8 = 6;
-    /// Of several inputs some failed, but not all.
-    pub const SOME_FAILED: u8 = 7;
-    /// The daemon cannot be reached, cannot start, or refuses what was asked of it.
-    pub const DAEMON: u8 = 8;
-    /// There is no session to control.
-    pub const SESSION: u8 = 9;
-    /// The configuration makes no sense.
-    pub const CONFIG: u8 = 10;
-    /// The NPU that was asked for cannot be used.
-    pub const NPU: u8 = 11;
-    /// Interrupted by SIGINT (128 + 2, as shells report it).
-    pub const INTERRUPTED: u8 = 130;
+/// Declares the exit codes once: the constants of [`exit`] and the table for `--help` and for
+/// docs/cli.md.
+macro_rules! exit_codes {
+    ($($code:literal $name:ident $text:literal,)*) => {
+        /// Exit codes of the `hearken` program.
+        pub mod exit {
+            $(#[doc = $text] pub const $name: u8 = $code;)*
+        }
+
+        /// All exit codes: number, name and meaning.
+        pub const EXIT_CODES: &[(u8, &str, &str)] = &[$(($code, stringify!($name), $text)),*];
+    };
+}
+
+exit_codes! {
+    0 SUCCESS "success; a recording without speech gives an empty transcript",
+    1 UNEXPECTED "unexpected failure",
+    2 USAGE "invalid command-line usage",
+    3 INPUT "an input cannot be read or is damaged; what could be read was transcribed",
+    4 MODEL "the model is missing, unknown or damaged",
+    5 FETCH "a model could not be fetched",
+    6 OUTPUT "the output cannot be written",
+    7 SOME_FAILED "some of several inputs failed, but not all",
+    8 DAEMON "the daemon cannot be reached, cannot start, or refuses the request",
+    9 SESSION "there is no session to control",
+    10 CONFIG "the configuration is invalid",
+    11 NPU "the requested NPU cannot be used",
+    130 INTERRUPTED "interrupted by Ctrl-C or SIGTERM",
 }
 
 /// Any failure of the program.
@@ -74,7 +76,7 @@ pub enum Error {
     Decode(#[from] DecodeError),
     /// A stage of a transcription failed.
     #[error("transcription failed: {0}")]
-    Pipeline(Box<dyn std::error::Error + Send + Sync>),
+    Pipeline(Box<dyn Advice + Send + Sync>),
     /// An input device.
     #[error(transparent)]
     Capture(#[from] CaptureError),
@@ -88,32 +90,78 @@ pub enum Error {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The system refuses to deliver signals.
-    #[error("signals cannot be handled: {0}; run hearken outside of whatever restricts it")]
+    #[error("signals cannot be handled: {0}")]
     Signals(#[source] std::io::Error),
 }
 
+impl Advice for Error {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Output(error) => return error.remedy(),
+            Self::Audio(error) => return error.remedy(),
+            Self::Model(error) => return error.remedy(),
+            Self::Engine(error) => return error.remedy(),
+            Self::Decode(error) => return error.remedy(),
+            Self::Capture(error) => return error.remedy(),
+            Self::Config(error) => return error.remedy(),
+            Self::Serve(error) => return error.remedy(),
+            Self::Client(error) => return error.remedy(),
+            Self::Pipeline(error) => return error.remedy(),
+            Self::Signals(..) => "run hearken outside of whatever restricts it".into(),
+            _ => return None,
+        })
+    }
+}
+
 impl Error {
-    /// The exit code for this failure.
+    /// Returns the exit code for this failure.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Output(error) => error.exit_code(),
-            Self::Audio(error) => error.exit_code(),
-            Self::Model(error)
-            | Self::Engine(EngineError::Model(error))
-            | Self::Engine(EngineError::Load(LoadError::Model(error))) => error.exit_code(),
-            Self::Engine(EngineError::Load(LoadError::Tokenizer(_))) => exit::MODEL,
+            // The reader of standard output has gone, as `head` does.
+            Self::Output(OutputError::Closed) => exit::SUCCESS,
+            Self::Output(OutputError::Write { .. } | OutputError::Directory { .. }) => exit::OUTPUT,
+            Self::Output(
+                OutputError::SameTarget { .. }
+                | OutputError::SeveralFormats { .. }
+                | OutputError::SeveralInputs { .. },
+            ) => exit::USAGE,
+            Self::Audio(_) | Self::Capture(_) => exit::INPUT,
+            Self::Model(error) | Self::Engine(EngineError::Model(error)) => of_model(error),
+            Self::Engine(EngineError::Load(error)) => match error {
+                LoadError::Model(error) => of_model(error),
+                LoadError::Tokenizer(_) => exit::MODEL,
+                LoadError::Level(_) => exit::USAGE,
+            },
             Self::Engine(EngineError::Npu(_)) => exit::NPU,
-            Self::Engine(EngineError::Load(LoadError::Level(_)) | EngineError::Compute(_)) => {
-                exit::USAGE
-            }
-            Self::Options(_) => exit::USAGE,
-            Self::Capture(_) => exit::INPUT,
+            Self::Engine(EngineError::Compute(_)) | Self::Options(_) => exit::USAGE,
             Self::Config(_) => exit::CONFIG,
-            Self::Serve(_) => exit::DAEMON,
-            Self::Client(error) => error.exit_code(),
+            Self::Client(ClientError::NoSession) => exit::SESSION,
+            Self::Client(_) | Self::Serve(_) => exit::DAEMON,
             Self::Prompt(_) | Self::Encode(_) | Self::Decode(_) => exit::UNEXPECTED,
             Self::Pipeline(_) | Self::Signals(_) => exit::UNEXPECTED,
         }
+    }
+}
+
+fn of_model(error: &ModelError) -> u8 {
+    match error {
+        ModelError::Offline { .. } | ModelError::Fetch { .. } => exit::FETCH,
+        ModelError::NoSpace { .. } | ModelError::Write { .. } | ModelError::NoDirectory => {
+            exit::OUTPUT
+        }
+        _ => exit::MODEL,
+    }
+}
+
+impl From<zbus::Error> for Error {
+    fn from(error: zbus::Error) -> Self {
+        ClientError::from(error).into()
+    }
+}
+
+impl From<zbus::fdo::Error> for Error {
+    fn from(error: zbus::fdo::Error) -> Self {
+        ClientError::from(error).into()
     }
 }
 
@@ -148,6 +196,43 @@ pub fn exit_code_of_all(codes: &[u8]) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bad_audio_has_its_code() {
+        let name = "a.wav".to_owned();
+        assert_eq!(Error::from(AudioError::NotFound { name }).exit_code(), 3);
+    }
+
+    #[test]
+    fn models_have_codes_of_their_own() {
+        let name = || "base".to_owned();
+        let failed = ModelError::Fetch {
+            name: name(),
+            failures: Vec::new(),
+        };
+        assert_eq!(Error::from(failed).exit_code(), exit::FETCH);
+        let offline = ModelError::Offline { name: name() };
+        assert_eq!(Error::from(offline).exit_code(), exit::FETCH);
+        let full = ModelError::NoSpace {
+            path: "base".into(),
+            needed: 145,
+        };
+        assert_eq!(Error::from(full).exit_code(), exit::OUTPUT);
+        let missing = ModelError::NotInstalled {
+            name: name(),
+            path: "base".into(),
+        };
+        assert_eq!(Error::from(missing).exit_code(), exit::MODEL);
+    }
+
+    #[test]
+    fn the_documentation_lists_every_exit_code() {
+        let page = include_str!("../../docs/cli.md");
+        for (code, _, text) in EXIT_CODES {
+            let row = format!("| {code} | {text} |");
+            assert!(page.contains(&row), "docs/cli.md lacks: {row}");
+        }
+    }
 
     #[test]
     fn several_inputs_give_one_code() {

@@ -29,14 +29,10 @@ pub fn last(args: &LastArgs) -> Result<u8, Error> {
             .sender(NAME)
             .path_namespace(PATH)
             .member("Finished");
-        let rule = rule.build().map_err(ClientError::from)?;
-        let signals = MessageStream::for_match_rule(rule, &connection, None)
-            .await
-            .map_err(ClientError::from)?;
-        let manager = ManagerProxy::new(&connection)
-            .await
-            .map_err(ClientError::from)?;
-        let kept = manager.pre_capture().await.map_err(ClientError::from)?;
+        let rule = rule.build()?;
+        let signals = MessageStream::for_match_rule(rule, &connection, None).await?;
+        let manager = ManagerProxy::new(&connection).await?;
+        let kept = manager.pre_capture().await?;
         if 0.0 < kept && kept < args.seconds {
             complain(&format!(
                 "hearken: only the last {kept} s are kept (audio.pre_capture in the configuration)"
@@ -46,8 +42,7 @@ pub fn last(args: &LastArgs) -> Result<u8, Error> {
         // Its result comes to this connection alone, and after the call's answer.
         manager
             .transcribe_last(args.seconds, text_options(&args.text))
-            .await
-            .map_err(ClientError::from)?;
+            .await?;
         let ended =
             signals.filter_map(|message| std::future::ready(message.ok().and_then(|m| ended(&m))));
         pin_mut!(ended, ending);

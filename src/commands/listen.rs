@@ -25,7 +25,7 @@ pub fn listen(args: &ListenArgs) -> Result<u8, Error> {
     zbus::block_on(async {
         let mut session = OwnSession::create(&args.session, true).await?;
         if !args.standby {
-            session.proxy.start().await.map_err(ClientError::from)?;
+            session.proxy.start().await?;
         }
         let redraws = !args.json && std::io::stdout().is_terminal();
         let mut view = View {
@@ -42,8 +42,8 @@ pub fn listen(args: &ListenArgs) -> Result<u8, Error> {
                 Told::Interrupted if ending => return Ok(exit::INTERRUPTED),
                 Told::Interrupted => {
                     ending = true;
-                    session.proxy.stop().await.map_err(ClientError::from)?;
-                    if session.proxy.state().await.map_err(ClientError::from)? == IDLE {
+                    session.proxy.stop().await?;
+                    if session.proxy.state().await? == IDLE {
                         return Ok(exit::SUCCESS);
                     }
                 }
@@ -61,17 +61,17 @@ pub fn listen(args: &ListenArgs) -> Result<u8, Error> {
 pub fn record(args: &RecordArgs) -> Result<u8, Error> {
     zbus::block_on(async {
         let mut session = OwnSession::create(&args.session, false).await?;
-        session.proxy.start().await.map_err(ClientError::from)?;
+        session.proxy.start().await?;
         let mut texts = Vec::new();
         let mut is_gone = false;
         while !is_gone {
             match session.next().await {
                 Told::Gone => is_gone = true,
-                Told::Interrupted => session.proxy.stop().await.map_err(ClientError::from)?,
+                Told::Interrupted => session.proxy.stop().await?,
                 Told::Final { text, .. } => {
                     texts.push(text);
                     if args.once {
-                        session.proxy.stop().await.map_err(ClientError::from)?;
+                        session.proxy.stop().await?;
                     }
                 }
                 Told::Trouble { reason } => tell_trouble(&reason),

@@ -9,6 +9,7 @@ mod daemon;
 mod devices;
 mod doctor;
 pub mod error;
+mod help;
 mod last;
 mod listen;
 mod log;
@@ -16,6 +17,7 @@ mod models;
 mod terminal;
 mod transcribe;
 
+use crate::advice::Advice;
 use std::env;
 use std::ffi::OsString;
 use std::path::Path;
@@ -23,7 +25,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 
 use crate::cli::{BenchCommand, Cli, Command};
 use crate::models::ModelFile;
@@ -36,17 +38,21 @@ use error::{Error, exit};
 /// Parses the command line, runs the command and returns its exit code.
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().collect();
-    let cli = match Cli::try_parse_from(&arguments) {
+    let parsed = help::command()
+        .try_get_matches_from(&arguments)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return refuse(&error, &arguments),
     };
     match run(cli) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            if error.exit_code() != exit::SUCCESS {
-                complain(&format!("hearken: {error}"));
+            let code = error.exit_code();
+            if code != exit::SUCCESS {
+                complain(&format!("hearken: {}", error.explain()));
             }
-            ExitCode::from(error.exit_code())
+            ExitCode::from(code)
         }
     }
 }
@@ -100,7 +106,8 @@ fn pack_weights(model: ModelFile) -> Result<(), Error> {
         ))?,
         Ok(None) => (),
         Err(error) => complain(&format!(
-            "hearken: the model is installed, but not packed for the NPU: {error}"
+            "hearken: the model is installed, but not packed for the NPU: {}",
+            error.explain()
         )),
     }
     Ok(())

@@ -275,6 +275,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::advice::Advice;
     use crate::models::{VERSION, synthetic};
 
     /// Runs a command with models in `dir` and returns what it printed.
@@ -331,7 +332,7 @@ mod tests {
         run(dir.path(), ModelsCommand::Remove { name: name() }).unwrap();
         assert!(!Path::new(path.trim()).exists());
         let error = run(dir.path(), ModelsCommand::Path { name: name() }).unwrap_err();
-        assert_eq!(error.exit_code(), 4);
+        assert!(matches!(error, ModelError::NotInstalled { .. }));
     }
 
     #[test]
@@ -349,13 +350,13 @@ mod tests {
         bytes[at] -= 1;
         fs::write(&path, bytes).unwrap();
         let error = run(dir.path(), ModelsCommand::Verify { name: None }).unwrap_err();
-        let told = error.to_string();
+        let told = error.explain();
         assert!(
             told.contains("an earlier version of Hearken") && !told.contains("damaged"),
             "{told}"
         );
         assert!(told.contains("`hearken models fetch ggml-mine`"), "{told}");
-        assert_eq!(error.exit_code(), 4);
+        assert!(matches!(error, ModelError::Outdated { .. }));
         assert!(
             run(dir.path(), ModelsCommand::List)
                 .unwrap()
@@ -379,6 +380,6 @@ mod tests {
         )
         .unwrap_err();
         assert!(error.to_string().contains("sha256"), "{error}");
-        assert_eq!(error.exit_code(), 4);
+        assert!(matches!(error, ModelError::Damaged { .. }));
     }
 }

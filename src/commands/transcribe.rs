@@ -1,5 +1,6 @@
 //! `hearken --file`: recordings in, text on standard output or in files, one after another.
 
+use crate::advice::Advice;
 use crate::audio::FileSource;
 use crate::cli::{DecodingArgs, TranscribeArgs};
 use crate::commands::error::{Error, exit, exit_code_of_all};
@@ -60,7 +61,7 @@ pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
             Ok(code) => code,
             Err(error) if error.exit_code() == exit::SUCCESS => return Ok(exit::SUCCESS),
             Err(error) => {
-                complain(&format!("hearken: {error}"));
+                complain(&format!("hearken: {}", error.explain()));
                 error.exit_code()
             }
         });

@@ -36,8 +36,15 @@ enum Token {
 
 /// `HEARKEN_CPU` cannot be obeyed.
 #[derive(Debug, thiserror::Error)]
-#[error("HEARKEN_CPU={0} cannot be used: {1}; unset it or set one of {2}")]
+#[error("HEARKEN_CPU={0} cannot be used: {1}")]
 pub struct LevelError(String, &'static str, String);
+
+impl LevelError {
+    /// Returns what the user can do.
+    pub fn remedy(&self) -> String {
+        format!("unset it or set one of {}", self.2)
+    }
+}
 
 /// All names that [`Level::name`] gives, on any machine.
 const KNOWN: [&str; 7] = [

@@ -1,5 +1,6 @@
 //! The model that all sessions share: loaded in the background, waited for where it is missing.
 
+use crate::advice::Advice;
 use crate::compute::Device;
 use crate::config::{Config, ConfigError, ModelConfig};
 use crate::engine::{self, EngineError};
@@ -7,6 +8,7 @@ use crate::models::ModelError;
 use crate::npu::BackendState;
 use crate::sync::{LockExt, WaitExt};
 use crate::whisper::Whisper;
+use std::borrow::Cow;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 use tracing::{info, warn};
@@ -69,6 +71,15 @@ enum StartError {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Config(#[from] ConfigError),
+}
+
+impl Advice for StartError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Engine(error) => error.remedy(),
+            Self::Config(error) => error.remedy(),
+        }
+    }
 }
 
 impl Engine {
@@ -157,8 +168,8 @@ impl Engine {
                         e @ (ModelError::NotInstalled { .. }
                         | ModelError::Unknown { .. }
                         | ModelError::Outdated { .. }),
-                    ))) => (EngineState::Missing(e.to_string()), None),
-                    Err(error) => (EngineState::Failed(error.to_string()), None),
+                    ))) => (EngineState::Missing(e.explain()), None),
+                    Err(error) => (EngineState::Failed(error.explain()), None),
                 };
                 let goes_on = matches!(state, EngineState::Missing(_));
                 self.set(state, whisper, generation);
@@ -209,7 +220,7 @@ impl Engine {
                 loaded = loaded.with_npu(npu);
             }
             // Dictation goes on without what an NPU needs.
-            Err(EngineError::Npu(error)) => state.reason = error.to_string(),
+            Err(EngineError::Npu(error)) => state.reason = error.explain(),
             Err(error) => return Err(error.into()),
         }
         self.set_backend(state, generation);

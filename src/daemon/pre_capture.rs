@@ -4,6 +4,7 @@
 //! The sound is in memory only, in a ring that is as long as configured; nothing of it is looked at
 //! before somebody asks. The microphone is open as long as this is on.
 
+use crate::advice::Advice;
 use crate::audio::capture::{CaptureEvent, Microphone, Stopper};
 use crate::audio::{Mono16k, SAMPLE_RATE};
 use crate::config::AudioConfig;
@@ -69,7 +70,7 @@ impl Open {
                     Ok(Some(block)) => into.lock_unpoisoned().push(block),
                     Ok(None) => break,
                     Err(error) => {
-                        error!("pre-capture has ended: {error}");
+                        error!("pre-capture has ended: {}", error.explain());
                         break;
                     }
                 }

@@ -8,6 +8,7 @@
 
 use super::engine::Engine;
 use super::figures::Figures;
+use crate::advice::Advice;
 use crate::audio::capture::{CaptureEvent, Microphone, Stopper, Tally};
 use crate::audio::{Mono16k, SAMPLE_RATE};
 use crate::config::{Config, ConfigError};
@@ -17,6 +18,7 @@ use crate::text::{Rules, written};
 use crate::whisper::LONGEST_WINDOW;
 use crate::whisper::decoding::{DecodingOptions, Hotwords};
 use crossbeam_channel::{Receiver, Sender, bounded};
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -108,11 +110,20 @@ impl SessionSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
     /// It is still busy with what was said before.
-    #[error("the session is still transcribing what was said before; wait until its state is idle")]
+    #[error("the session is still transcribing what was said before")]
     Finishing,
     /// It has been closed.
-    #[error("the session is closed; create another")]
+    #[error("the session is closed")]
     Closed,
+}
+
+impl Advice for SessionError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Finishing => "wait until its state is idle".into(),
+            Self::Closed => "create another".into(),
+        })
+    }
 }
 
 /// How far a run has come with the sound: what the lag of words is told by.
@@ -323,8 +334,8 @@ impl Session {
                 Ok(Some(block)) if next.send(block.to_vec()).is_ok() => {}
                 Ok(_) => break,
                 Err(error) => {
-                    error!("{error}");
-                    self.set_trouble(error.to_string());
+                    error!("{}", error.explain());
+                    self.set_trouble(error.explain());
                     break;
                 }
             }
@@ -430,8 +441,8 @@ impl Session {
                 Ok(None) => return true,
                 Err(_) if cancelled() => return true,
                 Err(error) => {
-                    error!("transcription failed: {error}");
-                    self.set_trouble(error.to_string());
+                    error!("transcription failed: {}", error.explain());
+                    self.set_trouble(error.explain());
                     return false;
                 }
             }

@@ -1,5 +1,6 @@
 //! The errors of the D-Bus methods, `org.hearken.Hearken1.Error.…`.
 
+use crate::advice::Advice;
 use crate::audio::capture::CaptureError;
 use crate::config::ConfigError;
 use crate::daemon::SessionError;
@@ -36,27 +37,27 @@ pub enum BusError {
 impl From<SessionError> for BusError {
     fn from(error: SessionError) -> Self {
         match error {
-            SessionError::Finishing => Self::Busy(error.to_string()),
-            SessionError::Closed => Self::Closed(error.to_string()),
+            SessionError::Finishing => Self::Busy(error.explain()),
+            SessionError::Closed => Self::Closed(error.explain()),
         }
     }
 }
 
 impl From<CaptureError> for BusError {
     fn from(error: CaptureError) -> Self {
-        Self::Audio(error.to_string())
+        Self::Audio(error.explain())
     }
 }
 
 impl From<ModelError> for BusError {
     fn from(error: ModelError) -> Self {
-        Self::Model(error.to_string())
+        Self::Model(error.explain())
     }
 }
 
 impl From<ConfigError> for BusError {
     fn from(error: ConfigError) -> Self {
-        Self::InvalidConfig(error.to_string())
+        Self::InvalidConfig(error.explain())
     }
 }
 

@@ -3,13 +3,17 @@
 use super::BusError;
 use super::hub::{Hub, JobResult, Message, OwnedJob, sender};
 use super::options::Wanted;
+use crate::advice::Advice;
 use crate::audio::{AudioError, AudioSource, AudioWarning, Block, FileSource, SAMPLE_RATE};
-use crate::pipeline::{self, Settings};
+use crate::pipeline::{self, PipelineError, Settings};
 use crate::text::timed;
 use crate::text::{append, trimmed, written};
 use crate::whisper::LONGEST_WINDOW;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords};
+use crate::whisper::tokenizer::TokenizerError;
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -153,12 +157,36 @@ pub(super) fn start(
             },
             false => JobResult {
                 status: 3,
-                error: error.to_string(),
+                error: error.explain(),
                 ..JobResult::default()
             },
         });
         hub.post(Message::JobEnded(number, result));
     });
+}
+
+/// Why a job fails.
+#[derive(Debug, thiserror::Error)]
+enum JobError {
+    /// The engine is not ready, and why.
+    #[error("{0}")]
+    Engine(String),
+    #[error(transparent)]
+    Audio(#[from] AudioError),
+    #[error(transparent)]
+    Text(#[from] TokenizerError),
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError<Infallible>),
+}
+
+impl Advice for JobError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Audio(error) => error.remedy(),
+            Self::Pipeline(error) => error.remedy(),
+            Self::Engine(_) | Self::Text(_) => None,
+        }
+    }
 }
 
 fn run(
@@ -168,12 +196,12 @@ fn run(
     wanted: &Wanted,
     stop: &Arc<AtomicBool>,
     progress: &Progress,
-) -> Result<JobResult, Box<dyn std::error::Error>> {
+) -> Result<JobResult, JobError> {
     let gives_up = |trouble: &str| !trouble.is_empty() || stop.load(Ordering::Relaxed);
     let whisper = hub
         .engine()
         .wait(&gives_up)
-        .ok_or_else(|| hub.engine().trouble())?;
+        .ok_or_else(|| JobError::Engine(hub.engine().trouble()))?;
     let source = recording.open(stop.clone())?;
     let duration = source.duration();
     let hotwords = Hotwords::shared(whisper.tokenizer(), &wanted.settings.hotwords)?;
@@ -208,13 +236,13 @@ fn run(
                 trimmed(&segment.text).to_owned(),
             ));
         }
-        Ok::<(), std::convert::Infallible>(())
+        Ok::<(), Infallible>(())
     })?;
     result.text = trimmed(&result.text).to_owned();
     result.duration_s = ending.duration_s;
     result.error = ending
         .damage
-        .map(|damage| damage.to_string())
+        .map(|damage| damage.explain())
         .unwrap_or_default();
     Ok(result)
 }

@@ -1,6 +1,7 @@
 //! The `a{sv}` options of methods, laid over the configuration.
 
 use super::BusError;
+use crate::advice::Advice;
 use crate::config::Config;
 use crate::daemon::SessionSettings;
 use crate::suggest;
@@ -77,7 +78,7 @@ pub(super) fn read(
         }
     }
     let settings =
-        SessionSettings::new(&config).map_err(|e| BusError::InvalidOption(e.to_string()))?;
+        SessionSettings::new(&config).map_err(|e| BusError::InvalidOption(e.explain()))?;
     Ok(Wanted {
         settings: SessionSettings { prompt, ..settings },
         captions,

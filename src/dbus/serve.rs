@@ -7,11 +7,13 @@ use super::job::JobObject;
 use super::manager::Manager;
 use super::session::SessionObject;
 use super::{NAME, PATH, job_path, session_path};
+use crate::advice::Advice;
 use crate::stream::Event;
 use crate::text::Word;
 use futures::channel::mpsc::Receiver;
 use futures::{StreamExt, future, stream};
 use sd_notify::NotifyState;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tracing::{info, warn};
@@ -24,18 +26,24 @@ use zbus::{Connection, ObjectPath, Variant};
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// Another daemon is there.
-    #[error(
-        "another Hearken daemon is on the session bus already; stop it with `systemctl --user stop hearken`"
-    )]
+    #[error("another Hearken daemon is on the session bus already")]
     AlreadyRunning,
     /// The bus cannot be reached, or refuses.
-    #[error(
-        "the session bus cannot be used: {0}; run hearken in a desktop session, or under dbus-run-session"
-    )]
+    #[error("the session bus cannot be used: {0}")]
     Bus(#[from] zbus::Error),
     /// The bus is gone.
     #[error("the session bus is gone; the desktop session may have ended")]
     Gone,
+}
+
+impl Advice for ServeError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::AlreadyRunning => "stop it with `systemctl --user stop hearken`".into(),
+            Self::Bus(..) => "run hearken in a desktop session, or under dbus-run-session".into(),
+            _ => return None,
+        })
+    }
 }
 
 /// Something that happened.

@@ -1,5 +1,7 @@
 //! What can go wrong with a model, in one line each: the thing, the reason, the remedy.
 
+use crate::advice::Advice;
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -33,7 +35,7 @@ pub type PrepareError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, Error)]
 pub enum ModelError {
     /// No model of that name is in the manifest or installed.
-    #[error("no model is named \"{name}\"; {hint}")]
+    #[error("no model is named \"{name}\"")]
     Unknown {
         /// The name asked for.
         name: String,
@@ -42,17 +44,14 @@ pub enum ModelError {
     },
     /// The name cannot be a file name.
     #[error(
-        "\"{name}\" cannot name a model: only letters, digits, '.', '-' and '_' may be in it, and a letter or digit \
-         begins it; give such a name (`hearken models list` shows those that there are)"
+        "\"{name}\" cannot name a model: only letters, digits, '.', '-' and '_' may be in it, and a letter or digit begins it"
     )]
     BadName {
         /// The name given.
         name: String,
     },
     /// A known model that is not on this machine.
-    #[error(
-        "model {name} is not installed ({path} does not exist); run `hearken models fetch {name}`"
-    )]
+    #[error("model {name} is not installed ({path} does not exist)")]
     NotInstalled {
         /// Its name.
         name: String,
@@ -60,10 +59,7 @@ pub enum ModelError {
         path: PathBuf,
     },
     /// A file that is not what it should be.
-    #[error(
-        "{path} is damaged or not a Whisper model: {defect}; get it again with \
-             `hearken models fetch NAME` or `hearken models import PATH --name NAME`"
-    )]
+    #[error("{path} is damaged or not a Whisper model: {defect}")]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -71,10 +67,7 @@ pub enum ModelError {
         defect: Defect,
     },
     /// A model file of a format that no longer serves.
-    #[error(
-        "{path} was made by an earlier version of Hearken; get model {name} again with `hearken models fetch {name}` or \
-         `hearken models import PATH --name {name}`"
-    )]
+    #[error("{path} was made by an earlier version of Hearken")]
     Outdated {
         /// The file.
         path: PathBuf,
@@ -82,7 +75,7 @@ pub enum ModelError {
         name: String,
     },
     /// A file or directory that cannot be read.
-    #[error("cannot read {path}: {source}; check the path and its permissions")]
+    #[error("cannot read {path}: {source}")]
     Read {
         /// The file.
         path: PathBuf,
@@ -90,9 +83,7 @@ pub enum ModelError {
         source: io::Error,
     },
     /// The disk is full.
-    #[error(
-        "no space left for {path}: {needed} bytes are needed; free some or set HEARKEN_MODELS_DIR to another disk"
-    )]
+    #[error("no space left for {path}: {needed} bytes are needed")]
     NoSpace {
         /// The file being written.
         path: PathBuf,
@@ -100,9 +91,7 @@ pub enum ModelError {
         needed: u64,
     },
     /// A file that cannot be written.
-    #[error(
-        "cannot write {path}: {source}; check its permissions or set HEARKEN_MODELS_DIR to another directory"
-    )]
+    #[error("cannot write {path}: {source}")]
     Write {
         /// The file.
         path: PathBuf,
@@ -110,14 +99,10 @@ pub enum ModelError {
         source: io::Error,
     },
     /// There is no home directory to keep models in.
-    #[error(
-        "no directory for models: neither HEARKEN_MODELS_DIR, XDG_DATA_HOME nor HOME is set; set HEARKEN_MODELS_DIR"
-    )]
+    #[error("no directory for models: neither HEARKEN_MODELS_DIR, XDG_DATA_HOME nor HOME is set")]
     NoDirectory,
     /// The engine could not compute its own form of the weights.
-    #[error(
-        "cannot prepare model {name}: {source}; import it again with `hearken models import PATH --name {name}`"
-    )]
+    #[error("cannot prepare model {name}: {source}")]
     Prepare {
         /// The model.
         name: String,
@@ -125,18 +110,13 @@ pub enum ModelError {
         source: PrepareError,
     },
     /// The user forbade the network.
-    #[error(
-        "cannot fetch {name}: HEARKEN_OFFLINE=1 forbids the network; unset it, or copy the weights here and run \
-         `hearken models import PATH --name {name}`"
-    )]
+    #[error("cannot fetch {name}: HEARKEN_OFFLINE=1 forbids the network")]
     Offline {
         /// The model.
         name: String,
     },
     /// Every source of a model failed.
-    #[error(
-        "cannot fetch {name}: no source works ({}); check the network, or get the weights elsewhere and run \
-         `hearken models import PATH --name {name}`",
+    #[error("cannot fetch {name}: no source works ({})",
         .failures.join("; ")
     )]
     Fetch {
@@ -147,17 +127,26 @@ pub enum ModelError {
     },
 }
 
-impl ModelError {
-    /// The process's exit code: 4 for a missing, damaged or unknown model, 5 for a failed or
-    /// forbidden download, 6 for a file that cannot be written.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Offline { .. } | Self::Fetch { .. } => 5,
-            Self::NoSpace { .. } | Self::Write { .. } | Self::NoDirectory => 6,
-            _ => 4,
-        }
+impl Advice for ModelError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Unknown { hint, .. } => hint.into(),
+Self::BadName { .. } => "give such a name (`hearken models list` shows those that there are)".into(),
+Self::NotInstalled { name, .. } => format!("run `hearken models fetch {name}`").into(),
+Self::Damaged { .. } => "get it again with `hearken models fetch NAME` or `hearken models import PATH --name NAME`".into(),
+Self::Outdated { name, .. } => format!("get model {name} again with `hearken models fetch {name}` or `hearken models import PATH --name {name}`").into(),
+Self::Read { .. } => "check the path and its permissions".into(),
+Self::NoSpace { .. } => "free some or set HEARKEN_MODELS_DIR to another disk".into(),
+Self::Write { .. } => "check its permissions or set HEARKEN_MODELS_DIR to another directory".into(),
+Self::NoDirectory => "set HEARKEN_MODELS_DIR".into(),
+Self::Prepare { name, .. } => format!("import it again with `hearken models import PATH --name {name}`").into(),
+Self::Offline { name, .. } => format!("unset it, or copy the weights here and run `hearken models import PATH --name {name}`").into(),
+Self::Fetch { name, .. } => format!("check the network, or get the weights elsewhere and run `hearken models import PATH --name {name}`").into(),
+        })
     }
+}
 
+impl ModelError {
     /// The error of reading `path`.
     pub(crate) fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
@@ -184,7 +173,7 @@ mod tests {
     fn a_full_disk_says_how_much_is_needed() {
         let full = io::Error::from(io::ErrorKind::StorageFull);
         let error = ModelError::write(Path::new("base.safetensors"), 145)(full);
-        assert_eq!(error.exit_code(), 6);
+        assert!(matches!(error, ModelError::NoSpace { .. }));
         assert!(
             error.to_string().contains("145 bytes are needed"),
             "{error}"

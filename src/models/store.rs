@@ -197,6 +197,7 @@ pub(crate) fn part_of(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::advice::Advice;
 
     #[test]
     fn names_cannot_leave_the_directory() {
@@ -228,7 +229,7 @@ mod tests {
         }
         assert_eq!(store.installed().unwrap(), ["base.en", "mine"]);
         assert!(store.find("mine").is_ok());
-        let error = store.find("base").unwrap_err().to_string();
+        let error = store.find("base").unwrap_err().explain();
         assert!(error.contains("hearken models fetch base"), "{error}");
         assert!(matches!(store.find("min"), Err(ModelError::Unknown { .. })));
         let packed =

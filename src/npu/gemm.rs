@@ -117,7 +117,9 @@ impl Gemm {
         timeout: Duration,
         submission: Submission,
     ) -> Result<Self, DeviceError> {
-        let declared = |e: xrt_sys::manifest::ManifestError| DeviceError::Overlay(e.to_string());
+        let declared = |e: xrt_sys::manifest::ManifestError| {
+            DeviceError::Overlay(format!("{e}; {}", e.remedy()))
+        };
         let xclbin = overlay.xclbin(directory).map_err(declared)?;
         let kernel = Kernel::open(device, &xclbin, &overlay.kernel)?;
         let most = |bytes: fn(&Overlay, &Stream) -> usize| {

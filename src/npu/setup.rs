@@ -7,11 +7,13 @@ use super::detect::is_there;
 use super::device::{Device, DeviceError};
 use super::gemm::{Gemm, Submission};
 use super::weights::{PackError, PackedLayer, keep, load};
+use crate::advice::Advice;
 use crate::compute::{self, NpuFormat};
 use crate::cpu::terms_width;
 use crate::env;
 use crate::models::ModelFile;
 use crate::whisper::{Dims, Layer};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,9 +57,7 @@ pub struct NpuOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// There is none.
-    #[error(
-        "there is no AMD XDNA2 NPU on this machine; take the CPU, which is the default; see `hearken doctor`"
-    )]
+    #[error("there is no AMD XDNA2 NPU on this machine")]
     NoNpu,
     /// The shim or XRT is not there.
     #[error(transparent)]
@@ -66,7 +66,7 @@ pub enum SetupError {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// The overlays are not for this device, or lack the number format.
-    #[error("{}: {reason}; build the overlays (kernels/build)", directory.display())]
+    #[error("{}: {reason}", directory.display())]
     Overlay {
         /// The directory.
         directory: PathBuf,
@@ -82,6 +82,19 @@ pub enum SetupError {
     /// No directory for the software device's overlays.
     #[error("the software device has no place for its overlays: {0}")]
     Directory(#[from] std::io::Error),
+}
+
+impl Advice for SetupError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::NoNpu => "take the CPU, which is the default; see `hearken doctor`".into(),
+            Self::Runtime(error) => error.remedy().into(),
+            Self::Manifest(error) => error.remedy().into(),
+            Self::Overlay { .. } => "build the overlays (kernels/build)".into(),
+            Self::Pack(error) => return error.remedy(),
+            _ => return None,
+        })
+    }
 }
 
 impl NpuOptions {

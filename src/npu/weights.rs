@@ -4,10 +4,12 @@
 
 use super::layout::{pack_bfp16, pack_i8};
 use super::packed_file::PackedFile;
+use crate::advice::Advice;
 use crate::cpu::terms_width;
 use crate::models::{ModelError, ModelFile};
 use crate::whisper::Layer;
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,9 +32,7 @@ pub struct PackedLayer {
 
 /// A product that the overlays have no instruction stream for.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "the overlay {overlay} has no stream for {name}: k {k}, n {n}; build the overlays for this model (kernels/build)"
-)]
+#[error("the overlay {overlay} has no stream for {name}: k {k}, n {n}")]
 pub struct NoStream {
     overlay: String,
     name: String,
@@ -49,6 +49,15 @@ pub enum PackError {
     /// The overlay does not serve it.
     #[error(transparent)]
     NoStream(#[from] NoStream),
+}
+
+impl Advice for PackError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Model(error) => return error.remedy(),
+            Self::NoStream(_) => "build the overlays for this model (kernels/build)".into(),
+        })
+    }
 }
 
 /// All linear layers of the encoder, in the order of [`Layer::index`]: from the file beside the
@@ -80,7 +89,10 @@ pub fn load(file: &Arc<ModelFile>, overlay: &Overlay) -> Result<Vec<PackedLayer>
         .write(file, &packed)
         .and_then(|()| kept.read(file, overlay, &shapes));
     Ok(again.unwrap_or_else(|error| {
-        warn!("the NPU's weights are packed at every start, since they cannot be kept: {error}");
+        warn!(
+            "the NPU's weights are packed at every start, since they cannot be kept: {}",
+            error.explain()
+        );
         packed
     }))
 }

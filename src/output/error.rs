@@ -1,11 +1,11 @@
 //! Why a transcript could not be written, and what to do about it.
 
+use crate::advice::Advice;
+use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 use thiserror::Error;
-
-use crate::commands::error::exit;
 
 /// Failure to write a transcript, or a destination that cannot work.
 #[derive(Debug, Error)]
@@ -15,7 +15,7 @@ pub enum OutputError {
     #[error("standard output was closed by its reader")]
     Closed,
     /// A file or standard output refused what was to be written.
-    #[error("{}: cannot write: {source}; {}", path.display(), remedy(source))]
+    #[error("{}: cannot write: {source}", path.display())]
     Write {
         /// The file, or `standard output`.
         path: PathBuf,
@@ -23,7 +23,7 @@ pub enum OutputError {
         source: io::Error,
     },
     /// The output directory cannot be made or written to.
-    #[error("{}: cannot use this output directory: {source}; {}", path.display(), remedy(source))]
+    #[error("{}: cannot use this output directory: {source}", path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
@@ -31,8 +31,7 @@ pub enum OutputError {
         source: io::Error,
     },
     /// Two inputs would be written to one file.
-    #[error(
-        "{} and {}: both would be written to {}; transcribe them in two calls with different --output-dir",
+    #[error("{} and {}: both would be written to {}",
         first.display(), second.display(), target.display()
     )]
     SameTarget {
@@ -44,16 +43,14 @@ pub enum OutputError {
         target: PathBuf,
     },
     /// Several formats, but only one standard output.
-    #[error(
-        "--format: {count} formats cannot share standard output; name one, or add --output-dir DIR"
-    )]
+    #[error("--format: {count} formats cannot share standard output")]
     SeveralFormats {
         /// How many formats were asked for.
         count: usize,
     },
     /// Several inputs in a format whose documents cannot follow one another.
     #[error(
-        "--format {extension}: {count} transcripts cannot follow one another on standard output; add --output-dir DIR"
+        "--format {extension}: {count} transcripts cannot follow one another on standard output"
     )]
     SeveralInputs {
         /// The format, by its extension.
@@ -63,16 +60,17 @@ pub enum OutputError {
     },
 }
 
-impl OutputError {
-    /// The exit code that this failure gives (see [`exit`]).
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Closed => exit::SUCCESS,
-            Self::Write { .. } | Self::Directory { .. } => exit::OUTPUT,
-            Self::SameTarget { .. } | Self::SeveralFormats { .. } | Self::SeveralInputs { .. } => {
-                exit::USAGE
+impl Advice for OutputError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Write { source, .. } | Self::Directory { source, .. } => remedy(source).into(),
+            Self::SameTarget { .. } => {
+                "transcribe them in two calls with different --output-dir".into()
             }
-        }
+            Self::SeveralFormats { .. } => "name one, or add --output-dir DIR".into(),
+            Self::SeveralInputs { .. } => "add --output-dir DIR".into(),
+            _ => return None,
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! What turns the samples of an utterance into text: [`WhisperRecognizer`], and in tests something
 //! faster.
 
+use crate::advice::Advice;
 use crate::audio::{SAMPLE_RATE, sound_seconds};
 use crate::mel::LogMel;
 use crate::text::{Word, join, timed, written};
@@ -11,6 +12,7 @@ use crate::whisper::decoding::{
 };
 use crate::whisper::tokenizer::{Language, Task, TokenizerError};
 use crate::whisper::{DecodeError, EncodeError, Encoder, SAMPLES_PER_POSITION, Whisper, Window};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Tokens that a second of speech may give in a draft; fast English is about 6. More is a loop.
@@ -118,6 +120,15 @@ pub enum RecognizeError {
     /// The prefix cannot be turned into tokens.
     #[error(transparent)]
     Prefix(#[from] TokenizerError),
+}
+
+impl Advice for RecognizeError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Decode(error) => error.remedy(),
+            Self::Encode(_) | Self::Prefix(_) => None,
+        }
+    }
 }
 
 /// Turns samples into text.

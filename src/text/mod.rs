@@ -24,9 +24,11 @@ pub use apply::Rewritten;
 pub use token::{is_word, tokens};
 pub use words::{Word, common_prefix, join, split, timed};
 
+use crate::advice::Advice;
 use crate::whisper::tokenizer::{Language, Task};
 use phrases::{Action, Phrases};
 use rewrite::Rewriter;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 /// What to make of the text that Whisper wrote.
@@ -42,19 +44,30 @@ pub struct Rules {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReplacementError {
     /// There is nothing to look for.
-    #[error("replacements.'{0}': the left side is empty; write there what is to be replaced")]
+    #[error("replacements.'{0}': the left side is empty")]
     Empty(String),
     /// Another line looks for the same.
-    #[error("replacements.'{0}': '{1}' is the same but for case and spaces; keep one of them")]
+    #[error("replacements.'{0}': '{1}' is the same but for case and spaces")]
     Twice(String, String),
     /// A character that programs do not take as text.
-    #[error("replacements.'{0}': the right side has the control character {1:?}; leave it out")]
+    #[error("replacements.'{0}': the right side has the control character {1:?}")]
     Control(String, char),
     /// The right side is of another type.
-    #[error(
-        "replacements.'{0}' is of type {1}, not text; write it as \"as heard\" = \"as wanted\", with quotes on both sides"
-    )]
+    #[error("replacements.'{0}' is of type {1}, not text")]
     Type(String, String),
+}
+
+impl Advice for ReplacementError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Empty(..) => "write there what is to be replaced".into(),
+            Self::Twice(..) => "keep one of them".into(),
+            Self::Control(..) => "leave it out".into(),
+            Self::Type(..) => {
+                "write it as \"as heard\" = \"as wanted\", with quotes on both sides".into()
+            }
+        })
+    }
 }
 
 impl Rules {

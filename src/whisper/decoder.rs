@@ -8,11 +8,13 @@ use super::encoder::{AudioFeatures, epilogues, sized};
 use super::kv_cache::WindowCache;
 use super::weights::{Compute, LayerSpec, layer_norm};
 use super::{Dims, Inference};
+use crate::advice::Advice;
 use crate::cpu::{
     AttendPanels, AttendTokens, Cpu, Epilogue, LayerNorm, Level, Linear, MatMut, MatRef, Stored,
     pack_panels, panels_len,
 };
 use crate::models::{ModelError, ModelFile};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Width of a head, in every Whisper size.
@@ -90,7 +92,7 @@ pub enum DecodeError {
         n_vocab: usize,
     },
     /// A sequence that was not begun.
-    #[error("window {window} has no sequence {sequence}; please report this")]
+    #[error("window {window} has no sequence {sequence}")]
     Sequence {
         /// The window.
         window: usize,
@@ -98,13 +100,21 @@ pub enum DecodeError {
         sequence: usize,
     },
     /// No memory for a window.
-    #[error(
-        "there is no memory for a window's keys and values: {0}; close other programs or take a smaller model"
-    )]
+    #[error("there is no memory for a window's keys and values: {0}")]
     Memory(#[from] std::io::Error),
     /// Features of another width.
     #[error("encoder states are {0} values wide, the decoder takes {1}")]
     Features(usize, usize),
+}
+
+impl Advice for DecodeError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Sequence { .. } => "please report this".into(),
+            Self::Memory(..) => "close other programs or take a smaller model".into(),
+            _ => return None,
+        })
+    }
 }
 
 impl DecoderWeights {

@@ -5,9 +5,11 @@ use super::decoder::{Decoder, DecoderWeights};
 use super::encoder::{CpuEncoder, Encoder, EncoderFactory, EncoderWeights};
 use super::tail::Tails;
 use super::weights::Compute;
+use crate::advice::Advice;
 use crate::cpu::{Cpu, LevelError};
 use crate::models::{ModelError, ModelFile};
 use crate::tokenizer::{Tokenizer, TokenizerError, Vocabulary};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A model in memory.
@@ -31,10 +33,18 @@ pub enum LoadError {
     #[error(transparent)]
     Level(#[from] LevelError),
     /// The vocabulary is damaged.
-    #[error(
-        "the vocabulary of the model is damaged: {0}; get the model again with `hearken models fetch NAME` or `hearken models import PATH`"
-    )]
+    #[error("the vocabulary of the model is damaged: {0}")]
     Tokenizer(#[from] TokenizerError),
+}
+
+impl Advice for LoadError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Model(error) => return error.remedy(),
+            Self::Level(error) => error.remedy().into(),
+Self::Tokenizer(..) => "get the model again with `hearken models fetch NAME` or `hearken models import PATH`".into(),
+        })
+    }
 }
 
 impl Whisper {

@@ -141,7 +141,7 @@ table! {
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// The shared object, or a library that it needs, cannot be loaded.
-    #[error("{} cannot be loaded: {source}; install the shim and XRT 2.17 or newer (docs/npu.md)", path.display())]
+    #[error("{} cannot be loaded: {source}", path.display())]
     Load {
         /// The shared object.
         path: PathBuf,
@@ -149,13 +149,23 @@ pub enum ApiError {
         source: libloading::Error,
     },
     /// The shared object is of another version of this program.
-    #[error("{} has version {found} of the ABI, not {ABI_VERSION}; build and install it again", path.display())]
+    #[error("{} has version {found} of the ABI, not {ABI_VERSION}", path.display())]
     Version {
         /// The shared object.
         path: PathBuf,
         /// Its version.
         found: u32,
     },
+}
+
+impl ApiError {
+    /// Returns what the user can do.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Load { .. } => "install the shim and XRT 2.17 or newer (docs/npu.md)",
+            Self::Version { .. } => "build and install it again",
+        }
+    }
 }
 
 impl Api {

@@ -239,7 +239,7 @@ pub struct Stream {
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// A file cannot be read.
-    #[error("{}: cannot be read: {source}; build the overlays (kernels/build) or install them", path.display())]
+    #[error("{}: cannot be read: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -247,7 +247,7 @@ pub enum ManifestError {
         source: std::io::Error,
     },
     /// The manifest does not say what a manifest says.
-    #[error("{}: {reason}; build the overlays again (kernels/build)", path.display())]
+    #[error("{}: {reason}", path.display())]
     Content {
         /// The manifest.
         path: PathBuf,
@@ -255,11 +255,23 @@ pub enum ManifestError {
         reason: String,
     },
     /// A file is another than the declared one.
-    #[error("{}: is not the file that the manifest declares; build the overlays again (kernels/build)", path.display())]
+    #[error("{}: is not the file that the manifest declares", path.display())]
     Changed {
         /// The file.
         path: PathBuf,
     },
+}
+
+impl ManifestError {
+    /// Returns what the user can do.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "build the overlays (kernels/build) or install them",
+            Self::Content { .. } | Self::Changed { .. } => {
+                "build the overlays again (kernels/build)"
+            }
+        }
+    }
 }
 
 impl Manifest {

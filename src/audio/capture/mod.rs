@@ -18,6 +18,7 @@ pub use error::CaptureError;
 pub use ring::Tally;
 
 use super::{AudioError, AudioSource, AudioWarning, Block};
+use crate::advice::Advice;
 use ring::Drain;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -204,7 +205,7 @@ impl Microphone {
                 self.recording = Some(recording);
             }
             Err(error) => {
-                (self.tell)(CaptureEvent::Lost(error.to_string()));
+                (self.tell)(CaptureEvent::Lost(error.explain()));
                 let until = Instant::now() + self.retry;
                 self.retry = (self.retry * 2).min(RETRY.1);
                 while Instant::now() < until && !self.stopper.is_stopped() {
@@ -301,7 +302,7 @@ mod tests {
 
     #[test]
     fn without_a_sound_server_alsa_says_what_is_wrong_with_its_device() {
-        let told = |error| without_server("Connection refused".to_owned(), error).to_string();
+        let told = |error| without_server("Connection refused".to_owned(), error).explain();
         let (device, reason) = ("alsa:hw:CARD=0,DEV=0".to_owned(), "it is busy".to_owned());
         let busy = told(CaptureError::Alsa { device, reason });
         assert!(

@@ -1,10 +1,12 @@
 //! What dictation needs beside transcription: a microphone, a session bus and the daemon on it.
 
 use super::{Check, Status, ok};
+use crate::advice::Advice;
 use crate::audio::capture::{self, CaptureError, Device};
 use crate::client::ClientError;
 use crate::commands::control;
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// Looks at microphone, bus and daemon; the daemon is not started for that.
 pub(super) fn checks() -> [Check; 2] {
@@ -15,7 +17,7 @@ fn microphone(devices: Result<Vec<Device>, CaptureError>) -> Check {
     let name = "microphone";
     let devices = match devices {
         Ok(devices) => devices,
-        Err(error) => return told(name, &error.to_string()),
+        Err(error) => return failed(name, &error),
     };
     match devices.iter().find(|device| device.is_default) {
         Some(device) if device.is_monitor => Check {
@@ -58,7 +60,7 @@ fn daemon(status: Result<Option<Value>, ClientError>) -> Check {
                 ..ok(name, "the session bus is there, the daemon does not run")
             };
         }
-        Err(error) => return told(name, &error.to_string()),
+        Err(error) => return failed(name, &error),
     };
     let field = |key: &str| status.get(key).and_then(Value::as_str).unwrap_or_default();
     let (version, trouble) = (field("version"), field("trouble"));
@@ -84,15 +86,12 @@ fn daemon(status: Result<Option<Value>, ClientError>) -> Check {
     }
 }
 
-/// A warning from an error, which tells the remedy after its last semicolon.
-fn told(name: &'static str, error: &str) -> Check {
-    let (detail, remedy) = error
-        .rsplit_once("; ")
-        .map_or((error, None), |(what, how)| (what, Some(how.to_owned())));
+/// A warning from an error and its remedy.
+fn failed(name: &'static str, error: &dyn Advice) -> Check {
     Check {
         status: Status::Warn,
-        remedy,
-        ..ok(name, detail)
+        remedy: error.remedy().map(Cow::into_owned),
+        ..ok(name, error.to_string())
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod dictation;
 
+use crate::advice::Advice;
 use std::env;
 use std::fmt::{self, Display};
 use std::fs;
@@ -181,7 +182,7 @@ fn kernels() -> Check {
         ),
         Err(error) => Check {
             status: Status::Missing,
-            remedy: Some("unset HEARKEN_CPU".to_owned()),
+            remedy: Some(error.remedy()),
             ..ok("instruction set", error.to_string())
         },
     }
@@ -196,7 +197,7 @@ fn configuration(config: Result<Config, ConfigError>) -> Check {
             remedy: Some(
                 "mend it: neither the daemon nor hearken --file starts with it".to_owned(),
             ),
-            ..ok("configuration", error.to_string())
+            ..ok("configuration", error.explain())
         },
     }
 }
@@ -276,7 +277,7 @@ fn models(
     for (name, opened) in installed {
         match opened {
             Ok(()) => usable.push(name),
-            Err(error) => broken.push(error.to_string()),
+            Err(error) => broken.push(error.explain()),
         }
     }
     let has_wanted = usable.contains(&wanted);
@@ -455,7 +456,7 @@ mod tests {
             (check.status, check.detail.as_str()),
             (Status::Warn, "base in /models")
         );
-        assert_eq!(check.remedy, Some(ModelError::NoDirectory.to_string()));
+        assert_eq!(check.remedy, Some(ModelError::NoDirectory.explain()));
     }
 
     #[test]
@@ -479,7 +480,7 @@ mod tests {
         let check = configuration(Err(ConfigError::NoDirectory));
         assert_eq!(
             (check.status, &check.detail),
-            (Status::Error, &ConfigError::NoDirectory.to_string())
+            (Status::Error, &ConfigError::NoDirectory.explain())
         );
         assert_eq!(exit_code(&[check]), exit::CONFIG);
     }

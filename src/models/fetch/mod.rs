@@ -6,6 +6,7 @@ mod packages;
 #[cfg(test)]
 mod tests;
 
+use crate::advice::Advice;
 use std::fs;
 use std::path::Path;
 
@@ -31,7 +32,7 @@ impl From<ModelError> for Failure {
             ModelError::NoSpace { .. } | ModelError::Write { .. } | ModelError::Prepare { .. } => {
                 Self::Local(error)
             }
-            _ => Self::Source(error.to_string()),
+            _ => Self::Source(error.explain()),
         }
     }
 }

@@ -198,7 +198,10 @@ fn foreign_sources_are_refused() {
     ] {
         let error = import_plain(&sources.path(source), &sources.path("out")).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
-        assert_eq!(error.exit_code(), 4);
+        assert!(!matches!(
+            error,
+            ModelError::NoSpace { .. } | ModelError::Write { .. }
+        ));
     }
 }
 

@@ -1,5 +1,7 @@
 //! The result of decoding a window: its transcript, or why there is none.
 
+use crate::advice::Advice;
+use std::borrow::Cow;
 use std::io::Write;
 
 use flate2::{Compression, write::ZlibEncoder};
@@ -55,9 +57,7 @@ pub enum DecodingError<E> {
     #[error("the decoder failed: {0}")]
     Inference(#[source] E),
     /// The decoder's numbers are no probabilities.
-    #[error(
-        "the decoder gave NaN or infinite logits: the model or its audio features are damaged; run `hearken models verify`"
-    )]
+    #[error("the decoder gave NaN or infinite logits: the model or its audio features are damaged")]
     NotFinite,
     /// The decoder and the tokenizer are of different models.
     #[error(
@@ -69,6 +69,16 @@ pub enum DecodingError<E> {
         /// Values needed: rows times tokens in the vocabulary.
         wanted: usize,
     },
+}
+
+impl<E: Advice + 'static> Advice for DecodingError<E> {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Inference(error) => return error.remedy(),
+            Self::NotFinite => "run `hearken models verify`".into(),
+            _ => return None,
+        })
+    }
 }
 
 impl<E> From<NotFinite> for DecodingError<E> {
