@@ -1,7 +1,16 @@
 //! Elementwise and row-wise functions: exp, GELU, softmax, layer norm.
 
-use super::level::Level;
-use super::simd::{Kernel, LANES, Simd};
+use crate::cpu::isa::Level;
+use crate::cpu::isa::simd::{Kernel, LANES, Simd};
+
+/// Weight and bias of a layer norm, one of each for each value of a row.
+#[derive(Clone, Debug)]
+pub struct LayerNorm {
+    /// Factor after normalisation.
+    pub weight: Vec<f32>,
+    /// Summand after that.
+    pub bias: Vec<f32>,
+}
 
 /// ε that openai-whisper's layer norms add to the variance (PyTorch's default).
 const LAYER_NORM_EPS: f32 = 1e-5;

@@ -8,10 +8,8 @@ use std::marker::PhantomData;
 #[derive(Clone, Copy)]
 pub struct MatRef<'a> {
     data: &'a [f32],
-    /// Number of rows.
-    pub rows: usize,
-    /// Values of a row.
-    pub cols: usize,
+    rows: usize,
+    cols: usize,
     stride: usize,
 }
 
@@ -38,6 +36,18 @@ impl<'a> MatRef<'a> {
         Self::new(data, data.len() / cols, cols, cols)
     }
 
+    /// Number of rows.
+    #[inline(always)]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Values of a row.
+    #[inline(always)]
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
     /// Rows `first` to `first + rows`.
     ///
     /// # Panics
@@ -60,11 +70,10 @@ impl<'a> MatRef<'a> {
 
 /// A view that can be written, and divided.
 pub struct MatMut<'a> {
+    // The fields are private: `row` and `tile` trust them.
     data: *mut f32,
-    /// Number of rows.
-    pub rows: usize,
-    /// Values of a row.
-    pub cols: usize,
+    rows: usize,
+    cols: usize,
     stride: usize,
     of: PhantomData<&'a mut [f32]>,
 }
@@ -98,6 +107,18 @@ impl<'a> MatMut<'a> {
     pub fn dense(data: &'a mut [f32], cols: usize) -> Self {
         let rows = data.len() / cols;
         Self::new(data, rows, cols, cols)
+    }
+
+    /// Number of rows.
+    #[inline(always)]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Values of a row.
+    #[inline(always)]
+    pub fn cols(&self) -> usize {
+        self.cols
     }
 
     /// The same view for a shorter time.

@@ -4,9 +4,9 @@
 //! The loop is that of a register tile without its loads, so the figure is what the tile could
 //! reach at best.
 
-use super::format::{Bf16, F32, Format};
-use super::product::with_rows;
-use super::simd::{Kernel, LANES, Simd};
+use crate::cpu::attention::format::{Bf16, F32, Format};
+use crate::cpu::gemm::product::with_rows;
+use crate::cpu::isa::simd::{Kernel, LANES, Simd};
 use super::{Cpu, Operands};
 use std::hint::black_box;
 use std::time::Instant;

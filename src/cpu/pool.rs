@@ -5,7 +5,7 @@
 //! CPU. The caller never waits for a worker that has not taken part: a job is closed as soon as its
 //! tasks are taken, and late risers find it closed.
 
-use super::matrix::MatMut;
+use crate::cpu::matrix::MatMut;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -312,7 +312,7 @@ mod tests {
             MatMut::new(&mut data, 10, 9, 12),
             (4, 5),
             |mut tile, row, col| {
-                for r in 0..tile.rows {
+                for r in 0..tile.rows() {
                     for (c, x) in tile.row(r).iter_mut().enumerate() {
                         *x += ((row + r) * 100 + col + c) as f32 + 1.0;
                     }

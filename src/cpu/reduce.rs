@@ -1,9 +1,9 @@
 //! Reductions of one long row, such as the logits of a vocabulary: its greatest values, its sum of
 //! exponentials.
 
-use super::Level;
-use super::math::{exp, load_part};
-use super::simd::{Kernel, LANES, Simd};
+use crate::cpu::Level;
+use crate::cpu::math::{exp, load_part};
+use crate::cpu::isa::simd::{Kernel, LANES, Simd};
 
 /// Values whose maximum is looked at alone, so that most of a row is passed over quickly.
 const BLOCK: usize = 16 * LANES;

@@ -194,7 +194,7 @@ impl Gemm {
         let parts = divide(
             &self.streams.iter().map(|s| &s.stream).collect::<Vec<_>>(),
             (k, n),
-            input.0.rows,
+            input.0.rows(),
         )?;
         match self.list {
             Some(_) => self.in_lists(cpu, layer, input, &mut out, epilogue, &parts),

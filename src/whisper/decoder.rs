@@ -516,7 +516,7 @@ impl Decoder {
             (together, HEAD),
             |mut out, row, col| {
                 let mut first = 0;
-                for run in rows[row..][..out.rows].chunk_by(|a, b| a.window == b.window) {
+                for run in rows[row..][..out.rows()].chunk_by(|a, b| a.window == b.window) {
                     let window = &*windows[run[0].window];
                     let queries = MatRef::dense(queries, width);
                     let tile = out.reborrow();

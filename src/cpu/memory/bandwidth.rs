@@ -1,7 +1,7 @@
 //! Reading memory as fast as the machine allows: the yardstick of what reads its weights once.
 
-use super::Cpu;
-use super::simd::{Kernel, LANES, Simd};
+use crate::cpu::Cpu;
+use crate::cpu::isa::simd::{Kernel, LANES, Simd};
 
 /// Values that a thread reads at a time, 256 KiB of them.
 const PIECE: usize = 1 << 16;

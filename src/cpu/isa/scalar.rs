@@ -1,7 +1,7 @@
 //! Plain Rust: the instruction set that every machine has, and the definition that the others are
 //! tested against.
 
-use super::simd::{LANES, Simd};
+use crate::cpu::isa::simd::{LANES, Simd};
 
 /// No vector instructions beyond what the compiler finds by itself.
 #[derive(Clone, Copy, Debug)]

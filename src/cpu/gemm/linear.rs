@@ -1,21 +1,12 @@
 //! Linear layers: packed weights, and y = f(norm(x) Wᵀ + b) in one pass over them.
 
-use super::Cpu;
-use super::blocks::{BlocksF32, BlocksI8, Input};
-use super::math::{gelu_vector, load_part, store_part};
-use super::matrix::{MatMut, MatRef};
-use super::product::{row_i8, tile_f32, tile_i8, with_rows};
-use super::simd::{Kernel, LANES, Simd};
+use crate::cpu::Cpu;
+use crate::cpu::gemm::blocks::{BlocksF32, BlocksI8, Input};
+use crate::cpu::math::{LayerNorm, gelu_vector, load_part, store_part};
+use crate::cpu::matrix::{MatMut, MatRef};
+use crate::cpu::gemm::product::{row_i8, tile_f32, tile_i8, with_rows};
+use crate::cpu::isa::simd::{Kernel, LANES, Simd};
 use bytes::Bytes;
-
-/// Weight and bias of a layer norm, one of each for each value of a row.
-#[derive(Clone, Debug)]
-pub struct LayerNorm {
-    /// Factor after normalisation.
-    pub weight: Vec<f32>,
-    /// Summand after that.
-    pub bias: Vec<f32>,
-}
 
 /// What happens to x Wᵀ + b before it is stored.
 #[derive(Clone, Copy, Debug, Default)]
@@ -169,7 +160,7 @@ impl Linear {
             })
             .collect();
         let parts: Vec<&[u8]> = weights.iter().map(|panels| &panels[..]).collect();
-        if let Some(copies) = super::pages::gather(&parts) {
+        if let Some(copies) = crate::cpu::memory::pages::gather(&parts) {
             weights
                 .iter_mut()
                 .zip(copies)
@@ -200,12 +191,12 @@ impl Linear {
         let input = Input { rows: x, norm };
         Packed(match &self.weights {
             Weights::F32 { k, .. } => {
-                assert_eq!(x.cols, *k, "a linear layer's input has another width");
+                assert_eq!(x.cols(), *k, "a linear layer's input has another width");
                 Blocks::F32(BlocksF32::pack(cpu, input))
             }
             Weights::I8(w) => {
                 assert_eq!(
-                    x.cols.next_multiple_of(LANES),
+                    x.cols().next_multiple_of(LANES),
                     w.k,
                     "a linear layer's input has another width"
                 );
@@ -220,17 +211,17 @@ impl Linear {
     /// Where the rows were packed for another layer, or `out` has another shape.
     pub fn apply_packed(&self, cpu: &Cpu, x: &Packed, out: MatMut<'_>, epilogue: Epilogue) {
         assert!(
-            out.cols == self.n,
+            out.cols() == self.n,
             "a linear layer's output has another shape"
         );
         let bias = &self.bias;
         match (&self.weights, &x.0) {
             (Weights::F32 { panels, k }, Blocks::F32(a)) => {
                 assert!(
-                    out.rows == a.rows && a.width() == *k,
+                    out.rows() == a.rows && a.width() == *k,
                     "a linear layer's input has another shape"
                 );
-                let division = divide(cpu, out.rows, self.n, 4 * k);
+                let division = divide(cpu, out.rows(), self.n, 4 * k);
                 cpu.pool.tiles(out, division, |out, row, col| {
                     cpu.level.dispatch(ProductF32 {
                         a,
@@ -246,10 +237,10 @@ impl Linear {
             }
             (Weights::I8(w), Blocks::I8(a)) => {
                 assert!(
-                    out.rows == a.rows && a.width() == w.k,
+                    out.rows() == a.rows && a.width() == w.k,
                     "a linear layer's input has another shape"
                 );
-                let division = divide(cpu, out.rows, self.n, w.k);
+                let division = divide(cpu, out.rows(), self.n, w.k);
                 cpu.pool.tiles(out, division, |out, row, col| {
                     cpu.level.dispatch(ProductI8 {
                         a,
@@ -337,9 +328,9 @@ impl Columns for ProductF32<'_> {
             b[p] = &self.panels[at / LANES * self.k..][..self.k];
             bias[p] = bias_of(s, self.bias, at);
         }
-        for first in (0..self.out.rows).step_by(S::MR) {
+        for first in (0..self.out.rows()).step_by(S::MR) {
             let (rows, a) = self.a.block((self.row + first) / S::MR);
-            let last = self.out.rows - first;
+            let last = self.out.rows() - first;
             with_rows!(rows, S, M => {
                 let acc = tile_f32::<S, M, NP>(s, a, b);
                 for r in 0..M {
@@ -360,7 +351,7 @@ impl Kernel for ProductF32<'_> {
     type Out = ();
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
-        let (mut col, cols) = (0, self.out.cols);
+        let (mut col, cols) = (0, self.out.cols());
         if self.a.rows == 1 {
             while col + CHAINS * LANES <= cols {
                 self.row(s, col);
@@ -420,9 +411,9 @@ impl Columns for ProductI8<'_> {
             scales[p] = s.load(&all_scales[at / LANES]);
             bias[p] = bias_of(s, self.bias, at);
         }
-        for first in (0..self.out.rows).step_by(S::MR) {
+        for first in (0..self.out.rows()).step_by(S::MR) {
             let (row_scales, a) = self.a.block((self.row + first) / S::MR);
-            let last = self.out.rows - first;
+            let last = self.out.rows() - first;
             if row_scales.len() == 1 {
                 let row_scale = s.splat(row_scales[0]);
                 for p in 0..NP {
@@ -458,18 +449,18 @@ impl Kernel for ProductI8<'_> {
     type Out = ();
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
-        if S::WIDE && self.out.rows > FEW {
+        if S::WIDE && self.out.rows() > FEW {
             self.wide(s);
             return;
         }
         // Few rows wait for the weights, which are read fastest from end to end.
-        let cols = self.out.cols;
-        all_columns(s, self.out.rows > FEW, 0, cols, self);
+        let cols = self.out.cols();
+        all_columns(s, self.out.rows() > FEW, 0, cols, self);
     }
 }
 
 #[inline(always)]
-pub(super) fn bias_of<S: Simd>(s: S, bias: &[f32], col: usize) -> S::F {
+pub(in crate::cpu) fn bias_of<S: Simd>(s: S, bias: &[f32], col: usize) -> S::F {
     match bias.get(col..) {
         Some(bias) if !bias.is_empty() => load_part(s, bias, 0.0),
         _ => s.splat(0.0),
@@ -478,7 +469,7 @@ pub(super) fn bias_of<S: Simd>(s: S, bias: &[f32], col: usize) -> S::F {
 
 /// Stores a vector of a tile at the front of `out`, which may end within it.
 #[inline(always)]
-pub(super) fn finish<S: Simd>(s: S, mut y: S::F, out: &mut [f32], epilogue: Epilogue) {
+pub(in crate::cpu) fn finish<S: Simd>(s: S, mut y: S::F, out: &mut [f32], epilogue: Epilogue) {
     let end = LANES.min(out.len());
     let out = &mut out[..end];
     if epilogue.gelu {

@@ -1,13 +1,22 @@
 //! Which instruction set kernels run on: found at run time, or forced by `HEARKEN_CPU`.
 
-#[cfg(target_arch = "aarch64")]
-use super::neon::Neon;
 #[cfg(target_arch = "x86_64")]
-use super::{
-    avx2::*,
-    avx512::{Avx512, Avx512Bf16},
-};
-use super::{scalar::Scalar, simd::Kernel};
+pub mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub mod avx512;
+#[cfg(target_arch = "aarch64")]
+pub mod neon;
+pub mod scalar;
+pub mod simd;
+
+#[cfg(target_arch = "x86_64")]
+use avx2::{Avx2, AvxVnni};
+#[cfg(target_arch = "x86_64")]
+use avx512::{Avx512, Avx512Bf16};
+#[cfg(target_arch = "aarch64")]
+use neon::Neon;
+use scalar::Scalar;
+use simd::Kernel;
 
 /// An instruction set that this machine has.
 ///
@@ -125,7 +134,7 @@ impl Level {
 
     /// Runs a kernel on it.
     #[inline]
-    pub(super) fn dispatch<K: Kernel>(self, kernel: K) -> K::Out {
+    pub(in crate::cpu) fn dispatch<K: Kernel>(self, kernel: K) -> K::Out {
         match self.0 {
             Token::Scalar(s) => kernel.run(s),
             #[cfg(target_arch = "x86_64")]
@@ -143,32 +152,32 @@ impl Level {
         }
     }
 
-    /// Rows of a register tile ([`super::simd::Simd::MR`]): activations are packed in blocks of so
+    /// Rows of a register tile ([`crate::cpu::isa::simd::Simd::MR`]): activations are packed in blocks of so
     /// many rows.
-    pub(super) fn block_rows(self) -> usize {
+    pub(in crate::cpu) fn block_rows(self) -> usize {
         self.tile().0
     }
 
     /// Rows and panels of a register tile.
-    pub(super) fn tile(self) -> (usize, usize) {
+    pub(in crate::cpu) fn tile(self) -> (usize, usize) {
         struct Tile;
         impl Kernel for Tile {
             type Out = (usize, usize);
             #[inline(always)]
-            fn run<S: super::Simd>(self, _: S) -> (usize, usize) {
+            fn run<S: crate::cpu::isa::simd::Simd>(self, _: S) -> (usize, usize) {
                 (S::MR, S::NP)
             }
         }
         self.dispatch(Tile)
     }
 
-    /// Whether it multiplies bf16 ([`super::simd::Simd::BF16`]).
-    pub(super) fn has_bf16(self) -> bool {
+    /// Whether it multiplies bf16 ([`crate::cpu::isa::simd::Simd::BF16`]).
+    pub(in crate::cpu) fn has_bf16(self) -> bool {
         struct HasBf16;
         impl Kernel for HasBf16 {
             type Out = bool;
             #[inline(always)]
-            fn run<S: super::Simd>(self, _: S) -> bool {
+            fn run<S: crate::cpu::isa::simd::Simd>(self, _: S) -> bool {
                 S::BF16
             }
         }

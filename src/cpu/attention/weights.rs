@@ -1,12 +1,12 @@
 //! Attention weights by themselves, for whoever wants to know what a head looks at: the fused
-//! attention of [`AttendPanels`](super::AttendPanels) does not keep them.
+//! attention of [`AttendPanels`](crate::cpu::AttendPanels) does not keep them.
 
-use super::Level;
-use super::attend::score;
-use super::attention::HEAD;
-use super::math::{load_part, softmax_row, store_part};
-use super::panels::{Number, Panels, Stored};
-use super::simd::{Kernel, LANES, Simd};
+use crate::cpu::Level;
+use crate::cpu::attention::decoder::score;
+use crate::cpu::attention::encoder::HEAD;
+use crate::cpu::math::{load_part, softmax_row, store_part};
+use crate::cpu::attention::panels::{Number, Panels, Stored};
+use crate::cpu::isa::simd::{Kernel, LANES, Simd};
 
 /// One head's attention weights of one query over the first keys of a window: `softmax(q · k / 8)`.
 pub struct AttentionWeights<'a> {
@@ -68,8 +68,8 @@ impl Kernel for AttentionWeights<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::definition::{attention, noise, stored_as};
-    use super::super::panels::{pack_panels, panels_len};
+    use crate::cpu::reference::{attention, noise, stored_as};
+    use crate::cpu::attention::panels::{pack_panels, panels_len};
     use super::*;
     use crate::cpu::{Cpu, MatRef, Pool};
 

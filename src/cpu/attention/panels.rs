@@ -5,14 +5,14 @@
 //! half as much to read again. The keys lie in panels of 16, so that a vector holds the scores of
 //! 16 keys.
 
-use super::Cpu;
-use super::attention::HEAD;
-use super::matrix::MatRef;
-use super::simd::{Kernel, LANES, Simd};
+use crate::cpu::Cpu;
+use crate::cpu::attention::encoder::HEAD;
+use crate::cpu::matrix::MatRef;
+use crate::cpu::isa::simd::{Kernel, LANES, Simd};
 use bytemuck::{Pod, cast_slice, cast_slice_mut};
 
 /// Vectors of a head.
-pub(super) const PARTS: usize = HEAD / LANES;
+pub(in crate::cpu) const PARTS: usize = HEAD / LANES;
 
 /// How keys and values are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,12 +52,12 @@ pub fn panels_len(n: usize, n_state: usize, stored: Stored) -> usize {
 pub fn pack_panels(cpu: &Cpu, rows: MatRef<'_>, stored: Stored, to: &mut [u8]) {
     assert_eq!(
         to.len(),
-        panels_len(rows.rows, rows.cols / 2, stored),
+        panels_len(rows.rows(), rows.cols() / 2, stored),
         "panels of another size"
     );
     cpu.pool.pieces(
         to,
-        panels_len(rows.rows, HEAD, stored).max(1),
+        panels_len(rows.rows(), HEAD, stored).max(1),
         |head, to| {
             cpu.level.dispatch(Pack {
                 rows,
@@ -70,7 +70,7 @@ pub fn pack_panels(cpu: &Cpu, rows: MatRef<'_>, stored: Stored, to: &mut [u8]) {
 }
 
 /// One head of [`Panels`].
-pub(super) struct Head<'a, T> {
+pub(in crate::cpu) struct Head<'a, T> {
     /// What the scores of the keys are multiplied by; empty where [`Number::SCALED`] is not set.
     pub key_scales: &'a [f32],
     /// What the values are multiplied by; likewise.
@@ -84,7 +84,7 @@ pub(super) struct Head<'a, T> {
 impl<'a> Panels<'a> {
     /// The head that begins at column `col`.
     #[inline(always)]
-    pub(super) fn head<T: Number>(&self, col: usize) -> Head<'a, T> {
+    pub(in crate::cpu) fn head<T: Number>(&self, col: usize) -> Head<'a, T> {
         let sizes = Sizes::of::<T>(self.n);
         let data = &self.data[col / HEAD * sizes.sum()..][..sizes.sum()];
         let (key_scales, data) = data.split_at(sizes.scales);
@@ -126,7 +126,7 @@ impl Sizes {
 }
 
 /// A number of keys and values in storage.
-pub(super) trait Number: Pod {
+pub(in crate::cpu) trait Number: Pod {
     /// Whether each key and value has a scale.
     const SCALED: bool;
 
@@ -196,7 +196,7 @@ struct Pack<'a> {
 impl Pack<'_> {
     #[inline(always)]
     fn pack<S: Simd, T: Number>(self, s: S) {
-        let n = self.rows.rows;
+        let n = self.rows.rows();
         let sizes = Sizes::of::<T>(n);
         let (key_scales, to) = self.to.split_at_mut(sizes.scales);
         let (value_scales, to) = to.split_at_mut(sizes.scales);
@@ -215,7 +215,7 @@ impl Pack<'_> {
                 let from = self.rows.row(i);
                 let (from_key, _) = from[self.col..][..HEAD].as_chunks::<LANES>();
                 let (from_value, _) =
-                    from[self.rows.cols / 2 + self.col..][..HEAD].as_chunks::<LANES>();
+                    from[self.rows.cols() / 2 + self.col..][..HEAD].as_chunks::<LANES>();
                 for j in 0..PARTS {
                     row[j] = s.load(&from_key[j]);
                 }

@@ -7,17 +7,17 @@
 //! Kernels use loops where a closure would read better: a closure is a function of its own,
 //! compiled without the instruction set unless the optimiser happens to inline it.
 
-use super::simd::{LANES, Simd};
+use crate::cpu::isa::simd::{LANES, Simd};
 
 /// Rows of the tile that holds `rows` ≤ `S::MR` of them. A tile for every number of rows would make
 /// the program large and its compilation slow; these waste little, since few rows wait for the
 /// weights anyway.
-pub(super) fn tile_rows(rows: usize) -> usize {
+pub(in crate::cpu) fn tile_rows(rows: usize) -> usize {
     [1, 2, 4, 8].into_iter().find(|n| *n >= rows).unwrap_or(12)
 }
 
 /// Rows of all tiles over `rows` rows in blocks of `block`.
-pub(super) fn padded_rows(rows: usize, block: usize) -> usize {
+pub(in crate::cpu) fn padded_rows(rows: usize, block: usize) -> usize {
     let whole = rows / block * block;
     if rows > whole {
         whole + tile_rows(rows - whole)
@@ -29,7 +29,7 @@ pub(super) fn padded_rows(rows: usize, block: usize) -> usize {
 /// Runs `$body` with the constant `$M` equal to `$m`, a number of rows from [`tile_rows`].
 macro_rules! with_rows {
     ($m:expr, $S:ty, $M:ident => $body:expr) => {
-        $crate::cpu::product::with_rows!(@arms $m, $S, $M => $body; 1 2 4 8 12)
+        $crate::cpu::gemm::product::with_rows!(@arms $m, $S, $M => $body; 1 2 4 8 12)
     };
     (@arms $m:expr, $S:ty, $M:ident => $body:expr; $($n:literal)*) => {
         match $m {
@@ -41,11 +41,11 @@ macro_rules! with_rows {
         }
     };
 }
-pub(super) use with_rows;
+pub(in crate::cpu) use with_rows;
 
 /// `a`: `[k][M]`; `b`: NP panels `[k][16]`. Returns the M × NP vectors of a × b.
 #[inline(always)]
-pub(super) fn tile_f32<S: Simd, const M: usize, const NP: usize>(
+pub(in crate::cpu) fn tile_f32<S: Simd, const M: usize, const NP: usize>(
     s: S,
     a: &[f32],
     b: [&[[f32; LANES]]; NP],
@@ -69,7 +69,7 @@ pub(super) fn tile_f32<S: Simd, const M: usize, const NP: usize>(
 /// `a`: `[k / 4][M][4]`, offset by 128; `b`: NP panels `[k / 4][16][4]`; `init`: −128 × each
 /// column's sum of weights. Returns the M × NP vectors of the product of whole numbers.
 #[inline(always)]
-pub(super) fn tile_i8<S: Simd, const M: usize, const NP: usize>(
+pub(in crate::cpu) fn tile_i8<S: Simd, const M: usize, const NP: usize>(
     s: S,
     a: &[[u8; 4]],
     b: [&[[i8; 4 * LANES]]; NP],
@@ -100,7 +100,7 @@ pub(super) fn tile_i8<S: Simd, const M: usize, const NP: usize>(
 /// As [`tile_i8`] for one row and one panel, which is then read from end to end; several sums at a
 /// time hide each other's latency.
 #[inline(always)]
-pub(super) fn row_i8<S: Simd>(
+pub(in crate::cpu) fn row_i8<S: Simd>(
     s: S,
     a: &[[u8; 4]],
     b: &[[i8; 4 * LANES]],

@@ -5,7 +5,7 @@
 //! sign, |b| ≤ 127, so a pair sums to at most 2 × 127 × 127 = 32,258 < 32,768: exact, the same
 //! whole number as VNNI gives.
 
-use super::simd::{LANES, Simd};
+use crate::cpu::isa::simd::{LANES, Simd};
 use std::arch::x86_64::*;
 
 /// Proof of AVX2, FMA and F16C.
@@ -26,9 +26,9 @@ impl Avx2 {
     }
 
     /// Runs `kernel` compiled for these features.
-    pub fn enter<K: super::Kernel>(self, kernel: K) -> K::Out {
+    pub fn enter<K: crate::cpu::isa::simd::Kernel>(self, kernel: K) -> K::Out {
         #[target_feature(enable = "avx2,fma,f16c")]
-        fn inner<K: super::Kernel>(s: Avx2, kernel: K) -> K::Out {
+        fn inner<K: crate::cpu::isa::simd::Kernel>(s: Avx2, kernel: K) -> K::Out {
             kernel.run(s)
         }
         // SAFETY: the token is only made where the machine has these features.
@@ -55,9 +55,9 @@ impl AvxVnni {
     }
 
     /// Runs `kernel` compiled for these features.
-    pub fn enter<K: super::Kernel>(self, kernel: K) -> K::Out {
+    pub fn enter<K: crate::cpu::isa::simd::Kernel>(self, kernel: K) -> K::Out {
         #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
-        fn inner<K: super::Kernel>(s: AvxVnni, kernel: K) -> K::Out {
+        fn inner<K: crate::cpu::isa::simd::Kernel>(s: AvxVnni, kernel: K) -> K::Out {
             kernel.run(s)
         }
         // SAFETY: the token is only made where the machine has these features.
@@ -76,7 +76,7 @@ impl AvxVnni {
 /// # Safety
 /// The machine must have AVX.
 #[inline(always)]
-pub(super) unsafe fn sum8(a: __m256) -> f32 {
+pub(in crate::cpu) unsafe fn sum8(a: __m256) -> f32 {
     // SAFETY: the caller proves AVX.
     unsafe {
         let a4 = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));

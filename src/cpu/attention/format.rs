@@ -3,14 +3,14 @@
 //! A stored element holds [`Format::PACK`] values that are multiplied in one step: one `f32`, or
 //! two bf16.
 
-use super::simd::{LANES, Simd};
+use crate::cpu::isa::simd::{LANES, Simd};
 use bytemuck::Pod;
 
 /// How the operands of a product are stored.
-pub(super) trait Format {
+pub(in crate::cpu) trait Format {
     /// Values in a stored element.
     const PACK: usize;
-    /// Terms of the series of 2ʳ that this format's precision is worth ([`super::math::exp2`]).
+    /// Terms of the series of 2ʳ that this format's precision is worth ([`crate::cpu::math::exp2`]).
     const EXP2_TERMS: usize;
     /// A stored element, 4 bytes.
     type Stored: Pod + Sync;
@@ -28,7 +28,7 @@ pub(super) trait Format {
 }
 
 /// Single precision.
-pub(super) struct F32;
+pub(in crate::cpu) struct F32;
 
 impl Format for F32 {
     const PACK: usize = 1;
@@ -55,7 +55,7 @@ impl Format for F32 {
 }
 
 /// bfloat16, two values in an element: 8 bits of precision, the exponents of `f32`.
-pub(super) struct Bf16;
+pub(in crate::cpu) struct Bf16;
 
 impl Format for Bf16 {
     const PACK: usize = 2;

@@ -4,8 +4,8 @@
 //!
 //! In: rows and weights as the other products have them. Out: the same whole numbers.
 
-use super::super::product::with_rows;
-use super::super::simd::{LANES, Simd};
+use crate::cpu::gemm::product::with_rows;
+use crate::cpu::isa::simd::{LANES, Simd};
 use super::{ProductI8, bias_of, finish};
 use std::cell::Cell;
 
@@ -13,11 +13,11 @@ impl ProductI8<'_> {
     /// The product made of 16-bit numbers: what is widened once serves all rows, or all columns, of
     /// the tile.
     #[inline(always)]
-    pub(super) fn wide<S: Simd>(&mut self, s: S) {
+    pub(in crate::cpu) fn wide<S: Simd>(&mut self, s: S) {
         let mut scratch = WIDE.take();
         let Wide { rows: a, panel } = &mut scratch;
         a.clear();
-        for first in (0..self.out.rows).step_by(S::MR) {
+        for first in (0..self.out.rows()).step_by(S::MR) {
             let (row_scales, block) = self.a.block((self.row + first) / S::MR);
             widen_rows(block, row_scales.len(), a);
         }
@@ -25,17 +25,17 @@ impl ProductI8<'_> {
             bytemuck::cast_slice::<u8, i8>(&self.w.panels).as_chunks::<{ 4 * LANES }>();
         let (offsets, _) = self.w.offsets.as_chunks::<LANES>();
         let (all_scales, _) = self.w.scales.as_chunks::<LANES>();
-        for col in (0..self.out.cols).step_by(LANES) {
+        for col in (0..self.out.cols()).step_by(LANES) {
             let at = (self.col + col) / LANES;
             widen_panel(s, &quads[at * self.w.k / 4..][..self.w.k / 4], panel);
             let (init, scales) = (s.load_i32(&offsets[at]), s.load(&all_scales[at]));
             let bias = bias_of(s, self.bias, at * LANES);
             let mut rest = &a[..];
-            for first in (0..self.out.rows).step_by(S::MR) {
+            for first in (0..self.out.rows()).step_by(S::MR) {
                 let (row_scales, _) = self.a.block((self.row + first) / S::MR);
                 let (block, others) = rest.split_at(row_scales.len() * self.w.k / 2);
                 rest = others;
-                let last = self.out.rows - first;
+                let last = self.out.rows() - first;
                 with_rows!(row_scales.len(), S, M => {
                     let acc = tile_i16::<S, M>(s, block, panel, init);
                     for r in 0..M {

@@ -7,12 +7,11 @@
 //! Packing is where a row passes through the cache anyway, so layer norm and quantisation happen
 //! here.
 
-use super::Cpu;
-use super::linear::LayerNorm;
-use super::math::{layer_norm_row, load_part};
-use super::matrix::MatRef;
-use super::product::{padded_rows, tile_rows};
-use super::simd::{Kernel, LANES, Simd};
+use crate::cpu::Cpu;
+use crate::cpu::math::{LayerNorm, layer_norm_row, load_part};
+use crate::cpu::matrix::MatRef;
+use crate::cpu::gemm::product::{padded_rows, tile_rows};
+use crate::cpu::isa::simd::{Kernel, LANES, Simd};
 use std::cell::RefCell;
 
 /// Blocks that one task packs.
@@ -35,7 +34,7 @@ fn reuse<T: Copy + Default>(mut buffer: Vec<T>, len: usize) -> Vec<T> {
 
 /// What goes into a product: rows, normalised first where a layer norm is given.
 #[derive(Clone, Copy)]
-pub(super) struct Input<'a> {
+pub(in crate::cpu) struct Input<'a> {
     pub rows: MatRef<'a>,
     pub norm: Option<&'a LayerNorm>,
 }
@@ -59,7 +58,7 @@ impl<'a> Input<'a> {
 }
 
 /// `f32` rows: block b holds `[k][rows of the block]`.
-pub(super) struct BlocksF32 {
+pub(in crate::cpu) struct BlocksF32 {
     data: Vec<f32>,
     pub rows: usize,
     k: usize,
@@ -69,7 +68,7 @@ pub(super) struct BlocksF32 {
 impl BlocksF32 {
     /// Packs rows of `k` values.
     pub fn pack(cpu: &Cpu, input: Input<'_>) -> Self {
-        let (rows, k, block) = (input.rows.rows, input.rows.cols, cpu.level.block_rows());
+        let (rows, k, block) = (input.rows.rows(), input.rows.cols(), cpu.level.block_rows());
         let len = padded_rows(rows, block) * k;
         let mut data = reuse(LEFT_F32.take(), len);
         cpu.pool.pieces(&mut data[..len], block * k, |b, to| {
@@ -116,9 +115,9 @@ impl Kernel for PackF32<'_> {
     type Out = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let mut scratch = vec![0.0; self.input.rows.cols];
-        let rows = self.to.len() / self.input.rows.cols;
-        for r in 0..rows.min(self.input.rows.rows - self.first) {
+        let mut scratch = vec![0.0; self.input.rows.cols()];
+        let rows = self.to.len() / self.input.rows.cols();
+        for r in 0..rows.min(self.input.rows.rows() - self.first) {
             let row = self.input.row(s, self.first + r, &mut scratch);
             for i in 0..row.len() {
                 self.to[i * rows + r] = row[i];
@@ -129,7 +128,7 @@ impl Kernel for PackF32<'_> {
 
 /// Rows as bytes, 128 standing for 0, with a scale for each: block b holds `[k / 4][rows of the
 /// block][4]`. k is rounded up to a multiple of 16; the values added are zero.
-pub(super) struct BlocksI8 {
+pub(in crate::cpu) struct BlocksI8 {
     data: Vec<[u8; 4]>,
     scales: Vec<f32>,
     pub rows: usize,
@@ -141,8 +140,8 @@ pub(super) struct BlocksI8 {
 impl BlocksI8 {
     /// Quantises each row symmetrically, scale = max |x| / 127, and packs it.
     pub fn pack(cpu: &Cpu, input: Input<'_>) -> Self {
-        let (rows, block) = (input.rows.rows, cpu.level.block_rows());
-        let quads = input.rows.cols.next_multiple_of(LANES) / 4;
+        let (rows, block) = (input.rows.rows(), cpu.level.block_rows());
+        let quads = input.rows.cols().next_multiple_of(LANES) / 4;
         let len = padded_rows(rows, block) * quads;
         let mut data = reuse(LEFT_I8.take(), len);
         let mut scales = vec![0.0; padded_rows(rows, block)];
@@ -202,9 +201,9 @@ impl Kernel for PackI8<'_> {
     type Out = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let mut scratch = vec![0.0; self.input.rows.cols];
+        let mut scratch = vec![0.0; self.input.rows.cols()];
         let rows = self.scales.len();
-        for r in 0..rows.min(self.input.rows.rows - self.first) {
+        for r in 0..rows.min(self.input.rows.rows() - self.first) {
             let row = self.input.row(s, self.first + r, &mut scratch);
             self.scales[r] = quantize_row(s, row, &mut self.to[r..], rows);
         }
@@ -213,7 +212,7 @@ impl Kernel for PackI8<'_> {
 
 /// Writes the row's bytes to every `stride`th group of 4 and returns its scale.
 #[inline(always)]
-pub(super) fn quantize_row<S: Simd>(s: S, row: &[f32], to: &mut [[u8; 4]], stride: usize) -> f32 {
+pub(in crate::cpu) fn quantize_row<S: Simd>(s: S, row: &[f32], to: &mut [[u8; 4]], stride: usize) -> f32 {
     let mut max = s.splat(0.0);
     let mut i = 0;
     while i < row.len() {

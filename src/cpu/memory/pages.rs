@@ -55,7 +55,7 @@ impl AsRef<[u8]> for LargePages {
 }
 
 /// Copies of `parts`, in their order, in large pages; `None` where the system refuses the memory.
-pub(super) fn gather(parts: &[&[u8]]) -> Option<Vec<Bytes>> {
+pub(in crate::cpu) fn gather(parts: &[&[u8]]) -> Option<Vec<Bytes>> {
     let mut pages = LargePages::new(
         parts
             .iter()

@@ -1,17 +1,17 @@
 //! The CPU's half of a product that another device computes: rows into the device's number format,
 //! and results out of it through the layer's bias, GELU and addition.
 //!
-//! Both halves are those of [`super::Linear`]: what is quantised to 8 bits here and finished here
+//! Both halves are those of [`crate::cpu::Linear`]: what is quantised to 8 bits here and finished here
 //! is, bit for bit, what it would have computed. A device that multiplies bf16 as bfp16 loses most
 //! by rounding activations, in whose blocks few are large and many small; it gets them in two
 //! terms.
 
-use super::Cpu;
-use super::blocks::{Input, quantize_row};
-use super::linear::{Epilogue, LayerNorm, bias_of, finish};
-use super::math::load_part;
-use super::matrix::{MatMut, MatRef};
-use super::simd::{Kernel, LANES, Simd};
+use crate::cpu::Cpu;
+use crate::cpu::gemm::blocks::{Input, quantize_row};
+use crate::cpu::gemm::linear::{Epilogue, bias_of, finish};
+use crate::cpu::math::{LayerNorm, load_part};
+use crate::cpu::matrix::{MatMut, MatRef};
+use crate::cpu::isa::simd::{Kernel, LANES, Simd};
 
 /// Rows that one task takes.
 const ROWS: usize = 16;
@@ -46,7 +46,7 @@ pub fn to_bf16_terms(
     stride: usize,
 ) {
     assert!(
-        to.len() == x.rows * stride && stride >= terms_width(x.cols),
+        to.len() == x.rows() * stride && stride >= terms_width(x.cols()),
         "bf16 rows of another shape"
     );
     let input = Input { rows: x, norm };
@@ -71,7 +71,7 @@ impl Kernel for ToBf16Terms<'_> {
     type Out = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let mut scratch = vec![0.0; self.input.rows.cols];
+        let mut scratch = vec![0.0; self.input.rows.cols()];
         for r in 0..self.to.len() / self.stride {
             let row = self.input.row(s, self.first + r, &mut scratch);
             let width = terms_width(row.len());
@@ -127,7 +127,7 @@ fn rounded(x: f32) -> u16 {
     }
 }
 
-/// Quantises rows symmetrically, as [`super::Linear`] does, and writes each row's scale.
+/// Quantises rows symmetrically, as [`crate::cpu::Linear`] does, and writes each row's scale.
 ///
 /// `to`: `[x.rows][stride]` with a stride that is a multiple of 16; what a row has beyond the
 /// input's columns becomes 0.
@@ -143,11 +143,11 @@ pub fn to_i8(
     scales: &mut [f32],
 ) {
     assert!(
-        stride.is_multiple_of(LANES) && stride >= x.cols,
+        stride.is_multiple_of(LANES) && stride >= x.cols(),
         "i8 rows of another shape"
     );
     assert!(
-        to.len() == x.rows * stride && scales.len() == x.rows,
+        to.len() == x.rows() * stride && scales.len() == x.rows(),
         "i8 rows of another shape"
     );
     let input = Input { rows: x, norm };
@@ -180,7 +180,7 @@ impl Kernel for ToI8<'_> {
     type Out = ();
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let mut scratch = vec![0.0; self.input.rows.cols];
+        let mut scratch = vec![0.0; self.input.rows.cols()];
         for r in 0..self.scales.len() {
             let row = self.input.row(s, self.first + r, &mut scratch);
             let to = &mut self.to[r * self.stride..][..self.stride];
@@ -221,16 +221,16 @@ pub fn finish_product(
     epilogue: Epilogue,
 ) {
     let enough = match product {
-        Product::Bf16(c) => c.len() >= out.rows * stride,
+        Product::Bf16(c) => c.len() >= out.rows() * stride,
         Product::I32(c, rows, cols) => {
-            c.len() >= out.rows * stride && rows.len() >= out.rows && cols.len() >= out.cols
+            c.len() >= out.rows() * stride && rows.len() >= out.rows() && cols.len() >= out.cols()
         }
     };
     assert!(
-        enough && stride >= out.cols && bias.len() >= out.cols,
+        enough && stride >= out.cols() && bias.len() >= out.cols(),
         "a device's product of another shape"
     );
-    let width = out.cols;
+    let width = out.cols();
     cpu.pool.tiles(out, (ROWS, width), |out, row, _| {
         cpu.level.dispatch(Finish {
             product,
@@ -256,8 +256,8 @@ impl Kernel for Finish<'_> {
     type Out = ();
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
-        let width = self.out.cols;
-        for r in 0..self.out.rows {
+        let width = self.out.cols();
+        for r in 0..self.out.rows() {
             let at = (self.row + r) * self.stride;
             let mut col = 0;
             while col < width {
@@ -292,7 +292,7 @@ impl Kernel for Finish<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Level, Linear, Pool, pack_i8};
+    use crate::cpu::{Level, Linear, Pool, pack_i8};
     use super::*;
     use crate::cpu::quantize_rows;
     use half::bf16;

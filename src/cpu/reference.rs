@@ -1,6 +1,6 @@
 //! What the tests of both kinds of attention compare with.
 
-use super::panels::Stored;
+use crate::cpu::attention::panels::Stored;
 use half::f16;
 
 /// Numbers in −2.5 … 2.5 that look random.

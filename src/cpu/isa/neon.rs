@@ -6,7 +6,7 @@
 //! Arm multiplies signed bytes with signed ones. Activations are stored with 128 standing for 0:
 //! flipping bit 7 makes them signed.
 
-use super::simd::{LANES, Simd};
+use crate::cpu::isa::simd::{LANES, Simd};
 use std::arch::{aarch64::*, asm, is_aarch64_feature_detected};
 
 /// Proof of NEON, and of the dot product where `DOTPROD`.
@@ -20,9 +20,9 @@ impl Neon<false> {
     }
 
     /// Runs `kernel` compiled for these features.
-    pub fn enter<K: super::Kernel>(self, kernel: K) -> K::Out {
+    pub fn enter<K: crate::cpu::isa::simd::Kernel>(self, kernel: K) -> K::Out {
         #[target_feature(enable = "neon")]
-        fn inner<K: super::Kernel>(s: Neon<false>, kernel: K) -> K::Out {
+        fn inner<K: crate::cpu::isa::simd::Kernel>(s: Neon<false>, kernel: K) -> K::Out {
             kernel.run(s)
         }
         // SAFETY: the token is only made where the machine has these features.
@@ -38,9 +38,9 @@ impl Neon<true> {
     }
 
     /// Runs `kernel` compiled for these features.
-    pub fn enter<K: super::Kernel>(self, kernel: K) -> K::Out {
+    pub fn enter<K: crate::cpu::isa::simd::Kernel>(self, kernel: K) -> K::Out {
         #[target_feature(enable = "neon,dotprod")]
-        fn inner<K: super::Kernel>(s: Neon<true>, kernel: K) -> K::Out {
+        fn inner<K: crate::cpu::isa::simd::Kernel>(s: Neon<true>, kernel: K) -> K::Out {
             kernel.run(s)
         }
         // SAFETY: the token is only made where the machine has these features.

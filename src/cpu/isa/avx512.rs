@@ -1,6 +1,6 @@
 //! AVX-512 with VNNI, and the same with BF16: a vector is one 512-bit register.
 
-use super::simd::{LANES, Simd};
+use crate::cpu::isa::simd::{LANES, Simd};
 use std::arch::x86_64::*;
 
 /// Proof of AVX-512 F, BW, DQ, VL and VNNI (with AVX2 and FMA).
@@ -24,9 +24,9 @@ impl Avx512 {
     }
 
     /// Runs `f` compiled for these features.
-    pub fn enter<K: super::Kernel>(self, kernel: K) -> K::Out {
+    pub fn enter<K: crate::cpu::isa::simd::Kernel>(self, kernel: K) -> K::Out {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
-        fn inner<K: super::Kernel>(s: Avx512, kernel: K) -> K::Out {
+        fn inner<K: crate::cpu::isa::simd::Kernel>(s: Avx512, kernel: K) -> K::Out {
             kernel.run(s)
         }
         // SAFETY: the token is only made where the machine has these features.
@@ -41,11 +41,11 @@ impl Avx512Bf16 {
     }
 
     /// Runs `f` compiled for these features.
-    pub fn enter<K: super::Kernel>(self, kernel: K) -> K::Out {
+    pub fn enter<K: crate::cpu::isa::simd::Kernel>(self, kernel: K) -> K::Out {
         #[target_feature(
             enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx2,fma"
         )]
-        fn inner<K: super::Kernel>(s: Avx512Bf16, kernel: K) -> K::Out {
+        fn inner<K: crate::cpu::isa::simd::Kernel>(s: Avx512Bf16, kernel: K) -> K::Out {
             kernel.run(s)
         }
         // SAFETY: the token is only made where the machine has these features.
@@ -209,7 +209,7 @@ macro_rules! simd512 {
                 unsafe {
                     let a8 =
                         _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps::<1>(a));
-                    super::avx2::sum8(a8)
+                    crate::cpu::isa::avx2::sum8(a8)
                 }
             }
             #[inline(always)]

@@ -9,16 +9,16 @@
 //! memory, and nothing has to be transposed but a strip's queries and its result. Scores are in
 //! powers of 2, which spares a factor for each exponential.
 
-use super::Cpu;
-use super::format::{Bf16, F32, Format};
-use super::math::exp2;
-use super::matrix::{MatMut, MatRef};
-use super::product::{padded_rows, tile_rows, with_rows};
-use super::simd::{Kernel, LANES, Simd};
+use crate::cpu::Cpu;
+use crate::cpu::attention::format::{Bf16, F32, Format};
+use crate::cpu::math::exp2;
+use crate::cpu::matrix::{MatMut, MatRef};
+use crate::cpu::gemm::product::{padded_rows, tile_rows, with_rows};
+use crate::cpu::isa::simd::{Kernel, LANES, Simd};
 use bytemuck::{cast_slice, cast_slice_mut};
 
 /// Width of a head, in every Whisper size.
-pub(super) const HEAD: usize = 64;
+pub(in crate::cpu) const HEAD: usize = 64;
 /// Queries that one task works through.
 const QUERIES: usize = 64;
 /// What queries are scaled by: 1/√64, and log₂ e for powers of 2 in place of e.
@@ -60,9 +60,9 @@ impl Attention {
     /// # Panics
     /// Where the shapes do not fit or heads are not 64 wide.
     pub fn apply(&mut self, cpu: &Cpu, qkv: MatRef<'_>, extra: &KeysValues, out: MatMut<'_>) {
-        let width = qkv.cols / 3;
+        let width = qkv.cols() / 3;
         assert!(
-            width.is_multiple_of(HEAD) && out.rows == qkv.rows && out.cols == width,
+            width.is_multiple_of(HEAD) && out.rows() == qkv.rows() && out.cols() == width,
             "attention of another shape"
         );
         let input = Input { qkv, extra };
@@ -83,14 +83,14 @@ struct Input<'a> {
 
 impl<'a> Input<'a> {
     fn n_keys(&self) -> usize {
-        self.qkv.rows + self.extra.bias.len()
+        self.qkv.rows() + self.extra.bias.len()
     }
 
     /// Key (`part` 1) or value (`part` 2) `i` of a head.
     #[inline(always)]
     fn key_or_value(&self, part: usize, head: usize, i: usize) -> &'a [f32; HEAD] {
-        let width = self.qkv.cols / 3;
-        let (from, at) = if i < self.qkv.rows {
+        let width = self.qkv.cols() / 3;
+        let (from, at) = if i < self.qkv.rows() {
             (self.qkv.row(i), part * width + head * HEAD)
         } else {
             let from = if part == 1 {
@@ -98,7 +98,7 @@ impl<'a> Input<'a> {
             } else {
                 &self.extra.values
             };
-            (from.as_slice(), (i - self.qkv.rows) * width + head * HEAD)
+            (from.as_slice(), (i - self.qkv.rows()) * width + head * HEAD)
         };
         array(from, at)
     }
@@ -132,7 +132,7 @@ fn attend<F: Format>(cpu: &Cpu, input: Input<'_>, packed: &mut Vec<u32>, out: Ma
     let n_key_elements = key_elements::<F>(n_keys, cpu.level.block_rows());
     let per_head = n_key_elements + n_keys.div_ceil(F::PACK) * HEAD;
     // Rows of keys beyond the last are whatever was there: nothing that comes of them is used.
-    packed.resize(out.cols / HEAD * per_head, 0);
+    packed.resize(out.cols() / HEAD * per_head, 0);
     cpu.pool.pieces(packed, per_head, |head, to| {
         let (keys, values) = cast_slice_mut(to).split_at_mut(n_key_elements);
         cpu.level.dispatch(PackHead::<F> {
@@ -247,8 +247,8 @@ impl<F: Format> Attend<'_, F> {
         let mut weights: Vectors<F::Stored> = vec![[zero; LANES]; n_keys.div_ceil(F::PACK) * NP];
         let mut sums: Vectors<f32> = vec![[0.0; LANES]; HEAD * NP];
         let mut first = 0;
-        while first < self.out.rows {
-            let rows = (NP * LANES).min(self.out.rows - first);
+        while first < self.out.rows() {
+            let rows = (NP * LANES).min(self.out.rows() - first);
             for lane in 0..rows {
                 let query = array(self.input.qkv.row(self.row + first + lane), self.col);
                 for c in 0..HEAD / LANES / F::PACK {
@@ -281,7 +281,7 @@ impl<F: Format> Attend<'_, F> {
         queries: &[[F::Stored; LANES]],
         scores: &mut [[f32; LANES]],
     ) -> [S::F; NP] {
-        let (n_keys, own) = (self.input.n_keys(), self.input.qkv.rows);
+        let (n_keys, own) = (self.input.n_keys(), self.input.qkv.rows());
         let mut max = [s.splat(f32::NEG_INFINITY); NP];
         let mut key = 0;
         while key < n_keys {
@@ -390,7 +390,7 @@ fn weigh<F: Format, S: Simd, const NP: usize>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::definition::{attention, noise};
+    use crate::cpu::reference::{attention, noise};
     use super::*;
     use crate::cpu::{Level, Pool};
 

@@ -4,12 +4,12 @@
 //!
 //! A query's result does not depend on the queries that are worked through together with it.
 
-use super::Level;
-use super::attention::HEAD;
-use super::math::{load_part, softmax_row, store_part};
-use super::matrix::{MatMut, MatRef};
-use super::panels::{Number, PARTS, Panels, Stored};
-use super::simd::{Kernel, LANES, Simd};
+use crate::cpu::Level;
+use crate::cpu::attention::encoder::HEAD;
+use crate::cpu::math::{load_part, softmax_row, store_part};
+use crate::cpu::matrix::{MatMut, MatRef};
+use crate::cpu::attention::panels::{Number, PARTS, Panels, Stored};
+use crate::cpu::isa::simd::{Kernel, LANES, Simd};
 
 /// One head's attention of neighbouring rows over a window: `out = Σ softmax(q · k / 8 + bias) v`.
 pub struct AttendPanels<'a> {
@@ -121,7 +121,7 @@ const SUMS: usize = 4;
 
 /// Scores of R queries against the keys of a panel, without their scales.
 #[inline(always)]
-pub(super) fn score<S: Simd, T: Number, const R: usize>(
+pub(in crate::cpu) fn score<S: Simd, T: Number, const R: usize>(
     s: S,
     keys: &[[T; LANES]],
     q: &[[f32; HEAD]; R],
@@ -234,8 +234,8 @@ pub fn to_f16(level: Level, from: &[f32], to: &mut [u16]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::definition::{attention, noise, stored_as};
-    use super::super::panels::{pack_panels, panels_len};
+    use crate::cpu::reference::{attention, noise, stored_as};
+    use crate::cpu::attention::panels::{pack_panels, panels_len};
     use super::*;
     use crate::cpu::{Cpu, Pool};
     use half::f16;

@@ -1,7 +1,7 @@
 //! Every operation on every instruction set of this machine, against plain Rust: bit by bit but for
 //! fused additions.
 
-use super::super::Level;
+use crate::cpu::Level;
 use super::*;
 use half::{bf16, f16};
 

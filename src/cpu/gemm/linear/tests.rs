@@ -1,6 +1,7 @@
 //! Products of all sizes around the tile edges, on every instruction set, against the definition.
 
-use super::super::{Level, Pool, gelu};
+use crate::cpu::math::LayerNorm;
+use crate::cpu::{Level, Pool, gelu};
 use super::*;
 use crate::cpu::quantize_rows;
 
@@ -163,7 +164,7 @@ fn epilogue_norm_and_overlapping_rows() {
         let mut normed = vec![0.0; m * k];
         for i in 0..m {
             let row = &mut normed[i * k..][..k];
-            super::super::layer_norm(cpu.level, x.row(i), &norm.weight, &norm.bias, row);
+            crate::cpu::layer_norm(cpu.level, x.row(i), &norm.weight, &norm.bias, row);
         }
         let mut want: Vec<f32> = reference(&normed, &w, &b, (m, n, k))
             .iter()
