@@ -62,10 +62,9 @@ impl Model {
         let mut coming = self.features.iter().enumerate();
         for pass in 0.. {
             if let Some((i, features)) = coming.next_if_at(pass) {
-                let level = self.whisper.cpu().level;
+                let isa = self.whisper.cpu().isa;
                 let tokenizer = self.whisper.tokenizer();
-                let decoding =
-                    Decoding::new::<DecodeError>(level, tokenizer, 448, options, fallback);
+                let decoding = Decoding::new::<DecodeError>(isa, tokenizer, 448, options, fallback);
                 batch
                     .admit(i, features, decoding.expect("sound options"))
                     .expect("features of the model");

@@ -130,7 +130,7 @@ impl Error {
             Self::Engine(EngineError::Load(error)) => match error {
                 LoadError::Model(error) => of_model(error),
                 LoadError::Tokenizer(_) => exit::MODEL,
-                LoadError::Level(_) => exit::USAGE,
+                LoadError::Isa(_) => exit::USAGE,
             },
             Self::Engine(EngineError::Npu(_)) => exit::NPU,
             Self::Engine(EngineError::Compute(_)) | Self::Options(_) => exit::USAGE,

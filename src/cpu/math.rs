@@ -1,6 +1,6 @@
 //! Elementwise and row-wise functions: exp, GELU, softmax, layer norm.
 
-use crate::cpu::isa::Level;
+use crate::cpu::isa::Isa;
 use crate::cpu::isa::simd::{Kernel, LANES, Simd};
 
 /// Weight and bias of a layer norm, one of each for each value of a row.
@@ -120,7 +120,7 @@ pub(super) fn gelu_vector<S: Simd>(s: S, x: S::F) -> S::F {
 }
 
 /// Applies GELU to each value.
-pub fn gelu(level: Level, values: &mut [f32]) {
+pub fn gelu(isa: Isa, values: &mut [f32]) {
     struct Gelu<'a>(&'a mut [f32]);
     impl Kernel for Gelu<'_> {
         type Out = ();
@@ -132,11 +132,11 @@ pub fn gelu(level: Level, values: &mut [f32]) {
             }
         }
     }
-    level.dispatch(Gelu(values));
+    isa.dispatch(Gelu(values));
 }
 
 /// Replaces a row of scores by their softmax.
-pub fn softmax(level: Level, scores: &mut [f32]) {
+pub fn softmax(isa: Isa, scores: &mut [f32]) {
     struct Softmax<'a>(&'a mut [f32]);
     impl Kernel for Softmax<'_> {
         type Out = ();
@@ -145,7 +145,7 @@ pub fn softmax(level: Level, scores: &mut [f32]) {
             softmax_row(s, self.0);
         }
     }
-    level.dispatch(Softmax(scores));
+    isa.dispatch(Softmax(scores));
 }
 
 #[inline(always)]
@@ -170,7 +170,7 @@ pub(super) fn softmax_row<S: Simd>(s: S, scores: &mut [f32]) {
 
 /// Layer norm of one row: (x − mean) / √(variance + ε) × `weight` + `bias`; all slices have the
 /// row's length.
-pub fn layer_norm(level: Level, x: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32]) {
+pub fn layer_norm(isa: Isa, x: &[f32], weight: &[f32], bias: &[f32], out: &mut [f32]) {
     struct Norm<'a>(&'a [f32], &'a [f32], &'a [f32], &'a mut [f32]);
     impl Kernel for Norm<'_> {
         type Out = ();
@@ -179,7 +179,7 @@ pub fn layer_norm(level: Level, x: &[f32], weight: &[f32], bias: &[f32], out: &m
             layer_norm_row(s, self.0, self.1, self.2, self.3);
         }
     }
-    level.dispatch(Norm(x, weight, bias, out));
+    isa.dispatch(Norm(x, weight, bias, out));
 }
 
 #[inline(always)]
@@ -244,17 +244,17 @@ mod tests {
 
     #[test]
     fn gelu_is_within_a_millionth_of_its_definition() {
-        for level in Level::available() {
+        for isa in Isa::available() {
             let xs: Vec<f32> = (-60_000..60_000).map(|i| i as f32 / 10_000.0).collect();
             let mut ys = xs.clone();
-            gelu(level, &mut ys);
+            gelu(isa, &mut ys);
             for (x, y) in xs.iter().zip(&ys) {
                 let x = f64::from(*x);
                 let want = x / 2.0 * (1.0 + erf((x / 2f64.sqrt()).clamp(-5.0, 5.0)));
                 assert!(
                     (f64::from(*y) - want).abs() < 1e-6,
                     "{}: gelu({x}) = {y}, not {want}",
-                    level.name()
+                    isa.name()
                 );
             }
         }
@@ -272,17 +272,17 @@ mod tests {
                 self.0
             }
         }
-        for level in Level::available() {
+        for isa in Isa::available() {
             for i in -8600..8700i32 {
                 let x = i as f32 / 100.0 + 0.003;
-                let y = level.dispatch(Exp([x; LANES]))[i.unsigned_abs() as usize % LANES];
+                let y = isa.dispatch(Exp([x; LANES]))[i.unsigned_abs() as usize % LANES];
                 let want = f64::from(x).exp();
                 let ulp = f64::from((want as f32).next_up()) - f64::from(want as f32);
                 let off = (f64::from(y) - want).abs() / ulp;
                 assert!(
                     off <= 2.0,
                     "{}: exp({x}) = {y:e}, {off} ULP from {want:e}",
-                    level.name()
+                    isa.name()
                 );
             }
         }
@@ -300,30 +300,30 @@ mod tests {
                 self.0
             }
         }
-        for level in Level::available() {
+        for isa in Isa::available() {
             for (terms, tolerance) in [(5, 6e-5), (7, 4e-7), (8, 3e-7)] {
                 for i in 0..=12_500 {
                     let x = -i as f32 / 100.0;
-                    let y = f64::from(level.dispatch(Exp2([x; LANES], terms))[i as usize % LANES]);
+                    let y = f64::from(isa.dispatch(Exp2([x; LANES], terms))[i as usize % LANES]);
                     let want = f64::from(x).exp2();
                     assert!(
                         (y / want - 1.0).abs() < tolerance,
                         "{}: 2^{x} = {y:e}, not {want:e}",
-                        level.name()
+                        isa.name()
                     );
                 }
-                assert!(level.dispatch(Exp2([f32::NEG_INFINITY; LANES], terms))[0] < 1e-30);
+                assert!(isa.dispatch(Exp2([f32::NEG_INFINITY; LANES], terms))[0] < 1e-30);
             }
         }
     }
 
     #[test]
     fn softmax_is_its_definition() {
-        for level in Level::available() {
+        for isa in Isa::available() {
             for n in SIZES {
                 let xs = values(n);
                 let mut ys = xs.clone();
-                softmax(level, &mut ys);
+                softmax(isa, &mut ys);
                 let max = xs.iter().copied().fold(f32::MIN, f32::max);
                 let sum: f64 = xs.iter().map(|x| f64::from(x - max).exp()).sum();
                 for (x, y) in xs.iter().zip(&ys) {
@@ -331,7 +331,7 @@ mod tests {
                     assert!(
                         (f64::from(*y) - want).abs() < 1e-6,
                         "{} n={n}: {y} {want}",
-                        level.name()
+                        isa.name()
                     );
                 }
             }
@@ -340,12 +340,12 @@ mod tests {
 
     #[test]
     fn layer_norm_is_its_definition() {
-        for level in Level::available() {
+        for isa in Isa::available() {
             for n in SIZES {
                 let (x, w) = (values(n), values(n + 5)[5..].to_vec());
                 let b: Vec<f32> = w.iter().map(|w| w * 0.3 - 1.0).collect();
                 let mut y = vec![0.0; n];
-                layer_norm(level, &x, &w, &b, &mut y);
+                layer_norm(isa, &x, &w, &b, &mut y);
                 let mean = x.iter().map(|x| f64::from(*x)).sum::<f64>() / n as f64;
                 let var = x
                     .iter()
@@ -358,7 +358,7 @@ mod tests {
                     assert!(
                         (f64::from(y[i]) - want).abs() < 2e-5,
                         "{} n={n}: {} {want}",
-                        level.name(),
+                        isa.name(),
                         y[i]
                     );
                 }

@@ -4,10 +4,10 @@
 //! The loop is that of a register tile without its loads, so the figure is what the tile could
 //! reach at best.
 
+use super::{Cpu, Operand};
 use crate::cpu::attention::format::{Bf16, F32, Format};
 use crate::cpu::gemm::product::with_rows;
 use crate::cpu::isa::simd::{Kernel, LANES, Simd};
-use super::{Cpu, Operands};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -17,20 +17,20 @@ const TASKS: usize = 64;
 const STEPS: usize = 8192;
 
 /// Multiplications with addition a second of all threads together, on operands in registers.
-pub fn peak_macs(cpu: &Cpu, operands: Operands) -> f64 {
-    let bf16 = operands == Operands::Bf16 && cpu.level.has_bf16();
+pub fn peak_macs(cpu: &Cpu, operands: Operand) -> f64 {
+    let bf16 = operands == Operand::Bf16 && cpu.isa.has_bf16();
     let begun = Instant::now();
     cpu.pool.run(TASKS, |_| match operands {
-        Operands::Int8 => cpu.level.dispatch(TileI8),
-        _ if bf16 => cpu.level.dispatch(TileOf::<Bf16>(black_box(0))),
-        _ => cpu.level.dispatch(TileOf::<F32>(black_box(0.0))),
+        Operand::Int8 => cpu.isa.dispatch(TileI8),
+        _ if bf16 => cpu.isa.dispatch(TileOf::<Bf16>(black_box(0))),
+        _ => cpu.isa.dispatch(TileOf::<F32>(black_box(0.0))),
     });
     let values = match operands {
-        Operands::Int8 => 4,
+        Operand::Int8 => 4,
         _ if bf16 => Bf16::PACK,
         _ => F32::PACK,
     };
-    let (rows, panels) = cpu.level.tile();
+    let (rows, panels) = cpu.isa.tile();
     (TASKS * STEPS * rows * panels * LANES * values) as f64 / begun.elapsed().as_secs_f64()
 }
 

@@ -1,9 +1,9 @@
 //! Reductions of one long row, such as the logits of a vocabulary: its greatest values, its sum of
 //! exponentials.
 
-use crate::cpu::Level;
-use crate::cpu::math::{exp, load_part};
+use crate::cpu::Isa;
 use crate::cpu::isa::simd::{Kernel, LANES, Simd};
+use crate::cpu::math::{exp, load_part};
 
 /// Values whose maximum is looked at alone, so that most of a row is passed over quickly.
 const BLOCK: usize = 16 * LANES;
@@ -13,7 +13,7 @@ const SUMMED: usize = 1024;
 
 /// The greatest value and its first place. NaN counts for nothing; `None` where nothing is above
 /// −∞.
-pub fn greatest(level: Level, row: &[f32]) -> Option<(usize, f32)> {
+pub fn argmax(isa: Isa, row: &[f32]) -> Option<(usize, f32)> {
     struct Greatest<'a>(&'a [f32]);
     impl Kernel for Greatest<'_> {
         type Out = Option<(usize, f32)>;
@@ -33,7 +33,7 @@ pub fn greatest(level: Level, row: &[f32]) -> Option<(usize, f32)> {
             Some((place, best))
         }
     }
-    level.dispatch(Greatest(row))
+    isa.dispatch(Greatest(row))
 }
 
 /// The maximum of the block that begins at `first`; NaN counts for nothing.
@@ -49,7 +49,7 @@ fn block_max<S: Simd>(s: S, row: &[f32], first: usize) -> f32 {
 
 /// The `k` greatest values with their places, greatest first and of equals the first; −∞ and NaN
 /// are never among them.
-pub fn top_k(level: Level, row: &[f32], k: usize) -> Vec<(usize, f32)> {
+pub fn top_k(isa: Isa, row: &[f32], k: usize) -> Vec<(usize, f32)> {
     struct Top<'a>(&'a [f32], usize);
     impl Kernel for Top<'_> {
         type Out = Vec<(usize, f32)>;
@@ -68,10 +68,10 @@ pub fn top_k(level: Level, row: &[f32], k: usize) -> Vec<(usize, f32)> {
             top
         }
     }
-    level.dispatch(Top(row, k))
+    isa.dispatch(Top(row, k))
 }
 
-/// Puts a value into its rank among the `k` greatest, if it is above the `least` that may be;
+/// Puts a value into its rank among the `k` argmax, if it is above the `least` that may be;
 /// returns the new least.
 fn insert(top: &mut Vec<(usize, f32)>, k: usize, least: f32, (place, value): (usize, f32)) -> f32 {
     if value > least {
@@ -87,7 +87,7 @@ fn insert(top: &mut Vec<(usize, f32)>, k: usize, least: f32, (place, value): (us
 
 /// Σ e^((x − shift) · scale), where no x is above `shift`; summands below e⁻⁸⁷ count as that, NaN
 /// makes it NaN.
-pub fn sum_exp(level: Level, row: &[f32], shift: f32, scale: f32) -> f64 {
+pub fn sum_exp(isa: Isa, row: &[f32], shift: f32, scale: f32) -> f64 {
     struct Sum<'a>(&'a [f32], f32, f32);
     impl Kernel for Sum<'_> {
         type Out = f64;
@@ -114,7 +114,7 @@ pub fn sum_exp(level: Level, row: &[f32], shift: f32, scale: f32) -> f64 {
             total
         }
     }
-    level.dispatch(Sum(row, shift, scale))
+    isa.dispatch(Sum(row, shift, scale))
 }
 
 #[cfg(test)]
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_greatest_are_those_of_a_sorted_row() {
-        for level in Level::available() {
+        for isa in Isa::available() {
             for n in [1, 5, 16, 17, 255, 256, 257, 1000, 5003] {
                 let mut row = row(n);
                 if n > 16 {
@@ -145,28 +145,28 @@ mod tests {
                     .collect();
                 sorted.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
                 assert_eq!(
-                    greatest(level, &row),
+                    argmax(isa, &row),
                     sorted.first().copied(),
                     "{} n={n}",
-                    level.name()
+                    isa.name()
                 );
                 for k in [1, 6, 300] {
                     assert_eq!(
-                        top_k(level, &row, k),
+                        top_k(isa, &row, k),
                         sorted[..k.min(sorted.len())],
                         "{} n={n} k={k}",
-                        level.name()
+                        isa.name()
                     );
                 }
             }
-            assert_eq!(greatest(level, &[f32::NEG_INFINITY, f32::NAN]), None);
-            assert_eq!(greatest(level, &[]), None);
+            assert_eq!(argmax(isa, &[f32::NEG_INFINITY, f32::NAN]), None);
+            assert_eq!(argmax(isa, &[]), None);
         }
     }
 
     #[test]
     fn sums_are_those_of_the_library() {
-        for level in Level::available() {
+        for isa in Isa::available() {
             for n in [1, 15, 16, 1024, 1031, 5003] {
                 let row = row(n);
                 let shift = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -174,21 +174,17 @@ mod tests {
                     .iter()
                     .map(|x| (f64::from(*x - shift) * 0.5).exp())
                     .sum();
-                let sum = sum_exp(level, &row, shift, 0.5);
+                let sum = sum_exp(isa, &row, shift, 0.5);
                 assert!(
                     (sum / exact - 1.0).abs() < 1e-6,
                     "{} n={n}: {sum} {exact}",
-                    level.name()
+                    isa.name()
                 );
             }
-            assert!(sum_exp(level, &[0.0, f32::NAN], 0.0, 1.0).is_nan());
+            assert!(sum_exp(isa, &[0.0, f32::NAN], 0.0, 1.0).is_nan());
             let mut long = row(100);
             long[3] = f32::NAN;
-            assert!(
-                sum_exp(level, &long, 30.0, 1.0).is_nan(),
-                "{}",
-                level.name()
-            );
+            assert!(sum_exp(isa, &long, 30.0, 1.0).is_nan(), "{}", isa.name());
         }
     }
 }

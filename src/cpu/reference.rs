@@ -1,6 +1,6 @@
 //! What the tests of both kinds of attention compare with.
 
-use crate::cpu::attention::panels::Stored;
+use crate::cpu::attention::panels::KvFormat;
 use half::f16;
 
 /// Numbers in −2.5 … 2.5 that look random.
@@ -11,11 +11,11 @@ pub fn noise(n: usize, seed: usize) -> Vec<f32> {
 }
 
 /// A key or value of a head as it is stored.
-pub fn stored_as(stored: Stored, row: &[f32]) -> Vec<f64> {
+pub fn stored_as(stored: KvFormat, row: &[f32]) -> Vec<f64> {
     let largest = row.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
     let number = |x: &f32| match stored {
-        Stored::F16 => f16::from_f32(*x).to_f64(),
-        Stored::I8 => {
+        KvFormat::F16 => f16::from_f32(*x).to_f64(),
+        KvFormat::I8 => {
             f64::from((x * (127.0 / largest)).round_ties_even()) * f64::from(largest / 127.0)
         }
     };

@@ -5,7 +5,7 @@ use super::backend::{BackendState, Npu, NpuEncoder};
 use super::gemm::Submission;
 use super::setup::{NpuOptions, shapes};
 use crate::compute::{Device, NpuFormat};
-use crate::cpu::{Cpu, Level, Pool};
+use crate::cpu::{Cpu, Isa, Pool};
 use crate::mel::Mel;
 use crate::models::{ModelFile, Origin, import, npu_weights, part_of, synthetic, write_random};
 use crate::whisper::{Compute, CpuEncoder, Dims, Encoder, EncoderWeights, Tails};
@@ -74,7 +74,7 @@ impl Model {
 
     fn cpu(&self, compute: Compute) -> CpuEncoder {
         let cpu = Arc::new(Cpu {
-            level: Level::detect().expect("an instruction set"),
+            isa: Isa::detect().expect("an instruction set"),
             pool: Pool::new(2),
         });
         let weights = Arc::new(EncoderWeights::load(&self.file, compute).expect("weights"));

@@ -163,13 +163,13 @@ impl<'a> Stage<'a> {
         self.options.sound_s = Some(sound_s);
         self.history.pause(start_s - self.spoken_until_s);
         self.options.prompt = self.history.prompt().to_vec();
-        let (level, n_text_ctx) = (
-            self.whisper.cpu().level,
+        let (isa, n_text_ctx) = (
+            self.whisper.cpu().isa,
             self.whisper.file().dims().n_text_ctx,
         );
         let fallback = &self.settings.fallback;
         let decoding = Decoding::new(
-            level,
+            isa,
             self.whisper.tokenizer(),
             n_text_ctx,
             &self.options,

@@ -80,7 +80,7 @@ impl AttentionCapture {
                     col,
                     out,
                 }
-                .run(cpu.level);
+                .run(cpu.isa);
             });
         }
     }

@@ -10,7 +10,7 @@ use super::weights::{Compute, LayerSpec, layer_norm};
 use super::{Dims, Inference};
 use crate::advice::Advice;
 use crate::cpu::{
-    AttendPanels, AttendTokens, Cpu, Epilogue, LayerNorm, Level, Linear, MatMut, MatRef, Stored,
+    AttendPanels, AttendTokens, Cpu, Epilogue, Isa, KvFormat, LayerNorm, Linear, MatMut, MatRef,
     pack_panels, panels_len,
 };
 use crate::models::{ModelError, ModelFile};
@@ -33,7 +33,7 @@ pub struct DecoderWeights {
     ln: LayerNorm,
     logits: Linear,
     /// How cross-attention's keys and values are stored.
-    audio: Stored,
+    audio: KvFormat,
 }
 
 struct Block {
@@ -148,8 +148,8 @@ impl DecoderWeights {
             ln: layer_norm(&file, "decoder.ln")?,
             logits: load(LayerSpec::logits())?,
             audio: match compute {
-                Compute::F32 => Stored::F16,
-                Compute::Int8 => Stored::I8,
+                Compute::F32 => KvFormat::F16,
+                Compute::Int8 => KvFormat::I8,
             },
             file: file.clone(),
         };
@@ -334,7 +334,7 @@ impl Decoder {
             for ((row, slot), qkv) in rows.iter().zip(&slots).zip(qkv.chunks_exact(3 * width)) {
                 windows[row.window]
                     .tokens
-                    .store(cpu.level, i, *slot, &qkv[width..]);
+                    .store(cpu.isa, i, *slot, &qkv[width..]);
             }
             self.attend_tokens(windows, rows, &positions, i, (qkv, &mut *heads));
             block.out.apply(
@@ -476,7 +476,7 @@ impl Decoder {
         (qkv, out): (&[f32], &mut [f32]),
     ) {
         let width = self.weights.dims.n_text_state;
-        let level = self.cpu.level;
+        let isa = self.cpu.isa;
         self.cpu
             .pool
             .tiles(MatMut::dense(out, width), (1, HEAD), |mut out, r, col| {
@@ -491,7 +491,7 @@ impl Decoder {
                     places: slots,
                     out: out.row(0),
                 }
-                .run(level);
+                .run(isa);
             });
     }
 
@@ -505,7 +505,7 @@ impl Decoder {
         (queries, out): (&[f32], &mut [f32]),
     ) {
         let width = self.weights.dims.n_text_state;
-        let level = self.cpu.level;
+        let isa = self.cpu.isa;
         let together = if rows.windows(2).any(|pair| pair[0].window == pair[1].window) {
             TOGETHER
         } else {
@@ -528,7 +528,7 @@ impl Decoder {
                         out: tile,
                         rows: (first, run.len()),
                     };
-                    attend.run(level);
+                    attend.run(isa);
                     first += run.len();
                 }
             },
@@ -573,8 +573,8 @@ impl<'a> Window<'a> {
 impl Inference for Window<'_> {
     type Error = DecodeError;
 
-    fn level(&self) -> Level {
-        self.decoder.cpu.level
+    fn isa(&self) -> Isa {
+        self.decoder.cpu.isa
     }
 
     fn n_vocab(&self) -> usize {

@@ -285,7 +285,7 @@ impl EncoderWeights {
         let LayerNorm { weight, bias } = &self.ln_post;
         let mut states = vec![0.0; x.len() + tail.states.len()];
         for (x, out) in x.chunks_exact(width).zip(states.chunks_exact_mut(width)) {
-            crate::cpu::layer_norm(cpu.level, x, weight, bias, out);
+            crate::cpu::layer_norm(cpu.isa, x, weight, bias, out);
         }
         states[x.len()..].copy_from_slice(&tail.states);
         AudioFeatures {

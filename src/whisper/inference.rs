@@ -1,6 +1,6 @@
 //! What the decoding rules need from a decoder: logits in, sequences rearranged.
 
-use crate::cpu::Level;
+use crate::cpu::Isa;
 
 /// The decoder as the decoding rules see it, bound to the audio of one window.
 ///
@@ -11,7 +11,7 @@ pub trait Inference {
     type Error: std::error::Error + Send + Sync + 'static;
 
     /// The instruction set for the arithmetic on its logits.
-    fn level(&self) -> Level;
+    fn isa(&self) -> Isa;
 
     /// Tokens in the vocabulary: the length of a row of logits.
     fn n_vocab(&self) -> usize;

@@ -1,6 +1,6 @@
 //! Keys and values that the decoder keeps: of the audio of a window, and of the tokens over it.
 
-use crate::cpu::{LargePages, Level, Panels, Stored, panels_len, to_f16};
+use crate::cpu::{Isa, KvFormat, LargePages, Panels, panels_len, to_f16};
 use std::io;
 
 /// What the decoder keeps of a window: its audio, and the token sequences over it.
@@ -11,7 +11,7 @@ pub struct WindowCache {
     /// Encoder positions, the silent tail's included.
     n: usize,
     /// How they are stored.
-    stored: Stored,
+    stored: KvFormat,
     /// Bytes of a block.
     per_layer: usize,
     /// Blocks.
@@ -30,7 +30,7 @@ impl WindowCache {
         n_ctx: usize,
         bias: Vec<f32>,
         (n_layers, n_state): (usize, usize),
-        stored: Stored,
+        stored: KvFormat,
         used: Option<Self>,
     ) -> io::Result<Self> {
         let n = n_ctx + bias.len();
@@ -185,9 +185,9 @@ impl TokenCache {
     }
 
     /// Keeps a token's keys and values of a block.
-    pub fn store(&mut self, level: Level, layer: usize, slot: u32, row: &[f32]) {
+    pub fn store(&mut self, isa: Isa, layer: usize, slot: u32, row: &[f32]) {
         to_f16(
-            level,
+            isa,
             row,
             &mut self.layers[layer][slot as usize * self.row_len..][..self.row_len],
         );

@@ -6,7 +6,7 @@ use super::encoder::{CpuEncoder, Encoder, EncoderFactory, EncoderWeights};
 use super::tail::Tails;
 use super::weights::Compute;
 use crate::advice::Advice;
-use crate::cpu::{Cpu, LevelError};
+use crate::cpu::{Cpu, IsaError};
 use crate::models::{ModelError, ModelFile};
 use crate::tokenizer::{Tokenizer, TokenizerError, Vocabulary};
 use std::borrow::Cow;
@@ -31,7 +31,7 @@ pub enum LoadError {
     Model(#[from] ModelError),
     /// `HEARKEN_CPU` is wrong.
     #[error(transparent)]
-    Level(#[from] LevelError),
+    Isa(#[from] IsaError),
     /// The vocabulary is damaged.
     #[error("the vocabulary of the model is damaged: {0}")]
     Tokenizer(#[from] TokenizerError),
@@ -41,7 +41,7 @@ impl Advice for LoadError {
     fn remedy(&self) -> Option<Cow<'_, str>> {
         Some(match self {
             Self::Model(error) => return error.remedy(),
-            Self::Level(error) => error.remedy().into(),
+            Self::Isa(error) => error.remedy().into(),
 Self::Tokenizer(..) => "get the model again with `hearken models fetch NAME` or `hearken models import PATH`".into(),
         })
     }

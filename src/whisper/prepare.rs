@@ -5,7 +5,7 @@ use super::SAMPLES_PER_POSITION;
 use super::encoder::{CpuEncoder, EncodeError, EncoderWeights, Stage};
 use super::tail::{TAIL_LENGTHS, TAIL_RUNS, Tails};
 use super::weights::{Compute, LayerSpec};
-use crate::cpu::{Cpu, LevelError};
+use crate::cpu::{Cpu, IsaError};
 use crate::mel::{LogMel, Mel};
 use crate::models::{Dtype, ModelError, ModelFile, NewTensor};
 use std::ops::Range;
@@ -22,7 +22,7 @@ pub enum PrepareError {
     Encode(#[from] EncodeError),
     /// `HEARKEN_CPU` is wrong.
     #[error(transparent)]
-    Level(#[from] LevelError),
+    Isa(#[from] IsaError),
 }
 
 /// Computes the derived tensors of a model; `progress` is told the share done, 0 to 1.

@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     println!(
         "{}, {threads} threads; times are medians in µs, ratios are yardstick / Hearken",
-        cpu.level.name()
+        cpu.isa.name()
     );
     println!(
         "{:<20}{:>6} {:>10} {:>10} {:>7} {:>10} {:>10} {:>7}",

@@ -96,7 +96,7 @@ pub fn decoder(args: &BenchDecoderArgs) -> Result<u8, Error> {
     let report = Report {
         model: options.model,
         compute: engine.compute.cpu.name(),
-        cpu: whisper.cpu().level.name(),
+        cpu: whisper.cpu().isa.name(),
         threads: whisper.cpu().pool.threads(),
         bandwidth_gb_s,
         passes,

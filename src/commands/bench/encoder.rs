@@ -7,7 +7,7 @@ use crate::audio::SAMPLE_RATE;
 use crate::cli::BenchEncoderArgs;
 use crate::commands::error::{Error, exit};
 use crate::compute::Device;
-use crate::cpu::{Operands, peak_macs};
+use crate::cpu::{Operand, peak_macs};
 use crate::engine::{Engine, EngineError, EngineOptions};
 use crate::models::{ModelFile, Store, write_random};
 use crate::npu::{Submission, Times};
@@ -146,14 +146,14 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
         bar.set_style(style);
     }
     let attention = if compute.cpu == Compute::Int8 {
-        Operands::Bf16
+        Operand::Bf16
     } else {
-        Operands::F32
+        Operand::F32
     };
     let linear = if compute.cpu == Compute::Int8 {
-        Operands::Int8
+        Operand::Int8
     } else {
-        Operands::F32
+        Operand::F32
     };
     let (mut elapsed_ms, mut non_finite, mut cosine_to_f32) = (Vec::new(), 0, 0.0);
     let (mut peaks_linear, mut peaks_attention) = (Vec::new(), Vec::new());
@@ -209,7 +209,7 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
         compute: compute.name(),
         device: options.device.name(),
         split: compute.npu.map(|_| split(spent, iterations, average_ms)),
-        cpu: whisper.cpu().level.name(),
+        cpu: whisper.cpu().isa.name(),
         threads: whisper.cpu().pool.threads(),
         window_s,
         iterations,

@@ -7,7 +7,7 @@ use crate::audio::{FileSource, SAMPLE_RATE};
 use crate::cli::BenchFileArgs;
 use crate::commands::error::{Error, exit};
 use crate::commands::transcribe::load;
-use crate::cpu::{LargePages, Operands, peak_macs, read_all};
+use crate::cpu::{LargePages, Operand, peak_macs, read_all};
 use crate::engine::{Engine, EngineOptions};
 use crate::output;
 use crate::pipeline::{self, IN_FLIGHT, Passage, Settings};
@@ -115,7 +115,7 @@ pub fn file(args: &BenchFileArgs) -> Result<u8, Error> {
         model: options.model,
         compute: engine.compute.name(),
         device: options.device.name(),
-        cpu: whisper.cpu().level.name(),
+        cpu: whisper.cpu().isa.name(),
         threads: whisper.cpu().pool.threads(),
         audio_s,
         windows: passages.len(),
@@ -176,9 +176,9 @@ fn bounds(
 ) -> Result<(f64, f64), Error> {
     let whisper = &engine.whisper;
     let operands = if engine.compute.cpu == Compute::Int8 {
-        (Operands::Int8, Operands::Bf16)
+        (Operand::Int8, Operand::Bf16)
     } else {
-        (Operands::F32, Operands::F32)
+        (Operand::F32, Operand::F32)
     };
     let mut pages =
         LargePages::new(whisper.decoder().step_bytes() / 4 * 4).map_err(DecodeError::Memory)?;

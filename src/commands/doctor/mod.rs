@@ -14,7 +14,7 @@ use std::thread;
 
 use crate::commands::error::exit;
 use crate::config::{Config, ConfigError};
-use crate::cpu::Level;
+use crate::cpu::Isa;
 use crate::models::{Manifest, ModelError, Store, is_offline};
 use crate::npu::{self, Finding};
 
@@ -175,10 +175,10 @@ fn features() -> Vec<(&'static str, bool)> {
 
 /// The instruction set that is used.
 fn kernels() -> Check {
-    match Level::detect() {
-        Ok(level) => ok(
+    match Isa::detect() {
+        Ok(isa) => ok(
             "instruction set",
-            format!("{}; HEARKEN_CPU can name another", level.name()),
+            format!("{}; HEARKEN_CPU can name another", isa.name()),
         ),
         Err(error) => Check {
             status: Status::Missing,

@@ -4,12 +4,12 @@
 //!
 //! A query's result does not depend on the queries that are worked through together with it.
 
-use crate::cpu::Level;
+use crate::cpu::Isa;
 use crate::cpu::attention::encoder::HEAD;
+use crate::cpu::attention::panels::{KvFormat, Number, PARTS, Panels};
+use crate::cpu::isa::simd::{Kernel, LANES, Simd};
 use crate::cpu::math::{load_part, softmax_row, store_part};
 use crate::cpu::matrix::{MatMut, MatRef};
-use crate::cpu::attention::panels::{Number, PARTS, Panels, Stored};
-use crate::cpu::isa::simd::{Kernel, LANES, Simd};
 
 /// One head's attention of neighbouring rows over a window: `out = Σ softmax(q · k / 8 + bias) v`.
 pub struct AttendPanels<'a> {
@@ -29,8 +29,8 @@ pub struct AttendPanels<'a> {
 
 impl AttendPanels<'_> {
     /// Computes them.
-    pub fn run(self, level: Level) {
-        level.dispatch(self);
+    pub fn run(self, isa: Isa) {
+        isa.dispatch(self);
     }
 
     #[inline(always)]
@@ -147,8 +147,8 @@ impl Kernel for AttendPanels<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
         match self.panels.stored {
-            Stored::F16 => self.all::<S, u16>(s),
-            Stored::I8 => self.all::<S, i8>(s),
+            KvFormat::F16 => self.all::<S, u16>(s),
+            KvFormat::I8 => self.all::<S, i8>(s),
         }
     }
 }
@@ -171,8 +171,8 @@ pub struct AttendTokens<'a> {
 
 impl AttendTokens<'_> {
     /// Computes it.
-    pub fn run(self, level: Level) {
-        level.dispatch(self);
+    pub fn run(self, isa: Isa) {
+        isa.dispatch(self);
     }
 }
 
@@ -216,7 +216,7 @@ impl Kernel for AttendTokens<'_> {
 
 /// Converts to half precision; magnitudes beyond its range become the largest. Both have the same
 /// length, a multiple of 16.
-pub fn to_f16(level: Level, from: &[f32], to: &mut [u16]) {
+pub fn to_f16(isa: Isa, from: &[f32], to: &mut [u16]) {
     struct ToF16<'a>(&'a [f32], &'a mut [u16]);
     impl Kernel for ToF16<'_> {
         type Out = ();
@@ -229,14 +229,14 @@ pub fn to_f16(level: Level, from: &[f32], to: &mut [u16]) {
             }
         }
     }
-    level.dispatch(ToF16(from, to));
+    isa.dispatch(ToF16(from, to));
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::cpu::reference::{attention, noise, stored_as};
-    use crate::cpu::attention::panels::{pack_panels, panels_len};
     use super::*;
+    use crate::cpu::attention::panels::{pack_panels, panels_len};
+    use crate::cpu::reference::{attention, noise, stored_as};
     use crate::cpu::{Cpu, Pool};
     use half::f16;
 
@@ -252,7 +252,7 @@ mod tests {
         let sizes = [(1, 0), (2, 1), (16, 0), (33, 7), (100, 3), (544, 32)];
         for ((n, n_bias), stored) in sizes
             .into_iter()
-            .flat_map(|size| [(size, Stored::F16), (size, Stored::I8)])
+            .flat_map(|size| [(size, KvFormat::F16), (size, KvFormat::I8)])
         {
             let (rows, queries, bias) = (
                 noise(n * 2 * width, 6),
@@ -260,9 +260,9 @@ mod tests {
                 noise(n_bias, 8),
             );
             let view = MatRef::dense(&rows, 2 * width);
-            for level in Level::available() {
+            for isa in Isa::available() {
                 let cpu = Cpu {
-                    level,
+                    isa,
                     pool: Pool::new(2),
                 };
                 // What the memory held before plays no part.
@@ -286,7 +286,7 @@ mod tests {
                         out: out_view,
                         rows,
                     }
-                    .run(level);
+                    .run(isa);
                     out
                 };
                 for col in [0, HEAD] {
@@ -300,7 +300,7 @@ mod tests {
                     for r in 0..7 {
                         let query = &queries[r * width + col..][..HEAD];
                         let want = attention(query, &keys, &values, &bias);
-                        let what = format!("{} {stored:?} n={n} row {r}", level.name());
+                        let what = format!("{} {stored:?} n={n} row {r}", isa.name());
                         assert_close(&all[r * HEAD..][..HEAD], &want, &what);
                         assert_eq!(
                             attend(r, 1, col)[r * HEAD..][..HEAD],
@@ -319,15 +319,15 @@ mod tests {
         for n in [1, 2, 17, 448] {
             let (query, rows) = (noise(HEAD, 5), noise(500 * 2 * width, 6));
             let places: Vec<u32> = (0..n).map(|i| (i * 7 % 500) as u32).collect();
-            for level in Level::available() {
+            for isa in Isa::available() {
                 let mut cache = vec![0; rows.len()];
-                to_f16(level, &rows, &mut cache);
+                to_f16(isa, &rows, &mut cache);
                 for col in [0, HEAD] {
                     let row = |part: usize| {
                         let rows = &rows;
                         let at = move |p: &u32| {
                             stored_as(
-                                Stored::F16,
+                                KvFormat::F16,
                                 &rows[(*p as usize * 2 + part) * width + col..][..HEAD],
                             )
                         };
@@ -343,9 +343,9 @@ mod tests {
                         places,
                         out: &mut out,
                     }
-                    .run(level);
+                    .run(isa);
                     let want = attention(query, &row(0), &row(1), &[]);
-                    assert_close(&out, &want, &format!("{} n={n}", level.name()));
+                    assert_close(&out, &want, &format!("{} n={n}", isa.name()));
                 }
             }
         }
@@ -358,14 +358,14 @@ mod tests {
             .collect();
         from[..8].copy_from_slice(&[1e-7, -1e-9, 65504.0, 65519.0, -65504.0, 0.0, 6e-8, 1.0]);
         let want: Vec<u16> = from.iter().map(|x| f16::from_f32(*x).to_bits()).collect();
-        for level in Level::available() {
+        for isa in Isa::available() {
             let mut to = vec![0; from.len()];
-            to_f16(level, &from, &mut to);
-            assert!(to == want, "{}", level.name());
-            to_f16(level, &[1e30; 16], &mut to);
-            assert_eq!(to[15], f16::MAX.to_bits(), "{}", level.name());
-            to_f16(level, &[-1e30; 16], &mut to);
-            assert_eq!(to[15], f16::MIN.to_bits(), "{}", level.name());
+            to_f16(isa, &from, &mut to);
+            assert!(to == want, "{}", isa.name());
+            to_f16(isa, &[1e30; 16], &mut to);
+            assert_eq!(to[15], f16::MAX.to_bits(), "{}", isa.name());
+            to_f16(isa, &[-1e30; 16], &mut to);
+            assert_eq!(to[15], f16::MIN.to_bits(), "{}", isa.name());
         }
     }
 }

@@ -11,10 +11,10 @@
 
 use crate::cpu::Cpu;
 use crate::cpu::attention::format::{Bf16, F32, Format};
-use crate::cpu::math::exp2;
-use crate::cpu::matrix::{MatMut, MatRef};
 use crate::cpu::gemm::product::{padded_rows, tile_rows, with_rows};
 use crate::cpu::isa::simd::{Kernel, LANES, Simd};
+use crate::cpu::math::exp2;
+use crate::cpu::matrix::{MatMut, MatRef};
 use bytemuck::{cast_slice, cast_slice_mut};
 
 /// Width of a head, in every Whisper size.
@@ -66,7 +66,7 @@ impl Attention {
             "attention of another shape"
         );
         let input = Input { qkv, extra };
-        if self.bf16 && cpu.level.has_bf16() {
+        if self.bf16 && cpu.isa.has_bf16() {
             attend::<Bf16>(cpu, input, &mut self.packed, out);
         } else {
             attend::<F32>(cpu, input, &mut self.packed, out);
@@ -129,13 +129,13 @@ fn key_elements<F: Format>(n_keys: usize, block: usize) -> usize {
 
 fn attend<F: Format>(cpu: &Cpu, input: Input<'_>, packed: &mut Vec<u32>, out: MatMut<'_>) {
     let n_keys = input.n_keys();
-    let n_key_elements = key_elements::<F>(n_keys, cpu.level.block_rows());
+    let n_key_elements = key_elements::<F>(n_keys, cpu.isa.block_rows());
     let per_head = n_key_elements + n_keys.div_ceil(F::PACK) * HEAD;
     // Rows of keys beyond the last are whatever was there: nothing that comes of them is used.
     packed.resize(out.cols() / HEAD * per_head, 0);
     cpu.pool.pieces(packed, per_head, |head, to| {
         let (keys, values) = cast_slice_mut(to).split_at_mut(n_key_elements);
-        cpu.level.dispatch(PackHead::<F> {
+        cpu.isa.dispatch(PackHead::<F> {
             input,
             head,
             keys,
@@ -145,7 +145,7 @@ fn attend<F: Format>(cpu: &Cpu, input: Input<'_>, packed: &mut Vec<u32>, out: Ma
     let packed = cast_slice(packed);
     cpu.pool.tiles(out, (QUERIES, HEAD), |out, row, col| {
         let (keys, values) = packed[col / HEAD * per_head..][..per_head].split_at(n_key_elements);
-        cpu.level.dispatch(Attend::<F> {
+        cpu.isa.dispatch(Attend::<F> {
             input,
             keys,
             values,
@@ -390,9 +390,9 @@ fn weigh<F: Format, S: Simd, const NP: usize>(
 
 #[cfg(test)]
 mod tests {
-    use crate::cpu::reference::{attention, noise};
     use super::*;
-    use crate::cpu::{Level, Pool};
+    use crate::cpu::reference::{attention, noise};
+    use crate::cpu::{Isa, Pool};
 
     #[test]
     fn attention_is_its_definition_on_every_level_and_number_of_threads() {
@@ -405,11 +405,11 @@ mod tests {
                 bias: noise(n_extra, 4),
             };
             let view = MatRef::dense(&qkv, 3 * width);
-            for level in Level::available() {
+            for isa in Isa::available() {
                 let mut results = Vec::new();
                 for (threads, bf16) in [(1, false), (3, false), (1, true), (3, true)] {
                     let cpu = Cpu {
-                        level,
+                        isa,
                         pool: Pool::new(threads),
                     };
                     let mut out = vec![f32::NAN; n * width];
@@ -425,7 +425,7 @@ mod tests {
                 assert!(
                     !results[0].iter().zip(&results[2]).any(far),
                     "{} n={n}: bf16 is far off",
-                    level.name()
+                    isa.name()
                 );
                 for head in 0..2 {
                     let input = Input {
@@ -443,7 +443,7 @@ mod tests {
                             assert!(
                                 (y - want).abs() < 1e-4,
                                 "{} n={n} row {i}: {y} {want}",
-                                level.name()
+                                isa.name()
                             );
                         }
                     }

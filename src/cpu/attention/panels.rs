@@ -7,8 +7,8 @@
 
 use crate::cpu::Cpu;
 use crate::cpu::attention::encoder::HEAD;
-use crate::cpu::matrix::MatRef;
 use crate::cpu::isa::simd::{Kernel, LANES, Simd};
+use crate::cpu::matrix::MatRef;
 use bytemuck::{Pod, cast_slice, cast_slice_mut};
 
 /// Vectors of a head.
@@ -16,7 +16,7 @@ pub(in crate::cpu) const PARTS: usize = HEAD / LANES;
 
 /// How keys and values are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stored {
+pub enum KvFormat {
     /// In half precision.
     F16,
     /// In 8 bits, −127 … 127, of which the largest in magnitude of a key or value stands for its
@@ -33,15 +33,15 @@ pub struct Panels<'a> {
     /// Number of keys.
     pub n: usize,
     /// How they are stored.
-    pub stored: Stored,
+    pub stored: KvFormat,
 }
 
 /// Bytes that [`Panels`] of `n` keys of `n_state` values take.
-pub fn panels_len(n: usize, n_state: usize, stored: Stored) -> usize {
+pub fn panels_len(n: usize, n_state: usize, stored: KvFormat) -> usize {
     let heads = n_state / HEAD;
     match stored {
-        Stored::F16 => heads * Sizes::of::<u16>(n).sum(),
-        Stored::I8 => heads * Sizes::of::<i8>(n).sum(),
+        KvFormat::F16 => heads * Sizes::of::<u16>(n).sum(),
+        KvFormat::I8 => heads * Sizes::of::<i8>(n).sum(),
     }
 }
 
@@ -49,7 +49,7 @@ pub fn panels_len(n: usize, n_state: usize, stored: Stored) -> usize {
 ///
 /// # Panics
 /// Where `to` is not as long as [`panels_len`] says.
-pub fn pack_panels(cpu: &Cpu, rows: MatRef<'_>, stored: Stored, to: &mut [u8]) {
+pub fn pack_panels(cpu: &Cpu, rows: MatRef<'_>, stored: KvFormat, to: &mut [u8]) {
     assert_eq!(
         to.len(),
         panels_len(rows.rows(), rows.cols() / 2, stored),
@@ -59,7 +59,7 @@ pub fn pack_panels(cpu: &Cpu, rows: MatRef<'_>, stored: Stored, to: &mut [u8]) {
         to,
         panels_len(rows.rows(), HEAD, stored).max(1),
         |head, to| {
-            cpu.level.dispatch(Pack {
+            cpu.isa.dispatch(Pack {
                 rows,
                 col: head * HEAD,
                 stored,
@@ -189,7 +189,7 @@ impl Number for i8 {
 struct Pack<'a> {
     rows: MatRef<'a>,
     col: usize,
-    stored: Stored,
+    stored: KvFormat,
     to: &'a mut [u8],
 }
 
@@ -241,8 +241,8 @@ impl Kernel for Pack<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         match self.stored {
-            Stored::F16 => self.pack::<S, u16>(s),
-            Stored::I8 => self.pack::<S, i8>(s),
+            KvFormat::F16 => self.pack::<S, u16>(s),
+            KvFormat::I8 => self.pack::<S, i8>(s),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Attention weights by themselves, for whoever wants to know what a head looks at: the fused
 //! attention of [`AttendPanels`](crate::cpu::AttendPanels) does not keep them.
 
-use crate::cpu::Level;
+use crate::cpu::Isa;
 use crate::cpu::attention::decoder::score;
 use crate::cpu::attention::encoder::HEAD;
-use crate::cpu::math::{load_part, softmax_row, store_part};
-use crate::cpu::attention::panels::{Number, Panels, Stored};
+use crate::cpu::attention::panels::{KvFormat, Number, Panels};
 use crate::cpu::isa::simd::{Kernel, LANES, Simd};
+use crate::cpu::math::{load_part, softmax_row, store_part};
 
 /// One head's attention weights of one query over the first keys of a window: `softmax(q · k / 8)`.
 pub struct AttentionWeights<'a> {
@@ -25,12 +25,12 @@ impl AttentionWeights<'_> {
     ///
     /// # Panics
     /// Where `out` is longer than there are keys, or `query` is shorter than a head.
-    pub fn run(self, level: Level) {
+    pub fn run(self, isa: Isa) {
         assert!(
             self.out.len() <= self.panels.n && self.query.len() >= HEAD,
             "attention weights of another shape"
         );
-        level.dispatch(self);
+        isa.dispatch(self);
     }
 }
 
@@ -60,17 +60,17 @@ impl Kernel for AttentionWeights<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         match self.panels.stored {
-            Stored::F16 => self.weights::<S, u16>(s),
-            Stored::I8 => self.weights::<S, i8>(s),
+            KvFormat::F16 => self.weights::<S, u16>(s),
+            KvFormat::I8 => self.weights::<S, i8>(s),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::cpu::reference::{attention, noise, stored_as};
-    use crate::cpu::attention::panels::{pack_panels, panels_len};
     use super::*;
+    use crate::cpu::attention::panels::{pack_panels, panels_len};
+    use crate::cpu::reference::{attention, noise, stored_as};
     use crate::cpu::{Cpu, MatRef, Pool};
 
     #[test]
@@ -79,13 +79,13 @@ mod tests {
         let sizes = [(1, 1), (16, 16), (33, 20), (100, 99), (544, 512)];
         for ((n, n_out), stored) in sizes
             .into_iter()
-            .flat_map(|size| [(size, Stored::F16), (size, Stored::I8)])
+            .flat_map(|size| [(size, KvFormat::F16), (size, KvFormat::I8)])
         {
             let (rows, query) = (noise(n * 2 * width, 6), noise(HEAD, 5));
             let view = MatRef::dense(&rows, 2 * width);
-            for level in Level::available() {
+            for isa in Isa::available() {
                 let cpu = Cpu {
-                    level,
+                    isa,
                     pool: Pool::new(1),
                 };
                 let mut data = vec![0; panels_len(n, width, stored)];
@@ -103,7 +103,7 @@ mod tests {
                         col,
                         out: &mut out,
                     }
-                    .run(level);
+                    .run(isa);
                     // Attention whose values are unit vectors is its weights.
                     let keys: Vec<_> = (0..n_out)
                         .map(|i| stored_as(stored, &view.row(i)[col..][..HEAD]))
@@ -119,7 +119,7 @@ mod tests {
                         assert!(
                             (f64::from(out[i]) - want).abs() < 1e-4,
                             "{} {stored:?} n={n} {i}",
-                            level.name()
+                            isa.name()
                         );
                     }
                     assert!((out.iter().sum::<f32>() - 1.0).abs() < 1e-4);

@@ -8,10 +8,10 @@
 //! here.
 
 use crate::cpu::Cpu;
-use crate::cpu::math::{LayerNorm, layer_norm_row, load_part};
-use crate::cpu::matrix::MatRef;
 use crate::cpu::gemm::product::{padded_rows, tile_rows};
 use crate::cpu::isa::simd::{Kernel, LANES, Simd};
+use crate::cpu::math::{LayerNorm, layer_norm_row, load_part};
+use crate::cpu::matrix::MatRef;
 use std::cell::RefCell;
 
 /// Blocks that one task packs.
@@ -68,11 +68,11 @@ pub(in crate::cpu) struct BlocksF32 {
 impl BlocksF32 {
     /// Packs rows of `k` values.
     pub fn pack(cpu: &Cpu, input: Input<'_>) -> Self {
-        let (rows, k, block) = (input.rows.rows(), input.rows.cols(), cpu.level.block_rows());
+        let (rows, k, block) = (input.rows.rows(), input.rows.cols(), cpu.isa.block_rows());
         let len = padded_rows(rows, block) * k;
         let mut data = reuse(LEFT_F32.take(), len);
         cpu.pool.pieces(&mut data[..len], block * k, |b, to| {
-            cpu.level.dispatch(PackF32 {
+            cpu.isa.dispatch(PackF32 {
                 input,
                 first: b * block,
                 to,
@@ -140,7 +140,7 @@ pub(in crate::cpu) struct BlocksI8 {
 impl BlocksI8 {
     /// Quantises each row symmetrically, scale = max |x| / 127, and packs it.
     pub fn pack(cpu: &Cpu, input: Input<'_>) -> Self {
-        let (rows, block) = (input.rows.rows(), cpu.level.block_rows());
+        let (rows, block) = (input.rows.rows(), cpu.isa.block_rows());
         let quads = input.rows.cols().next_multiple_of(LANES) / 4;
         let len = padded_rows(rows, block) * quads;
         let mut data = reuse(LEFT_I8.take(), len);
@@ -151,7 +151,7 @@ impl BlocksI8 {
             .collect();
         cpu.pool.pieces(&mut blocks, BLOCKS, |part, blocks| {
             for (b, (to, scales)) in blocks.iter_mut().enumerate() {
-                cpu.level.dispatch(PackI8 {
+                cpu.isa.dispatch(PackI8 {
                     input,
                     first: (part * BLOCKS + b) * block,
                     to,
@@ -212,7 +212,12 @@ impl Kernel for PackI8<'_> {
 
 /// Writes the row's bytes to every `stride`th group of 4 and returns its scale.
 #[inline(always)]
-pub(in crate::cpu) fn quantize_row<S: Simd>(s: S, row: &[f32], to: &mut [[u8; 4]], stride: usize) -> f32 {
+pub(in crate::cpu) fn quantize_row<S: Simd>(
+    s: S,
+    row: &[f32],
+    to: &mut [[u8; 4]],
+    stride: usize,
+) -> f32 {
     let mut max = s.splat(0.0);
     let mut i = 0;
     while i < row.len() {

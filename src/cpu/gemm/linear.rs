@@ -2,10 +2,10 @@
 
 use crate::cpu::Cpu;
 use crate::cpu::gemm::blocks::{BlocksF32, BlocksI8, Input};
-use crate::cpu::math::{LayerNorm, gelu_vector, load_part, store_part};
-use crate::cpu::matrix::{MatMut, MatRef};
 use crate::cpu::gemm::product::{row_i8, tile_f32, tile_i8, with_rows};
 use crate::cpu::isa::simd::{Kernel, LANES, Simd};
+use crate::cpu::math::{LayerNorm, gelu_vector, load_part, store_part};
+use crate::cpu::matrix::{MatMut, MatRef};
 use bytes::Bytes;
 
 /// What happens to x Wᵀ + b before it is stored.
@@ -223,7 +223,7 @@ impl Linear {
                 );
                 let division = divide(cpu, out.rows(), self.n, 4 * k);
                 cpu.pool.tiles(out, division, |out, row, col| {
-                    cpu.level.dispatch(ProductF32 {
+                    cpu.isa.dispatch(ProductF32 {
                         a,
                         panels,
                         k: *k,
@@ -242,7 +242,7 @@ impl Linear {
                 );
                 let division = divide(cpu, out.rows(), self.n, w.k);
                 cpu.pool.tiles(out, division, |out, row, col| {
-                    cpu.level.dispatch(ProductI8 {
+                    cpu.isa.dispatch(ProductI8 {
                         a,
                         w,
                         bias,
@@ -271,7 +271,7 @@ const FEW: usize = 8;
 /// and columns enough to be worth the fork; few rows are divided by columns alone. A row is
 /// `row_bytes` long when packed.
 fn divide(cpu: &Cpu, rows: usize, cols: usize, row_bytes: usize) -> (usize, usize) {
-    let block = cpu.level.block_rows();
+    let block = cpu.isa.block_rows();
     if rows > 8 * block {
         ((ROW_BYTES / row_bytes / block).clamp(4, 16) * block, 256)
     } else {

@@ -9,9 +9,9 @@
 use crate::cpu::Cpu;
 use crate::cpu::gemm::blocks::{Input, quantize_row};
 use crate::cpu::gemm::linear::{Epilogue, bias_of, finish};
+use crate::cpu::isa::simd::{Kernel, LANES, Simd};
 use crate::cpu::math::{LayerNorm, load_part};
 use crate::cpu::matrix::{MatMut, MatRef};
-use crate::cpu::isa::simd::{Kernel, LANES, Simd};
 
 /// Rows that one task takes.
 const ROWS: usize = 16;
@@ -51,7 +51,7 @@ pub fn to_bf16_terms(
     );
     let input = Input { rows: x, norm };
     cpu.pool.pieces(to, ROWS * stride, |i, to| {
-        cpu.level.dispatch(ToBf16Terms {
+        cpu.isa.dispatch(ToBf16Terms {
             input,
             first: i * ROWS,
             to,
@@ -157,7 +157,7 @@ pub fn to_i8(
         .collect();
     cpu.pool.pieces(&mut pieces, 1, |i, piece| {
         for (to, scales) in piece {
-            cpu.level.dispatch(ToI8 {
+            cpu.isa.dispatch(ToI8 {
                 input,
                 first: i * ROWS,
                 to,
@@ -232,7 +232,7 @@ pub fn finish_product(
     );
     let width = out.cols();
     cpu.pool.tiles(out, (ROWS, width), |out, row, _| {
-        cpu.level.dispatch(Finish {
+        cpu.isa.dispatch(Finish {
             product,
             stride,
             bias,
@@ -292,9 +292,9 @@ impl Kernel for Finish<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::cpu::{Level, Linear, Pool, pack_i8};
     use super::*;
     use crate::cpu::quantize_rows;
+    use crate::cpu::{Isa, Linear, Pool, pack_i8};
     use half::bf16;
     use xrt_sys::bfp16::Block;
 
@@ -305,12 +305,12 @@ mod tests {
     }
 
     fn cpus() -> Vec<Cpu> {
-        let levels = Level::available();
+        let levels = Isa::available();
         levels
             .into_iter()
-            .flat_map(|level| {
+            .flat_map(|isa| {
                 [1, 3].map(|n| Cpu {
-                    level,
+                    isa,
                     pool: Pool::new(n),
                 })
             })
@@ -423,7 +423,7 @@ mod tests {
                     let c: Vec<i32> = (0..m * n).map(product).collect();
                     let product = Product::I32(&c, &row_scales, &scales);
                     finish_product(&cpu, product, n, &b, MatMut::dense(&mut got, n), epilogue);
-                    assert!(got == want, "{} {m}×{n}×{k}", cpu.level.name());
+                    assert!(got == want, "{} {m}×{n}×{k}", cpu.isa.name());
                     assert!(
                         rows.chunks(stride)
                             .all(|row| row[k..].iter().all(|x| *x == 0))

@@ -24,10 +24,10 @@ use simd::Kernel;
 /// for want of such a machine; those of aarch64 (`neon`, `neondotprod`) are compiled and
 /// unit-tested under emulation, never run or timed on an Arm machine.
 #[derive(Clone, Copy, Debug)]
-pub struct Level(Token);
+pub struct Isa(IsaToken);
 
 #[derive(Clone, Copy, Debug)]
-enum Token {
+enum IsaToken {
     Scalar(Scalar),
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
@@ -46,16 +46,16 @@ enum Token {
 /// `HEARKEN_CPU` cannot be obeyed.
 #[derive(Debug, thiserror::Error)]
 #[error("HEARKEN_CPU={0} cannot be used: {1}")]
-pub struct LevelError(String, &'static str, String);
+pub struct IsaError(String, &'static str, String);
 
-impl LevelError {
+impl IsaError {
     /// Returns what the user can do.
     pub fn remedy(&self) -> String {
         format!("unset it or set one of {}", self.2)
     }
 }
 
-/// All names that [`Level::name`] gives, on any machine.
+/// All names that [`Isa::name`] gives, on any machine.
 const KNOWN: [&str; 7] = [
     "scalar",
     "avx2",
@@ -66,13 +66,13 @@ const KNOWN: [&str; 7] = [
     "neondotprod",
 ];
 
-impl Level {
+impl Isa {
     /// The fastest instruction set of this machine, or the one that the environment variable
     /// `HEARKEN_CPU` names.
     ///
     /// # Errors
     /// Where `HEARKEN_CPU` names none, or one that this machine lacks.
-    pub fn detect() -> Result<Self, LevelError> {
+    pub fn detect() -> Result<Self, IsaError> {
         let available = Self::available();
         let Some(wanted) = std::env::var_os("HEARKEN_CPU") else {
             return Ok(available[0]);
@@ -90,7 +90,7 @@ impl Level {
                     "there is no such level"
                 };
                 let names: Vec<_> = available.iter().map(|l| l.name()).collect();
-                LevelError(wanted.into_owned(), why, names.join(", "))
+                IsaError(wanted.into_owned(), why, names.join(", "))
             })
     }
 
@@ -99,36 +99,36 @@ impl Level {
         let mut tokens = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            tokens.extend(Avx512Bf16::new().map(Token::Avx512Bf16));
-            tokens.extend(Avx512::new().map(Token::Avx512));
-            tokens.extend(AvxVnni::new().map(Token::AvxVnni));
-            tokens.extend(Avx2::new().map(Token::Avx2));
+            tokens.extend(Avx512Bf16::new().map(IsaToken::Avx512Bf16));
+            tokens.extend(Avx512::new().map(IsaToken::Avx512));
+            tokens.extend(AvxVnni::new().map(IsaToken::AvxVnni));
+            tokens.extend(Avx2::new().map(IsaToken::Avx2));
         }
         #[cfg(target_arch = "aarch64")]
         {
-            tokens.extend(Neon::<true>::new().map(Token::NeonDotprod));
-            tokens.extend(Neon::<false>::new().map(Token::Neon));
+            tokens.extend(Neon::<true>::new().map(IsaToken::NeonDotprod));
+            tokens.extend(Neon::<false>::new().map(IsaToken::Neon));
         }
-        tokens.push(Token::Scalar(Scalar));
+        tokens.push(IsaToken::Scalar(Scalar));
         tokens.into_iter().map(Self).collect()
     }
 
     /// Its name, as `HEARKEN_CPU` takes it.
     pub fn name(self) -> &'static str {
         match self.0 {
-            Token::Scalar(_) => "scalar",
+            IsaToken::Scalar(_) => "scalar",
             #[cfg(target_arch = "x86_64")]
-            Token::Avx2(_) => "avx2",
+            IsaToken::Avx2(_) => "avx2",
             #[cfg(target_arch = "x86_64")]
-            Token::AvxVnni(_) => "avxvnni",
+            IsaToken::AvxVnni(_) => "avxvnni",
             #[cfg(target_arch = "x86_64")]
-            Token::Avx512(_) => "avx512",
+            IsaToken::Avx512(_) => "avx512",
             #[cfg(target_arch = "x86_64")]
-            Token::Avx512Bf16(_) => "avx512bf16",
+            IsaToken::Avx512Bf16(_) => "avx512bf16",
             #[cfg(target_arch = "aarch64")]
-            Token::Neon(_) => "neon",
+            IsaToken::Neon(_) => "neon",
             #[cfg(target_arch = "aarch64")]
-            Token::NeonDotprod(_) => "neondotprod",
+            IsaToken::NeonDotprod(_) => "neondotprod",
         }
     }
 
@@ -136,19 +136,19 @@ impl Level {
     #[inline]
     pub(in crate::cpu) fn dispatch<K: Kernel>(self, kernel: K) -> K::Out {
         match self.0 {
-            Token::Scalar(s) => kernel.run(s),
+            IsaToken::Scalar(s) => kernel.run(s),
             #[cfg(target_arch = "x86_64")]
-            Token::Avx2(s) => s.enter(kernel),
+            IsaToken::Avx2(s) => s.enter(kernel),
             #[cfg(target_arch = "x86_64")]
-            Token::AvxVnni(s) => s.enter(kernel),
+            IsaToken::AvxVnni(s) => s.enter(kernel),
             #[cfg(target_arch = "x86_64")]
-            Token::Avx512(s) => s.enter(kernel),
+            IsaToken::Avx512(s) => s.enter(kernel),
             #[cfg(target_arch = "x86_64")]
-            Token::Avx512Bf16(s) => s.enter(kernel),
+            IsaToken::Avx512Bf16(s) => s.enter(kernel),
             #[cfg(target_arch = "aarch64")]
-            Token::Neon(s) => s.enter(kernel),
+            IsaToken::Neon(s) => s.enter(kernel),
             #[cfg(target_arch = "aarch64")]
-            Token::NeonDotprod(s) => s.enter(kernel),
+            IsaToken::NeonDotprod(s) => s.enter(kernel),
         }
     }
 
@@ -192,17 +192,17 @@ mod tests {
     /// The emulated machines of `make test-aarch64` name the level that they must have.
     #[test]
     fn a_level_is_the_one_asked_for_or_else_the_first() {
-        let first = Level::available()[0].name();
+        let first = Isa::available()[0].name();
         let wanted = std::env::var("HEARKEN_CPU").unwrap_or_else(|_| first.to_owned());
         assert_eq!(
-            Level::detect().expect("a level of this machine").name(),
+            Isa::detect().expect("a level of this machine").name(),
             wanted
         );
     }
 
     #[test]
     fn names_are_known_and_plain_code_is_the_last() {
-        let names: Vec<_> = Level::available().into_iter().map(Level::name).collect();
+        let names: Vec<_> = Isa::available().into_iter().map(Isa::name).collect();
         assert!(names.iter().all(|name| KNOWN.contains(name)), "{names:?}");
         assert_eq!(names.last(), Some(&"scalar"));
     }

@@ -10,8 +10,8 @@ pub const LANES: usize = 16;
 
 /// Proof that an instruction set is there, and its vector operations.
 ///
-/// A value can only be had from [`crate::cpu::Level`], which detects the features. All methods are
-/// inlined into the kernel that is entered through [`crate::cpu::Level::dispatch`].
+/// A value can only be had from [`crate::cpu::Isa`], which detects the features. All methods are
+/// inlined into the kernel that is entered through [`crate::cpu::Isa::dispatch`].
 pub trait Simd: Copy + Send + Sync + 'static {
     /// 16 `f32`.
     type F: Copy;

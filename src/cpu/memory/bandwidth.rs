@@ -12,7 +12,7 @@ pub fn read_all(cpu: &Cpu, data: &[f32]) -> f32 {
     let mut largest = vec![f32::NEG_INFINITY; data.len().div_ceil(PIECE)];
     cpu.pool.pieces(&mut largest, 1, |i, to| {
         let piece = &data[i * PIECE..][..PIECE.min(data.len() - i * PIECE)];
-        to[0] = cpu.level.dispatch(Read(piece));
+        to[0] = cpu.isa.dispatch(Read(piece));
     });
     largest.into_iter().fold(f32::NEG_INFINITY, f32::max)
 }
@@ -46,20 +46,20 @@ impl Kernel for Read<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu::{Level, Pool};
+    use crate::cpu::{Isa, Pool};
 
     #[test]
     fn every_value_is_read() {
         let n = 2 * PIECE + 16 * 3 + 5;
-        for level in Level::available() {
+        for isa in Isa::available() {
             let cpu = Cpu {
-                level,
+                isa,
                 pool: Pool::new(2),
             };
             for place in [0, 1, 63, 64, PIECE - 1, PIECE, 2 * PIECE + 17, n - 6, n - 1] {
                 let mut data = vec![-1.0; n];
                 data[place] = 7.0;
-                assert_eq!(read_all(&cpu, &data), 7.0, "{} {place}", level.name());
+                assert_eq!(read_all(&cpu, &data), 7.0, "{} {place}", isa.name());
             }
         }
     }

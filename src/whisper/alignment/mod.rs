@@ -18,7 +18,7 @@ use super::decoder::{DecodeError, Decoder, Row, Workspace};
 use super::kv_cache::WindowCache;
 use super::segment::{Segment, TimedWord};
 use super::tokenizer::{Language, Task, Tokenizer};
-use crate::cpu::{Level, greatest, sum_exp};
+use crate::cpu::{Isa, argmax, sum_exp};
 use matrix::Matrix;
 use words::{Piece, merge_punctuation, split};
 
@@ -116,17 +116,17 @@ impl<'a> Aligner<'a> {
             Some(&mut attention),
             &mut work,
         )?;
-        let level = self.decoder.cpu().level;
+        let isa = self.decoder.cpu().isa;
         let logits = logits.chunks_exact(self.decoder.dims().n_vocab);
         let of_text = |(row, token): (&[f32], &u32)| {
-            probability(level, &row[..special.eot as usize], *token as usize)
+            probability(isa, &row[..special.eot as usize], *token as usize)
         };
         let probabilities: Vec<f32> = logits.zip(&tokens).map(of_text).collect();
         let matrix = Matrix::new(&attention, first..rows.len() - 1);
         let begins = dtw::begins(&matrix.fit, matrix.cols);
         let attended: Vec<usize> = matrix
             .rows()
-            .map(|row| greatest(level, row).map_or(0, |(place, _)| place))
+            .map(|row| argmax(isa, row).map_or(0, |(place, _)| place))
             .collect();
         let tokens_of = Tokens {
             begins: &begins[before.len()..],
@@ -160,9 +160,9 @@ pub fn give_words(segments: &mut [Segment], words: Vec<TimedWord>, eot: u32) {
 }
 
 /// The probability of `token` among all text tokens.
-fn probability(level: Level, logits: &[f32], token: usize) -> f32 {
-    let most = greatest(level, logits).map_or(0.0, |(_, value)| value);
-    (f64::from(logits[token] - most).exp() / sum_exp(level, logits, most, 1.0)) as f32
+fn probability(isa: Isa, logits: &[f32], token: usize) -> f32 {
+    let most = argmax(isa, logits).map_or(0.0, |(_, value)| value);
+    (f64::from(logits[token] - most).exp() / sum_exp(isa, logits, most, 1.0)) as f32
 }
 
 /// What is known of text tokens.

@@ -2,11 +2,11 @@
 
 use super::hypothesis::{Continuations, Hypothesis, TokenDecoder};
 use super::logits::{NotFinite, log_sum_exp, top_k};
-use crate::cpu::Level;
+use crate::cpu::Isa;
 
 /// Follows the `beam_size` likeliest hypotheses until `max_candidates` have ended.
 pub(super) struct BeamSearchDecoder {
-    level: Level,
+    isa: Isa,
     beam_size: usize,
     max_candidates: usize,
     eot: u32,
@@ -21,11 +21,11 @@ struct Candidate {
 }
 
 impl BeamSearchDecoder {
-    pub(super) fn new(level: Level, beam_size: usize, patience: Option<f32>, eot: u32) -> Self {
+    pub(super) fn new(isa: Isa, beam_size: usize, patience: Option<f32>, eot: u32) -> Self {
         let max_candidates =
             (beam_size as f32 * patience.unwrap_or(1.0)).round_ties_even() as usize;
         Self {
-            level,
+            isa,
             beam_size,
             max_candidates: max_candidates.max(1),
             eot,
@@ -43,9 +43,9 @@ impl BeamSearchDecoder {
     ) -> Result<Vec<Candidate>, NotFinite> {
         let mut candidates = Vec::with_capacity(live.len() * (self.beam_size + 1));
         for (source, (row, hypothesis)) in logits.chunks_exact(n_vocab).zip(live).enumerate() {
-            let normaliser = log_sum_exp(self.level, row)?;
+            let normaliser = log_sum_exp(self.isa, row)?;
             let scored =
-                top_k(self.level, row, self.beam_size + 1)
+                top_k(self.isa, row, self.beam_size + 1)
                     .into_iter()
                     .map(|(token, logit)| Candidate {
                         source,
@@ -104,14 +104,14 @@ mod tests {
 
     const EOT: u32 = 3;
 
-    fn level() -> Level {
-        Level::available()[0]
+    fn isa() -> Isa {
+        Isa::available()[0]
     }
 
     #[test]
     fn patience_sets_how_many_must_end() {
         let wanted = |beam_size, patience| {
-            BeamSearchDecoder::new(level(), beam_size, patience, EOT).max_candidates
+            BeamSearchDecoder::new(isa(), beam_size, patience, EOT).max_candidates
         };
         assert_eq!(wanted(5, None), 5);
         assert_eq!(wanted(5, Some(2.0)), 10);
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn beams_are_the_likeliest_over_all_hypotheses() -> Result<(), NotFinite> {
-        let mut decoder = BeamSearchDecoder::new(level(), 2, None, EOT);
+        let mut decoder = BeamSearchDecoder::new(isa(), 2, None, EOT);
         let first = decoder.update(&[Hypothesis::default()], &[1.0, 3.0, 2.0, 0.0], 4)?;
         assert_eq!(
             first.live.iter().map(|h| h.tokens[0]).collect::<Vec<_>>(),
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn an_end_that_ranks_below_the_beams_does_not_count() -> Result<(), NotFinite> {
-        let mut decoder = BeamSearchDecoder::new(level(), 2, None, EOT);
+        let mut decoder = BeamSearchDecoder::new(isa(), 2, None, EOT);
         let next = decoder.update(
             &[Hypothesis::default()],
             &[3.0, 2.0, f32::NEG_INFINITY, 1.0],
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn unfinished_beams_stand_in_for_missing_ends() -> Result<(), NotFinite> {
-        let mut decoder = BeamSearchDecoder::new(level(), 3, None, EOT);
+        let mut decoder = BeamSearchDecoder::new(isa(), 3, None, EOT);
         let next = decoder.update(&[Hypothesis::default()], &[3.0, 2.0, 1.0, 9.0], 4)?;
         assert_eq!((decoder.ended.len(), next.live.len()), (1, 3));
         let candidates = decoder.finalize(next.live);
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn a_search_without_continuation_is_complete() -> Result<(), NotFinite> {
         let no = f32::NEG_INFINITY;
-        let mut decoder = BeamSearchDecoder::new(level(), 4, None, EOT);
+        let mut decoder = BeamSearchDecoder::new(isa(), 4, None, EOT);
         let next = decoder.update(&[Hypothesis::default()], &[no, no, no, 0.0], 4)?;
         assert!(next.completed && next.live.is_empty() && decoder.ended.len() == 1);
         Ok(())

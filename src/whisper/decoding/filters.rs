@@ -3,7 +3,7 @@
 use super::hotwords::Hotwords;
 use super::logits::{log_sum_exp, mask, max};
 use super::options::DecodingOptions;
-use crate::cpu::Level;
+use crate::cpu::Isa;
 use crate::whisper::tokenizer::{SpecialTokens, TIMESTAMP_SECONDS, Tokenizer};
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ pub(super) struct LogitFilters {
 }
 
 impl LogitFilters {
-    pub(super) fn new(level: Level, tokenizer: &Tokenizer, options: &DecodingOptions) -> Self {
+    pub(super) fn new(isa: Isa, tokenizer: &Tokenizer, options: &DecodingOptions) -> Self {
         let special = tokenizer.special();
         let blank = if options.suppress_blank {
             tokenizer.blank().into_iter().chain([special.eot]).collect()
@@ -26,7 +26,7 @@ impl LogitFilters {
             Vec::new()
         };
         let timestamps =
-            (!options.without_timestamps).then(|| TimestampRules::new(level, special, options));
+            (!options.without_timestamps).then(|| TimestampRules::new(isa, special, options));
         let hotwords = options.hotwords.clone();
         Self {
             blank,
@@ -80,7 +80,7 @@ fn suppressed(tokenizer: &Tokenizer, options: &DecodingOptions) -> Vec<u32> {
 /// Keeps timestamps in pairs and in order (`ApplyTimestampRules` in openai-whisper's
 /// `decoding.py`).
 struct TimestampRules {
-    level: Level,
+    isa: Isa,
     eot: u32,
     no_timestamps: u32,
     begin: u32,
@@ -92,14 +92,14 @@ struct TimestampRules {
 }
 
 impl TimestampRules {
-    fn new(level: Level, special: &SpecialTokens, options: &DecodingOptions) -> Self {
+    fn new(isa: Isa, special: &SpecialTokens, options: &DecodingOptions) -> Self {
         // A timestamp is a whole number of steps; rounding undoes what f32 does to 1.02.
         let token = |seconds: f32| {
             let steps = (f64::from(seconds) / TIMESTAMP_SECONDS).round() as u32;
             special.timestamp_begin.saturating_add(steps)
         };
         Self {
-            level,
+            isa,
             eot: special.eot,
             no_timestamps: special.no_timestamps,
             begin: special.timestamp_begin,
@@ -167,8 +167,7 @@ impl TimestampRules {
         let Some((others, timestamps)) = row.split_at_mut_checked(self.begin as usize) else {
             return;
         };
-        if log_sum_exp(self.level, timestamps)
-            .is_ok_and(|together| together > max(self.level, others))
+        if log_sum_exp(self.isa, timestamps).is_ok_and(|together| together > max(self.isa, others))
         {
             others.fill(f32::NEG_INFINITY);
         }
@@ -194,7 +193,7 @@ mod tests {
         for &token in likely {
             row[token as usize] = 10.0;
         }
-        LogitFilters::new(Level::available()[0], &tokenizer, options).apply(&mut row, sampled);
+        LogitFilters::new(Isa::available()[0], &tokenizer, options).apply(&mut row, sampled);
         (0..)
             .zip(row)
             .filter(|&(_, logit)| logit != FORBIDDEN)

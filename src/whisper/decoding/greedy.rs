@@ -3,11 +3,11 @@
 
 use super::hypothesis::{Continuations, Hypothesis, TokenDecoder};
 use super::logits::{NotFinite, argmax, log_sum_exp, sample};
-use crate::cpu::Level;
+use crate::cpu::Isa;
 
 /// Follows `best_of` independent hypotheses.
 pub(super) struct GreedyDecoder {
-    level: Level,
+    isa: Isa,
     temperature: f32,
     eot: u32,
     best_of: usize,
@@ -17,9 +17,9 @@ pub(super) struct GreedyDecoder {
 }
 
 impl GreedyDecoder {
-    pub(super) fn new(level: Level, temperature: f32, eot: u32, best_of: usize, seed: u64) -> Self {
+    pub(super) fn new(isa: Isa, temperature: f32, eot: u32, best_of: usize, seed: u64) -> Self {
         Self {
-            level,
+            isa,
             temperature,
             eot,
             best_of,
@@ -31,9 +31,9 @@ impl GreedyDecoder {
 
     fn choose(&mut self, row: &[f32]) -> Result<u32, NotFinite> {
         if self.temperature == 0.0 {
-            argmax(self.level, row)
+            argmax(self.isa, row)
         } else {
-            sample(self.level, row, self.temperature, self.random.uniform())
+            sample(self.isa, row, self.temperature, self.random.uniform())
         }
     }
 }
@@ -50,7 +50,7 @@ impl TokenDecoder for GreedyDecoder {
         self.started = true;
         let mut next = Continuations::default();
         for (&(source, row), hypothesis) in rows.iter().zip(live) {
-            let normaliser = log_sum_exp(self.level, row)?;
+            let normaliser = log_sum_exp(self.isa, row)?;
             for _ in 0..samples {
                 let token = self.choose(row)?;
                 let logprob = row
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn samples_go_their_own_ways_from_the_first_token() -> Result<(), NotFinite> {
-        let mut decoder = GreedyDecoder::new(Level::available()[0], 1.0, 3, 16, 7);
+        let mut decoder = GreedyDecoder::new(Isa::available()[0], 1.0, 3, 16, 7);
         let next = decoder.update(&[Hypothesis::default()], &[0.0, 0.0, 0.0, 0.0], 4)?;
         assert_eq!(next.live.len() + decoder.ended.len(), 16);
         assert!(next.sources.iter().all(|&source| source == 0));

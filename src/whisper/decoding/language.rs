@@ -4,7 +4,7 @@ use super::hypothesis::Hypothesis;
 use super::logits::{NotFinite, log_sum_exp};
 use super::options::{DecodingOptions, OptionsError};
 use super::result::DecodingError;
-use crate::cpu::Level;
+use crate::cpu::Isa;
 use crate::whisper::Inference;
 use crate::whisper::inference::Request;
 use crate::whisper::tokenizer::{Language, Task, Tokenizer};
@@ -80,12 +80,12 @@ impl Candidates {
     /// Their probabilities, likeliest first, by the logits after the start; they sum up to 1.
     pub fn probabilities(
         &self,
-        level: Level,
+        isa: Isa,
         logits: &[f32],
     ) -> Result<Vec<(Language, f32)>, NotFinite> {
         let score = |&(_, token): &(Language, u32)| logits.get(token as usize).copied();
         let scores: Vec<f32> = self.0.iter().filter_map(score).collect();
-        let normaliser = log_sum_exp(level, &scores)?;
+        let normaliser = log_sum_exp(isa, &scores)?;
         let languages = self.0.iter().map(|&(language, _)| language);
         let mut probabilities: Vec<(Language, f32)> = languages
             .zip(scores)
@@ -146,5 +146,5 @@ pub fn detect_language<I: Inference>(
             wanted: tokenizer.n_vocab(),
         });
     }
-    Ok(candidates.probabilities(inference.level(), &logits)?)
+    Ok(candidates.probabilities(inference.isa(), &logits)?)
 }

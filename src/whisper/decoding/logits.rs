@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::cpu::{self, Level};
+use crate::cpu::{self, Isa};
 
 /// A row holds NaN, +∞, or nothing but −∞: nothing can be chosen from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,20 +13,20 @@ pub(super) struct NotFinite;
 const PIECE: usize = 1024;
 
 /// The greatest value; NaN counts for nothing, an empty row gives −∞.
-pub(super) fn max(level: Level, row: &[f32]) -> f32 {
-    cpu::greatest(level, row).map_or(f32::NEG_INFINITY, |(_, value)| value)
+pub(super) fn max(isa: Isa, row: &[f32]) -> f32 {
+    cpu::argmax(isa, row).map_or(f32::NEG_INFINITY, |(_, value)| value)
 }
 
 /// The first place of the greatest value.
-pub(super) fn argmax(level: Level, row: &[f32]) -> Result<u32, NotFinite> {
-    let greatest = cpu::greatest(level, row).filter(|(_, value)| value.is_finite());
+pub(super) fn argmax(isa: Isa, row: &[f32]) -> Result<u32, NotFinite> {
+    let greatest = cpu::argmax(isa, row).filter(|(_, value)| value.is_finite());
     greatest.map(|(place, _)| place as u32).ok_or(NotFinite)
 }
 
 /// ln Σ e^x: what a logit must be lowered by to become a log-probability.
-pub(super) fn log_sum_exp(level: Level, row: &[f32]) -> Result<f32, NotFinite> {
-    let greatest = max(level, row);
-    let total = greatest + cpu::sum_exp(level, row, greatest, 1.0).ln() as f32;
+pub(super) fn log_sum_exp(isa: Isa, row: &[f32]) -> Result<f32, NotFinite> {
+    let greatest = max(isa, row);
+    let total = greatest + cpu::sum_exp(isa, row, greatest, 1.0).ln() as f32;
     if total.is_finite() {
         Ok(total)
     } else {
@@ -35,8 +35,8 @@ pub(super) fn log_sum_exp(level: Level, row: &[f32]) -> Result<f32, NotFinite> {
 }
 
 /// The `k` greatest values with their places, greatest first; −∞ is never among them.
-pub(super) fn top_k(level: Level, row: &[f32], k: usize) -> Vec<(u32, f32)> {
-    cpu::top_k(level, row, k)
+pub(super) fn top_k(isa: Isa, row: &[f32], k: usize) -> Vec<(u32, f32)> {
+    cpu::top_k(isa, row, k)
         .into_iter()
         .map(|(place, value)| (place as u32, value))
         .collect()
@@ -44,20 +44,20 @@ pub(super) fn top_k(level: Level, row: &[f32], k: usize) -> Vec<(u32, f32)> {
 
 /// Draws a place with probability proportional to e^(x / temperature). `uniform` is in 0..1.
 pub(super) fn sample(
-    level: Level,
+    isa: Isa,
     row: &[f32],
     temperature: f32,
     uniform: f64,
 ) -> Result<u32, NotFinite> {
-    let greatest = max(level, row);
+    let greatest = max(isa, row);
     let scale = temperature.recip();
-    let mut left = uniform * cpu::sum_exp(level, row, greatest, scale);
+    let mut left = uniform * cpu::sum_exp(isa, row, greatest, scale);
     if !left.is_finite() {
         return Err(NotFinite);
     }
     let last = row.len().saturating_sub(1) / PIECE;
     for (i, piece) in row.chunks(PIECE).enumerate() {
-        let weight = cpu::sum_exp(level, piece, greatest, scale);
+        let weight = cpu::sum_exp(isa, piece, greatest, scale);
         if weight > left || i == last {
             return draw(piece, greatest, scale, left).map(|place| (i * PIECE + place) as u32);
         }
@@ -104,27 +104,27 @@ mod tests {
 
     #[test]
     fn the_greatest_and_the_sum_are_those_of_plain_loops() {
-        for level in Level::available() {
+        for isa in Isa::available() {
             let row = row();
             let greatest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            assert_eq!(max(level, &row), greatest);
+            assert_eq!(max(isa, &row), greatest);
             assert_eq!(
-                argmax(level, &row),
+                argmax(isa, &row),
                 Ok(row.iter().position(|&x| x == greatest).unwrap_or_default() as u32)
             );
             let exact = row.iter().map(|&x| f64::from(x).exp()).sum::<f64>().ln();
-            let error = log_sum_exp(level, &row).map(|sum| (f64::from(sum) - exact).abs());
+            let error = log_sum_exp(isa, &row).map(|sum| (f64::from(sum) - exact).abs());
             assert!(error.is_ok_and(|error| error < 3e-6), "{error:?}");
         }
     }
 
     #[test]
     fn the_top_is_sorted_and_leaves_forbidden_tokens_out() {
-        for level in Level::available() {
+        for isa in Isa::available() {
             let row = [1.0, 5.0, f32::NEG_INFINITY, 3.0, 5.0, f32::NAN];
-            assert_eq!(top_k(level, &row, 3), [(1, 5.0), (4, 5.0), (3, 3.0)]);
+            assert_eq!(top_k(isa, &row, 3), [(1, 5.0), (4, 5.0), (3, 3.0)]);
             assert_eq!(
-                top_k(level, &row, 10),
+                top_k(isa, &row, 10),
                 [(1, 5.0), (4, 5.0), (3, 3.0), (0, 1.0)]
             );
         }
@@ -132,24 +132,24 @@ mod tests {
 
     #[test]
     fn a_row_without_a_choice_is_an_error() {
-        for level in Level::available() {
+        for isa in Isa::available() {
             for bad in [&[][..], &[f32::NEG_INFINITY; 40], &[f32::INFINITY, 0.0]] {
-                assert_eq!(argmax(level, bad), Err(NotFinite), "{bad:?}");
-                assert_eq!(log_sum_exp(level, bad), Err(NotFinite), "{bad:?}");
-                assert_eq!(sample(level, bad, 1.0, 0.5), Err(NotFinite), "{bad:?}");
+                assert_eq!(argmax(isa, bad), Err(NotFinite), "{bad:?}");
+                assert_eq!(log_sum_exp(isa, bad), Err(NotFinite), "{bad:?}");
+                assert_eq!(sample(isa, bad, 1.0, 0.5), Err(NotFinite), "{bad:?}");
             }
-            assert_eq!(log_sum_exp(level, &[0.0, f32::NAN]), Err(NotFinite));
+            assert_eq!(log_sum_exp(isa, &[0.0, f32::NAN]), Err(NotFinite));
         }
     }
 
     #[test]
     fn samples_have_the_frequencies_of_the_flattened_probabilities() {
-        for level in Level::available() {
+        for isa in Isa::available() {
             let logits = [0.0, f32::NEG_INFINITY, 2.0_f32.ln(), 5.0_f32.ln()];
             // At temperature 0.5 the weights 1, 2, 5 become 1, 4, 25.
             let mut counts = [0_i32; 4];
             for i in 0..3000 {
-                if let Ok(place) = sample(level, &logits, 0.5, f64::from(i) / 3000.0) {
+                if let Ok(place) = sample(isa, &logits, 0.5, f64::from(i) / 3000.0) {
                     counts[place as usize] += 1;
                 }
             }
@@ -158,7 +158,7 @@ mod tests {
                 assert!((count - expected).abs() <= 1, "{counts:?}");
             }
             // The end of the range must not run into the forbidden tail.
-            assert_eq!(sample(level, &[0.0, f32::NEG_INFINITY], 1.0, 1.0), Ok(0));
+            assert_eq!(sample(isa, &[0.0, f32::NEG_INFINITY], 1.0, 1.0), Ok(0));
         }
     }
 

@@ -45,10 +45,10 @@ pub fn decode_window<I: Inference>(
     options: &DecodingOptions,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<DecodingResult, DecodingError<I::Error>> {
-    let (level, n_text_ctx) = (inference.level(), inference.n_text_ctx());
+    let (isa, n_text_ctx) = (inference.isa(), inference.n_text_ctx());
     finish(
         inference,
-        Decoding::once(level, tokenizer, n_text_ctx, options)?,
+        Decoding::once(isa, tokenizer, n_text_ctx, options)?,
         cancelled,
     )
 }
@@ -66,10 +66,10 @@ pub fn decode_with_fallback<I: Inference>(
     fallback: &FallbackOptions,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<DecodingResult, DecodingError<I::Error>> {
-    let (level, n_text_ctx) = (inference.level(), inference.n_text_ctx());
+    let (isa, n_text_ctx) = (inference.isa(), inference.n_text_ctx());
     finish(
         inference,
-        Decoding::new(level, tokenizer, n_text_ctx, options, fallback)?,
+        Decoding::new(isa, tokenizer, n_text_ctx, options, fallback)?,
         cancelled,
     )
 }

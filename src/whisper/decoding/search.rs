@@ -9,7 +9,7 @@ use super::guards;
 use super::hypothesis::{Hypothesis, TokenDecoder, most_likely};
 use super::logits::{NotFinite, log_sum_exp};
 use super::options::DecodingOptions;
-use crate::cpu::Level;
+use crate::cpu::Isa;
 use crate::whisper::inference::Request;
 use crate::whisper::tokenizer::Tokenizer;
 
@@ -18,7 +18,7 @@ const MAX_PREDICTED: usize = 96;
 
 /// OpenAI's `_main_loop`, between two passes of the decoder.
 pub(super) struct Search {
-    level: Level,
+    isa: Isa,
     n_vocab: usize,
     no_speech: u32,
     /// The end of the text; timestamps are above it.
@@ -50,7 +50,7 @@ pub(super) enum Found {
 impl Search {
     /// Begins a search behind the `initial` tokens.
     pub fn begin(
-        level: Level,
+        isa: Isa,
         tokenizer: &Tokenizer,
         options: &DecodingOptions,
         initial: Vec<u32>,
@@ -65,7 +65,7 @@ impl Search {
             .max(1);
         let decoder: Box<dyn TokenDecoder> = match options.beam_size {
             Some(beams) => Box::new(BeamSearchDecoder::new(
-                level,
+                isa,
                 beams,
                 options.patience,
                 special.eot,
@@ -73,7 +73,7 @@ impl Search {
             None => {
                 let best_of = options.best_of.unwrap_or(1);
                 Box::new(GreedyDecoder::new(
-                    level,
+                    isa,
                     options.temperature,
                     special.eot,
                     best_of,
@@ -109,11 +109,11 @@ impl Search {
             .chain(predicted.iter().copied())
             .collect();
         let search = Self {
-            level,
+            isa,
             n_vocab: tokenizer.n_vocab(),
             no_speech: special.no_speech,
             eot: special.eot,
-            filters: LogitFilters::new(level, tokenizer, options),
+            filters: LogitFilters::new(isa, tokenizer, options),
             decoder,
             live: vec![Hypothesis::default()],
             length_penalty: options.length_penalty,
@@ -194,6 +194,6 @@ impl Search {
             .get(self.no_speech as usize)
             .copied()
             .unwrap_or(f32::NEG_INFINITY);
-        Ok((no_speech - log_sum_exp(self.level, row)?).exp())
+        Ok((no_speech - log_sum_exp(self.isa, row)?).exp())
     }
 }

@@ -11,7 +11,7 @@ use super::prompt::initial_tokens;
 use super::result::DecodingError;
 use super::result::{DecodingResult, compression_ratio};
 use super::search::{Found, Search};
-use crate::cpu::Level;
+use crate::cpu::Isa;
 use crate::whisper::inference::Request;
 use crate::whisper::tokenizer::{Language, Tokenizer};
 use std::collections::VecDeque;
@@ -21,7 +21,7 @@ const BEAMS: usize = 5;
 
 /// A window on its way from audio to text, between two passes of the decoder.
 pub struct Decoding<'t> {
-    level: Level,
+    isa: Isa,
     tokenizer: &'t Tokenizer,
     n_text_ctx: usize,
     /// Options of the attempt that runs, then of those that may follow.
@@ -64,7 +64,7 @@ impl<'t> Decoding<'t> {
     /// # Errors
     /// When the options contradict each other or the model.
     pub fn new<E>(
-        level: Level,
+        isa: Isa,
         tokenizer: &'t Tokenizer,
         n_text_ctx: usize,
         options: &DecodingOptions,
@@ -80,18 +80,18 @@ impl<'t> Decoding<'t> {
             .iter()
             .map(|&temperature| at_temperature(options, temperature))
             .collect();
-        Self::begin(level, tokenizer, n_text_ctx, attempts, fallback.clone())
+        Self::begin(isa, tokenizer, n_text_ctx, attempts, fallback.clone())
     }
 
     /// Begins a window that is decoded once, by the options as they are.
     pub(super) fn once<E>(
-        level: Level,
+        isa: Isa,
         tokenizer: &'t Tokenizer,
         n_text_ctx: usize,
         options: &DecodingOptions,
     ) -> Result<(Self, Request), DecodingError<E>> {
         Self::begin(
-            level,
+            isa,
             tokenizer,
             n_text_ctx,
             [options.clone()].into(),
@@ -100,7 +100,7 @@ impl<'t> Decoding<'t> {
     }
 
     fn begin<E>(
-        level: Level,
+        isa: Isa,
         tokenizer: &'t Tokenizer,
         n_text_ctx: usize,
         attempts: VecDeque<DecodingOptions>,
@@ -110,14 +110,14 @@ impl<'t> Decoding<'t> {
         attempts.iter().try_for_each(DecodingOptions::verify)?;
         let language = given_language(tokenizer, &first)?;
         let (stage, request) = match language {
-            Some(language) => search(level, tokenizer, n_text_ctx, &first, language),
+            Some(language) => search(isa, tokenizer, n_text_ctx, &first, language),
             None => {
                 let (candidates, request) = Candidates::new(tokenizer, &first.allowed_languages)?;
                 (Stage::Language(candidates), request)
             }
         };
         let decoding = Self {
-            level,
+            isa,
             tokenizer,
             n_text_ctx,
             attempts,
@@ -149,7 +149,7 @@ impl<'t> Decoding<'t> {
         }
         let found = match &mut self.stage {
             Stage::Language(candidates) => {
-                let probabilities = candidates.probabilities(self.level, logits)?;
+                let probabilities = candidates.probabilities(self.isa, logits)?;
                 let likeliest = probabilities
                     .first()
                     .map_or(Language::ENGLISH, |&(language, _)| language);
@@ -179,7 +179,7 @@ impl<'t> Decoding<'t> {
         }
         let language = self.language.unwrap_or(Language::ENGLISH);
         let (stage, request) = search(
-            self.level,
+            self.isa,
             self.tokenizer,
             self.n_text_ctx,
             &options,
@@ -383,14 +383,14 @@ impl<'t> Decoding<'t> {
 }
 
 fn search(
-    level: Level,
+    isa: Isa,
     tokenizer: &Tokenizer,
     n_text_ctx: usize,
     options: &DecodingOptions,
     language: Language,
 ) -> (Stage, Request) {
     let initial = initial_tokens(tokenizer.special(), options, language, n_text_ctx);
-    let (search, request) = Search::begin(level, tokenizer, options, initial, n_text_ctx);
+    let (search, request) = Search::begin(isa, tokenizer, options, initial, n_text_ctx);
     (Stage::Search(Box::new(search)), request)
 }
 

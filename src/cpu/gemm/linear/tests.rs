@@ -1,9 +1,9 @@
 //! Products of all sizes around the tile edges, on every instruction set, against the definition.
 
-use crate::cpu::math::LayerNorm;
-use crate::cpu::{Level, Pool, gelu};
 use super::*;
+use crate::cpu::math::LayerNorm;
 use crate::cpu::quantize_rows;
+use crate::cpu::{Isa, Pool, gelu};
 
 fn noise(n: usize, seed: u32) -> Vec<f32> {
     let mut x = seed.wrapping_mul(2_654_435_761).max(1);
@@ -17,12 +17,12 @@ fn noise(n: usize, seed: u32) -> Vec<f32> {
 }
 
 fn cpus() -> Vec<Cpu> {
-    let levels = Level::available();
+    let levels = Isa::available();
     levels
         .into_iter()
-        .flat_map(|level| {
+        .flat_map(|isa| {
             [1, 3].map(|n| Cpu {
-                level,
+                isa,
                 pool: Pool::new(n),
             })
         })
@@ -80,7 +80,7 @@ fn f32_products_equal_the_definition_and_do_not_depend_on_the_threads() {
                     assert!(
                         (f64::from(*y) - want).abs() < 1e-5 * k as f64,
                         "{} {m}×{n}×{k}",
-                        cpu.level.name()
+                        cpu.isa.name()
                     );
                 }
                 out
@@ -117,7 +117,7 @@ fn int8_products_are_exact_on_every_level() {
                 assert!(
                     (f64::from(*y) - want).abs() < 1e-5 * want.abs().max(0.01),
                     "{} {m}×{n}×{k} at {i}: {y}, not {want}",
-                    cpu.level.name()
+                    cpu.isa.name()
                 );
             }
         }
@@ -143,7 +143,7 @@ fn int8_extremes_do_not_saturate() {
             );
             for (c, y) in out.iter().enumerate() {
                 let want = x * if c % 2 == 0 { 127.0 } else { -127.0 } * k as f32;
-                assert_eq!(*y, want, "{} output {c}", cpu.level.name());
+                assert_eq!(*y, want, "{} output {c}", cpu.isa.name());
             }
         }
     }
@@ -164,13 +164,13 @@ fn epilogue_norm_and_overlapping_rows() {
         let mut normed = vec![0.0; m * k];
         for i in 0..m {
             let row = &mut normed[i * k..][..k];
-            crate::cpu::layer_norm(cpu.level, x.row(i), &norm.weight, &norm.bias, row);
+            crate::cpu::layer_norm(cpu.isa, x.row(i), &norm.weight, &norm.bias, row);
         }
         let mut want: Vec<f32> = reference(&normed, &w, &b, (m, n, k))
             .iter()
             .map(|y| *y as f32)
             .collect();
-        gelu(cpu.level, &mut want);
+        gelu(cpu.isa, &mut want);
         let mut out = vec![1.5; m * n];
         let epilogue = Epilogue {
             gelu: true,
@@ -181,7 +181,7 @@ fn epilogue_norm_and_overlapping_rows() {
             assert!(
                 (y - 1.5 - want).abs() < 1e-4,
                 "{}: {y} {want}",
-                cpu.level.name()
+                cpu.isa.name()
             );
         }
     }

@@ -4,9 +4,9 @@
 //!
 //! In: rows and weights as the other products have them. Out: the same whole numbers.
 
+use super::{ProductI8, bias_of, finish};
 use crate::cpu::gemm::product::with_rows;
 use crate::cpu::isa::simd::{LANES, Simd};
-use super::{ProductI8, bias_of, finish};
 use std::cell::Cell;
 
 impl ProductI8<'_> {

@@ -1,8 +1,8 @@
 //! Every operation on every instruction set of this machine, against plain Rust: bit by bit but for
 //! fused additions.
 
-use crate::cpu::Level;
 use super::*;
+use crate::cpu::Isa;
 use half::{bf16, f16};
 
 /// Values at the edges of what the operations treat differently.
@@ -125,13 +125,9 @@ fn same(a: f32, b: f32) -> bool {
 
 #[test]
 fn operations_on_floats_are_their_definitions() {
-    for level in Level::available() {
+    for isa in Isa::available() {
         for (a, b) in vectors() {
-            for (got, want) in level
-                .dispatch(Operations(&a, &b))
-                .iter()
-                .zip(wanted(&a, &b))
-            {
+            for (got, want) in isa.dispatch(Operations(&a, &b)).iter().zip(wanted(&a, &b)) {
                 // Which lane is the largest where one is NaN is the machine's choice.
                 if got.name == "max_lane" && a.iter().any(|x| x.is_nan()) {
                     continue;
@@ -141,7 +137,7 @@ fn operations_on_floats_are_their_definitions() {
                     assert!(
                         same(y, want),
                         "{} {}({}, {}): {y}, not {want}",
-                        level.name(),
+                        isa.name(),
                         got.name,
                         a[i],
                         b[i]
@@ -167,16 +163,16 @@ impl Kernel for MulAdd<'_> {
 
 #[test]
 fn sums_are_folded_alike_and_products_added_with_one_rounding_or_two() {
-    for level in Level::available() {
+    for isa in Isa::available() {
         for (a, b) in vectors() {
-            let (lanes, sum) = level.dispatch(MulAdd(&a, &b));
+            let (lanes, sum) = isa.dispatch(MulAdd(&a, &b));
             let fold =
                 |from: &[f32], n: usize| (0..n).map(|i| from[i] + from[i + n]).collect::<Vec<_>>();
             let want = fold(&fold(&fold(&fold(&a, 8), 4), 2), 1)[0];
             assert!(
                 same(sum, want),
                 "{} sum({a:?}): {sum}, not {want}",
-                level.name()
+                isa.name()
             );
             for i in 0..LANES {
                 let (once, twice) = (a[i].mul_add(b[i], 0.1), a[i] * b[i] + 0.1);
@@ -184,7 +180,7 @@ fn sums_are_folded_alike_and_products_added_with_one_rounding_or_two() {
                 assert!(
                     same(y, once) || same(y, twice),
                     "{} {} × {} + 0.1: {y}",
-                    level.name(),
+                    isa.name(),
                     a[i],
                     b[i]
                 );
@@ -209,7 +205,7 @@ impl Kernel for Dot4<'_> {
 
 #[test]
 fn whole_number_products_are_exact_for_all_bytes() {
-    for level in Level::available() {
+    for isa in Isa::available() {
         for a in 1..=u8::MAX {
             for shift in 0..4 {
                 // All pairs of bytes within four vectors, and neighbours large together.
@@ -217,7 +213,7 @@ fn whole_number_products_are_exact_for_all_bytes() {
                     std::array::from_fn(|i| (i as i32 * 4 + shift - 127).min(127) as i8);
                 let row = [a, 255, 1, a ^ 1].map(|byte| byte.max(1));
                 let init: [i32; LANES] = std::array::from_fn(|i| i as i32 * 1000 - 7000);
-                let (unsigned, got) = level.dispatch(Dot4(row, &b, &init));
+                let (unsigned, got) = isa.dispatch(Dot4(row, &b, &init));
                 let zero = if unsigned { 0 } else { 128 };
                 for i in 0..LANES {
                     let products =
@@ -227,17 +223,17 @@ fn whole_number_products_are_exact_for_all_bytes() {
                         got[i],
                         want,
                         "{} {row:?} · {:?}",
-                        level.name(),
+                        isa.name(),
                         &b[4 * i..4 * i + 4]
                     );
                 }
             }
         }
         for (a, b) in [(255, 127), (255, -127), (1, 127), (1, -127)] {
-            let (unsigned, got) = level.dispatch(Dot4([a; 4], &[b; 4 * LANES], &[0; LANES]));
+            let (unsigned, got) = isa.dispatch(Dot4([a; 4], &[b; 4 * LANES], &[0; LANES]));
             let zero = if unsigned { 0 } else { 128 };
             let want = 4 * (i32::from(a) - zero) * i32::from(b) - 3;
-            assert_eq!(got, [want as f32; LANES], "{} {a} · {b}", level.name());
+            assert_eq!(got, [want as f32; LANES], "{} {a} · {b}", isa.name());
         }
     }
 }
@@ -261,7 +257,7 @@ impl Kernel for Widened<'_> {
 
 #[test]
 fn widened_products_are_exact_for_all_bytes() {
-    for level in Level::available() {
+    for isa in Isa::available() {
         for a in 0..=u8::MAX {
             let b: [i8; 4 * LANES] =
                 std::array::from_fn(|i| (i as i32 * 4 + i32::from(a) % 4 - 127) as i8);
@@ -272,10 +268,10 @@ fn widened_products_are_exact_for_all_bytes() {
                 (init[i] + products.sum::<i32>()) as f32
             });
             assert_eq!(
-                level.dispatch(Widened(row, &b, &init)),
+                isa.dispatch(Widened(row, &b, &init)),
                 want,
                 "{} {row:?}",
-                level.name()
+                isa.name()
             );
         }
     }
@@ -299,7 +295,7 @@ impl Kernel for Bf16Pairs<'_> {
 
 #[test]
 fn bf16_pairs_are_rounded_to_even_and_multiplied() {
-    for level in Level::available() {
+    for isa in Isa::available() {
         // Values halfway between two of bf16, below and above them.
         for bits in [
             0x3f80_7fff_u32,
@@ -312,7 +308,7 @@ fn bf16_pairs_are_rounded_to_even_and_multiplied() {
             let low: [f32; LANES] =
                 std::array::from_fn(|i| f32::from_bits(bits + i as u32 * 0x0001_0000));
             let high = low.map(|x| -x * 1.5);
-            let (pairs, dots) = level.dispatch(Bf16Pairs(&low, &high));
+            let (pairs, dots) = isa.dispatch(Bf16Pairs(&low, &high));
             for i in 0..LANES {
                 let (l, h) = (bf16::from_f32(low[i]), bf16::from_f32(high[i]));
                 let want = u32::from(l.to_bits()) | u32::from(h.to_bits()) << 16;
@@ -320,7 +316,7 @@ fn bf16_pairs_are_rounded_to_even_and_multiplied() {
                     pairs[i],
                     want,
                     "{} {:x} {:x}",
-                    level.name(),
+                    isa.name(),
                     low[i].to_bits(),
                     high[i].to_bits()
                 );
@@ -329,7 +325,7 @@ fn bf16_pairs_are_rounded_to_even_and_multiplied() {
                 assert!(
                     (f64::from(dots[i]) - want).abs() <= 1e-6 * want.abs().max(4.0),
                     "{}",
-                    level.name()
+                    isa.name()
                 );
             }
         }
@@ -350,11 +346,11 @@ impl Kernel for Bytes<'_> {
 
 #[test]
 fn bytes_are_rounded_to_even_and_offset() {
-    for level in Level::available() {
+    for isa in Isa::available() {
         for quarter in -508..=508 - LANES as i32 {
             let a: [f32; LANES] = std::array::from_fn(|i| (quarter + i as i32) as f32 / 4.0);
             let want = a.map(|x| (x.round_ties_even() + 128.0) as u8);
-            assert_eq!(level.dispatch(Bytes(&a)), want, "{} {a:?}", level.name());
+            assert_eq!(isa.dispatch(Bytes(&a)), want, "{} {a:?}", isa.name());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A decoder whose logits are a function of the tokens alone.
 
-use crate::cpu::Level;
+use crate::cpu::Isa;
 use crate::whisper::Inference;
 
 /// Follows sequences as a real decoder would and asks `script` for the logits after each.
@@ -35,8 +35,8 @@ impl<F: Fn(&[u32]) -> Vec<f32>> Scripted<F> {
 impl<F: Fn(&[u32]) -> Vec<f32>> Inference for Scripted<F> {
     type Error = Misuse;
 
-    fn level(&self) -> Level {
-        Level::available()[0]
+    fn isa(&self) -> Isa {
+        Isa::available()[0]
     }
 
     fn n_vocab(&self) -> usize {
