@@ -1,4 +1,4 @@
-# Run on a sample: make demo. Run the checks and tests: make test. Both install what the system lacks.
+# make help lists the targets. Only setup, demo and test install system packages; all others say what is missing.
 
 PREFIX ?= /usr/local
 MODEL := base
@@ -7,47 +7,74 @@ HEARKEN := target/release/hearken
 # Rust is often installed for one user and not on the PATH of a script.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
-.PHONY: build demo test test-aarch64 model install deb shim third-party prerequisites
+.PHONY: build help setup check lint unit doc demo test test-aarch64 model install deb shim third-party
 .NOTPARALLEL:
 
-build: prerequisites
+build: ## builds target/release/hearken (the default)
+	@packaging/prerequisites --check-only
 	cargo build --release --locked
 
-demo: build model
+help: ## lists the targets
+	@sed -n 's/^\([a-z0-9-]*\):.* ## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='	' read -r target text; do \
+		printf '  make %-14s %s\n' "$$target" "$$text"; done
+
+setup: ## installs the system packages that building needs, and the Rust toolchain's components
+	@packaging/prerequisites --lint
+
+demo: ## installs missing packages, builds, fetches the model base, transcribes a sample
+	@packaging/prerequisites
+	cargo build --release --locked
+	@$(MAKE) --no-print-directory model
 	$(HEARKEN) --file tests/data/jfk.flac --model $(MODEL) --window 30
 
+check: lint doc ## formatting, lints, documentation and layers; under a minute once built
+	cargo test --locked --test layers
+
+lint: ## formatting and lints alone
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+doc: ## builds the crates' documentation; a broken link is an error
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --workspace
+
 # The same cases of the property tests each time, so that it says the same of the same commit; cargo test draws new ones.
-test:
-	@packaging/prerequisites --checks
+unit: export PROPTEST_RNG_SEED = 1
+unit: ## the tests that need neither a model nor a sound server; under a minute once built
+	HEARKEN_MODELS_DIR=/nonexistent cargo test --locked --workspace --lib --bins $(UNIT_TESTS:%=--test %)
+
+# Integration tests that need neither a model nor a sound server.
+UNIT_TESTS := audio_bad_input audio_formats command_line layers mel_golden output_destination output_formats segmentation
+
+test: export PROPTEST_RNG_SEED = 1
+test: ## installs missing packages, then runs all checks and tests
+	@packaging/prerequisites --lint --test
 	cargo fmt --check
 	cargo clippy --release --locked --all-targets -- -D warnings
+	@$(MAKE) --no-print-directory doc
 	kernels/test
 	cargo build --release --locked
 	@$(MAKE) --no-print-directory model
-	PROPTEST_RNG_SEED=1 cargo test --release --locked --no-fail-fast
+	cargo test --release --locked --no-fail-fast
 	xrt-sys/check-shim
 	@packaging/test-aarch64
 
-# The kernels on another processor, emulated; part of make test.
-test-aarch64:
+test-aarch64: ## the kernels on another processor, emulated; part of make test
 	@packaging/test-aarch64
 
-prerequisites:
-	@packaging/prerequisites
-
-# The real weights, in the user's ordinary place for models: golden tests and the demo need them.
-model:
+# The golden tests and the demo need the real weights, in the user's ordinary place for models.
+model: ## fetches the model base, unless it is installed
 	@$(HEARKEN) models verify $(MODEL) >/dev/null 2>&1 || { \
 		echo "The model $(MODEL) is not on this machine yet, or damaged: fetching it." >&2; \
 		$(HEARKEN) models fetch $(MODEL); \
 	}
 
 # Documentation, which keeps its place, so that its links hold.
-DOCS := README.md NOTICE LICENSE-MIT LICENSE-APACHE docs/*.md docs/transcript.schema.json packaging/config.toml \
+DOCS := README.md CONTRIBUTING.md CHANGELOG.md NOTICE LICENSE-MIT LICENSE-APACHE docs/*.md docs/transcript.schema.json \
+	docs/recording/listen.svg packaging/config.toml \
 	packaging/dbus/*.xml models/MODEL.md models/tail/README.md kernels/*.md xrt-sys/include/hearken_xrt.h benches/*/README.md
 
-# Installs what `make` has built, so that root needs no Rust: make && sudo make install
-install:
+# Installs what `make` has built, so that root needs no Rust.
+install: ## installs to PREFIX, /usr/local unless given: make && sudo make install
 	@test -x $(HEARKEN) || { echo "install: $(HEARKEN) is not built yet; run make first" >&2; exit 1; }
 	install -Dm755 $(HEARKEN) $(DESTDIR)$(PREFIX)/bin/hearken
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d \
@@ -65,16 +92,14 @@ install:
 	sed 's|@PREFIX@|$(PREFIX)|' packaging/org.hearken.Hearken1.service.in \
 		> $(DESTDIR)$(PREFIX)/share/dbus-1/services/org.hearken.Hearken1.service
 
-# The shim over XRT, for a machine with an NPU and XRT 2.17 or newer with its headers; make install takes it, too.
-shim:
+# For a machine with an NPU and XRT 2.17 or newer with its headers; make install installs it, too.
+shim: ## builds the shim over XRT
 	cargo build --release --locked --package xrt-sys --features build-shim
 	cp "$$(ls -t target/release/build/xrt-sys-*/out/libhearken_xrt.so | head -n 1)" target/release/
 
-# A Debian package of what `make` has built: target/hearken_VERSION_ARCH.deb
-deb:
+deb: ## makes target/hearken_VERSION_ARCH.deb of what make has built
 	packaging/deb
 
-# After a change of dependencies: lists their licences.
-third-party:
+third-party: ## lists the dependencies' licences in docs/third-party.md, after a change of dependencies
 	packaging/third-party > docs/third-party.md.new
 	mv docs/third-party.md.new docs/third-party.md
