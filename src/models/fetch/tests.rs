@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::models::import::synthetic;
-use crate::models::tensor_file::hex;
+use crate::models::tensors::hex;
 
 /// How the server treats the next requests.
 #[derive(Debug, Clone, Copy)]

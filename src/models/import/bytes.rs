@@ -1,4 +1,4 @@
-//! Reading of binary files field by field; every error says at which offset what was expected.
+//! Reads binary files field by field. Errors name the expected field and its offset.
 
 use crate::models::error::Defect;
 
@@ -10,25 +10,25 @@ pub(crate) struct Bytes<'a> {
 }
 
 impl<'a> Bytes<'a> {
-    /// Begins at the start of `data`.
+    /// The start of `data`.
     pub(crate) fn new(data: &'a [u8]) -> Self {
         Self { data, offset: 0 }
     }
 
-    /// Bytes from the start of the file to the next field.
+    /// Offset of the next field in bytes.
     pub(crate) fn offset(&self) -> usize {
         self.offset
     }
 
-    /// Whether everything has been read.
+    /// Whether all bytes have been read.
     pub(crate) fn at_end(&self) -> bool {
         self.offset == self.data.len()
     }
 
-    /// The next `n` bytes, which are `what`.
+    /// Reads `n` bytes; `what` describes them in errors.
     ///
     /// # Errors
-    /// When fewer are left.
+    /// Returns an error if fewer are left.
     pub(crate) fn take(&mut self, n: usize, what: &str) -> Result<&'a [u8], Defect> {
         let rest = self.data.get(self.offset..).unwrap_or_default();
         let taken = rest.get(..n).ok_or_else(|| {
@@ -42,28 +42,28 @@ impl<'a> Bytes<'a> {
         Ok(taken)
     }
 
-    /// The next `N` bytes, which are `what`.
+    /// Reads `N` bytes; `what` describes them in errors.
     ///
     /// # Errors
-    /// When fewer are left.
+    /// Returns an error if fewer are left.
     pub(crate) fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N], Defect> {
         let taken = self.take(N, what)?;
         // `take` returned exactly N bytes.
         Ok(taken.first_chunk().copied().unwrap_or([0; N]))
     }
 
-    /// The next little-endian u32.
+    /// Reads a little-endian u32.
     ///
     /// # Errors
-    /// When the file ends before it.
+    /// Returns an error if the file ends before it.
     pub(crate) fn u32(&mut self, what: &str) -> Result<u32, Defect> {
         self.array(what).map(u32::from_le_bytes)
     }
 
-    /// The next little-endian u32 as a length or count.
+    /// Reads a little-endian u32 as a length or count.
     ///
     /// # Errors
-    /// When the file ends before it.
+    /// Returns an error if the file ends before it.
     pub(crate) fn length(&mut self, what: &str) -> Result<usize, Defect> {
         self.u32(what).map(|n| n as usize)
     }

@@ -1,4 +1,4 @@
-//! The common form of all sources: dimensions, tensors under OpenAI's names, and what lies beside
+//! The common form of all sources: dimensions, tensors under OpenAI's names, and the files beside
 //! them.
 
 use std::collections::HashMap;
@@ -12,21 +12,21 @@ use sha2::{Digest, Sha256};
 
 use crate::models::Dims;
 use crate::models::error::{Defect, ModelError};
-use crate::models::layout;
-use crate::models::mmap::Mapping;
-use crate::models::tensor_file::hex;
+use crate::models::file::layout;
+use crate::models::tensors::Mapping;
+use crate::models::tensors::hex;
 
 use super::weights::Weights;
 
-/// A source's contents, not yet converted.
+/// Contents of a source, not yet converted.
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
     pub(crate) dims: Dims,
-    /// Tensors by OpenAI's names; there may be more than a model needs.
+    /// Tensors by OpenAI's names, possibly more than a model needs.
     pub(crate) tensors: HashMap<String, Weights>,
-    /// The bytes of `tokenizer.json`, where the source has one.
+    /// Bytes of `tokenizer.json`, if the source has one.
     pub(crate) tokenizer: Option<Vec<u8>>,
-    /// Cross-attention heads [layer, head] that follow the audio's time, where the source names
+    /// Cross-attention heads [layer, head] that follow the time of the audio, if the source names
     /// them.
     pub(crate) alignment_heads: Option<Vec<[usize; 2]>>,
     /// The files that hold the weights.
@@ -37,14 +37,15 @@ impl Checkpoint {
     /// Exactly the tensors of a Whisper model, in the order of its layout.
     ///
     /// # Errors
-    /// When the dimensions are impossible, or a tensor is missing or of another shape.
+    /// Returns an error if the dimensions are impossible, or if a tensor is missing or has another
+    /// shape.
     pub(crate) fn into_tensors(mut self) -> Result<Vec<(String, Weights)>, Defect> {
         layout::check_dims(&self.dims)?;
         let take = |(name, shape): (String, Vec<usize>)| {
             let tensor = self.tensors.remove(&name);
             let tensor = tensor.ok_or_else(|| Defect::new(format!("tensor {name} is missing")))?;
-            // Biases of convolutions and quantised kernels come with one axis more or less in some
-            // formats.
+            // In some formats, biases of convolutions and quantised kernels have one axis more or
+            // less.
             let tensor = tensor
                 .reshaped(&shape)
                 .map_err(|e| Defect::new(format!("tensor {name}: {e}")))?;
@@ -53,7 +54,7 @@ impl Checkpoint {
         layout::tensors(&self.dims).into_iter().map(take).collect()
     }
 
-    /// The sha256 of the files that hold the weights, one after the other.
+    /// The sha256 of the concatenated files that hold the weights.
     pub(crate) fn sha256(&self) -> String {
         let mut sum = Sha256::new();
         for file in &self.weight_files {
@@ -63,10 +64,10 @@ impl Checkpoint {
     }
 }
 
-/// The contents of `path`, or none if there is no such file.
+/// Contents of `path`; `None` if there is no such file.
 ///
 /// # Errors
-/// When it cannot be read.
+/// Returns an error if it cannot be read.
 pub(crate) fn optional_file(path: &Path) -> Result<Option<Vec<u8>>, ModelError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -75,10 +76,10 @@ pub(crate) fn optional_file(path: &Path) -> Result<Option<Vec<u8>>, ModelError> 
     }
 }
 
-/// The `alignment_heads` of the JSON file at `path`; none where file or key is missing.
+/// The `alignment_heads` of the JSON file at `path`; `None` if the file or the key is missing.
 ///
 /// # Errors
-/// When the file cannot be read or is no such JSON.
+/// Returns an error if the file cannot be read or has another form.
 pub(crate) fn alignment_heads(path: &Path) -> Result<Option<Vec<[usize; 2]>>, ModelError> {
     #[derive(Deserialize)]
     struct Config {

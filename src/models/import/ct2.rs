@@ -12,16 +12,16 @@ use safetensors::Dtype;
 
 use crate::models::Dims;
 use crate::models::error::{Defect, ModelError};
-use crate::models::mmap::Mapping;
-use crate::models::tensor::{byte_size, words};
+use crate::models::tensors::Mapping;
+use crate::models::tensors::{byte_size, words};
 
 use super::bytes::Bytes;
 use super::checkpoint::{self, Checkpoint};
 use super::weights::{Encoding, Weights};
 
-/// The weights' file name.
+/// File name of the weights.
 pub(crate) const MODEL_BIN: &str = "model.bin";
-/// Binary versions that give each variable's type as this reader expects it.
+/// Binary versions that store the type of each variable as this reader expects it.
 const VERSIONS: std::ops::RangeInclusive<u32> = 4..=6;
 /// The specification's name for Whisper.
 const SPEC: &str = "WhisperSpec";
@@ -29,7 +29,7 @@ const SPEC: &str = "WhisperSpec";
 /// Reads the directory.
 ///
 /// # Errors
-/// When a file cannot be read, or `model.bin` is no Whisper model.
+/// Returns an error if a file cannot be read, or if `model.bin` is not a Whisper model.
 pub(crate) fn read(dir: &Path) -> Result<Checkpoint, ModelError> {
     let path = dir.join(MODEL_BIN);
     let map = Arc::new(Mapping::open(&path)?);
@@ -82,8 +82,9 @@ fn variables(map: &Arc<Mapping>) -> Result<Variables<'_>, Defect> {
         let alias = string(&mut bytes, &format!("the name of alias {i}"))?;
         let name = string(&mut bytes, &format!("the variable of alias {alias}"))?;
         let variable = by_name.get(&name).cloned();
-        let variable = variable
-            .ok_or_else(|| Defect::new(format!("alias {alias} is of {name}, which is missing")))?;
+        let variable = variable.ok_or_else(|| {
+            Defect::new(format!("alias {alias} refers to {name}, which is missing"))
+        })?;
         by_name.insert(alias, variable);
     }
     if !bytes.at_end() {
@@ -133,7 +134,7 @@ fn variable(bytes: &mut Bytes<'_>, name: &str) -> Result<Variable, Defect> {
     })
 }
 
-/// A string with its u16 length; the final NUL is dropped.
+/// Reads a string with its u16 length, without the final NUL.
 fn string(bytes: &mut Bytes<'_>, what: &str) -> Result<String, Defect> {
     let offset = bytes.offset();
     let length = u16::from_le_bytes(bytes.array(what)?);
@@ -174,10 +175,10 @@ impl Variables<'_> {
         value
             .and_then(|v| usize::try_from(v).ok())
             .filter(|_| variable.shape.iter().product::<usize>() == 1)
-            .ok_or_else(|| Defect::new(format!("variable {name} is no count")))
+            .ok_or_else(|| Defect::new(format!("variable {name} is not a count")))
     }
 
-    /// The weights in `name`; int8 ones with their scales, which lie in `name` + `_scale`.
+    /// The weights in `name`. Scales of int8 weights are in `name` + `_scale`.
     fn weights(&self, name: &str) -> Result<Weights, Defect> {
         let variable = self.get(name)?;
         let encoding = match variable.dtype {
@@ -185,7 +186,7 @@ impl Variables<'_> {
             dtype @ (Dtype::F32 | Dtype::F16 | Dtype::BF16) => Encoding::Plain(dtype),
             other => {
                 return Err(Defect::new(format!(
-                    "variable {name} is {other}: such weights cannot be read"
+                    "variable {name} is {other}, which is not supported"
                 )));
             }
         };
@@ -198,9 +199,9 @@ impl Variables<'_> {
         let scales = self.get(&name)?;
         let rows = weights.shape.first().copied().unwrap_or(0);
         if scales.dtype != Dtype::F32 || scales.shape.iter().product::<usize>() != rows {
-            let (shape, dtype) = (&scales.shape, scales.dtype);
             return Err(Defect::new(format!(
-                "variable {name} is {shape:?} of {dtype}, but {rows} F32 are expected"
+                "variable {name} is {:?} of {}, but {rows} F32 are expected",
+                scales.shape, scales.dtype
             )));
         }
         let bytes = self.map.get(scales.offset..).unwrap_or_default();
@@ -220,10 +221,8 @@ impl Variables<'_> {
 /// The dimensions and the tensors under OpenAI's names.
 fn convert(variables: &mut Variables<'_>) -> Result<(Dims, HashMap<String, Weights>), Defect> {
     let v = &*variables;
-    let (audio, text) = (
-        "encoder/position_encodings/encodings",
-        "decoder/position_encodings/encodings",
-    );
+    let audio = "encoder/position_encodings/encodings";
+    let text = "decoder/position_encodings/encodings";
     let mut dims = Dims {
         n_mels: v.dim("encoder/conv1/weight", 1)?,
         n_audio_ctx: v.dim(audio, 0)?,
@@ -271,7 +270,7 @@ fn convert(variables: &mut Variables<'_>) -> Result<(Dims, HashMap<String, Weigh
     Ok((dims, tensors.by_name))
 }
 
-/// The converted tensors while they are gathered.
+/// The converted tensors.
 struct Tensors<'a> {
     variables: &'a Variables<'a>,
     by_name: HashMap<String, Weights>,
@@ -331,8 +330,8 @@ impl Tensors<'_> {
         )
     }
 
-    /// Projections that are stacked in one variable. The keys' bias, which Whisper lacks, must be
-    /// zero.
+    /// Adds projections that are stacked in one variable. The bias of the keys must be zero, since
+    /// Whisper has none.
     fn stacked(&mut self, names: &[String], variable: &str) -> Result<(), Defect> {
         for kind in ["weight", "bias"] {
             let variable = format!("{variable}/{kind}");

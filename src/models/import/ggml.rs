@@ -9,7 +9,7 @@ use safetensors::Dtype;
 
 use crate::models::Dims;
 use crate::models::error::{Defect, ModelError};
-use crate::models::mmap::Mapping;
+use crate::models::tensors::Mapping;
 
 use super::bytes::Bytes;
 use super::checkpoint::Checkpoint;
@@ -18,13 +18,13 @@ use super::weights::{Encoding, Weights};
 
 /// The first four bytes: the u32 0x67676d6c.
 pub(crate) const MAGIC: [u8; 4] = 0x6767_6d6c_u32.to_le_bytes();
-/// Most axes a tensor has.
+/// Maximum number of axes of a tensor.
 const MAX_AXES: usize = 4;
 
 /// Reads the file.
 ///
 /// # Errors
-/// When it cannot be read or is no Whisper model.
+/// Returns an error if it cannot be read or is not a Whisper model.
 pub(crate) fn read(path: &Path) -> Result<Checkpoint, ModelError> {
     let map = Arc::new(Mapping::open(path)?);
     let (dims, tensors) = parse(&map).map_err(|d| d.of(path))?;
@@ -62,7 +62,7 @@ fn dims(bytes: &mut Bytes<'_>) -> Result<Dims, Defect> {
     let n_text_head = bytes.length("n_text_head")?;
     let n_text_layer = bytes.length("n_text_layer")?;
     let n_mels = bytes.length("n_mels")?;
-    // Says what most tensors are; each tensor says it for itself too.
+    // The type of most tensors; each tensor also has its own.
     bytes.u32("ftype")?;
     Ok(Dims {
         n_mels,
@@ -78,7 +78,7 @@ fn dims(bytes: &mut Bytes<'_>) -> Result<Dims, Defect> {
     })
 }
 
-/// The f32 filter bank [n_mel, n_fft], which Hearken computes itself.
+/// Skips the f32 filter bank [n_mel, n_fft]: Hearken computes its own.
 fn skip_mel_filters(bytes: &mut Bytes<'_>) -> Result<(), Defect> {
     let n_mel = bytes.length("the number of mel filters")?;
     let n_fft = bytes.length("the width of the mel filters")?;
@@ -90,7 +90,7 @@ fn skip_mel_filters(bytes: &mut Bytes<'_>) -> Result<(), Defect> {
         .map(|_| ())
 }
 
-/// The tokens' bytes; the same as OpenAI's vocabulary, which also has the special tokens.
+/// Skips the bytes of the tokens: OpenAI's vocabulary has the same, and the special tokens.
 fn skip_vocabulary(bytes: &mut Bytes<'_>) -> Result<(), Defect> {
     for i in 0..bytes.u32("the number of tokens")? {
         let length = bytes.length("a token's length")?;
@@ -107,7 +107,7 @@ fn tensor(bytes: &mut Bytes<'_>, map: &Arc<Mapping>) -> Result<(String, Weights)
     let type_id = bytes.u32("a tensor's type")?;
     if n_axes > MAX_AXES {
         return Err(Defect::new(format!(
-            "the tensor at offset {start} has {n_axes} axes; {MAX_AXES} are the most"
+            "the tensor at offset {start} has {n_axes} axes; at most {MAX_AXES} are possible"
         )));
     }
     let mut shape = Vec::new();

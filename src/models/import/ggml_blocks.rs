@@ -1,4 +1,4 @@
-//! ggml's quantised blocks of 32 values, as `ggml-common.h` of the ggml library lays them out.
+//! ggml's quantised blocks of 32 values, in the layout of the ggml library's `ggml-common.h`.
 
 use half::f16;
 
@@ -23,8 +23,8 @@ pub(crate) enum Blocks {
 }
 
 impl Blocks {
-    /// Bytes of a block: f16 scale, then f16 minimum, u32 of fifth bits and the low bits as far as
-    /// it has them.
+    /// Bytes of a block: f16 scale, then f16 minimum and u32 of fifth bits if the format has them,
+    /// then the low bits.
     fn block_bytes(self) -> usize {
         match self {
             Self::Q4_0 => 2 + 16,
@@ -35,10 +35,10 @@ impl Blocks {
         }
     }
 
-    /// The bytes of a tensor of `shape`.
+    /// Size in bytes of a tensor of `shape`.
     ///
     /// # Errors
-    /// When its rows are no whole number of blocks.
+    /// Returns an error if its rows do not divide into blocks.
     pub(crate) fn byte_size(self, shape: &[usize]) -> Result<usize, Defect> {
         let count = shape.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim));
         count
@@ -51,7 +51,7 @@ impl Blocks {
             })
     }
 
-    /// The values of whole blocks.
+    /// Decodes whole blocks.
     pub(crate) fn decode(self, bytes: &[u8]) -> Vec<f32> {
         let blocks = bytes.chunks_exact(self.block_bytes());
         let mut values = Vec::with_capacity(blocks.len() * BLOCK);
@@ -83,7 +83,7 @@ impl Blocks {
     }
 }
 
-/// The f16 that `bytes` begin with, and the rest.
+/// Splits off the f16 at the start of `bytes`.
 fn half(bytes: &[u8]) -> (f32, &[u8]) {
     bytes
         .split_first_chunk()
@@ -92,7 +92,7 @@ fn half(bytes: &[u8]) -> (f32, &[u8]) {
         })
 }
 
-/// The u32 of fifth bits that `bytes` begin with, and the rest.
+/// Splits off the u32 of fifth bits at the start of `bytes`.
 fn fifth_bits(bytes: &[u8]) -> (u32, &[u8]) {
     bytes
         .split_first_chunk()

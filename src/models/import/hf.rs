@@ -11,16 +11,16 @@ use serde::de::DeserializeOwned;
 
 use crate::models::Dims;
 use crate::models::error::{Defect, ModelError};
-use crate::models::header::Header;
-use crate::models::layout;
-use crate::models::mmap::Mapping;
+use crate::models::file::layout;
+use crate::models::tensors::Header;
+use crate::models::tensors::Mapping;
 
 use super::checkpoint::{self, Checkpoint};
 use super::weights::{Encoding, Weights};
 
-/// The weights' file name where they are in one file.
+/// File name of the weights if they are in one file.
 pub(crate) const MODEL_SAFETENSORS: &str = "model.safetensors";
-/// The list of shards, where they are in several.
+/// List of shards if they are in several.
 pub(crate) const INDEX: &str = "model.safetensors.index.json";
 
 /// The dimensions under Hugging Face's names (`WhisperConfig`).
@@ -37,7 +37,7 @@ struct Config {
     decoder_layers: usize,
 }
 
-/// The list of shards: each tensor's file.
+/// The list of shards: the file of each tensor.
 #[derive(Deserialize)]
 struct Index {
     weight_map: BTreeMap<String, String>,
@@ -46,7 +46,7 @@ struct Index {
 /// Reads the directory.
 ///
 /// # Errors
-/// When a file cannot be read or is not what its name says, or a tensor is missing.
+/// Returns an error if a file cannot be read or has unexpected contents, or if a tensor is missing.
 pub(crate) fn read(dir: &Path) -> Result<Checkpoint, ModelError> {
     let config_path = dir.join("config.json");
     let dims = dims(&json::<Config>(&config_path)?);
@@ -87,7 +87,7 @@ fn dims(config: &Config) -> Dims {
     }
 }
 
-/// The files that hold the weights, in order of their names.
+/// Files that hold the weights, ordered by name.
 fn weight_paths(dir: &Path) -> Result<Vec<PathBuf>, ModelError> {
     let single = dir.join(MODEL_SAFETENSORS);
     if single.is_file() {
@@ -105,7 +105,7 @@ fn weight_paths(dir: &Path) -> Result<Vec<PathBuf>, ModelError> {
     Ok(files.into_iter().map(|file| dir.join(file)).collect())
 }
 
-/// Adds the file's tensors under their own names.
+/// Adds the tensors of a file under their own names.
 fn collect(map: &Arc<Mapping>, found: &mut HashMap<String, Weights>) -> Result<(), Defect> {
     let header = Header::parse(map)?;
     for (name, info) in header.tensors {
@@ -117,8 +117,8 @@ fn collect(map: &Arc<Mapping>, found: &mut HashMap<String, Weights>) -> Result<(
     Ok(())
 }
 
-/// The tensors that a model needs, under OpenAI's names. The output projection is the token
-/// embedding and is not stored twice.
+/// The tensors that a model needs, under OpenAI's names. The output projection is dropped: it is the
+/// token embedding.
 fn renamed(
     dims: &Dims,
     mut found: HashMap<String, Weights>,

@@ -1,8 +1,7 @@
 //! Import: weights in another program's format in, Hearken's model file out.
 //!
-//! Each format has a reader that maps the source and returns a [`Checkpoint`]; one writer turns
-//! that into the model file. Tensors are decoded one at a time, so that a large model needs little
-//! memory.
+//! Each format has a reader that maps the source and returns a [`Checkpoint`]; one writer turns that
+//! into the model file. Tensors are decoded one at a time, so that a large model needs little memory.
 
 mod bytes;
 mod checkpoint;
@@ -31,49 +30,50 @@ use crate::models::Dims;
 use crate::tokenizer::{Tokenizer, TokenizerError, Vocabulary};
 
 use super::error::{Defect, ModelError, PrepareError};
+use super::file::layout;
 use super::file::{FORMAT, ModelFile, VERSION};
-use super::layout;
 use super::manifest::Manifest;
-use super::progress::{Done, Progress};
-use super::write::{self, Entry};
+use super::tensors::{self, Entry};
+use super::{Done, Progress};
 use checkpoint::Checkpoint;
 use weights::Weights;
 
-/// A tensor that the engine derives from the weights once, to be kept with them.
+/// A tensor that the engine derives from the weights once, to store it with them.
 #[derive(Debug, Clone)]
 pub struct NewTensor {
-    /// Its name; no other tensor's.
+    /// Name, different from that of any other tensor.
     pub name: String,
-    /// The type of its values.
+    /// Type of the values.
     pub dtype: Dtype,
-    /// Its dimensions, outermost first.
+    /// Dimensions, outermost first.
     pub shape: Vec<usize>,
-    /// The values: row-major, little-endian.
+    /// Values: row-major, little-endian.
     pub data: Vec<u8>,
 }
 
-/// Computes the engine's own tensors (packed int8 matrices, silent tails) from an open model that
-/// has only the plain ones. The second argument is to be called with the share done, 0 to 1.
+/// Computes the engine's own tensors (packed int8 matrices, compressed silence padding) from an open
+/// model that has only the plain ones. It calls the second argument with the share done, 0 to 1.
 pub type Prepare<'a> =
     dyn Fn(&ModelFile, &mut dyn FnMut(f32)) -> Result<Vec<NewTensor>, PrepareError> + 'a;
 
-/// What an import is told about the model besides its weights.
+/// Description of a model to import.
 #[derive(Debug, Clone)]
 pub struct Origin {
-    /// The model's name.
+    /// Name of the model.
     pub name: String,
-    /// Where the weights come from, for the metadata.
+    /// Source of the weights, for the metadata.
     pub source: String,
-    /// The dimensions that the weights must have, where the model is a known one.
+    /// Dimensions that the weights must have, if the model is a known one.
     pub dims: Option<Dims>,
 }
 
 /// Converts the weights at `source` (a CTranslate2 or Hugging Face directory, an OpenAI `.pt` or a
-/// ggml `.bin`) and writes the model file `target`, which appears under its name only when it is
-/// complete. A half-written one is called `target` + `.part`.
+/// ggml `.bin`) and writes the model file `target`. The file is called `target` + `.part` until it is
+/// complete.
 ///
 /// # Errors
-/// When the source is damaged or of no known format, or the target cannot be written.
+/// Returns an error if the source is damaged or its format is unknown, or if the target cannot be
+/// written.
 pub fn import(
     source: &Path,
     target: &Path,
@@ -86,13 +86,13 @@ pub fn import(
     let result = write_plain(source, checkpoint, &plain, origin, progress)
         .and_then(|()| add_derived(&plain, &complete, &origin.name, prepare, progress))
         .and_then(|()| fs::rename(&complete, target).map_err(ModelError::write(target, 0)));
-    // Neither is there after success; what a failure leaves behind must not stay.
+    // Neither exists after success; after a failure they must not stay.
     let _ = fs::remove_file(&plain);
     let _ = fs::remove_file(&complete);
     result
 }
 
-/// Finds out the format of `source` and reads it.
+/// Detects the format of `source` and reads it.
 fn read(source: &Path) -> Result<Checkpoint, ModelError> {
     let metadata = fs::metadata(source).map_err(ModelError::read(source))?;
     if metadata.is_dir() {
@@ -126,8 +126,7 @@ fn read_dir(dir: &Path) -> Result<Checkpoint, ModelError> {
     }
 }
 
-/// What the model file `target` is called while it has only the plain tensors, and until it is
-/// complete.
+/// Names of the model file `target` while it has only the plain tensors, and until it is complete.
 pub(crate) fn part_names(target: &Path) -> [PathBuf; 2] {
     ["plain.part", "part"].map(|extension| {
         let mut name = target.as_os_str().to_owned();
@@ -137,7 +136,7 @@ pub(crate) fn part_names(target: &Path) -> [PathBuf; 2] {
     })
 }
 
-/// Writes the model file with the plain tensors only.
+/// Writes the model file with the plain tensors.
 fn write_plain(
     source: &Path,
     checkpoint: Checkpoint,
@@ -176,23 +175,21 @@ fn write_plain(
     let tensors = checkpoint.into_tensors().map_err(|d| d.of(source))?;
     let mut entries = weight_entries(source, &tensors, progress)?;
     entries.extend(vocabulary_entries(&vocabulary));
-    write::write(target, metadata, entries, &mut |share| {
+    tensors::write(target, metadata, entries, &mut |share| {
         progress("converting", Done::Share(share))
     })
 }
 
-/// Checks that the dimensions are possible, and those that the origin names.
+/// Checks that the dimensions are possible and equal those of the origin, if it names any.
 fn check_dims(dims: &Dims, origin: &Origin) -> Result<(), Defect> {
     layout::check_dims(dims)?;
     match &origin.dims {
         Some(expected) if expected != dims => {
-            let (name, dims, expected) = (
-                &origin.name,
-                serde_json::json!(dims),
-                serde_json::json!(expected),
-            );
+            let actual = serde_json::json!(dims);
+            let expected = serde_json::json!(expected);
             Err(Defect::new(format!(
-                "its dimensions are {dims}, but those of {name} are {expected}"
+                "its dimensions are {actual}, but those of {} are {expected}",
+                origin.name
             )))
         }
         _ => Ok(()),
@@ -213,7 +210,7 @@ fn suppressed(vocabulary: &Vocabulary) -> Result<Vec<u32>, TokenizerError> {
     Tokenizer::new(vocabulary.clone(), &[])?.default_suppressed()
 }
 
-/// The weights as entries to write; their types are chosen here, by a first look at the values.
+/// The weights as entries to write. Their types are chosen here, after a first pass over the values.
 fn weight_entries<'a>(
     source: &Path,
     tensors: &'a [(String, Weights)],
@@ -223,7 +220,7 @@ fn weight_entries<'a>(
     for (i, (name, weights)) in tensors.iter().enumerate() {
         let source = source.to_owned();
         let named = move |e: Defect| Defect::new(format!("tensor {name}: {e}")).of(&source);
-        let dtype = weights.kept_dtype().map_err(&named)?;
+        let dtype = weights.stored_dtype().map_err(&named)?;
         progress(
             "reading",
             Done::Share((i + 1) as f32 / tensors.len() as f32),
@@ -243,7 +240,7 @@ fn weight_entries<'a>(
     Ok(entries)
 }
 
-/// Values as little-endian bytes of F16, or else of F32.
+/// Values as little-endian bytes of F16 or F32.
 fn encode(values: &[f32], dtype: Dtype) -> Vec<u8> {
     match dtype {
         Dtype::F16 => values
@@ -308,7 +305,7 @@ fn add_derived(
     for tensor in &derived {
         if model.names().any(|name| name == tensor.name) {
             let source = format!(
-                "tensor {} is derived under the name of a weight",
+                "the derived tensor {} has the name of a weight",
                 tensor.name
             )
             .into();
@@ -325,7 +322,7 @@ fn add_derived(
         });
     }
     let metadata = model.header().metadata.clone();
-    write::write(target, metadata, entries, &mut |share| {
+    tensors::write(target, metadata, entries, &mut |share| {
         progress("writing", Done::Share(share))
     })
 }

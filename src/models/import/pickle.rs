@@ -2,8 +2,8 @@
 //! No name is looked up anywhere and nothing is called; an unknown opcode or name is an error with
 //! its offset.
 //!
-//! Values live in one list and refer to one another by index, so that no input can nest or loop
-//! them into trouble.
+//! Values live in one list and refer to each other by index, so deep nesting and loops in the input
+//! are harmless.
 
 use std::collections::HashMap;
 
@@ -13,19 +13,19 @@ use crate::models::error::Defect;
 
 use super::bytes::Bytes;
 
-/// Longest pickle that is read, in bytes; those of Whisper's checkpoints have less than a megabyte.
+/// Maximum length of a pickle in bytes; those of Whisper's checkpoints have less than a megabyte.
 const MAX_PICKLE: usize = 1 << 24;
 
-/// Most arguments of a call and most axes of a tensor; real ones have 7 and 3.
+/// Maximum number of arguments of a call and of axes of a tensor; real ones have 7 and 3.
 const MAX_ITEMS: usize = 16;
 
-/// A value's place in the list.
+/// Index of a value in the list.
 pub(crate) type Id = usize;
 
 /// A value.
 #[derive(Debug)]
 pub(crate) enum Node<'a> {
-    /// `None`, a boolean, a float, or an object that does not matter.
+    /// `None`, a boolean, a float, or an irrelevant object.
     Other,
     /// An integer.
     Int(i64),
@@ -37,13 +37,13 @@ pub(crate) enum Node<'a> {
     Dict(Vec<(Id, Id)>),
     /// One of the allowed names.
     Name(Name),
-    /// A tensor's bytes, elsewhere in the archive.
+    /// Bytes of a tensor, elsewhere in the archive.
     Storage(Storage<'a>),
     /// A tensor.
     Tensor(TensorRef<'a>),
 }
 
-/// A name that may appear.
+/// An allowed name.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Name {
     OrderedDict,
@@ -63,11 +63,11 @@ pub(crate) struct Storage<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct TensorRef<'a> {
     pub(crate) storage: Storage<'a>,
-    /// Values from the storage's start.
+    /// Offset from the start of the storage, in values.
     pub(crate) offset: usize,
     /// Dimensions, outermost first.
     pub(crate) shape: Vec<usize>,
-    /// Values from one index to the next, for each dimension.
+    /// Distance from one index to the next for each dimension, in values.
     pub(crate) stride: Vec<usize>,
 }
 
@@ -104,7 +104,8 @@ impl<'a> Pickle<'a> {
 /// Parses a pickle of protocol 2 to 5.
 ///
 /// # Errors
-/// When it is truncated, inconsistent, or holds anything but the plain data of a checkpoint.
+/// Returns an error if it is truncated, inconsistent, or holds anything but the plain data of a
+/// checkpoint.
 pub(crate) fn parse(pickle: &[u8]) -> Result<Pickle<'_>, Defect> {
     if pickle.len() > MAX_PICKLE {
         return Err(Defect::new(format!(
@@ -142,14 +143,14 @@ struct Machine<'a> {
     bytes: Bytes<'a>,
     nodes: Vec<Node<'a>>,
     stack: Vec<Id>,
-    /// Heights of the stack at which MARK was.
+    /// Heights of the stack at which MARK was executed.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
 }
 
 impl<'a> Machine<'a> {
-    /// Does one opcode (their names and codes are those of Python's `pickle.py`); returns the
-    /// result at STOP.
+    /// Executes one opcode (names and codes are those of Python's `pickle.py`). Returns the result
+    /// at STOP.
     fn step(&mut self, opcode: u8) -> Result<Option<Id>, Defect> {
         match opcode {
             b'.' => return self.pop().map(Some),                      // STOP
@@ -185,7 +186,7 @@ impl<'a> Machine<'a> {
             }
             _ => {
                 return Err(Defect::new(
-                    "a checkpoint's pickle has no such opcode; nothing was executed",
+                    "checkpoints do not use this opcode; nothing was executed",
                 ));
             }
         }
@@ -268,7 +269,7 @@ impl<'a> Machine<'a> {
             Node::List(list) => list.extend(items),
             _ => {
                 return Err(Defect::new(
-                    "items are appended to something that is no list",
+                    "items are appended to a value that is not a list",
                 ));
             }
         }
@@ -290,7 +291,7 @@ impl<'a> Machine<'a> {
             }
             _ => {
                 return Err(Defect::new(
-                    "items are set in something that is no dictionary",
+                    "items are set in a value that is not a dictionary",
                 ));
             }
         }
@@ -327,15 +328,16 @@ impl<'a> Machine<'a> {
         let (module, name) = if opcode == b'c' {
             (self.line()?, self.line()?)
         } else {
-            let (name, module) = (self.pop()?, self.pop()?);
+            let name = self.pop()?;
+            let module = self.pop()?;
             match (self.nodes.get(module), self.nodes.get(name)) {
                 (Some(&Node::Text(module)), Some(&Node::Text(name))) => (module, name),
-                _ => return Err(Defect::new("a name that is no text")),
+                _ => return Err(Defect::new("a name is not a string")),
             }
         };
         let allowed = allowed(module, name).ok_or_else(|| {
             Defect::new(format!(
-                "the name {module}.{name} is not one of a checkpoint's; nothing was executed"
+                "checkpoints do not use the name {module}.{name}; nothing was executed"
             ))
         })?;
         self.push(Node::Name(allowed));
@@ -365,16 +367,17 @@ impl<'a> Machine<'a> {
                 Some(&Node::Name(Name::Storage(dtype))),
                 Some(&Node::Text(key)),
             ) => Storage { key, dtype },
-            _ => return Err(Defect::new("a persistent id that is no storage")),
+            _ => return Err(Defect::new("a persistent id is not a storage")),
         };
         self.push(Node::Storage(storage));
         Ok(())
     }
 
-    /// What calling an allowed name would give.
+    /// Builds what calling an allowed name would return.
     fn reduce(&mut self) -> Result<(), Defect> {
-        let (arguments, callee) = (self.pop()?, self.pop()?);
+        let arguments = self.pop()?;
         let arguments = self.list(arguments)?.to_vec();
+        let callee = self.pop()?;
         let node = match self.nodes.get(callee) {
             Some(Node::Name(Name::OrderedDict)) if arguments.is_empty() => Node::Dict(Vec::new()),
             Some(Node::Name(Name::RebuildTensor)) => Node::Tensor(self.tensor(&arguments)?),
@@ -384,7 +387,7 @@ impl<'a> Machine<'a> {
                     _ => return Err(Defect::new("a parameter without a tensor")),
                 }
             }
-            _ => return Err(Defect::new("a call of something that is no function")),
+            _ => return Err(Defect::new("a value that is not a function is called")),
         };
         self.push(node);
         Ok(())
@@ -415,7 +418,7 @@ impl<'a> Machine<'a> {
         })
     }
 
-    /// The items of a short tuple.
+    /// Items of a short tuple.
     fn list(&self, id: Id) -> Result<&[Id], Defect> {
         match self.nodes.get(id) {
             Some(Node::List(items)) if items.len() <= MAX_ITEMS => Ok(items),
@@ -431,12 +434,12 @@ impl<'a> Machine<'a> {
             Some(&Node::Int(n)) => {
                 usize::try_from(n).map_err(|_| Defect::new(format!("a size of {n}")))
             }
-            _ => Err(Defect::new("a size that is no integer")),
+            _ => Err(Defect::new("a size is not an integer")),
         }
     }
 }
 
-/// The names that PyTorch puts into a checkpoint of plain tensors.
+/// Names that PyTorch writes into a checkpoint of plain tensors.
 fn allowed(module: &str, name: &str) -> Option<Name> {
     Some(match (module, name) {
         ("collections", "OrderedDict") => Name::OrderedDict,
@@ -495,7 +498,8 @@ mod tests {
         let defect =
             defect(b"\x80\x02cposix\nsystem\nq\x00X\x02\x00\x00\x00idq\x01\x85q\x02Rq\x03.");
         assert!(
-            defect.contains("opcode 0x63 at offset 2: the name posix.system"),
+            defect
+                .contains("opcode 0x63 at offset 2: checkpoints do not use the name posix.system"),
             "{defect}"
         );
         assert!(defect.contains("nothing was executed"), "{defect}");
@@ -510,12 +514,12 @@ mod tests {
             (b"}t.", "no mark"),
             (b"(}(a.", "the stack is empty"),
             (b"h\x05.", "memo 5 was never set"),
-            (b"N(K\x01K\x02u.", "no dictionary"),
+            (b"N(K\x01K\x02u.", "not a dictionary"),
             (b"X\xff\xff\xff\xffab", "takes 4294967295 bytes"),
-            (b"))R.", "no function"),
+            (b"))R.", "not a function"),
         ] {
             let defect = defect(pickle);
-            assert!(defect.contains(expected), "{defect:?} lacks {expected:?}");
+            assert!(defect.contains(expected), "{defect:?} without {expected:?}");
         }
     }
 

@@ -11,7 +11,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use crate::models::Dims;
-use crate::models::layout;
+use crate::models::file::layout;
 
 /// Dimensions of an English model of one layer and one head.
 pub(crate) fn dims() -> Dims {

@@ -237,7 +237,7 @@ fn int8_rows_are_divided_by_their_scales() {
     let sources = Sources::new();
     let path = sources.path("rows");
     fs::write(&path, [1u8, 2, 0xff, 0x80]).unwrap();
-    let map = std::sync::Arc::new(super::super::mmap::Mapping::open(&path).unwrap());
+    let map = std::sync::Arc::new(crate::models::tensors::Mapping::open(&path).unwrap());
     let encoding = weights::Encoding::Rows(vec![2.0, 4.0]);
     let weights = Weights::new(&map, 0, encoding, vec![2, 2]).unwrap();
     assert_eq!(weights.f32().unwrap(), [0.5, 1.0, -0.25, -32.0]);

@@ -11,7 +11,7 @@ use zip::{CompressionMethod, ZipArchive};
 
 use crate::models::Dims;
 use crate::models::error::{Defect, ModelError};
-use crate::models::mmap::Mapping;
+use crate::models::tensors::Mapping;
 
 use super::checkpoint::Checkpoint;
 use super::pickle::{self, Node, Pickle, TensorRef};
@@ -19,13 +19,13 @@ use super::weights::{Encoding, Weights};
 
 /// The first bytes of a zip file.
 pub(crate) const MAGIC: [u8; 4] = *b"PK\x03\x04";
-/// The pickle's name behind the archive's own.
+/// Name of the pickle after that of the archive.
 const PICKLE: &str = "/data.pkl";
 
 /// Reads the file.
 ///
 /// # Errors
-/// When it cannot be read or is no Whisper checkpoint.
+/// Returns an error if it cannot be read or is not a Whisper checkpoint.
 pub(crate) fn read(path: &Path) -> Result<Checkpoint, ModelError> {
     let map = Arc::new(Mapping::open(path)?);
     let (dims, tensors) = parse(&map).map_err(|d| d.of(path))?;
@@ -51,7 +51,7 @@ fn parse(map: &Arc<Mapping>) -> Result<(Dims, HashMap<String, Weights>), Defect>
         .entry(root, "model_state_dict")
         .ok_or_else(|| missing("model_state_dict"))?;
     let Node::Dict(state) = state else {
-        return Err(Defect::new("its model_state_dict is no dictionary"));
+        return Err(Defect::new("its model_state_dict is not a dictionary"));
     };
     let mut tensors = HashMap::new();
     for &(key, value) in state {
@@ -116,12 +116,12 @@ impl<'a> Archive<'a> {
         Ok(archive)
     }
 
-    /// The archive's own name: the directory that all entries are in.
+    /// Name of the archive: the directory of all entries.
     fn prefix(&self) -> &str {
         self.pickle_name.strip_suffix(PICKLE).unwrap_or_default()
     }
 
-    /// Newer files say how numbers are stored; older ones are little-endian.
+    /// Newer files state their byte order; older ones are little-endian.
     fn check_byte_order(&mut self) -> Result<(), Defect> {
         let name = format!("{}/byteorder", self.prefix());
         let Ok(entry) = self.zip.by_name(&name) else {
@@ -144,7 +144,7 @@ impl<'a> Archive<'a> {
         map.get(range).ok_or_else(|| missing("data.pkl"))
     }
 
-    /// Where the uncompressed entry `name` lies in the file.
+    /// Range of the uncompressed entry `name` in the file.
     fn stored(&mut self, map: &Mapping, name: &str) -> Result<Range<usize>, Defect> {
         let entry = self
             .zip
@@ -152,7 +152,7 @@ impl<'a> Archive<'a> {
             .map_err(|e| Defect::new(format!("entry {name}: {e}")))?;
         if entry.compression() != CompressionMethod::STORE {
             return Err(Defect::new(format!(
-                "entry {name} is compressed, which PyTorch never does"
+                "entry {name} is compressed; PyTorch stores entries uncompressed"
             )));
         }
         let range = || {
@@ -196,7 +196,7 @@ impl<'a> Archive<'a> {
     }
 }
 
-/// Whether the strides (in values) are those of a row-major tensor without gaps.
+/// Whether the strides (in values) describe a row-major tensor without gaps.
 fn is_contiguous(shape: &[usize], stride: &[usize]) -> bool {
     let mut expected = 1usize;
     shape.len() == stride.len()

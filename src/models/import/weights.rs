@@ -1,5 +1,4 @@
-//! What every importer produces: named tensors that point into the source's mapped files, decoded
-//! when asked for.
+//! Tensors of a source: ranges of its mapped files in, values out, decoded on demand.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,19 +7,19 @@ use half::f16;
 use safetensors::Dtype;
 
 use crate::models::error::Defect;
-use crate::models::mmap::Mapping;
-use crate::models::tensor::{Tensor, byte_size};
+use crate::models::tensors::Mapping;
+use crate::models::tensors::{Tensor, byte_size};
 
 use super::ggml_blocks::Blocks;
 
 /// How a tensor's values are stored in the source.
 #[derive(Debug, Clone)]
 pub(crate) enum Encoding {
-    /// Plain numbers: F16, BF16 or F32.
+    /// Floating-point numbers: F16, BF16 or F32.
     Plain(Dtype),
     /// ggml's blocks of 32 values.
     Blocks(Blocks),
-    /// int8 with one divisor for each row (CTranslate2): value = q / divisor.
+    /// int8 with one divisor per row (CTranslate2): value = q / divisor.
     Rows(Vec<f32>),
 }
 
@@ -34,10 +33,10 @@ pub(crate) struct Weights {
 }
 
 impl Weights {
-    /// The tensor that lies at `offset` of `map`. Checks that it lies within the file.
+    /// The tensor at `offset` of `map`.
     ///
     /// # Errors
-    /// When it does not.
+    /// Returns an error if it exceeds the file.
     pub(crate) fn new(
         map: &Arc<Mapping>,
         offset: usize,
@@ -72,7 +71,7 @@ impl Weights {
         &self.shape
     }
 
-    /// The bytes that the tensor takes in its file.
+    /// Size of the tensor in its file, in bytes.
     pub(crate) fn stored_size(&self) -> usize {
         self.range.len()
     }
@@ -80,7 +79,7 @@ impl Weights {
     /// The same values under another shape.
     ///
     /// # Errors
-    /// When the number of values differs.
+    /// Returns an error if the number of values differs.
     pub(crate) fn reshaped(mut self, shape: &[usize]) -> Result<Self, Defect> {
         let count = |shape: &[usize]| shape.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim));
         if count(shape) != count(&self.shape) {
@@ -93,10 +92,10 @@ impl Weights {
         Ok(self)
     }
 
-    /// Part `index` of `parts` equal ones along the first dimension.
+    /// Part `index` of `parts` equal parts along the first dimension.
     ///
     /// # Errors
-    /// When the first dimension does not divide.
+    /// Returns an error if the first dimension does not divide into them.
     pub(crate) fn part(&self, index: usize, parts: usize) -> Result<Self, Defect> {
         let rows = self.shape.first().copied().unwrap_or(0);
         if rows % parts != 0 || index >= parts {
@@ -122,19 +121,19 @@ impl Weights {
     /// The values, row-major.
     ///
     /// # Errors
-    /// When one is not finite: no Whisper weight is.
+    /// Returns an error if a value is not finite: weights of Whisper are.
     pub(crate) fn f32(&self) -> Result<Vec<f32>, Defect> {
         let bytes = self.map.get(self.range.clone()).unwrap_or_default();
         let values = match &self.encoding {
             Encoding::Plain(dtype) => {
-                let (dtype, shape) = (*dtype, self.shape.as_slice());
-                let values = Tensor {
-                    dtype,
-                    shape,
+                let tensor = Tensor {
+                    dtype: *dtype,
+                    shape: &self.shape,
                     bytes,
-                }
-                .to_f32();
-                values.ok_or_else(|| Defect::new(format!("{dtype} is not a float type")))?
+                };
+                tensor
+                    .to_f32()
+                    .ok_or_else(|| Defect::new(format!("{dtype} is not a float type")))?
             }
             Encoding::Blocks(blocks) => blocks.decode(bytes),
             Encoding::Rows(divisors) => rows(bytes, divisors),
@@ -148,11 +147,11 @@ impl Weights {
         }
     }
 
-    /// The type to keep the values in: F16 where that loses nothing, else F32.
+    /// The type to store the values in: F16 if that is exact, else F32.
     ///
     /// # Errors
-    /// When a value is not finite.
-    pub(crate) fn kept_dtype(&self) -> Result<Dtype, Defect> {
+    /// Returns an error if a value is not finite.
+    pub(crate) fn stored_dtype(&self) -> Result<Dtype, Defect> {
         let exact = |&v: &f32| f16::from_f32(v).to_f32() == v;
         let values = self.f32()?;
         Ok(if values.iter().all(exact) {
@@ -163,7 +162,7 @@ impl Weights {
     }
 }
 
-/// int8 values divided by their row's divisor.
+/// int8 values divided by the divisor of their row.
 fn rows(bytes: &[u8], divisors: &[f32]) -> Vec<f32> {
     let width = (bytes.len() / divisors.len().max(1)).max(1);
     let rows = bytes.chunks_exact(width).zip(divisors);

@@ -2,6 +2,10 @@
 //!
 //! The file is a safetensors file; `models/MODEL.md` lists its metadata and tensors.
 
+mod inspect;
+pub(crate) mod layout;
+mod random;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,17 +14,17 @@ use serde::de::DeserializeOwned;
 
 use super::Dims;
 use super::error::{Defect, ModelError};
-use super::header::Header;
-use super::layout;
-use super::tensor::{Dtype, Tensor};
-use super::tensor_file::TensorFile;
+use super::tensors::{Dtype, Header, Tensor, TensorFile, words};
+
+pub use inspect::{Int8Report, TensorReport, inspect};
+pub use random::write_random;
 
 /// `format` in the metadata of every model file.
 pub(crate) const FORMAT: &str = "hearken-model";
-/// `version` in the metadata: raised when an older file no longer serves.
+/// `version` in the metadata: raised when older files can no longer be used.
 pub(crate) const VERSION: u32 = 2;
 
-/// An open model file. Cheap to share by `Arc`; tensors are read from disk as they are touched.
+/// An open model file. Tensors are read from disk as they are touched.
 #[derive(Debug)]
 pub struct ModelFile {
     file: Arc<TensorFile>,
@@ -29,11 +33,12 @@ pub struct ModelFile {
 
 impl ModelFile {
     /// Opens the model file at `path` and checks its structure: header, ranges, dimensions, and
-    /// that every tensor of the model is there in its shape. The values are not read.
+    /// that every tensor of the model is present in its shape. The values are not read; tensors
+    /// that the model does not need are ignored.
     ///
     /// # Errors
-    /// When the file cannot be read, was made by an earlier version or is no sound model file; the
-    /// error names the tensor or offset.
+    /// Returns an error if the file cannot be read, was made by an earlier version or is not a valid
+    /// model file; it names the tensor or offset.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
         let file = Arc::new(TensorFile::open(path)?);
         if is_outdated(file.header()) {
@@ -58,12 +63,12 @@ impl ModelFile {
         &self.dims
     }
 
-    /// Where the file is.
+    /// Path of the file.
     pub fn path(&self) -> &Path {
         self.file.path()
     }
 
-    /// The file's size in bytes.
+    /// Size of the file in bytes.
     pub fn size(&self) -> u64 {
         self.file.size()
     }
@@ -77,18 +82,18 @@ impl ModelFile {
     /// ascending.
     ///
     /// # Errors
-    /// When the metadata lacks them.
+    /// Returns an error if they are missing from the metadata.
     pub fn suppress_tokens(&self) -> Result<Vec<u32>, ModelError> {
         json_metadata(self.header(), "suppress_tokens").map_err(|d| d.of(self.path()))
     }
 
-    /// The cross-attention heads, as [layer, head], that follow the audio's time; empty when they
-    /// are not known.
+    /// The cross-attention heads, as [layer, head], that follow the time of the audio; empty if they
+    /// are unknown.
     pub fn alignment_heads(&self) -> Vec<[usize; 2]> {
         json_metadata(self.header(), "alignment_heads").unwrap_or_default()
     }
 
-    /// The tensors' names, sorted; derived ones included.
+    /// Names of all tensors, including derived ones, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.header().tensors.keys().map(String::as_str)
     }
@@ -96,7 +101,7 @@ impl ModelFile {
     /// The tensor `name`.
     ///
     /// # Errors
-    /// When the file has none of that name.
+    /// Returns an error if the file has no tensor of that name.
     pub fn tensor(&self, name: &str) -> Result<Tensor<'_>, ModelError> {
         self.file.tensor(name)
     }
@@ -104,29 +109,96 @@ impl ModelFile {
     /// The values of tensor `name`, converted from F16, BF16 or F32; row-major.
     ///
     /// # Errors
-    /// When there is no such tensor or it does not hold floating-point numbers.
+    /// Returns an error if there is no such tensor or it does not hold floating-point numbers.
     pub fn f32(&self, name: &str) -> Result<Vec<f32>, ModelError> {
         self.file.f32(name)
     }
 
-    /// The bytes of a tensor, to be kept: they stay in the map of the file and are read from disk
-    /// when touched.
+    /// The bytes of a tensor, which keep the file mapped. They are read from disk as they are
+    /// touched.
     ///
     /// # Errors
-    /// When there is no such tensor.
+    /// Returns an error if there is no such tensor.
     pub fn shared(&self, name: &str) -> Result<Bytes, ModelError> {
         self.file.shared(name)
     }
 
-    /// Lets go of the memory that a tensor takes; it is read from disk again when touched.
+    /// Releases the memory of a tensor; its bytes are read from disk again when touched.
     pub fn release(&self, name: &str) {
         self.file.release(name);
+    }
+
+    /// Whether there is a tensor of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.tensor(name).is_ok()
+    }
+
+    /// The values of an I32 tensor.
+    ///
+    /// # Errors
+    /// Returns an error if there is no such tensor or it has another type.
+    pub fn i32(&self, name: &str) -> Result<Vec<i32>, ModelError> {
+        Ok(words(self.of_type(name, Dtype::I32)?)
+            .map(i32::from_le_bytes)
+            .collect())
+    }
+
+    /// The values of a U32 tensor.
+    ///
+    /// # Errors
+    /// Returns an error if there is no such tensor or it has another type.
+    pub fn u32(&self, name: &str) -> Result<Vec<u32>, ModelError> {
+        Ok(words(self.of_type(name, Dtype::U32)?)
+            .map(u32::from_le_bytes)
+            .collect())
+    }
+
+    fn of_type(&self, name: &str, dtype: Dtype) -> Result<&[u8], ModelError> {
+        let tensor = self.tensor(name)?;
+        if tensor.dtype() != dtype {
+            return Err(
+                Defect::new(format!("tensor {name} is {}, not {dtype}", tensor.dtype()))
+                    .of(self.path()),
+            );
+        }
+        Ok(tensor.bytes)
+    }
+
+    /// Checks that a tensor has this shape.
+    ///
+    /// # Errors
+    /// Returns an error if there is no such tensor or it has another shape.
+    pub fn expect_shape(&self, name: &str, shape: &[usize]) -> Result<(), ModelError> {
+        let given = self.tensor(name)?.shape();
+        if given == shape {
+            return Ok(());
+        }
+        Err(Defect::new(format!(
+            "tensor {name} has shape {given:?} instead of {shape:?}"
+        ))
+        .of(self.path()))
+    }
+
+    /// Row `row` of a matrix of floating-point numbers; `None` if there is no such row.
+    pub fn f32_row(&self, name: &str, row: usize) -> Option<Vec<f32>> {
+        let tensor = self.tensor(name).ok()?;
+        let &[rows, cols] = tensor.shape() else {
+            return None;
+        };
+        let len = tensor.bytes.len() / rows.max(1);
+        let bytes = tensor.bytes.get(row.checked_mul(len)?..)?.get(..len)?;
+        Tensor {
+            dtype: tensor.dtype(),
+            shape: &[cols],
+            bytes,
+        }
+        .to_f32()
     }
 
     /// Reads the whole file and compares it with the checksum in its metadata.
     ///
     /// # Errors
-    /// When the data has changed since it was written, or there is no checksum.
+    /// Returns an error if the data has changed since it was written, or there is no checksum.
     pub fn verify(&self) -> Result<(), ModelError> {
         self.file.verify()
     }
@@ -164,7 +236,7 @@ impl ModelFile {
         }
         if let Some(shape) = shape.filter(|&shape| shape != info.shape) {
             return Err(Defect::new(format!(
-                "tensor {name} has shape {:?}, but the dimensions demand {shape:?}",
+                "tensor {name} has shape {:?}, but the dimensions require {shape:?}",
                 info.shape
             )));
         }
@@ -172,7 +244,7 @@ impl ModelFile {
     }
 }
 
-/// Whether this is a model file as an earlier version made it.
+/// Whether an earlier version made this model file.
 fn is_outdated(header: &Header) -> bool {
     let is = |key: &str, test: &dyn Fn(&str) -> bool| {
         header.metadata.get(key).is_some_and(|value| test(value))
@@ -198,6 +270,6 @@ fn checked_dims(header: &Header) -> Result<Dims, Defect> {
 
 fn json_metadata<T: DeserializeOwned>(header: &Header, key: &str) -> Result<T, Defect> {
     let text = header.metadata.get(key);
-    let text = text.ok_or_else(|| Defect::new(format!("the metadata lacks {key}")))?;
+    let text = text.ok_or_else(|| Defect::new(format!("{key} is missing from the metadata")))?;
     serde_json::from_str(text).map_err(|e| Defect::new(format!("{key} in the metadata: {e}")))
 }

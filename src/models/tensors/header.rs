@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use safetensors::tensor::TensorInfo;
 use serde_json::{Map, Value};
 
-use super::error::Defect;
-use super::tensor::byte_size;
+use super::{Defect, byte_size};
 
 /// Bytes of the header's length field, at the start of the file.
 const LENGTH_BYTES: usize = 8;
@@ -20,7 +19,7 @@ const MAX_HEADER: usize = 100_000_000;
 pub(crate) struct Header {
     /// Offset of the data section in the file, in bytes.
     pub(crate) data_start: usize,
-    /// The file's `__metadata__`.
+    /// Entries of `__metadata__`.
     pub(crate) metadata: BTreeMap<String, String>,
     /// Each tensor by name; its offsets count from `data_start` and lie within the file.
     pub(crate) tensors: BTreeMap<String, TensorInfo>,
@@ -30,14 +29,14 @@ impl Header {
     /// Parses and checks the header of the safetensors file whose bytes are `file`.
     ///
     /// # Errors
-    /// When it is truncated, no JSON, or a tensor's range does not fit its shape, the file or its
-    /// neighbours.
+    /// Returns an error if it is truncated or not JSON, or if a tensor's range does not fit its
+    /// shape, the file or its neighbours.
     pub(crate) fn parse(file: &[u8]) -> Result<Self, Defect> {
         let json = header_bytes(file)?;
         let data_start = LENGTH_BYTES + json.len();
         let object: Map<String, Value> = serde_json::from_slice(json).map_err(|e| {
             Defect::new(format!(
-                "the header at offset {LENGTH_BYTES} is no JSON object: {e}"
+                "the header at offset {LENGTH_BYTES} is not a JSON object: {e}"
             ))
         })?;
         let mut metadata = BTreeMap::new();
@@ -46,7 +45,7 @@ impl Header {
             if name == "__metadata__" {
                 metadata = serde_json::from_value(value).map_err(|e| {
                     Defect::new(format!(
-                        "__metadata__ in the header is no map of strings: {e}"
+                        "__metadata__ in the header is not a map of strings: {e}"
                     ))
                 })?;
             } else {
@@ -81,7 +80,7 @@ fn header_bytes(file: &[u8]) -> Result<&[u8], Defect> {
     })
 }
 
-/// Checks that the tensors cover the data section without holes or overlap, as the format demands.
+/// Checks that the tensors cover the data section without gaps or overlap, as the format requires.
 fn check_ranges(tensors: &BTreeMap<String, TensorInfo>, data_len: usize) -> Result<(), Defect> {
     let mut ordered: Vec<_> = tensors.iter().collect();
     ordered.sort_by_key(|(_, info)| info.data_offsets);
@@ -92,7 +91,7 @@ fn check_ranges(tensors: &BTreeMap<String, TensorInfo>, data_len: usize) -> Resu
             .map_err(|e| Defect::new(format!("tensor {name}: {e}")))?;
         if start != end_of_last {
             return Err(Defect::new(format!(
-                "tensor {name} begins at offset {start} of the data, where {end_of_last} is due"
+                "tensor {name} begins at offset {start} of the data, where {end_of_last} is expected"
             )));
         }
         if end.checked_sub(start) != Some(size) {
@@ -166,7 +165,7 @@ mod tests {
                 12,
                 "tensor a.weight begins at offset 12",
             ),
-            (tensor("[2,3]", "[2,14]"), 14, "where 0 is due"),
+            (tensor("[2,3]", "[2,14]"), 14, "where 0 is expected"),
             (
                 tensor("[4294967296,4294967296]", "[0,12]"),
                 12,
@@ -177,10 +176,10 @@ mod tests {
                 12,
                 "tensor a.weight in the header",
             ),
-            ("[]".to_owned(), 0, "no JSON object"),
+            ("[]".to_owned(), 0, "not a JSON object"),
         ] {
             let defect = defect(&json, data);
-            assert!(defect.contains(expected), "{defect:?} lacks {expected:?}");
+            assert!(defect.contains(expected), "{defect:?} without {expected:?}");
         }
     }
 

@@ -1,44 +1,40 @@
-//! A look into a model: its tensors with type, shape and range, and what int8 quantisation would do
-//! to them.
+//! Reports on a model: its tensors with type, shape and range, and the effect of int8 quantisation.
 
-use super::error::{Defect, ModelError};
-use super::file::ModelFile;
-use super::layout;
-use super::tensor::Dtype;
+use super::{Defect, Dtype, ModelError, ModelFile, layout};
 use crate::cpu::quantize_rows;
 
-/// What is known of a tensor.
+/// Properties of a tensor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TensorReport {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// The type that it is stored in.
+    /// Type of the values in the file.
     pub dtype: Dtype,
-    /// Its dimensions, outermost first.
+    /// Dimensions, outermost first.
     pub shape: Vec<usize>,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub bytes: usize,
-    /// Its least value.
+    /// Smallest value.
     pub min: f32,
-    /// Its greatest value.
+    /// Largest value.
     pub max: f32,
-    /// What quantisation does to it; only matrices and kernels are quantised.
+    /// Effect of quantisation; only matrices and convolutions are quantised.
     pub int8: Option<Int8Report>,
 }
 
-/// What symmetric int8 quantisation with a scale for each output channel does to a matrix.
+/// Effect of symmetric int8 quantisation with one scale per output channel on a matrix.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Int8Report {
-    /// The least scale of a channel.
+    /// Smallest scale of a channel.
     pub min_scale: f32,
-    /// The greatest scale of a channel.
+    /// Largest scale of a channel.
     pub max_scale: f32,
     /// Root mean square of the error, divided by that of the weights.
     pub relative_rms: f64,
 }
 
 impl TensorReport {
-    /// The number of values.
+    /// Number of values.
     pub fn parameters(&self) -> usize {
         self.shape.iter().product()
     }
@@ -47,7 +43,7 @@ impl TensorReport {
 /// Reads all plain tensors of the model, encoder first; with `int8`, quantises each matrix.
 ///
 /// # Errors
-/// When a tensor cannot be read.
+/// Returns an error if a tensor cannot be read.
 pub fn inspect(model: &ModelFile, int8: bool) -> Result<Vec<TensorReport>, ModelError> {
     let report = |(name, _): (String, Vec<usize>)| {
         let tensor = model.tensor(&name)?;

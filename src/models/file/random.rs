@@ -1,20 +1,20 @@
-//! A model of random weights, to time the engine on numbers that mean nothing.
+//! A model with random weights: the speed of a size can be measured without its weights.
 
-use super::file::{FORMAT, ModelFile, VERSION};
-use super::tensor::Dtype;
-use super::write::{self, Entry};
-use super::{ModelError, layout};
-use half::f16;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Writes a model file with `like`'s dimensions and vocabulary to `path`: weights uniform in
-/// ±√(3/k) for rows of k values, so that layers keep the variance of what passes through; norms of
-/// 1. The same file each time.
+use half::f16;
+
+use super::{Dtype, FORMAT, ModelError, ModelFile, VERSION, layout};
+use crate::models::tensors::{self, Entry};
+
+/// Writes a model file with the dimensions and vocabulary of `like` to `path`: weights uniform in
+/// ±√(3/k) for rows of k values, so that layers preserve the variance of their input; norms of 1.
+/// The file is the same each time.
 ///
 /// # Errors
-/// When it cannot be written.
+/// Returns an error if it cannot be written.
 pub fn write_random(like: &ModelFile, path: &Path) -> Result<(), ModelError> {
     let metadata = BTreeMap::from([
         ("format".to_owned(), FORMAT.to_owned()),
@@ -39,7 +39,7 @@ pub fn write_random(like: &ModelFile, path: &Path) -> Result<(), ModelError> {
             bytes: Box::new(move || Ok(Cow::from(tensor.bytes))),
         });
     }
-    write::write(path, metadata, entries, &mut |_| ())
+    tensors::write(path, metadata, entries, &mut |_| ())
 }
 
 fn random_entry<'a>((name, shape): (String, Vec<usize>)) -> Entry<'a> {

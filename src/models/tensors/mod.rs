@@ -1,15 +1,22 @@
-//! A safetensors file, opened: a path in, checked tensors borrowed from the mapped file out.
+//! Safetensors files: a path in, checked tensors borrowed from the mapped file out; and tensors in,
+//! an aligned file out ([`write()`]).
+
+mod header;
+mod mmap;
+mod write;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use half::{bf16, f16};
+pub use safetensors::Dtype;
 use sha2::{Digest, Sha256};
 
 use super::error::{Defect, ModelError};
-use super::header::Header;
-use super::mmap::Mapping;
-use super::tensor::Tensor;
+pub(crate) use header::Header;
+pub(crate) use mmap::Mapping;
+pub(crate) use write::{Entry, write};
 
 /// An open safetensors file. Tensors are read from disk as they are touched.
 #[derive(Debug)]
@@ -22,20 +29,20 @@ impl TensorFile {
     /// Opens the file at `path` and checks its header and ranges. The values are not read.
     ///
     /// # Errors
-    /// When the file cannot be read or is no sound safetensors file; the error names the tensor or
-    /// offset.
+    /// Returns an error if the file cannot be read or is not a valid safetensors file; it names the
+    /// tensor or offset.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
         let map = Mapping::open(path)?;
         let header = Header::parse(&map).map_err(|d| d.of(path))?;
         Ok(Self { map, header })
     }
 
-    /// Where the file is.
+    /// Path of the file.
     pub fn path(&self) -> &Path {
         self.map.path()
     }
 
-    /// The file's size in bytes.
+    /// Size of the file in bytes.
     pub fn size(&self) -> u64 {
         self.map.len() as u64
     }
@@ -48,7 +55,7 @@ impl TensorFile {
     /// The tensor `name`.
     ///
     /// # Errors
-    /// When the file has none of that name.
+    /// Returns an error if the file has no tensor of that name.
     pub fn tensor(&self, name: &str) -> Result<Tensor<'_>, ModelError> {
         let missing = || Defect::new(format!("tensor {name} is missing")).of(self.path());
         let info = self.header.tensors.get(name).ok_or_else(missing)?;
@@ -64,7 +71,7 @@ impl TensorFile {
     /// The values of tensor `name`, converted from F16, BF16 or F32; row-major.
     ///
     /// # Errors
-    /// When there is no such tensor or it does not hold floating-point numbers.
+    /// Returns an error if there is no such tensor or it does not hold floating-point numbers.
     pub fn f32(&self, name: &str) -> Result<Vec<f32>, ModelError> {
         let tensor = self.tensor(name)?;
         tensor.to_f32().ok_or_else(|| {
@@ -73,11 +80,11 @@ impl TensorFile {
         })
     }
 
-    /// The bytes of a tensor, to be kept: they stay in the map of the file and are read from disk
-    /// when touched.
+    /// The bytes of a tensor, which keep the file mapped. They are read from disk as they are
+    /// touched.
     ///
     /// # Errors
-    /// When there is no such tensor.
+    /// Returns an error if there is no such tensor.
     pub fn shared(self: &Arc<Self>, name: &str) -> Result<Bytes, ModelError> {
         self.tensor(name)?;
         Ok(Bytes::from_owner(Mapped {
@@ -86,7 +93,7 @@ impl TensorFile {
         }))
     }
 
-    /// Lets go of the memory that a tensor takes; it is read from disk again when touched.
+    /// Releases the memory of a tensor; its bytes are read from disk again when touched.
     pub fn release(&self, name: &str) {
         if let Some(tensor) = self.header.tensors.get(name) {
             let (start, end) = tensor.data_offsets;
@@ -98,7 +105,7 @@ impl TensorFile {
     /// Reads the whole file and compares it with the checksum in its metadata.
     ///
     /// # Errors
-    /// When the data has changed since it was written, or there is no checksum.
+    /// Returns an error if the data has changed since it was written, or there is no checksum.
     pub fn verify(&self) -> Result<(), ModelError> {
         let actual = hex(&Sha256::digest(self.data()));
         match self.metadata("data_sha256") {
@@ -113,7 +120,7 @@ impl TensorFile {
     }
 
     /// The parsed header.
-    pub(super) fn header(&self) -> &Header {
+    pub(crate) fn header(&self) -> &Header {
         &self.header
     }
 
@@ -122,7 +129,7 @@ impl TensorFile {
     }
 }
 
-/// A tensor's bytes together with the file that holds them.
+/// A tensor's bytes and the file that holds them.
 struct Mapped {
     file: Arc<TensorFile>,
     name: String,
@@ -134,6 +141,64 @@ impl AsRef<[u8]> for Mapped {
             .tensor(&self.name)
             .map_or(&[], |tensor| tensor.bytes)
     }
+}
+
+/// A tensor borrowed from a file: row-major, little-endian.
+#[derive(Debug, Clone, Copy)]
+pub struct Tensor<'a> {
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: &'a [usize],
+    /// Row-major, little-endian. In a model file they begin at a multiple of 64 bytes if the size of
+    /// the tensor is one.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> Tensor<'a> {
+    /// The type of the values.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// The dimensions, outermost first.
+    pub fn shape(&self) -> &'a [usize] {
+        self.shape
+    }
+
+    /// The values as f32, in the order of the file; `None` unless they are F32, F16 or BF16.
+    pub fn to_f32(&self) -> Option<Vec<f32>> {
+        match self.dtype {
+            Dtype::F32 => Some(words(self.bytes).map(f32::from_le_bytes).collect()),
+            Dtype::F16 => Some(
+                words(self.bytes)
+                    .map(|b| f16::from_le_bytes(b).to_f32())
+                    .collect(),
+            ),
+            Dtype::BF16 => Some(
+                words(self.bytes)
+                    .map(|b| bf16::from_le_bytes(b).to_f32())
+                    .collect(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// Splits `bytes` into words of `N` bytes; an incomplete last word is dropped.
+pub(crate) fn words<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
+    bytes.as_chunks::<N>().0.iter().copied()
+}
+
+/// Size in bytes of a tensor of this type and shape.
+///
+/// # Errors
+/// Returns an error if the size overflows or is not an integer.
+pub(crate) fn byte_size(dtype: Dtype, shape: &[usize]) -> Result<usize, Defect> {
+    shape
+        .iter()
+        .try_fold(dtype.bitsize(), |bits, &n| bits.checked_mul(n))
+        .filter(|bits| bits % 8 == 0)
+        .map(|bits| bits / 8)
+        .ok_or_else(|| Defect::new(format!("shape {shape:?} of {dtype} is impossible")))
 }
 
 /// Lower-case hexadecimal digits of `bytes`.

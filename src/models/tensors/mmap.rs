@@ -1,4 +1,4 @@
-//! Files as bytes: maps a file into memory, read-only.
+//! Files as bytes: maps a file into memory, read-only. The only `unsafe` code of `models`.
 
 use std::fs::File;
 use std::ops::Deref;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
-use super::error::{Defect, ModelError};
+use super::{Defect, ModelError};
 
 /// A file's bytes, mapped.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ impl Mapping {
     /// Maps the regular file at `path`.
     ///
     /// # Errors
-    /// When it cannot be opened, is no regular file, or is empty.
+    /// Returns an error if it cannot be opened, is not a regular file, or is empty.
     pub(crate) fn open(path: &Path) -> Result<Self, ModelError> {
         let file = File::open(path).map_err(ModelError::read(path))?;
         let metadata = file.metadata().map_err(ModelError::read(path))?;
@@ -39,11 +39,11 @@ impl Mapping {
         })
     }
 
-    /// Lets go of the memory that `bytes` of the map take; they are read again when touched.
+    /// Releases the memory of `bytes` of the map; they are read from disk again when touched.
     pub(crate) fn release(&self, bytes: std::ops::Range<usize>) {
         #[cfg(target_os = "linux")]
-        // SAFETY: the map is read-only: whoever reads it meanwhile or later finds the same bytes,
-        // from the file. Where the system refuses, they merely stay.
+        // SAFETY: the map is read-only: concurrent and later reads find the same bytes, from the
+        // file. If the system refuses, the pages stay resident.
         let _ = unsafe {
             self.map.unchecked_advise_range(
                 memmap2::UncheckedAdvice::DontNeed,
@@ -53,7 +53,7 @@ impl Mapping {
         };
     }
 
-    /// Where the file is.
+    /// Path of the file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

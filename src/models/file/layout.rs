@@ -1,28 +1,26 @@
-//! Which tensors a Whisper model consists of: OpenAI's names and shapes, as they follow from the
-//! dimensions.
+//! The tensors of a Whisper model: dimensions in, OpenAI's names and shapes out.
 
-use super::Dims;
-use super::error::Defect;
+use super::{Defect, Dims};
 
 /// Vocabulary sizes of Whisper's three tokenizers: English, multilingual, and multilingual with
 /// Cantonese (large-v3).
 const VOCABULARIES: [usize; 3] = [51864, 51865, 51866];
-/// Upper bound of any single dimension but the vocabulary; the largest in use is 5120 (large's
-/// MLP), so that this only keeps products from overflowing.
+/// Upper bound of any single dimension but the vocabulary. The largest in use is 5120 (the MLP of
+/// large); this bound only keeps products from overflowing.
 const MAX_DIM: usize = 1 << 16;
 /// Upper bound of the number of blocks; the largest in use is 32.
 const MAX_LAYERS: usize = 128;
 /// Width of a block's MLP in units of the block's own (`n_mlp` in openai-whisper's `model.py`).
 const MLP_RATIO: usize = 4;
-/// Width of an attention head in every Whisper size; the kernels count on it.
+/// Width of an attention head in every Whisper size; the kernels rely on it.
 const HEAD_WIDTH: usize = 64;
 /// Kernel width of both convolutions.
 const CONV_WIDTH: usize = 3;
 
-/// Checks that the dimensions are those of some Whisper model.
+/// Checks that the dimensions are those of a Whisper model.
 ///
 /// # Errors
-/// When one is zero, absurd or does not fit another; the defect names it.
+/// Returns an error that names a dimension if it is zero, absurd or does not fit another.
 pub(crate) fn check_dims(dims: &Dims) -> Result<(), Defect> {
     let fields = [
         ("n_mels", dims.n_mels),
@@ -67,7 +65,8 @@ pub(crate) fn check_dims(dims: &Dims) -> Result<(), Defect> {
 
 /// Every tensor of a model of these dimensions, encoder first: its name and shape (row-major).
 pub(crate) fn tensors(dims: &Dims) -> Vec<(String, Vec<usize>)> {
-    let (audio, text) = (dims.n_audio_state, dims.n_text_state);
+    let audio = dims.n_audio_state;
+    let text = dims.n_text_state;
     let mut list = List::default();
     list.add("encoder.positional_embedding", &[dims.n_audio_ctx, audio]);
     list.add("encoder.conv1.weight", &[audio, dims.n_mels, CONV_WIDTH]);
@@ -91,7 +90,7 @@ pub(crate) fn tensors(dims: &Dims) -> Vec<(String, Vec<usize>)> {
     list.0
 }
 
-/// The list while it grows.
+/// A list of names and shapes.
 #[derive(Default)]
 struct List(Vec<(String, Vec<usize>)>);
 

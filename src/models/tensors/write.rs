@@ -1,9 +1,8 @@
-//! Writing of model files: metadata and tensors in, an aligned safetensors file with a checksum
-//! out.
+//! Writes safetensors files: metadata and tensors in, an aligned file with a checksum out.
 //!
-//! The safetensors crate aligns to 8 bytes only; vector kernels want whole cache lines of 64. The
-//! format forbids holes, so the header is padded, and tensors whose size is no multiple of a line
-//! come last.
+//! The safetensors crate aligns to 8 bytes; vector kernels need cache lines of 64. The format
+//! forbids gaps, so the header is padded, and tensors whose size is not a multiple of a line come
+//! last.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,18 +13,17 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::error::{Defect, ModelError};
-use super::tensor::{Dtype, byte_size};
-use super::tensor_file::hex;
+use super::{Defect, Dtype, ModelError, byte_size, hex};
 
 /// Alignment of the data section and of each tensor that is a multiple of it, in bytes: a cache
 /// line.
 const ALIGNMENT: usize = 64;
-/// What stands for the checksum until the data has been written: as long as the checksum.
-const CHECKSUM_TO_COME: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+/// Placeholder of the same length as the checksum, until the data has been written.
+const CHECKSUM_PLACEHOLDER: &str =
+    "0000000000000000000000000000000000000000000000000000000000000000";
 
-/// A tensor to write whose bytes are made when they are due, so that only one is in memory at a
-/// time.
+/// A tensor to write. Its bytes are made just before they are written, so that only one tensor is
+/// in memory at a time.
 pub(crate) struct Entry<'a> {
     pub(crate) name: String,
     pub(crate) dtype: Dtype,
@@ -35,18 +33,19 @@ pub(crate) struct Entry<'a> {
     pub(crate) bytes: Box<dyn Fn() -> Result<Cow<'a, [u8]>, ModelError> + 'a>,
 }
 
-/// Writes a model file to `path` and syncs it to disk. `progress` is told the share of bytes
-/// written.
+/// Writes a file to `path` and syncs it to disk. `progress` receives the share of bytes written, 0
+/// to 1.
 ///
 /// # Errors
-/// When it cannot be written, or a tensor's bytes cannot be made or do not fit its shape.
+/// Returns an error if it cannot be written, or if a tensor's bytes cannot be made or do not fit its
+/// shape.
 pub(crate) fn write(
     path: &Path,
     mut metadata: BTreeMap<String, String>,
     entries: Vec<Entry<'_>>,
     progress: &mut dyn FnMut(f32),
 ) -> Result<(), ModelError> {
-    metadata.insert("data_sha256".to_owned(), CHECKSUM_TO_COME.to_owned());
+    metadata.insert("data_sha256".to_owned(), CHECKSUM_PLACEHOLDER.to_owned());
     let (entries, data_len) = placed(entries).map_err(|d| d.of(path))?;
     let header = header(&metadata, &entries);
     let total = (header.len() + data_len) as u64;
@@ -76,7 +75,7 @@ pub(crate) fn write(
     finish(out, &self::header(&metadata, &entries)).map_err(failed())
 }
 
-/// Puts the final header in the place of the first and makes sure that all is on disk.
+/// Overwrites the first header with the final one and syncs the file to disk.
 fn finish(mut out: BufWriter<File>, header: &[u8]) -> io::Result<()> {
     out.seek(SeekFrom::Start(0))?;
     out.write_all(header)?;
@@ -90,12 +89,11 @@ struct Placed<'a> {
     range: std::ops::Range<usize>,
 }
 
-/// Orders the entries so that as many as possible are aligned, and gives each its range; also the
-/// total.
+/// Orders the entries so that as many as possible are aligned. Returns them with their ranges, and
+/// the total size in bytes.
 fn placed(mut entries: Vec<Entry<'_>>) -> Result<(Vec<Placed<'_>>, usize), Defect> {
     let odd_size = |e: &Entry<'_>| byte_size(e.dtype, &e.shape).is_ok_and(|n| n % ALIGNMENT != 0);
-    // Among the odd ones the wide types come first: each then begins at a multiple of its own
-    // width.
+    // Among those of odd size, wide types come first: each then begins at a multiple of its width.
     entries.sort_by_key(|e| {
         if odd_size(e) {
             (1, usize::MAX - e.dtype.bitsize())
@@ -118,7 +116,7 @@ fn placed(mut entries: Vec<Entry<'_>>) -> Result<(Vec<Placed<'_>>, usize), Defec
     Ok((placed, end))
 }
 
-/// The length field and the JSON, padded with spaces so that what follows is aligned.
+/// The length field and the JSON, padded with spaces so that the data is aligned.
 fn header(metadata: &BTreeMap<String, String>, entries: &[Placed<'_>]) -> Vec<u8> {
     let mut object = Map::new();
     object.insert("__metadata__".to_owned(), json!(metadata));
@@ -140,7 +138,7 @@ fn header(metadata: &BTreeMap<String, String>, entries: &[Placed<'_>]) -> Vec<u8
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::header::Header;
+    use crate::models::tensors::Header;
 
     fn entry(name: &str, dtype: Dtype, n: usize, byte: u8) -> Entry<'static> {
         let size = byte_size(dtype, &[n]).unwrap();
