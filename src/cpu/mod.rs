@@ -27,7 +27,6 @@ pub use attention::panels::{KvFormat, Panels, pack_panels, panels_len};
 pub use attention::weights::AttentionWeights;
 pub use gemm::linear::{Epilogue, Linear, Packed, PackedI8, pack_i8};
 pub use gemm::npu_io::{Product, finish_product, terms_width, to_bf16_terms, to_i8};
-use isa::simd::{Kernel, Simd};
 pub use isa::{Isa, IsaError};
 pub use math::{LayerNorm, gelu, layer_norm, softmax};
 pub use matrix::{MatMut, MatRef};
