@@ -3,7 +3,7 @@
 //! Audio goes in at [`audio`], is cut into utterances by [`stream`], becomes a log-mel spectrogram
 //! in [`mel`], encoder states and tokens in [`whisper`] (on the vector kernels of [`cpu`], or with
 //! [`npu`]) and leaves as text through [`text`] and [`output`], or, spoken into a microphone,
-//! through [`daemon`] and [`dbus`]. [`models`] keeps the weights.
+//! through [`session`] and [`dbus`]. [`models`] keeps the weights.
 
 pub mod advice;
 pub mod audio;
@@ -13,7 +13,6 @@ pub mod commands;
 pub mod compute;
 pub mod config;
 pub mod cpu;
-pub mod daemon;
 pub mod dbus;
 pub mod engine;
 pub mod env;
@@ -22,6 +21,7 @@ pub mod models;
 pub mod npu;
 pub mod output;
 pub mod pipeline;
+pub mod session;
 pub mod stream;
 mod suggest;
 mod sync;

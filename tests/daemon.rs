@@ -206,7 +206,7 @@ fn check_figures(status: &Value) {
     assert_eq!(status["backend"], "cpu");
     for session in status["sessions"].as_array().expect("a list") {
         let figure = |name: &str| {
-            session["figures"][name]
+            session["metrics"][name]
                 .as_f64()
                 .unwrap_or_else(|| panic!("{name} is missing: {session}"))
         };
@@ -610,7 +610,7 @@ fn without_a_model_there_is_nothing_to_wait_for() {
 }
 
 #[test]
-fn trouble_is_told_once_and_so_is_its_end() {
+fn a_lost_device_is_reported_once_and_so_is_its_return() {
     let mut desktop = Desktop::new();
     let both = format!("exec {} record 2>&1", env!("CARGO_BIN_EXE_hearken"));
     let mut record = desktop.follow(desktop.command("sh").args(["-c", &both]));
@@ -657,7 +657,7 @@ fn everybody_ends_with_the_bus_and_keeps_what_was_said() {
         let mut sessions = status["sessions"].as_array().expect("a list").iter();
         sessions
             .all(|s| {
-                s["figures"]["final_p50"]
+                s["metrics"]["final_p50"]
                     .as_f64()
                     .is_some_and(|p50| p50 > 0.0)
             })
@@ -721,7 +721,7 @@ fn the_daemon_waits_for_its_model_and_heeds_signals() {
         Some(d.status()).filter(|status| status["state"] == "missing")
     });
     assert!(
-        status["trouble"]
+        status["status_message"]
             .as_str()
             .is_some_and(|t| t.contains("hearken models fetch base")),
         "{status}"
@@ -745,7 +745,7 @@ fn the_daemon_waits_for_its_model_and_heeds_signals() {
     )
     .expect("a file");
     let is_told = |status: &Value| {
-        status["trouble"]
+        status["status_message"]
             .as_str()
             .is_some_and(|t| t.contains("an earlier version of Hearken"))
     };

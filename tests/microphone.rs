@@ -60,11 +60,11 @@ fn a_recording_that_is_moved_or_suspended_goes_on_and_says_so() {
     listen.wait_for("silence of the device", |line| {
         (event(line)["state"] == 4).then_some(())
     });
-    let trouble = desktop.status()["sessions"][0]["trouble"]
+    let message = desktop.status()["sessions"][0]["status_message"]
         .as_str()
         .unwrap_or_default()
         .to_owned();
-    assert_eq!(trouble, "other.monitor gives no sound; it may be suspended");
+    assert_eq!(message, "other.monitor gives no sound; it may be suspended");
     pactl(&desktop, &["suspend-sink", "other", "0"]);
     listen.wait_for("sound again", |line| {
         (event(line)["state"] == 3).then_some(())
@@ -87,7 +87,7 @@ fn a_sound_server_that_hangs_is_waited_for_with_no_thread_more_at_each_retry() {
         (event(line)["state"] == 4).then_some(())
     });
     desktop.wait_for("the reason", |desktop| {
-        desktop.status()["sessions"][0]["trouble"]
+        desktop.status()["sessions"][0]["status_message"]
             .as_str()?
             .contains("does not answer")
             .then_some(())

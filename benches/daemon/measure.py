@@ -99,10 +99,10 @@ def measure(desktop, arguments):
     time.sleep(2)
     idle = desktop.share(rest)
     speaking = desktop.share(speak)
-    figures = desktop.status()["sessions"][0]["figures"]
+    figures = desktop.status()["sessions"][0]["metrics"]
     listening.terminate()
     return {"closed_percent": closed, "idle_percent": idle, "speaking_percent": speaking,
-            "rss_mb": desktop.memory_mb("VmRSS"), "peak_mb": desktop.memory_mb("VmHWM"), "figures": figures}
+            "rss_mb": desktop.memory_mb("VmRSS"), "peak_mb": desktop.memory_mb("VmHWM"), "metrics": figures}
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def main():
     results = {policy: figures(run, clips, texts) for policy, run in runs.items()}
     print(table(results, rate(texts, clips, {clip.id: clip.reference for clip in clips}), len(clips)))
     if arguments.json:
-        result = {"clips": [clip.id for clip in clips], "file": texts, "figures": results, "runs": runs}
+        result = {"clips": [clip.id for clip in clips], "file": texts, "metrics": results, "runs": runs}
         partial = arguments.json.with_name(arguments.json.name + ".part")
         partial.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
         partial.replace(arguments.json)

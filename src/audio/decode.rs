@@ -42,8 +42,8 @@ pub struct FileSource {
     length: Option<Length>,
     block: Vec<f32>,
     clock: Clock,
-    damage: Tally,
-    invalid: Tally,
+    damage: CaptureStats,
+    invalid: CaptureStats,
     lacks_end_mark: bool,
     ended: bool,
 }
@@ -99,8 +99,8 @@ impl FileSource {
             length,
             block: Vec::new(),
             clock: Clock::default(),
-            damage: Tally::default(),
-            invalid: Tally::default(),
+            damage: CaptureStats::default(),
+            invalid: CaptureStats::default(),
             lacks_end_mark: false,
             ended: false,
         })
@@ -270,7 +270,7 @@ impl AudioSource for FileSource {
 
     fn warnings(&self) -> Vec<AudioWarning> {
         let mut warnings = Vec::new();
-        let Tally {
+        let CaptureStats {
             count,
             first_seconds,
         } = self.invalid;
@@ -282,7 +282,7 @@ impl AudioSource for FileSource {
                 first_seconds,
             });
         }
-        let Tally {
+        let CaptureStats {
             count,
             first_seconds,
         } = self.damage;
@@ -359,12 +359,12 @@ impl Clock {
 
 /// Counts something and remembers where it came first.
 #[derive(Default, Clone, Copy)]
-struct Tally {
+struct CaptureStats {
     count: u64,
     first_seconds: f64,
 }
 
-impl Tally {
+impl CaptureStats {
     fn add(&mut self, count: u64, seconds: f64) {
         if self.count == 0 {
             self.first_seconds = seconds;

@@ -6,7 +6,7 @@ pub(crate) mod proxies;
 pub(crate) mod session;
 
 use crate::advice::Advice;
-use crate::dbus::NAME;
+use crate::dbus::protocol::NAME;
 use std::borrow::Cow;
 use zbus::{Connection, fdo};
 

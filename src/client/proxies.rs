@@ -27,7 +27,7 @@ pub trait Manager {
     fn state(&self) -> zbus::Result<u32>;
 
     #[zbus(property)]
-    fn trouble(&self) -> zbus::Result<String>;
+    fn status_message(&self) -> zbus::Result<String>;
 
     #[zbus(property)]
     fn model(&self) -> zbus::Result<String>;
@@ -55,8 +55,8 @@ pub trait Session {
     fn device(&self) -> zbus::Result<String>;
 
     #[zbus(property)]
-    fn trouble(&self) -> zbus::Result<String>;
+    fn status_message(&self) -> zbus::Result<String>;
 
     #[zbus(property(emits_changed_signal = "false"))]
-    fn figures(&self) -> zbus::Result<HashMap<String, OwnedVariant>>;
+    fn metrics(&self) -> zbus::Result<HashMap<String, OwnedVariant>>;
 }

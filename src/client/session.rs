@@ -3,7 +3,7 @@
 use super::proxies::{ManagerProxy, SessionProxy};
 use super::{ClientError, connect};
 use crate::cli::{SessionArgs, TextArgs};
-use crate::dbus::NAME;
+use crate::dbus::protocol::{NAME, WordTuple, property, signal};
 use crate::whisper::tokenizer::Task;
 use futures::stream::LocalBoxStream;
 use futures::{Stream, StreamExt, future, stream};
@@ -34,7 +34,7 @@ pub struct SpokenWord {
 /// What a session tells.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-pub enum Told {
+pub enum ClientEvent {
     /// Text of an utterance that goes on.
     Partial {
         utterance: u64,
@@ -43,7 +43,7 @@ pub enum Told {
         end: f64,
         language: String,
         committed: String,
-        tail: String,
+        interim: String,
         words: Vec<SpokenWord>,
     },
     /// The text of an utterance.
@@ -61,7 +61,7 @@ pub enum Told {
     /// The device that it records from, where that has changed.
     Device { id: String },
     /// Why there is no sound or text; empty where all is well again.
-    Trouble { reason: String },
+    Status { message: String },
     /// The user wants to end.
     Interrupted,
     /// The daemon is gone.
@@ -71,10 +71,10 @@ pub enum Told {
 /// A session of our own.
 pub struct OwnSession {
     pub proxy: SessionProxy<'static>,
-    told: LocalBoxStream<'static, Told>,
-    /// Device and trouble as they were told last.
+    told: LocalBoxStream<'static, ClientEvent>,
+    /// Device and status message as they were reported last.
     device: String,
-    trouble: String,
+    status_message: String,
 }
 
 impl OwnSession {
@@ -97,18 +97,18 @@ impl OwnSession {
             proxy,
             told: told.boxed_local(),
             device: String::new(),
-            trouble: String::new(),
+            status_message: String::new(),
         })
     }
 
-    /// The next thing that happens. The daemon tells device and trouble with each change of its
+    /// The next thing that happens. The daemon reports device and status message with each change of its
     /// state; here they are told when they are others.
-    pub async fn next(&mut self) -> Told {
+    pub async fn next(&mut self) -> ClientEvent {
         loop {
-            let told = self.told.next().await.unwrap_or(Told::Gone);
+            let told = self.told.next().await.unwrap_or(ClientEvent::Gone);
             let (known, now) = match &told {
-                Told::Device { id } => (&mut self.device, id),
-                Told::Trouble { reason } => (&mut self.trouble, reason),
+                ClientEvent::Device { id } => (&mut self.device, id),
+                ClientEvent::Status { message } => (&mut self.status_message, message),
                 _ => return told,
             };
             if known != now {
@@ -161,7 +161,7 @@ pub fn text_options(args: &TextArgs) -> HashMap<&'static str, Variant<'static>> 
 async fn signals_of(
     connection: &Connection,
     path: OwnedObjectPath,
-) -> Result<impl Stream<Item = Told> + use<>, ClientError> {
+) -> Result<impl Stream<Item = ClientEvent> + use<>, ClientError> {
     let rule = MatchRule::builder()
         .msg_type(Type::Signal)
         .sender(NAME)
@@ -178,35 +178,35 @@ async fn signals_of(
 }
 
 /// What a signal of the session says.
-fn parse(message: &Message) -> Option<Vec<Told>> {
-    type Details = HashMap<String, OwnedVariant>;
+fn parse(message: &Message) -> Option<Vec<ClientEvent>> {
+    type Deinterims = HashMap<String, OwnedVariant>;
     let (header, body) = (message.header(), message.body());
     match header.member()?.as_str() {
-        "Partial" => {
-            let (utterance, revision, committed, tail, details): (
+        signal::PARTIAL => {
+            let (utterance, revision, committed, interim, deinterims): (
                 u64,
                 u64,
                 String,
                 String,
-                Details,
+                Deinterims,
             ) = body.deserialize().ok()?;
-            let (start, end, language, words) = common(details);
-            Some(vec![Told::Partial {
+            let (start, end, language, words) = common(deinterims);
+            Some(vec![ClientEvent::Partial {
                 utterance,
                 revision,
                 start,
                 end,
                 language,
                 committed,
-                tail,
+                interim,
                 words,
             }])
         }
-        "Final" => {
-            let (utterance, revision, text, details): (u64, u64, String, Details) =
+        signal::FINAL => {
+            let (utterance, revision, text, deinterims): (u64, u64, String, Deinterims) =
                 body.deserialize().ok()?;
-            let (start, end, language, words) = common(details);
-            Some(vec![Told::Final {
+            let (start, end, language, words) = common(deinterims);
+            Some(vec![ClientEvent::Final {
                 utterance,
                 revision,
                 start,
@@ -217,25 +217,25 @@ fn parse(message: &Message) -> Option<Vec<Told>> {
             }])
         }
         "PropertiesChanged" => {
-            let (_, changed, _): (String, Details, Vec<String>) = body.deserialize().ok()?;
-            let trouble = changed
-                .get("Trouble")
+            let (_, changed, _): (String, Deinterims, Vec<String>) = body.deserialize().ok()?;
+            let message = changed
+                .get(property::STATUS_MESSAGE)
                 .and_then(|value| <&str>::try_from(value).ok());
             let state = changed
-                .get("State")
+                .get(property::STATE)
                 .and_then(|value| u32::try_from(value).ok());
             let device = changed
-                .get("Device")
+                .get(property::DEVICE)
                 .and_then(|value| <&str>::try_from(value).ok());
-            let trouble = trouble.map(|reason| Told::Trouble {
-                reason: reason.to_owned(),
+            let message = message.map(|message| ClientEvent::Status {
+                message: message.to_owned(),
             });
-            let device = device.map(|id| Told::Device { id: id.to_owned() });
+            let device = device.map(|id| ClientEvent::Device { id: id.to_owned() });
             Some(
                 device
                     .into_iter()
-                    .chain(trouble)
-                    .chain(state.map(|state| Told::State { state }))
+                    .chain(message)
+                    .chain(state.map(|state| ClientEvent::State { state }))
                     .collect(),
             )
         }
@@ -243,10 +243,10 @@ fn parse(message: &Message) -> Option<Vec<Told>> {
     }
 }
 
-fn common(mut details: HashMap<String, OwnedVariant>) -> (f64, f64, String, Vec<SpokenWord>) {
-    let words = details
+fn common(mut deinterims: HashMap<String, OwnedVariant>) -> (f64, f64, String, Vec<SpokenWord>) {
+    let words = deinterims
         .remove("words")
-        .and_then(|words| Vec::<(String, f64, f64, f64)>::try_from(words).ok());
+        .and_then(|words| Vec::<WordTuple>::try_from(words).ok());
     let spoken = |(word, start, end, confidence)| SpokenWord {
         word,
         start,
@@ -255,12 +255,12 @@ fn common(mut details: HashMap<String, OwnedVariant>) -> (f64, f64, String, Vec<
     };
     let words = words.unwrap_or_default().into_iter().map(spoken).collect();
     let number = |name| {
-        details
+        deinterims
             .get(name)
             .and_then(|value| f64::try_from(value).ok())
             .unwrap_or(0.0)
     };
-    let language = details
+    let language = deinterims
         .get("language")
         .and_then(|value| <&str>::try_from(value).ok())
         .unwrap_or_default();
@@ -287,25 +287,31 @@ async fn await_daemon(connection: &Connection) -> Result<(), ClientError> {
 }
 
 /// That the daemon, which runs, has left the bus, or the bus is gone.
-pub async fn gone(connection: &Connection) -> Result<LocalBoxStream<'static, Told>, ClientError> {
+pub async fn gone(
+    connection: &Connection,
+) -> Result<LocalBoxStream<'static, ClientEvent>, ClientError> {
     let owners = DBusProxy::new(connection)
         .await?
         .receive_name_owner_changed_with_args(&[(0, NAME)])
         .await?;
     let connection = connection.clone();
     let closed = stream::once(async move { connection.closed().await });
-    Ok(stream::select(owners.map(|_| Told::Gone), closed.map(|()| Told::Gone)).boxed_local())
+    Ok(stream::select(
+        owners.map(|_| ClientEvent::Gone),
+        closed.map(|()| ClientEvent::Gone),
+    )
+    .boxed_local())
 }
 
 /// SIGINT and SIGTERM.
-pub fn interruptions() -> impl Stream<Item = Told> {
+pub fn interruptions() -> impl Stream<Item = ClientEvent> {
     let (sender, receiver) = futures::channel::mpsc::channel(4);
     if let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) {
         std::thread::spawn(move || {
             let mut sender = sender;
             for _ in signals.forever() {
                 // A full channel holds the same message already.
-                let _ = sender.try_send(Told::Interrupted);
+                let _ = sender.try_send(ClientEvent::Interrupted);
             }
         });
     }

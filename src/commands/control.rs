@@ -5,7 +5,7 @@ use crate::cli::StatusArgs;
 use crate::client::proxies::{ManagerProxy, SessionProxy};
 use crate::client::session::gone;
 use crate::client::{ClientError, connect};
-use crate::dbus::{NAME, PATH};
+use crate::dbus::protocol::{ManagerState, NAME, PATH, SessionState, session_number, word_for};
 use crate::output::print;
 use futures::StreamExt;
 use futures::future::{Either, select};
@@ -114,11 +114,9 @@ pub fn running() -> Result<Option<Value>, ClientError> {
 async fn sessions(connection: &Connection) -> Result<Vec<OwnedObjectPath>, ClientError> {
     let manager = ObjectManagerProxy::new(connection, NAME, PATH).await?;
     let objects = manager.get_managed_objects().await?;
-    let number =
-        |path: &OwnedObjectPath| path.rsplit('/').next().and_then(|n| n.parse::<u64>().ok());
-    let is_session = |path: &OwnedObjectPath| path.starts_with(&format!("{PATH}/Session/"));
-    let mut paths: Vec<_> = objects.into_keys().filter(is_session).collect();
-    paths.sort_by_key(number);
+    let mut paths: Vec<_> = objects.into_keys().collect();
+    paths.retain(|path| session_number(path).is_some());
+    paths.sort_by_key(|path| session_number(path));
     Ok(paths)
 }
 
@@ -133,8 +131,8 @@ async fn gather(connection: &Connection) -> Result<Value, ClientError> {
     }
     Ok(json!({
         "version": manager.version().await?,
-        "state": word(&["unknown", "loading", "ready", "missing", "failed"], manager.state().await?),
-        "trouble": manager.trouble().await?,
+        "state": word_for::<ManagerState>(manager.state().await?),
+        "status_message": manager.status_message().await?,
         "model": manager.model().await?,
         "backend": manager.backend().await?,
         "pre_capture": manager.pre_capture().await?,
@@ -150,34 +148,22 @@ async fn gather_session(
         .path(path.clone())
         .build()
         .await?;
-    let mut figures = serde_json::Map::new();
-    for (name, value) in session.figures().await? {
+    let mut metrics = serde_json::Map::new();
+    for (name, value) in session.metrics().await? {
         let value = match Variant::from(value) {
             Variant::F64(x) => json!(x),
             Variant::U64(n) => json!(n),
             _ => continue,
         };
-        figures.insert(name, value);
+        metrics.insert(name, value);
     }
-    let states = [
-        "unknown",
-        "idle",
-        "starting",
-        "listening",
-        "device-lost",
-        "finishing",
-    ];
     Ok(json!({
         "path": path.as_str(),
-        "state": word(&states, session.state().await?),
+        "state": word_for::<SessionState>(session.state().await?),
         "device": session.device().await?,
-        "trouble": session.trouble().await?,
-        "figures": figures,
+        "status_message": session.status_message().await?,
+        "metrics": metrics,
     }))
-}
-
-fn word(words: &[&'static str], number: u32) -> &'static str {
-    words.get(number as usize).copied().unwrap_or("unknown")
 }
 
 /// The status for people.
@@ -189,9 +175,9 @@ fn describe(status: &Value) -> String {
             .unwrap_or_default()
             .to_owned()
     };
-    let trouble = |value: &Value| match text(value, "trouble") {
-        trouble if trouble.is_empty() => trouble,
-        trouble => format!(": {trouble}"),
+    let status_message = |value: &Value| match text(value, "status_message") {
+        status_message if status_message.is_empty() => status_message,
+        status_message => format!(": {status_message}"),
     };
     let mut lines = format!(
         "hearken {}: {}, model {} on the {}{}\n",
@@ -199,7 +185,7 @@ fn describe(status: &Value) -> String {
         text(status, "state"),
         text(status, "model"),
         text(status, "backend"),
-        trouble(status)
+        status_message(status)
     );
     if let Some(seconds) = status
         .get("pre_capture")
@@ -216,23 +202,23 @@ fn describe(status: &Value) -> String {
     {
         let state = format!("{} {}", text(session, "state"), text(session, "device"));
         let parts: Vec<String> = std::iter::once(state.trim_end().to_owned())
-            .chain(figures(session))
+            .chain(metrics(session))
             .collect();
         lines += &format!(
             "{}: {}{}\n",
             text(session, "path"),
             parts.join(", "),
-            trouble(session)
+            status_message(session)
         );
     }
     lines
 }
 
-/// The figures of a session that there are: none of words before anything was said.
-fn figures(session: &Value) -> impl Iterator<Item = String> {
+/// The metrics of a session that there are: none of words before anything was said.
+fn metrics(session: &Value) -> impl Iterator<Item = String> {
     let figure = |name: &str, text: fn(f64) -> String| {
         let value = session
-            .pointer(&format!("/figures/{name}"))
+            .pointer(&format!("/metrics/{name}"))
             .and_then(Value::as_f64);
         value.filter(|value| *value > 0.0).map(text)
     };
@@ -253,11 +239,11 @@ mod tests {
 
     #[test]
     fn the_status_shows_what_there_is() {
-        let session = |state: &str, device: &str, trouble: &str, figures: Value| json!({"path": "/1", "state": state, "device": device, "trouble": trouble, "figures": figures});
+        let session = |state: &str, device: &str, status_message: &str, metrics: Value| json!({"path": "/1", "state": state, "device": device, "status_message": status_message, "metrics": metrics});
         let none = json!({"audio": 0.0, "step": 0.0, "committed_p95": 0.0, "final_p95": 0.0, "overruns": 0});
         let some = json!({"audio": 3.25, "step": 0.5, "committed_p95": 0.0, "real_time_factor": 0.1, "overruns": 2});
         let status = json!({
-            "version": "1.0", "state": "ready", "trouble": "", "model": "base", "backend": "cpu", "pre_capture": 0.0,
+            "version": "1.0", "state": "ready", "status_message": "", "model": "base", "backend": "cpu", "pre_capture": 0.0,
             "sessions": [session("idle", "", "", none), session("device-lost", "mic", "it is gone", some)],
         });
         let expected = "hearken 1.0: ready, model base on the cpu\n/1: idle\n\

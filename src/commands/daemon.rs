@@ -3,7 +3,8 @@
 use super::error::Error;
 use super::log;
 use crate::config::Config;
-use crate::dbus::{Hub, Message, serve};
+use crate::dbus::{Hub, Message, engine_events, serve};
+use crate::session::{PreCapture, SharedEngine};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::Path;
@@ -21,7 +22,10 @@ pub fn run(config: Option<&Path>) -> Result<(), Error> {
     let path = config.map_or_else(Config::path, |path| Ok(path.to_owned()))?;
     let config = Config::read(&path)?;
     let (outbox, inbox) = futures::channel::mpsc::channel(OUTBOX);
-    let hub = Hub::new(path, config, outbox);
+    let engine = SharedEngine::start(&config, engine_events(&outbox));
+    let pre_capture = PreCapture::default();
+    pre_capture.configure(&config.audio);
+    let hub = Hub::new(path, config, engine, pre_capture, outbox);
     heed_signals(hub.clone())?;
     feed_watchdog(hub.clone());
     Ok(serve(&hub, inbox)?)

@@ -3,9 +3,9 @@
 use super::error::{Error, exit};
 use crate::cli::LastArgs;
 use crate::client::proxies::ManagerProxy;
-use crate::client::session::{Told, gone, interruptions, text_options};
+use crate::client::session::{ClientEvent, gone, interruptions, text_options};
 use crate::client::{ClientError, connect};
-use crate::dbus::{NAME, PATH};
+use crate::dbus::protocol::{JobStatus, NAME, PATH, signal};
 use crate::output::{complain, print};
 use futures::future::{Either, select};
 use futures::{StreamExt, pin_mut, stream};
@@ -13,8 +13,8 @@ use std::collections::HashMap;
 use zbus::message::Type;
 use zbus::{MatchRule, Message, MessageStream, OwnedVariant};
 
-/// How a job has ended: its status, 1 done, 2 cancelled, 3 failed; its text, and why it failed.
-type Ended = (u32, String, String);
+/// How a job ended: its text, or why it failed.
+type Ended = Result<String, String>;
 
 /// Prints what was said in the last seconds. Returns the exit code.
 ///
@@ -28,7 +28,7 @@ pub fn last(args: &LastArgs) -> Result<u8, Error> {
             .msg_type(Type::Signal)
             .sender(NAME)
             .path_namespace(PATH)
-            .member("Finished");
+            .member(signal::FINISHED);
         let rule = rule.build()?;
         let signals = MessageStream::for_match_rule(rule, &connection, None).await?;
         let manager = ManagerProxy::new(&connection).await?;
@@ -48,17 +48,17 @@ pub fn last(args: &LastArgs) -> Result<u8, Error> {
         pin_mut!(ended, ending);
         match select(ended.next(), ending.next()).await {
             // The daemon drops the jobs of a client that leaves.
-            Either::Right((Some(Told::Interrupted), _)) => Ok(exit::INTERRUPTED),
+            Either::Right((Some(ClientEvent::Interrupted), _)) => Ok(exit::INTERRUPTED),
             Either::Right(_) | Either::Left((None, _)) => Err(ClientError::Gone.into()),
-            Either::Left((Some((1, text, _)), _)) if text.is_empty() => {
+            Either::Left((Some(Ok(text)), _)) if text.is_empty() => {
                 complain("hearken: nobody has spoken");
                 Ok(exit::SUCCESS)
             }
-            Either::Left((Some((1, text, _)), _)) => {
+            Either::Left((Some(Ok(text)), _)) => {
                 print(&format!("{}\n", text.trim_end()))?;
                 Ok(exit::SUCCESS)
             }
-            Either::Left((Some((_, _, reason)), _)) => Err(ClientError::Failed(reason).into()),
+            Either::Left((Some(Err(reason)), _)) => Err(ClientError::Failed(reason).into()),
         }
     })
 }
@@ -69,5 +69,8 @@ fn ended(message: &Message) -> Option<Ended> {
     let error = details
         .remove("error")
         .and_then(|error| String::try_from(error).ok());
-    Some((status, text, error.unwrap_or_default()))
+    Some(match JobStatus::try_from(status) {
+        Ok(JobStatus::Done) => Ok(text),
+        _ => Err(error.unwrap_or_default()),
+    })
 }

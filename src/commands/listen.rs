@@ -3,8 +3,8 @@
 use super::error::{Error, exit};
 use crate::cli::{ListenArgs, RecordArgs};
 use crate::client::ClientError;
-use crate::client::session::{OwnSession, Told};
-use crate::daemon::SessionState;
+use crate::client::session::{ClientEvent, OwnSession};
+use crate::dbus::protocol::SessionState;
 use crate::output::{complain, print};
 use crate::text::append;
 use std::io::IsTerminal;
@@ -38,16 +38,18 @@ pub fn listen(args: &ListenArgs) -> Result<u8, Error> {
             let told = session.next().await;
             view.show(&told)?;
             match told {
-                Told::Gone => return Err(ClientError::Gone.into()),
-                Told::Interrupted if ending => return Ok(exit::INTERRUPTED),
-                Told::Interrupted => {
+                ClientEvent::Gone => return Err(ClientError::Gone.into()),
+                ClientEvent::Interrupted if ending => return Ok(exit::INTERRUPTED),
+                ClientEvent::Interrupted => {
                     ending = true;
                     session.proxy.stop().await?;
                     if session.proxy.state().await? == IDLE {
                         return Ok(exit::SUCCESS);
                     }
                 }
-                Told::State { state: IDLE } if ending || !args.standby => return Ok(exit::SUCCESS),
+                ClientEvent::State { state: IDLE } if ending || !args.standby => {
+                    return Ok(exit::SUCCESS);
+                }
                 _ => {}
             }
         }
@@ -66,16 +68,16 @@ pub fn record(args: &RecordArgs) -> Result<u8, Error> {
         let mut is_gone = false;
         while !is_gone {
             match session.next().await {
-                Told::Gone => is_gone = true,
-                Told::Interrupted => session.proxy.stop().await?,
-                Told::Final { text, .. } => {
+                ClientEvent::Gone => is_gone = true,
+                ClientEvent::Interrupted => session.proxy.stop().await?,
+                ClientEvent::Final { text, .. } => {
                     texts.push(text);
                     if args.once {
                         session.proxy.stop().await?;
                     }
                 }
-                Told::Trouble { reason } => tell_trouble(&reason),
-                Told::State { state: IDLE } => break,
+                ClientEvent::Status { message } => report_status(&message),
+                ClientEvent::State { state: IDLE } => break,
                 _ => {}
             }
         }
@@ -107,9 +109,9 @@ struct View {
 }
 
 impl View {
-    fn show(&mut self, told: &Told) -> Result<(), Error> {
+    fn show(&mut self, told: &ClientEvent) -> Result<(), Error> {
         if self.json {
-            if matches!(told, Told::Interrupted | Told::Gone) {
+            if matches!(told, ClientEvent::Interrupted | ClientEvent::Gone) {
                 return Ok(());
             }
             let line = serde_json::to_string(told).unwrap_or_default();
@@ -117,24 +119,24 @@ impl View {
         }
         let clear = if self.redraws { CLEAR_LINE } else { "" };
         match told {
-            Told::Partial {
-                committed, tail, ..
+            ClientEvent::Partial {
+                committed, interim, ..
             } if self.redraws => {
                 let (on, off) = FAINT;
                 // A line is all that can be cleared.
-                print(&format!("{clear}{committed}{on}{tail}{off}").replace('\n', " "))?;
+                print(&format!("{clear}{committed}{on}{interim}{off}").replace('\n', " "))?;
             }
-            Told::Final { text, .. } if !text.is_empty() => {
+            ClientEvent::Final { text, .. } if !text.is_empty() => {
                 print(&format!("{clear}{}\n", text.trim_end()))?
             }
-            Told::Final { .. } => print(clear)?,
-            Told::Trouble { reason } => tell_trouble(reason),
-            Told::Device { id } => complain(&format!("hearken: the microphone is {id}")),
-            Told::State { state: LISTENING } if !self.listens => {
+            ClientEvent::Final { .. } => print(clear)?,
+            ClientEvent::Status { message } => report_status(message),
+            ClientEvent::Device { id } => complain(&format!("hearken: the microphone is {id}")),
+            ClientEvent::State { state: LISTENING } if !self.listens => {
                 self.listens = true;
                 complain("hearken: listening; Ctrl-C ends it");
             }
-            Told::State { state: IDLE } => self.listens = false,
+            ClientEvent::State { state: IDLE } => self.listens = false,
             _ => {}
         }
         Ok(())
@@ -142,13 +144,13 @@ impl View {
 }
 
 /// Tells why there is no sound or text, or that this is over.
-fn tell_trouble(reason: &str) {
+fn report_status(message: &str) {
     complain(&format!(
         "hearken: {}",
-        if reason.is_empty() {
+        if message.is_empty() {
             "all is well again"
         } else {
-            reason
+            message
         }
     ));
 }

@@ -20,7 +20,7 @@ impl Captions {
         utterance: u64,
         revision: u64,
         committed: &str,
-        tail: &str,
+        interim: &str,
         details: HashMap<&str, Variant<'_>>,
     ) -> zbus::Result<()>;
 

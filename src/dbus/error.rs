@@ -3,8 +3,8 @@
 use crate::advice::Advice;
 use crate::audio::capture::CaptureError;
 use crate::config::ConfigError;
-use crate::daemon::SessionError;
 use crate::models::ModelError;
+use crate::session::SessionError;
 use zbus::DBusError;
 
 /// Why a method fails; the name of the variant is that of the D-Bus error.

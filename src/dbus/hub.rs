@@ -1,9 +1,10 @@
 //! What the interfaces share: the configuration, the engine, and who owns which session.
 
 use super::BusError;
+use super::protocol::{JobStatus, SegmentTuple};
 use crate::config::{Config, ConfigError};
-use crate::daemon::{Engine, EngineNotice, Notice, PreCapture, Session};
 use crate::npu::BackendState;
+use crate::session::{EngineEvent, PreCapture, Session, SessionEvent, SharedEngine};
 use crate::stream::Event;
 use crate::sync::LockExt;
 use crate::text::Word;
@@ -49,14 +50,14 @@ pub enum Message {
 }
 
 /// How a job ended.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct JobResult {
-    /// 1: done, 2: cancelled, 3: failed.
-    pub status: u32,
+    /// Whether the whole recording was transcribed.
+    pub status: JobStatus,
     /// The text.
     pub text: String,
     /// Start and end in seconds, and text, of each segment.
-    pub segments: Vec<(f64, f64, String)>,
+    pub segments: Vec<SegmentTuple>,
     /// The words of the text, in seconds of the recording.
     pub words: Vec<Word>,
     /// Code of the language spoken; empty where nobody speaks.
@@ -65,6 +66,21 @@ pub struct JobResult {
     pub duration_s: f64,
     /// What went wrong; empty where nothing did.
     pub error: String,
+}
+
+impl JobResult {
+    /// The result of a job that ended with this status, with no text yet.
+    pub fn empty(status: JobStatus) -> Self {
+        Self {
+            status,
+            text: String::new(),
+            segments: Vec::new(),
+            words: Vec::new(),
+            language: String::new(),
+            duration_s: 0.0,
+            error: String::new(),
+        }
+    }
 }
 
 /// A session and whose it is.
@@ -86,7 +102,7 @@ pub(super) struct OwnedJob {
 pub struct Hub {
     config_path: PathBuf,
     config: Mutex<Config>,
-    engine: Arc<Engine>,
+    engine: Arc<SharedEngine>,
     pre_capture: PreCapture,
     outbox: Sender<Message>,
     sessions: Mutex<BTreeMap<u64, OwnedSession>>,
@@ -95,15 +111,15 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// A hub over a configuration that was read from `config_path`; messages go to `outbox`.
-    pub fn new(config_path: PathBuf, config: Config, outbox: Sender<Message>) -> Arc<Self> {
-        let tell = outbox.clone();
-        let engine = Engine::start(&config, move |notice| match notice {
-            EngineNotice::State => post_soon(&tell, Message::EngineChanged),
-            EngineNotice::Backend(state) => post_soon(&tell, Message::BackendChanged(state)),
-        });
-        let pre_capture = PreCapture::default();
-        pre_capture.configure(&config.audio);
+    /// A hub over a configuration that was read from `config_path`, and what runs by it; messages go
+    /// to `outbox`.
+    pub fn new(
+        config_path: PathBuf,
+        config: Config,
+        engine: Arc<SharedEngine>,
+        pre_capture: PreCapture,
+        outbox: Sender<Message>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             config_path,
             config: Mutex::new(config),
@@ -117,7 +133,7 @@ impl Hub {
     }
 
     /// The engine that all sessions share.
-    pub fn engine(&self) -> &Arc<Engine> {
+    pub fn engine(&self) -> &Arc<SharedEngine> {
         &self.engine
     }
 
@@ -169,11 +185,11 @@ impl Hub {
             self.engine.clone(),
             move |notice| match notice {
                 // A partial that finds no room is replaced by the next one anyhow.
-                Notice::Text(event @ Event::Partial(_)) => {
+                SessionEvent::Text(event @ Event::Partial(_)) => {
                     drop(outbox.clone().try_send(Message::Text(number, event)))
                 }
-                Notice::Text(event) => post(&outbox, Message::Text(number, event)),
-                Notice::Changed => post_soon(&outbox, Message::SessionChanged(number)),
+                SessionEvent::Text(event) => post(&outbox, Message::Text(number, event)),
+                SessionEvent::Changed => post_soon(&outbox, Message::SessionChanged(number)),
             },
         );
         let owned = OwnedSession {
@@ -241,6 +257,15 @@ impl Hub {
             .lock_unpoisoned()
             .values()
             .for_each(|job| job.stop.store(true, Ordering::Relaxed));
+    }
+}
+
+/// What posts an engine's events to `outbox`.
+pub fn engine_events(outbox: &Sender<Message>) -> impl Fn(EngineEvent) + Send + Sync + 'static {
+    let outbox = outbox.clone();
+    move |event| match event {
+        EngineEvent::State => post_soon(&outbox, Message::EngineChanged),
+        EngineEvent::Backend(state) => post_soon(&outbox, Message::BackendChanged(state)),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::BusError;
 use super::hub::{Hub, JobResult, Message, OwnedJob, sender};
 use super::options::Wanted;
+use super::protocol::JobStatus;
 use crate::advice::Advice;
 use crate::audio::{AudioError, AudioSource, AudioWarning, Block, FileSource, SAMPLE_RATE};
 use crate::pipeline::{self, PipelineError, Settings};
@@ -145,22 +146,19 @@ pub(super) fn start(
 ) {
     std::thread::spawn(move || {
         let result = run(&hub, number, recording, &wanted, &stop, &progress);
-        let cancelled = stop.load(Ordering::Relaxed);
-        let result = result.map(|result| JobResult {
-            status: if cancelled { 2 } else { 1 },
-            ..result
-        });
-        let result = result.unwrap_or_else(|error| match cancelled {
-            true => JobResult {
-                status: 2,
-                ..JobResult::default()
+        let is_cancelled = stop.load(Ordering::Relaxed);
+        let result = match result {
+            Ok(result) if is_cancelled => JobResult {
+                status: JobStatus::Cancelled,
+                ..result
             },
-            false => JobResult {
-                status: 3,
+            Ok(result) => result,
+            Err(_) if is_cancelled => JobResult::empty(JobStatus::Cancelled),
+            Err(error) => JobResult {
                 error: error.explain(),
-                ..JobResult::default()
+                ..JobResult::empty(JobStatus::Failed)
             },
-        });
+        };
         hub.post(Message::JobEnded(number, result));
     });
 }
@@ -197,11 +195,12 @@ fn run(
     stop: &Arc<AtomicBool>,
     progress: &Progress,
 ) -> Result<JobResult, JobError> {
-    let gives_up = |trouble: &str| !trouble.is_empty() || stop.load(Ordering::Relaxed);
+    let gives_up =
+        |status_message: &str| !status_message.is_empty() || stop.load(Ordering::Relaxed);
     let whisper = hub
         .engine()
         .wait(&gives_up)
-        .ok_or_else(|| JobError::Engine(hub.engine().trouble()))?;
+        .ok_or_else(|| JobError::Engine(hub.engine().status_message()))?;
     let source = recording.open(stop.clone())?;
     let duration = source.duration();
     let hotwords = Hotwords::shared(whisper.tokenizer(), &wanted.settings.hotwords)?;
@@ -216,7 +215,7 @@ fn run(
         condition_on_previous_text: false,
         word_timestamps: true,
     };
-    let mut result = JobResult::default();
+    let mut result = JobResult::empty(JobStatus::Done);
     let ending = pipeline::transcribe(&whisper, source, &settings, stop, |mut passage| {
         let language = written(settings.decoding.task, passage.language);
         wanted

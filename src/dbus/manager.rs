@@ -1,14 +1,15 @@
 //! `org.hearken.Hearken1.Manager`: sessions, jobs, devices, models.
 
+use super::BusError;
 use super::error::unblock;
 use super::hub::{Hub, OwnedJob, sender};
 use super::job::{self, JobObject, Recording};
 use super::options::{self, Options};
+use super::protocol::{CAPABILITIES, ManagerState, job_path, session_path};
 use super::session::SessionObject;
-use super::{BusError, job_path, session_path};
 use crate::audio::capture;
-use crate::daemon::EngineState;
 use crate::models::{Manifest, Store};
+use crate::session::EngineState;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -16,19 +17,6 @@ use tracing::info;
 use zbus::message::Header;
 use zbus::object_server::{ObjectServer, SignalEmitter};
 use zbus::{OwnedFd, OwnedObjectPath, OwnedVariant, interface};
-
-/// What the daemon can do, for clients that talk to several versions of it.
-const CAPABILITIES: [&str; 9] = [
-    "partials",
-    "captions",
-    "file-jobs",
-    "language-detection",
-    "translate",
-    "hotwords",
-    "replacements",
-    "spoken-punctuation",
-    "pre-capture",
-];
 
 /// Extensible details.
 type Details = HashMap<String, OwnedVariant>;
@@ -183,18 +171,19 @@ impl Manager {
     /// and looked for until it is there, 4 the model cannot be used.
     #[zbus(property)]
     fn state(&self) -> u32 {
-        match self.hub.engine().state() {
-            EngineState::Loading => 1,
-            EngineState::Ready => 2,
-            EngineState::Missing(_) => 3,
-            EngineState::Failed(_) => 4,
-        }
+        let state = match self.hub.engine().state() {
+            EngineState::Loading => ManagerState::Loading,
+            EngineState::Ready => ManagerState::Ready,
+            EngineState::Missing(_) => ManagerState::Missing,
+            EngineState::Failed(_) => ManagerState::Failed,
+        };
+        state as u32
     }
 
     /// Why it cannot transcribe; empty where it can.
     #[zbus(property)]
-    fn trouble(&self) -> String {
-        self.hub.engine().trouble()
+    fn status_message(&self) -> String {
+        self.hub.engine().status_message()
     }
 
     /// Name of the model.

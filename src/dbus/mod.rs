@@ -10,24 +10,10 @@ mod hub;
 mod job;
 mod manager;
 mod options;
+pub mod protocol;
 mod serve;
 mod session;
 
 pub use error::BusError;
-pub use hub::{Hub, Message};
+pub use hub::{Hub, Message, engine_events};
 pub use serve::{ServeError, serve};
-
-/// Well-known name of the daemon.
-pub const NAME: &str = "org.hearken.Hearken1";
-/// Its main object; sessions and jobs lie below it.
-pub const PATH: &str = "/org/hearken/Hearken1";
-
-/// Path of a session.
-fn session_path(number: u64) -> String {
-    format!("{PATH}/Session/{number}")
-}
-
-/// Path of a job.
-fn job_path(number: u64) -> String {
-    format!("{PATH}/Job/{number}")
-}

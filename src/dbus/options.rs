@@ -3,7 +3,7 @@
 use super::BusError;
 use crate::advice::Advice;
 use crate::config::Config;
-use crate::daemon::SessionSettings;
+use crate::session::SessionSettings;
 use crate::suggest;
 use std::collections::HashMap;
 use zbus::{OwnedVariant, Variant};

@@ -5,8 +5,8 @@ use super::captions::Captions;
 use super::hub::{Hub, JobResult, Message};
 use super::job::JobObject;
 use super::manager::Manager;
+use super::protocol::{NAME, PATH, WordTuple, job_path, session_path};
 use super::session::SessionObject;
-use super::{NAME, PATH, job_path, session_path};
 use crate::advice::Advice;
 use crate::stream::Event;
 use crate::text::Word;
@@ -121,9 +121,9 @@ fn notify(state: &[NotifyState<'_>]) {
     }
 }
 
-/// Words as `a(sddd)`: text, start and end in seconds, confidence from 0 to 1.
+/// Words as `a(sddd)`.
 fn words(words: &[Word]) -> Variant<'static> {
-    let word = |word: &Word| {
+    let word = |word: &Word| -> WordTuple {
         (
             word.text.trim().to_owned(),
             word.start_s,
@@ -205,13 +205,22 @@ impl Bus {
                         ("words", words(&p.words)),
                     ])
                 };
-                let (utterance, revision, committed, tail) =
-                    (p.utterance, p.revision, &p.committed, &p.tail);
+                let (utterance, revision) = (p.utterance, p.revision);
+                let (committed, interim) = (&p.committed, &p.interim);
                 if let Some(all) = all {
-                    Captions::partial(&all, path, utterance, revision, committed, tail, details())
-                        .await?;
+                    let sent = Captions::partial(
+                        &all,
+                        path,
+                        utterance,
+                        revision,
+                        committed,
+                        interim,
+                        details(),
+                    );
+                    sent.await?;
                 }
-                SessionObject::partial(&own, utterance, revision, committed, tail, details()).await
+                SessionObject::partial(&own, utterance, revision, committed, interim, details())
+                    .await
             }
             Event::Final(f) => {
                 let details = || {
@@ -244,7 +253,7 @@ impl Bus {
             .await?;
         let (session, emitter) = (object.get().await, object.signal_emitter());
         session.device_changed(emitter).await?;
-        session.trouble_changed(emitter).await?;
+        session.status_message_changed(emitter).await?;
         session.state_changed(emitter).await
     }
 
@@ -285,7 +294,7 @@ impl Bus {
                 ("duration", result.duration_s.into()),
                 ("error", result.error.into()),
             ]);
-            JobObject::finished(&emitter, result.status, &result.text, details).await?;
+            JobObject::finished(&emitter, result.status as u32, &result.text, details).await?;
         }
         self.connection
             .object_server()
@@ -302,9 +311,9 @@ impl Bus {
             .await?;
         let (manager, emitter) = (object.get().await, object.signal_emitter());
         manager.model_changed(emitter).await?;
-        manager.trouble_changed(emitter).await?;
+        manager.status_message_changed(emitter).await?;
         manager.state_changed(emitter).await?;
-        // Sessions that wait for the model have its trouble. Nothing else of theirs has changed: an
+        // Sessions that wait for the model have its status_message. Nothing else of theirs has changed: an
         // idle state told now would reach a client that has just started its session, and look like
         // the end of it.
         for number in self.hub.sessions() {
@@ -318,7 +327,7 @@ impl Bus {
                 object
                     .get()
                     .await
-                    .trouble_changed(object.signal_emitter())
+                    .status_message_changed(object.signal_emitter())
                     .await?;
             }
         }

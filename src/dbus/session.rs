@@ -2,7 +2,8 @@
 
 use super::BusError;
 use super::hub::{Hub, Message, sender};
-use crate::daemon::Session;
+use super::protocol::SessionState;
+use crate::session::{self, Session};
 use std::collections::HashMap;
 use std::sync::Arc;
 use zbus::message::Header;
@@ -59,7 +60,14 @@ impl SessionObject {
     /// or suspended; 5 finishing.
     #[zbus(property)]
     fn state(&self) -> u32 {
-        self.session.state() as u32
+        let state = match self.session.state() {
+            session::SessionState::Idle => SessionState::Idle,
+            session::SessionState::Starting => SessionState::Starting,
+            session::SessionState::Listening => SessionState::Listening,
+            session::SessionState::DeviceLost => SessionState::DeviceLost,
+            session::SessionState::Finishing => SessionState::Finishing,
+        };
+        state as u32
     }
 
     /// Id of the device that is or was open; it changes when the sound server moves the recording.
@@ -70,8 +78,8 @@ impl SessionObject {
 
     /// Why there is no sound or no text, the model's absence among it; empty where all is well.
     #[zbus(property)]
-    fn trouble(&self) -> String {
-        self.session.trouble()
+    fn status_message(&self) -> String {
+        self.session.status_message()
     }
 
     /// Unique bus name of the owner.
@@ -87,8 +95,8 @@ impl SessionObject {
     /// audio (d): seconds of audio heard; overruns and dropped_samples (t): what was lost while
     /// capturing. Percentiles are of the latest 200.
     #[zbus(property(emits_changed_signal = "false"))]
-    fn figures(&self) -> HashMap<String, zbus::OwnedVariant> {
-        let (now, tally) = (self.session.figures(), self.session.tally());
+    fn metrics(&self) -> HashMap<String, zbus::OwnedVariant> {
+        let (now, stats) = (self.session.metrics(), self.session.capture_stats());
         let seconds = [
             ("real_time_factor", now.real_time_factor),
             ("final_p50", now.final_p50_s),
@@ -100,8 +108,8 @@ impl SessionObject {
             ("audio", now.audio_s),
         ];
         let counts = [
-            ("overruns", tally.overruns()),
-            ("dropped_samples", tally.dropped()),
+            ("overruns", stats.overruns()),
+            ("dropped_samples", stats.dropped()),
         ];
         let seconds = seconds.map(|(name, value)| (name.to_owned(), value.into()));
         seconds
@@ -111,7 +119,7 @@ impl SessionObject {
     }
 
     /// Text of an utterance that goes on, to the owner alone. committed will not change any more:
-    /// that of each signal begins with that of the one before it; tail may change. Utterances count
+    /// that of each signal begins with that of the one before it; interim may change. Utterances count
     /// from 1, revisions from 1 in each. details: start and end (d) of the audio in seconds of the
     /// session's clock, language (s), words (a(sddd)): the words of committed, each with start and
     /// end in seconds of the session's clock and confidence from 0 to 1.
@@ -121,7 +129,7 @@ impl SessionObject {
         utterance: u64,
         revision: u64,
         committed: &str,
-        tail: &str,
+        interim: &str,
         details: HashMap<&str, Variant<'_>>,
     ) -> zbus::Result<()>;
 

@@ -80,7 +80,7 @@ pub struct Partial {
     /// The words of the committed text, in seconds of the stream.
     pub words: Vec<Word>,
     /// Text after it that may change.
-    pub tail: String,
+    pub interim: String,
     /// Language spoken.
     pub language: Language,
 }
@@ -305,7 +305,7 @@ impl Live {
             end_s,
             committed: join(&current.committed).trim_start().to_owned(),
             words: current.committed.clone(),
-            tail: shown_tail(&current.committed, tail),
+            interim: shown_tail(&current.committed, tail),
             language: guess.language,
         }))
     }

@@ -18,13 +18,13 @@ impl Event {
 
 impl Partial {
     fn rewritten(self, rules: &Rules, language: Language) -> Self {
-        let Some((settled, tail)) = rules.interim(&self.words, &self.tail, language) else {
+        let Some((settled, interim)) = rules.interim(&self.words, &self.interim, language) else {
             return self;
         };
         Self {
             committed: settled.text,
             words: settled.words,
-            tail,
+            interim,
             ..self
         }
     }
@@ -64,7 +64,7 @@ mod tests {
             end_s: 9.0,
             committed: "So hear".to_owned(),
             words: split(" So hear", Language::ENGLISH),
-            tail: " Ken it is".to_owned(),
+            interim: " Ken it is".to_owned(),
             language: Language::ENGLISH,
         };
         let event = Event::Partial(partial.clone());
@@ -72,7 +72,7 @@ mod tests {
             panic!("a partial stays one");
         };
         assert_eq!(rewritten.committed, "So");
-        assert_eq!(rewritten.tail, " Hearken it is");
+        assert_eq!(rewritten.interim, " Hearken it is");
         assert_eq!(rewritten.utterance, 3);
         assert_eq!(
             event

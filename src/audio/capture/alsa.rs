@@ -1,7 +1,7 @@
 //! Recording from ALSA's devices, for systems without a sound server.
 
 use super::device::Device;
-use super::ring::{Drain, Feed, Tally, ring};
+use super::ring::{CaptureStats, Drain, Feed, ring};
 use super::{CaptureError, RING_SECONDS};
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
 use cpal::{
@@ -75,7 +75,10 @@ fn keep_quiet() {
 }
 
 /// Begins to record from the device that `wanted` names, or from the default one.
-pub(super) fn open(wanted: Option<&str>, tally: Arc<Tally>) -> Result<Recording, CaptureError> {
+pub(super) fn open(
+    wanted: Option<&str>,
+    stats: Arc<CaptureStats>,
+) -> Result<Recording, CaptureError> {
     keep_quiet();
     let host = cpal::default_host();
     let device = match wanted {
@@ -105,9 +108,9 @@ pub(super) fn open(wanted: Option<&str>, tally: Arc<Tally>) -> Result<Recording,
     };
     let config = device.default_input_config().map_err(failed)?;
     let rate = config.sample_rate();
-    let (feed, drain) = ring(rate as usize * RING_SECONDS, tally.clone());
+    let (feed, drain) = ring(rate as usize * RING_SECONDS, stats.clone());
     let broken = Arc::new(AtomicBool::new(false));
-    let stream = start(&device, &config, feed, watch(tally, broken.clone())).map_err(failed)?;
+    let stream = start(&device, &config, feed, watch(stats, broken.clone())).map_err(failed)?;
     stream.play().map_err(failed)?;
     Ok(Recording {
         _stream: stream,
@@ -123,9 +126,9 @@ fn by_id(host: &Host, id: &str) -> Option<cpal::Device> {
 }
 
 /// Takes note of what goes wrong while recording.
-fn watch(tally: Arc<Tally>, broken: Arc<AtomicBool>) -> impl FnMut(Error) + Send + 'static {
+fn watch(stats: Arc<CaptureStats>, broken: Arc<AtomicBool>) -> impl FnMut(Error) + Send + 'static {
     move |error| match error.kind() {
-        ErrorKind::Xrun => tally.count_overrun(),
+        ErrorKind::Xrun => stats.count_overrun(),
         ErrorKind::RealtimeDenied | ErrorKind::DeviceChanged => {}
         _ => broken.store(true, Ordering::Relaxed),
     }

@@ -15,7 +15,7 @@ mod ring;
 
 pub use device::Device;
 pub use error::CaptureError;
-pub use ring::Tally;
+pub use ring::CaptureStats;
 
 use super::{AudioError, AudioSource, AudioWarning, Block};
 use crate::advice::Advice;
@@ -54,9 +54,9 @@ pub fn devices() -> Result<Vec<Device>, CaptureError> {
 
 /// Ends a [`Microphone`] from another thread.
 #[derive(Debug, Clone, Default)]
-pub struct Stopper(Arc<AtomicU8>);
+pub struct StopHandle(Arc<AtomicU8>);
 
-impl Stopper {
+impl StopHandle {
     /// Ends it with what is being said: a moment later.
     pub fn finish(&self) {
         self.0.fetch_max(1, Ordering::Relaxed);
@@ -91,8 +91,8 @@ pub enum CaptureEvent {
 /// A device that is recorded from.
 pub struct Microphone {
     wanted: Option<String>,
-    stopper: Stopper,
-    tally: Arc<Tally>,
+    stop: StopHandle,
+    stats: Arc<CaptureStats>,
     tell: Box<dyn FnMut(CaptureEvent) + Send>,
     recording: Option<Recording>,
     /// Whether it has been open through a sound server: that one is waited for then, since it holds
@@ -110,8 +110,8 @@ impl Microphone {
     /// default one.
     pub fn new(
         wanted: Option<String>,
-        stopper: Stopper,
-        tally: Arc<Tally>,
+        stop: StopHandle,
+        stats: Arc<CaptureStats>,
         tell: impl FnMut(CaptureEvent) + Send + 'static,
     ) -> Self {
         let tell = Box::new(tell);
@@ -119,8 +119,8 @@ impl Microphone {
         let has_server = false;
         Self {
             wanted,
-            stopper,
-            tally,
+            stop,
+            stats,
             tell,
             recording,
             has_server,
@@ -179,20 +179,20 @@ impl Microphone {
 
     /// Whether the user has said stop, and the tail after that has passed.
     fn is_over(&mut self) -> bool {
-        if !self.stopper.is_stopped() {
+        if !self.stop.is_stopped() {
             return false;
         }
         let stopped_at = *self.stopped_at.get_or_insert_with(Instant::now);
-        self.stopper.is_cancelled() || self.recording.is_none() || stopped_at.elapsed() > TAIL
+        self.stop.is_cancelled() || self.recording.is_none() || stopped_at.elapsed() > TAIL
     }
 
     /// Opens the device, or waits a while where that fails.
     fn open(&mut self) {
         let wanted = self.wanted.as_deref();
-        let opened = match pulse::open(wanted, self.tally.clone()) {
+        let opened = match pulse::open(wanted, self.stats.clone()) {
             Ok(recording) => Ok(Recording::Pulse(recording)),
             Err(CaptureError::NoServer { reason }) if !self.has_server => {
-                alsa::open(wanted, self.tally.clone())
+                alsa::open(wanted, self.stats.clone())
                     .map(Recording::Alsa)
                     .map_err(|error| without_server(reason, error))
             }
@@ -208,7 +208,7 @@ impl Microphone {
                 (self.tell)(CaptureEvent::Lost(error.explain()));
                 let until = Instant::now() + self.retry;
                 self.retry = (self.retry * 2).min(RETRY.1);
-                while Instant::now() < until && !self.stopper.is_stopped() {
+                while Instant::now() < until && !self.stop.is_stopped() {
                     std::thread::sleep(POLL.min(self.retry));
                 }
             }

@@ -10,7 +10,7 @@
 use super::device::{Device, find};
 use super::moves::{self, Moves};
 use super::patience::{AtMostOne, within};
-use super::ring::{Drain, Feed, Tally, ring};
+use super::ring::{CaptureStats, Drain, Feed, ring};
 use super::{CaptureError, RING_SECONDS};
 use crate::sync::LockExt;
 use pulseaudio::protocol::stream::{BufferAttr, StreamFlags};
@@ -77,7 +77,10 @@ pub(super) fn devices() -> Result<Vec<Device>, CaptureError> {
 
 /// Begins to record from the device that `wanted` names, or from the one that is the server's
 /// default, even when that becomes another.
-pub(super) fn open(wanted: Option<&str>, tally: Arc<Tally>) -> Result<Recording, CaptureError> {
+pub(super) fn open(
+    wanted: Option<&str>,
+    stats: Arc<CaptureStats>,
+) -> Result<Recording, CaptureError> {
     let client = connect()?;
     let devices = devices()?;
     let device = match wanted {
@@ -88,7 +91,7 @@ pub(super) fn open(wanted: Option<&str>, tally: Arc<Tally>) -> Result<Recording,
             .or(devices.first())
             .ok_or(CaptureError::NoDevice)?,
     };
-    let (feed, drain) = ring(device.rate as usize * RING_SECONDS, tally);
+    let (feed, drain) = ring(device.rate as usize * RING_SECONDS, stats);
     let tag = tag();
     let params = params(device.rate, wanted.map(|_| device.id.as_str()), &tag);
     let stream = ask("record", client.create_record_stream(params, sink(feed)))?;

@@ -10,12 +10,12 @@ use std::thread::Thread;
 
 /// What went wrong while capturing, counted.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct CaptureStats {
     dropped: AtomicU64,
     overruns: AtomicU64,
 }
 
-impl Tally {
+impl CaptureStats {
     /// Samples (at the device's rate, mono) that were dropped because nobody took them in time.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
@@ -35,7 +35,7 @@ impl Tally {
 /// The callback's side.
 pub(super) struct Feed {
     producer: Producer<f32>,
-    tally: Arc<Tally>,
+    stats: Arc<CaptureStats>,
     reader: Thread,
 }
 
@@ -48,8 +48,8 @@ impl Feed {
             chunk.fill_from_iter(samples);
         }
         if room < n {
-            self.tally.dropped.fetch_add((n - room) as u64, Relaxed);
-            self.tally.overruns.fetch_add(1, Relaxed);
+            self.stats.dropped.fetch_add((n - room) as u64, Relaxed);
+            self.stats.overruns.fetch_add(1, Relaxed);
         }
         self.reader.unpark();
     }
@@ -82,12 +82,12 @@ impl Drain {
 }
 
 /// A ring for `capacity` samples, to be read by the calling thread.
-pub(super) fn ring(capacity: usize, tally: Arc<Tally>) -> (Feed, Drain) {
+pub(super) fn ring(capacity: usize, stats: Arc<CaptureStats>) -> (Feed, Drain) {
     let (producer, consumer) = RingBuffer::new(capacity);
     (
         Feed {
             producer,
-            tally,
+            stats,
             reader: std::thread::current(),
         },
         Drain { consumer },
@@ -100,8 +100,8 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_counted_and_the_rest_kept_in_order() {
-        let tally = Arc::new(Tally::default());
-        let (mut feed, mut drain) = ring(5, tally.clone());
+        let stats = Arc::new(CaptureStats::default());
+        let (mut feed, mut drain) = ring(5, stats.clone());
         let mut out = Vec::new();
         feed.push([1.0, 2.0, 3.0].into_iter());
         feed.push([4.0, 5.0, 6.0, 7.0].into_iter());
@@ -109,7 +109,7 @@ mod tests {
         feed.push([8.0].into_iter());
         drain.read(&mut out);
         assert_eq!(out, [1.0, 2.0, 3.0, 4.0, 5.0, 8.0]);
-        assert_eq!((tally.dropped(), tally.overruns()), (2, 1));
+        assert_eq!((stats.dropped(), stats.overruns()), (2, 1));
         assert!(!drain.is_abandoned());
         drop(feed);
         assert!(drain.is_abandoned());

@@ -63,7 +63,7 @@ fn daemon(status: Result<Option<Value>, ClientError>) -> Check {
         Err(error) => return failed(name, &error),
     };
     let field = |key: &str| status.get(key).and_then(Value::as_str).unwrap_or_default();
-    let (version, trouble) = (field("version"), field("trouble"));
+    let (version, trouble) = (field("version"), field("status_message"));
     let detail = format!(
         "runs, version {version}, model {}: {}",
         field("model"),
@@ -132,7 +132,7 @@ mod tests {
     fn the_daemon_is_there_with_this_version_and_a_model() {
         let status = |version: &str, state: &str, trouble: &str| {
             daemon(Ok(Some(
-                json!({"version": version, "state": state, "model": "base", "trouble": trouble}),
+                json!({"version": version, "state": state, "model": "base", "status_message": trouble}),
             )))
         };
         let version = env!("CARGO_PKG_VERSION");

@@ -243,7 +243,7 @@ fn the_first_guess_comes_a_step_after_the_onset() {
     };
     assert!(first.end_s - first.start_s < 1.1, "{first:?}");
     assert_eq!(
-        (first.committed.as_str(), first.tail.as_str()),
+        (first.committed.as_str(), first.interim.as_str()),
         ("", "one two")
     );
     assert!(calls[0].1 > 16_000 && calls[0].1 < 18_000, "{:?}", calls[0]);
@@ -311,7 +311,7 @@ fn a_wrong_word_that_is_committed_leads_no_guess_astray() {
     events.extend(live.next_event(&|| false).expect("scripted"));
     for event in &events {
         if let Event::Partial(partial) = event {
-            shown.push((partial.committed.as_str(), partial.tail.as_str()));
+            shown.push((partial.committed.as_str(), partial.interim.as_str()));
         }
     }
     shown.dedup();
@@ -381,7 +381,7 @@ fn of_unlikely_drafts_the_first_words_that_two_have_in_common_are_shown() {
         for block in speech()[..32_000].chunks(800) {
             live.push(block);
             if let Some(Event::Partial(partial)) = live.next_event(&|| false).expect("scripted") {
-                shown.push((partial.committed, partial.tail));
+                shown.push((partial.committed, partial.interim));
             }
         }
         shown

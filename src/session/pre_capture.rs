@@ -5,7 +5,7 @@
 //! before somebody asks. The microphone is open as long as this is on.
 
 use crate::advice::Advice;
-use crate::audio::capture::{CaptureEvent, Microphone, Stopper};
+use crate::audio::capture::{CaptureEvent, Microphone, StopHandle};
 use crate::audio::{Mono16k, SAMPLE_RATE};
 use crate::config::AudioConfig;
 use crate::sync::LockExt;
@@ -20,12 +20,12 @@ pub struct PreCapture(Mutex<Option<Open>>);
 struct Open {
     config: AudioConfig,
     ring: Arc<Mutex<Ring>>,
-    stopper: Stopper,
+    stop: StopHandle,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.stopper.cancel();
+        self.stop.cancel();
     }
 }
 
@@ -56,12 +56,12 @@ impl PreCapture {
 
 impl Open {
     fn start(config: AudioConfig) -> Self {
-        let stopper = Stopper::default();
+        let stop = StopHandle::default();
         let ring = Arc::new(Mutex::new(Ring::new(
             (config.pre_capture * f64::from(SAMPLE_RATE)) as usize,
         )));
         let device = Some(config.device.clone()).filter(|name| !name.is_empty());
-        let microphone = Microphone::new(device, stopper.clone(), Arc::default(), report);
+        let microphone = Microphone::new(device, stop.clone(), Arc::default(), report);
         let into = ring.clone();
         std::thread::spawn(move || {
             let mut stream = Mono16k::new(Box::new(microphone));
@@ -76,11 +76,7 @@ impl Open {
                 }
             }
         });
-        Self {
-            config,
-            ring,
-            stopper,
-        }
+        Self { config, ring, stop }
     }
 }
 

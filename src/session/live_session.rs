@@ -1,15 +1,15 @@
 //! A session: somebody who wants text from a microphone, now and then.
 //!
 //! ```text
-//! Microphone ──capture thread: 16 kHz mono──▶ bounded channel ──work thread: Live──▶ Notice
+//! Microphone ──capture thread: 16 kHz mono──▶ bounded channel ──work thread: Live──▶ SessionEvent
 //! ```
 //!
-//! The threads and the microphone live from start to stop only. All sessions share one [`Engine`].
+//! The threads and the microphone live from start to stop only. All sessions share one [`SharedEngine`].
 
-use super::engine::Engine;
-use super::figures::Figures;
+use super::metrics::{MetricsSnapshot, SessionMetrics};
+use super::shared_engine::SharedEngine;
 use crate::advice::Advice;
-use crate::audio::capture::{CaptureEvent, Microphone, Stopper, Tally};
+use crate::audio::capture::{CaptureEvent, CaptureStats, Microphone, StopHandle};
 use crate::audio::{Mono16k, SAMPLE_RATE};
 use crate::config::{Config, ConfigError};
 use crate::stream::{Event, Live, LiveOptions, Policy, SegmenterOptions, WhisperRecognizer};
@@ -28,26 +28,25 @@ use tracing::{error, info, warn};
 /// counted as lost.
 const BACKLOG: usize = 1000;
 
-/// What a session is doing. The numbers are those of the D-Bus property.
+/// What a session is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
 pub enum SessionState {
     /// Nothing; the microphone is closed.
-    Idle = 1,
+    Idle,
     /// The microphone is about to be open.
-    Starting = 2,
+    Starting,
     /// It listens.
-    Listening = 3,
+    Listening,
     /// There is no sound: the device is lost and tried again, or suspended and waited for.
-    DeviceLost = 4,
+    DeviceLost,
     /// The microphone is closed; what was said is still being transcribed.
-    Finishing = 5,
+    Finishing,
 }
 
 /// What a session tells.
 #[derive(Debug, Clone)]
-pub enum Notice {
-    /// Its state, its device or the reason of its trouble has changed.
+pub enum SessionEvent {
+    /// Its state, its device or the reason of its status_message has changed.
     Changed,
     /// Text, in utterances numbered through all of the session.
     Text(Event),
@@ -128,7 +127,7 @@ impl Advice for SessionError {
 
 /// How far a run has come with the sound: what the lag of words is told by.
 #[derive(Debug)]
-struct Heard {
+struct LatencyTracker {
     /// Samples that the engine was given.
     samples: usize,
     /// Blocks that they came in.
@@ -139,7 +138,7 @@ struct Heard {
     committed: usize,
 }
 
-impl Heard {
+impl LatencyTracker {
     /// Length of the audio in seconds.
     fn audio_s(&self) -> f64 {
         self.samples as f64 / f64::from(SAMPLE_RATE)
@@ -165,10 +164,10 @@ impl Heard {
 /// A session.
 pub struct Session {
     settings: SessionSettings,
-    engine: Arc<Engine>,
-    tell: Box<dyn Fn(Notice) + Send + Sync>,
-    tally: Arc<Tally>,
-    figures: Figures,
+    engine: Arc<SharedEngine>,
+    tell: Box<dyn Fn(SessionEvent) + Send + Sync>,
+    stats: Arc<CaptureStats>,
+    metrics: SessionMetrics,
     /// Utterances of earlier runs.
     utterances: AtomicU64,
     inner: Mutex<Inner>,
@@ -177,8 +176,8 @@ pub struct Session {
 struct Inner {
     state: SessionState,
     device: String,
-    trouble: String,
-    stopper: Option<Stopper>,
+    status_message: String,
+    stop: Option<StopHandle>,
     /// Whether it has been started and the model is not there yet.
     waits_for_model: bool,
     is_closed: bool,
@@ -188,14 +187,14 @@ impl Session {
     /// A session that does nothing yet; `tell` is called from its threads.
     pub fn new(
         settings: SessionSettings,
-        engine: Arc<Engine>,
-        tell: impl Fn(Notice) + Send + Sync + 'static,
+        engine: Arc<SharedEngine>,
+        tell: impl Fn(SessionEvent) + Send + Sync + 'static,
     ) -> Arc<Self> {
         let inner = Inner {
             state: SessionState::Idle,
             device: String::new(),
-            trouble: String::new(),
-            stopper: None,
+            status_message: String::new(),
+            stop: None,
             waits_for_model: false,
             is_closed: false,
         };
@@ -203,8 +202,8 @@ impl Session {
             settings,
             engine,
             tell: Box::new(tell),
-            tally: Arc::default(),
-            figures: Figures::default(),
+            stats: Arc::default(),
+            metrics: SessionMetrics::default(),
             utterances: AtomicU64::new(0),
             inner: Mutex::new(inner),
         })
@@ -222,16 +221,16 @@ impl Session {
             SessionState::Idle => {}
             _ => return Ok(()),
         }
-        let stopper = Stopper::default();
+        let stop = StopHandle::default();
         inner.state = SessionState::Starting;
-        inner.stopper = Some(stopper.clone());
+        inner.stop = Some(stop.clone());
         inner.waits_for_model = true;
         drop(inner);
-        (self.tell)(Notice::Changed);
+        (self.tell)(SessionEvent::Changed);
         let (sender, receiver) = bounded(BACKLOG);
         let (capture, work) = (self.clone(), self.clone());
-        let for_work = stopper.clone();
-        std::thread::spawn(move || capture.capture(stopper, &sender));
+        let for_work = stop.clone();
+        std::thread::spawn(move || capture.capture(stop, &sender));
         std::thread::spawn(move || {
             let _idle = Idle(work.clone());
             work.work(&for_work, &receiver);
@@ -242,12 +241,12 @@ impl Session {
     /// Closes the microphone and transcribes what was said, or drops it where there is no model;
     /// does nothing where it is not listening.
     pub fn stop(&self) {
-        self.halt(Stopper::finish);
+        self.halt(StopHandle::finish);
     }
 
     /// Closes the microphone and drops what was said since the last final.
     pub fn cancel(&self) {
-        self.halt(Stopper::cancel);
+        self.halt(StopHandle::cancel);
     }
 
     /// Starts it, or stops it.
@@ -281,49 +280,49 @@ impl Session {
     }
 
     /// Why there is no sound or no text; empty where all is well.
-    pub fn trouble(&self) -> String {
+    pub fn status_message(&self) -> String {
         let (own, waits_for_model) = {
             let inner = self.lock();
-            (inner.trouble.clone(), inner.waits_for_model)
+            (inner.status_message.clone(), inner.waits_for_model)
         };
         if own.is_empty() && waits_for_model {
-            self.engine.trouble()
+            self.engine.status_message()
         } else {
             own
         }
     }
 
     /// How well it keeps up.
-    pub fn figures(&self) -> super::figures::Snapshot {
-        self.figures.snapshot()
+    pub fn metrics(&self) -> MetricsSnapshot {
+        self.metrics.snapshot()
     }
 
     /// What was lost while capturing.
-    pub fn tally(&self) -> &Tally {
-        &self.tally
+    pub fn capture_stats(&self) -> &CaptureStats {
+        &self.stats
     }
 
-    fn halt(&self, how: fn(&Stopper)) {
+    fn halt(&self, how: fn(&StopHandle)) {
         let mut inner = self.lock();
-        let Some(stopper) = inner.stopper.clone() else {
+        let Some(stop) = inner.stop.clone() else {
             return;
         };
-        how(&stopper);
+        how(&stop);
         if inner.state == SessionState::Finishing {
             return;
         }
         inner.state = SessionState::Finishing;
         drop(inner);
-        (self.tell)(Notice::Changed);
+        (self.tell)(SessionEvent::Changed);
     }
 
     /// The capture thread: the microphone's sound as blocks, until it is stopped.
-    fn capture(self: Arc<Self>, stopper: Stopper, next: &Sender<Vec<f32>>) {
+    fn capture(self: Arc<Self>, stop: StopHandle, next: &Sender<Vec<f32>>) {
         let told = self.clone();
         let microphone = Microphone::new(
             self.settings.device.clone(),
-            stopper,
-            self.tally.clone(),
+            stop,
+            self.stats.clone(),
             move |event| {
                 told.follow(event);
             },
@@ -335,7 +334,7 @@ impl Session {
                 Ok(_) => break,
                 Err(error) => {
                     error!("{}", error.explain());
-                    self.set_trouble(error.explain());
+                    self.set_status_message(error.explain());
                     break;
                 }
             }
@@ -349,7 +348,7 @@ impl Session {
             CaptureEvent::Opened(device) => {
                 info!(device, "the microphone is open");
                 inner.device = device;
-                inner.trouble.clear();
+                inner.status_message.clear();
                 if inner.state != SessionState::Finishing {
                     inner.state = SessionState::Listening;
                 }
@@ -360,24 +359,24 @@ impl Session {
             }
             CaptureEvent::Lost(reason) => {
                 warn!(reason, "no sound");
-                inner.trouble = reason;
+                inner.status_message = reason;
                 if inner.state != SessionState::Finishing {
                     inner.state = SessionState::DeviceLost;
                 }
             }
         }
         drop(inner);
-        (self.tell)(Notice::Changed);
+        (self.tell)(SessionEvent::Changed);
     }
 
     /// The work thread: blocks to text.
-    fn work(&self, stopper: &Stopper, blocks: &Receiver<Vec<f32>>) {
-        let cancelled = || stopper.is_cancelled();
-        let Some(mut live) = self.live(stopper) else {
+    fn work(&self, stop: &StopHandle, blocks: &Receiver<Vec<f32>>) {
+        let cancelled = || stop.is_cancelled();
+        let Some(mut live) = self.live(stop) else {
             return;
         };
         let (begun, mut spoke) = (Instant::now(), false);
-        let mut heard = Heard {
+        let mut heard = LatencyTracker {
             samples: 0,
             blocks: 0,
             at: begun,
@@ -406,14 +405,14 @@ impl Session {
                     .nothing_said
                     .is_some_and(|most| begun.elapsed() > most)
             {
-                self.halt(Stopper::finish);
+                self.halt(StopHandle::finish);
             }
             if !self.tell_events(&mut live, &mut heard, &cancelled) {
                 self.cancel();
                 return;
             }
             let backlog = blocks.len() as f64 * heard.audio_s() / heard.blocks.max(1) as f64;
-            self.figures
+            self.metrics
                 .heard(heard.audio_s(), live.busy(), live.step_s(), backlog);
         }
         if cancelled() {
@@ -426,7 +425,7 @@ impl Session {
     fn tell_events(
         &self,
         live: &mut Live,
-        heard: &mut Heard,
+        heard: &mut LatencyTracker,
         cancelled: &dyn Fn() -> bool,
     ) -> bool {
         loop {
@@ -435,14 +434,14 @@ impl Session {
                     heard
                         .lags_s(&event)
                         .into_iter()
-                        .for_each(|lag_s| self.figures.committed(lag_s));
-                    (self.tell)(Notice::Text(self.numbered(self.rewritten(event))));
+                        .for_each(|lag_s| self.metrics.committed(lag_s));
+                    (self.tell)(SessionEvent::Text(self.numbered(self.rewritten(event))));
                 }
                 Ok(None) => return true,
                 Err(_) if cancelled() => return true,
                 Err(error) => {
                     error!("transcription failed: {}", error.explain());
-                    self.set_trouble(error.explain());
+                    self.set_status_message(error.explain());
                     return false;
                 }
             }
@@ -469,17 +468,18 @@ impl Session {
             }
             Event::Final(done) => {
                 done.utterance = self.utterances.fetch_add(1, Ordering::Relaxed) + 1;
-                self.figures.finished(done.latency);
+                self.metrics.finished(done.latency);
             }
         }
         event
     }
 
     /// A live engine, once the model is there; `None` where nobody waits for it any more.
-    fn live(&self, stopper: &Stopper) -> Option<Live> {
+    fn live(&self, stop: &StopHandle) -> Option<Live> {
         let is_finishing = || self.state() == SessionState::Finishing;
-        let gives_up =
-            |trouble: &str| stopper.is_cancelled() || (!trouble.is_empty() && is_finishing());
+        let gives_up = |status_message: &str| {
+            stop.is_cancelled() || (!status_message.is_empty() && is_finishing())
+        };
         let whisper = self.engine.wait(&gives_up)?;
         self.lock().waits_for_model = false;
         let SessionSettings { decoding, live, .. } = &self.settings;
@@ -503,9 +503,9 @@ impl Session {
         ))
     }
 
-    fn set_trouble(&self, reason: String) {
-        self.lock().trouble = reason;
-        (self.tell)(Notice::Changed);
+    fn set_status_message(&self, reason: String) {
+        self.lock().status_message = reason;
+        (self.tell)(SessionEvent::Changed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -519,12 +519,12 @@ struct Idle(Arc<Session>);
 impl Drop for Idle {
     fn drop(&mut self) {
         let mut inner = self.0.lock();
-        if let Some(stopper) = inner.stopper.take() {
-            stopper.cancel();
+        if let Some(stop) = inner.stop.take() {
+            stop.cancel();
         }
         inner.waits_for_model = false;
         inner.state = SessionState::Idle;
         drop(inner);
-        (self.0.tell)(Notice::Changed);
+        (self.0.tell)(SessionEvent::Changed);
     }
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 /// Times of a kind that percentiles are taken over: the latest ones.
 const KEPT: usize = 200;
 
-/// Figures of a session.
+/// SessionMetrics of a session.
 #[derive(Debug, Default)]
-pub struct Figures(Mutex<Inner>);
+pub struct SessionMetrics(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -43,9 +43,9 @@ impl Latest {
     }
 }
 
-/// Figures at a moment.
+/// SessionMetrics at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Snapshot {
+pub struct MetricsSnapshot {
     /// Seconds of audio heard.
     pub audio_s: f64,
     /// Seconds of work for a second of audio.
@@ -64,7 +64,7 @@ pub struct Snapshot {
     pub committed_p95_s: f64,
 }
 
-impl Figures {
+impl SessionMetrics {
     /// Notes what the engine has done.
     pub fn heard(&self, audio_s: f64, busy: Duration, step_s: f64, backlog_s: f64) {
         let mut inner = self.lock();
@@ -82,12 +82,12 @@ impl Figures {
         self.lock().committed.push(lag_s);
     }
 
-    /// The figures now.
-    pub fn snapshot(&self) -> Snapshot {
+    /// The metrics now.
+    pub fn snapshot(&self) -> MetricsSnapshot {
         let inner = self.lock();
         let [final_p50_s, final_p95_s] = inner.finals.percentiles([0.5, 0.95]);
         let [committed_p50_s, committed_p95_s] = inner.committed.percentiles([0.5, 0.95]);
-        Snapshot {
+        MetricsSnapshot {
             audio_s: inner.audio_s,
             real_time_factor: if inner.audio_s > 0.0 {
                 inner.busy_s / inner.audio_s
@@ -114,11 +114,11 @@ mod tests {
 
     #[test]
     fn percentiles_are_of_the_latest() {
-        let figures = Figures::default();
-        assert_eq!(figures.snapshot(), Snapshot::default());
-        (0..1000).for_each(|_| figures.finished(Duration::from_secs(9)));
-        (1..=KEPT as u64).for_each(|ms| figures.finished(Duration::from_millis(ms)));
-        let now = figures.snapshot();
+        let metrics = SessionMetrics::default();
+        assert_eq!(metrics.snapshot(), MetricsSnapshot::default());
+        (0..1000).for_each(|_| metrics.finished(Duration::from_secs(9)));
+        (1..=KEPT as u64).for_each(|ms| metrics.finished(Duration::from_millis(ms)));
+        let now = metrics.snapshot();
         assert_eq!((now.final_p50_s, now.final_p95_s), (0.1, 0.19));
         assert_eq!(
             (now.committed_p50_s, now.committed_p95_s),
@@ -127,15 +127,15 @@ mod tests {
         );
         [1.5, 0.5, 1.0]
             .iter()
-            .for_each(|lag_s| figures.committed(*lag_s));
-        let now = figures.snapshot();
+            .for_each(|lag_s| metrics.committed(*lag_s));
+        let now = metrics.snapshot();
         assert_eq!((now.committed_p50_s, now.committed_p95_s), (1.0, 1.5));
     }
 
     #[test]
     fn the_real_time_factor_is_work_over_audio() {
-        let figures = Figures::default();
-        figures.heard(20.0, Duration::from_secs(5), 0.5, 0.1);
-        assert_eq!(figures.snapshot().real_time_factor, 0.25);
+        let metrics = SessionMetrics::default();
+        metrics.heard(20.0, Duration::from_secs(5), 0.5, 0.1);
+        assert_eq!(metrics.snapshot().real_time_factor, 0.25);
     }
 }

@@ -32,7 +32,7 @@ pub enum EngineState {
 }
 
 impl EngineState {
-    fn trouble(&self) -> &str {
+    fn status_message(&self) -> &str {
         match self {
             Self::Missing(reason) | Self::Failed(reason) => reason,
             Self::Loading | Self::Ready => "",
@@ -40,9 +40,9 @@ impl EngineState {
     }
 }
 
-/// What an engine tells.
+/// What an engine reports.
 #[derive(Debug, Clone)]
-pub enum EngineNotice {
+pub enum EngineEvent {
     /// Whether it can transcribe has changed.
     State,
     /// Another device encodes.
@@ -50,10 +50,10 @@ pub enum EngineNotice {
 }
 
 /// The engine.
-pub struct Engine {
+pub struct SharedEngine {
     inner: Mutex<Inner>,
     changed: Condvar,
-    tell: Box<dyn Fn(EngineNotice) + Send + Sync>,
+    tell: Box<dyn Fn(EngineEvent) + Send + Sync>,
 }
 
 struct Inner {
@@ -82,12 +82,9 @@ impl Advice for StartError {
     }
 }
 
-impl Engine {
+impl SharedEngine {
     /// Begins to load the model of `config`; `tell` is called whenever the state has changed.
-    pub fn start(
-        config: &Config,
-        tell: impl Fn(EngineNotice) + Send + Sync + 'static,
-    ) -> Arc<Self> {
+    pub fn start(config: &Config, tell: impl Fn(EngineEvent) + Send + Sync + 'static) -> Arc<Self> {
         let wanted = config.model.clone();
         let backend = BackendState {
             device: Device::Cpu,
@@ -120,7 +117,7 @@ impl Engine {
         inner.whisper = None;
         inner.generation += 1;
         drop(inner);
-        (self.tell)(EngineNotice::State);
+        (self.tell)(EngineEvent::State);
         self.clone().spawn_loader(config.clone());
     }
 
@@ -140,15 +137,15 @@ impl Engine {
     }
 
     /// Why it cannot transcribe; empty where it can, or is about to.
-    pub fn trouble(&self) -> String {
-        self.lock().state.trouble().to_owned()
+    pub fn status_message(&self) -> String {
+        self.lock().state.status_message().to_owned()
     }
 
     /// Waits until the model is loaded; `None` where `gives_up` says so before, which is told the
-    /// trouble of the moment, empty while the model is being loaded.
+    /// status_message of the moment, empty while the model is being loaded.
     pub fn wait(&self, gives_up: &dyn Fn(&str) -> bool) -> Option<Arc<Whisper>> {
         let mut inner = self.lock();
-        while !gives_up(inner.state.trouble()) {
+        while !gives_up(inner.state.status_message()) {
             if let Some(whisper) = &inner.whisper {
                 return Some(whisper.clone());
             }
@@ -186,14 +183,14 @@ impl Engine {
         if inner.generation != generation || inner.state == state {
             return;
         }
-        match state.trouble() {
+        match state.status_message() {
             "" => info!(model = inner.wanted.name, "the model is ready"),
             reason => warn!("{reason}"),
         }
         (inner.state, inner.whisper) = (state, whisper);
         drop(inner);
         self.changed.notify_all();
-        (self.tell)(EngineNotice::State);
+        (self.tell)(EngineEvent::State);
     }
 
     fn load(self: &Arc<Self>, config: &Config, generation: u64) -> Result<Whisper, StartError> {
@@ -238,7 +235,7 @@ impl Engine {
             true => info!("{state}"),
             false => warn!("{state}"),
         }
-        (self.tell)(EngineNotice::Backend(state));
+        (self.tell)(EngineEvent::Backend(state));
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
