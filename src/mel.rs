@@ -1,19 +1,19 @@
 //! Log-mel spectrogram as OpenAI's Whisper computes it.
 //!
-//! In: 16 kHz mono samples of one window. Out: `n_frames` frames of `n_mels` values, time-major,
-//! ready for the encoder's first convolution, which is a matrix product over neighbouring frames.
+//! In: 16 kHz mono samples of one window. Out: a [`Mel`], `[n_mels, n_frames]`.
 //!
-//! The definition is that of openai-whisper's `audio.py`: a periodic Hann window of 400 samples
-//! every 160, frames centred on their sample with reflected ends, power spectrum, slaney mel
+//! The definition follows openai-whisper's `audio.py`: a periodic Hann window of 400 samples every
+//! 160 samples, frames centred on their sample with reflected ends, power spectrum, Slaney mel
 //! filters, log10 floored at 1e-10, dynamic range limited to 8 decades below the window's maximum,
-//! then (x + 4) / 4. OpenAI ships the filters as a file made with librosa; here they are computed
-//! from librosa's formulas.
+//! then (x + 4) / 4. OpenAI ships the filters as a file made with librosa; this module computes
+//! them from librosa's formulas.
 //!
-//! A window is taken as zero-padded to its full length. Frames that see nothing but padding are
-//! filled with the floor, without a transform.
+//! A window is zero-padded to its full length. Frames that cover only padding get the floor value
+//! without a transform.
 
 use std::sync::Arc;
 
+use ndarray::{Array2, ShapeBuilder};
 use realfft::num_complex::Complex;
 use realfft::{RealFftPlanner, RealToComplex};
 
@@ -30,18 +30,27 @@ const MIN_ENERGY: f32 = 1e-10;
 /// Decades kept below the maximum (`torch.maximum(log_spec, log_spec.max() - 8.0)`).
 const DYNAMIC_RANGE: f32 = 8.0;
 
-/// A log-mel spectrogram.
+/// Log-mel spectrogram of one window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mel {
-    /// Values, `[n_frames, n_mels]`, row-major (time-major).
-    pub data: Vec<f32>,
-    /// Frames, 10 ms each.
-    pub n_frames: usize,
-    /// Mel bins of a frame.
-    pub n_mels: usize,
+    /// Values, `[n_mels, n_frames]`. [`LogMel`] stores them frame by frame (Fortran order): the
+    /// encoder's first convolution is a matrix product over neighbouring frames.
+    pub values: Array2<f32>,
 }
 
-/// Computes log-mel spectrograms; holds the filters, the transform's plan and its buffers.
+impl Mel {
+    /// Number of mel bins.
+    pub fn n_mels(&self) -> usize {
+        self.values.nrows()
+    }
+
+    /// Number of frames of 10 ms.
+    pub fn n_frames(&self) -> usize {
+        self.values.ncols()
+    }
+}
+
+/// Computes log-mel spectrograms. Holds the filters, the plan of the transform and its buffers.
 pub struct LogMel {
     n_mels: usize,
     filters: Vec<Triangle>,
@@ -54,7 +63,7 @@ pub struct LogMel {
 }
 
 impl LogMel {
-    /// Prepares for `n_mels` bins: 80, or 128 for large-v3 and later.
+    /// Prepares to compute `n_mels` bins: 80, or 128 for large-v3 and later.
     pub fn new(n_mels: usize) -> Self {
         let fft = RealFftPlanner::new().plan_fft_forward(N_FFT);
         Self {
@@ -69,41 +78,33 @@ impl LogMel {
         }
     }
 
-    /// Mel bins of a frame.
+    /// Number of mel bins.
     pub fn n_mels(&self) -> usize {
         self.n_mels
     }
 
-    /// The spectrogram of a window of `n_frames` frames (10 ms each) that begins with `samples` (16
-    /// kHz, mono) and is silent after them. Samples beyond `n_frames * HOP_LENGTH` do not belong to
-    /// the window and are not heard.
+    /// Returns the spectrogram of a window of `n_frames` frames (10 ms each) that starts with
+    /// `samples` (16 kHz, mono) and is silent after them. Samples beyond `n_frames * HOP_LENGTH`
+    /// are ignored.
     pub fn compute(&mut self, samples: &[f32], n_frames: usize) -> Mel {
         let window_len = n_frames * HOP_LENGTH;
         let samples = &samples[..samples.len().min(window_len)];
-        let n_heard = frames_touching(samples.len()).min(n_frames);
+        let n_touched = frames_touching(samples.len());
 
         let floor = MIN_ENERGY.log10();
-        let mut data = vec![floor; n_frames * self.n_mels];
-        for (t, frame) in data
-            .chunks_exact_mut(self.n_mels.max(1))
-            .take(n_heard)
-            .enumerate()
-        {
+        let mut values = Array2::from_elem((self.n_mels, n_frames).f(), floor);
+        for (t, mut frame) in values.columns_mut().into_iter().take(n_touched).enumerate() {
             self.load_frame(samples, window_len, t);
             self.transform();
             for (value, filter) in frame.iter_mut().zip(&self.filters) {
                 *value = filter.energy(&self.power).max(MIN_ENERGY).log10();
             }
         }
-        compress(&mut data, floor);
-        Mel {
-            data,
-            n_frames,
-            n_mels: self.n_mels,
-        }
+        compress(&mut values, floor);
+        Mel { values }
     }
 
-    /// Puts the windowed samples of frame `t` into the transform's input.
+    /// Writes the windowed samples of frame `t` to the input of the transform.
     fn load_frame(&mut self, samples: &[f32], window_len: usize, t: usize) {
         let centre = t * HOP_LENGTH;
         let inside = centre
@@ -120,9 +121,9 @@ impl LogMel {
         }
     }
 
-    /// Power spectrum of the loaded frame.
+    /// Computes the power spectrum of the loaded frame.
     fn transform(&mut self) {
-        // The only error is a buffer of the wrong length, and the plan made these buffers itself.
+        // The only possible error is a buffer of the wrong length; the plan made these buffers.
         let done = self.fft.process_with_scratch(
             &mut self.windowed,
             &mut self.spectrum,
@@ -137,8 +138,8 @@ impl LogMel {
 
 /// Number of leading frames whose window reaches into the first `n_samples` samples.
 ///
-/// The window's first coefficient is zero, so the frame that starts on the last sample does not
-/// hear it.
+/// The first coefficient of the Hann window is zero, so a frame that starts on the last sample
+/// does not see it.
 fn frames_touching(n_samples: usize) -> usize {
     if n_samples == 0 {
         0
@@ -147,8 +148,8 @@ fn frames_touching(n_samples: usize) -> usize {
     }
 }
 
-/// Sample at `index - N_FFT / 2` of the window, mirrored at both ends of it (without repeating the
-/// end samples).
+/// Sample at `index - N_FFT / 2` of the window, mirrored at both of its ends (without repeating
+/// the end samples).
 fn reflected(samples: &[f32], window_len: usize, index: usize) -> f32 {
     let mut at = index.abs_diff(N_FFT / 2);
     if at >= window_len {
@@ -158,11 +159,9 @@ fn reflected(samples: &[f32], window_len: usize, index: usize) -> f32 {
 }
 
 /// Limits the dynamic range and scales to roughly −1 … 1.5.
-fn compress(log_energies: &mut [f32], floor: f32) {
-    let max = log_energies.iter().copied().fold(floor, f32::max);
-    for x in log_energies {
-        *x = (x.max(max - DYNAMIC_RANGE) + 4.0) / 4.0;
-    }
+fn compress(log_energies: &mut Array2<f32>, floor: f32) {
+    let max = log_energies.fold(floor, |max, x| max.max(*x));
+    log_energies.mapv_inplace(|x| (x.max(max - DYNAMIC_RANGE) + 4.0) / 4.0);
 }
 
 /// `torch.hann_window(400)`, which is periodic: sin²(πi/400).
@@ -176,7 +175,7 @@ fn periodic_hann() -> Vec<f32> {
         .collect()
 }
 
-/// One mel filter: weights of consecutive spectrum bins.
+/// Mel filter: weights of consecutive spectrum bins.
 struct Triangle {
     first_bin: usize,
     weights: Vec<f32>,
@@ -190,7 +189,7 @@ impl Triangle {
 }
 
 /// The mel filter bank of `librosa.filters.mel(sr=16000, n_fft=400, n_mels)`: triangles between
-/// points equally spaced on slaney's mel scale, each divided by its width ("slaney" normalisation).
+/// points equally spaced on Slaney's mel scale, each divided by its width ("slaney" normalisation).
 fn slaney_filters(n_mels: usize) -> Vec<Triangle> {
     let nyquist = f64::from(SAMPLE_RATE) / 2.0;
     let top = hz_to_mel(nyquist);
@@ -213,12 +212,12 @@ fn slaney_filters(n_mels: usize) -> Vec<Triangle> {
         .collect()
 }
 
-/// Slaney's mel scale (Auditory Toolbox, as in librosa): 200/3 Hz a mel below 1 kHz, 27 mels per
-/// factor 6.4 above.
+/// Slaney's mel scale (Auditory Toolbox, as in librosa): 200/3 Hz per mel below 1 kHz, 27 mels per
+/// factor of 6.4 above.
 const HZ_PER_MEL: f64 = 200.0 / 3.0;
 const LOG_START_HZ: f64 = 1000.0;
 const LOG_START_MEL: f64 = LOG_START_HZ / HZ_PER_MEL;
-/// Natural logarithm of the frequency ratio of one mel above 1 kHz: ln(6.4) / 27.
+/// Natural logarithm of the frequency ratio per mel above 1 kHz: ln(6.4) / 27.
 fn log_step() -> f64 {
     6.4f64.ln() / 27.0
 }
@@ -247,7 +246,7 @@ mod tests {
     fn silence_is_the_constant_floor() {
         for samples in [vec![], vec![0.0; 5000]] {
             let mel = LogMel::new(80).compute(&samples, 64);
-            assert_eq!(mel.data, vec![-1.5; 64 * 80]);
+            assert_eq!(mel.values, Array2::from_elem((80, 64), -1.5));
         }
     }
 
@@ -261,13 +260,13 @@ mod tests {
     }
 
     #[test]
-    fn any_length_is_taken() {
+    fn any_length_is_accepted() {
         let mut log_mel = LogMel::new(128);
         for n_frames in [0, 1, 2, 3, 10] {
             for len in [0, 1, 159, 160, 199, 200, 201, 400, 5000] {
                 let mel = log_mel.compute(&vec![0.5; len], n_frames);
-                assert_eq!(mel.data.len(), n_frames * 128);
-                assert!(mel.data.iter().all(|x| x.is_finite()));
+                assert_eq!((mel.n_mels(), mel.n_frames()), (128, n_frames));
+                assert!(mel.values.iter().all(|x| x.is_finite()));
             }
         }
     }
@@ -279,7 +278,7 @@ mod tests {
             .map(|i| (i as f32 * hz * 2.0 * std::f32::consts::PI / 16_000.0).sin())
             .collect();
         let mel = LogMel::new(80).compute(&tone, 100);
-        let frame = &mel.data[50 * 80..51 * 80];
+        let frame = mel.values.column(50);
         let peak = (0..80)
             .max_by(|&a, &b| frame[a].total_cmp(&frame[b]))
             .unwrap_or(0);

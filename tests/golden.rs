@@ -7,13 +7,14 @@ mod common;
 
 use common::{data, decode_all, golden, model, n_threads};
 use hearken::cpu::Cpu;
-use hearken::mel::LogMel;
+use hearken::mel::{LogMel, Mel};
 use hearken::whisper::decoding::{DecodingOptions, decode_window};
 use hearken::whisper::tokenizer::Language;
 use hearken::whisper::{
     AudioFeatures, Compute, CpuEncoder, Decoder, DecoderWeights, EncoderWeights, Inference, Stage,
     Tails, Whisper, Window,
 };
+use ndarray::{Array2, ArrayView2, s};
 use std::sync::Arc;
 
 /// The recording as the reference heard it, at 16 kHz.
@@ -44,39 +45,31 @@ fn decoder(compute: Compute) -> Decoder {
     )
 }
 
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| {
-        a.iter()
-            .zip(b)
-            .map(|(a, b)| f64::from(*a) * f64::from(*b))
-            .sum::<f64>()
-    };
+/// Cosine of all values of two matrices or rows.
+fn cosine<'a>(a: impl IntoIterator<Item = &'a f32>, b: impl IntoIterator<Item = &'a f32>) -> f64 {
+    let a: Vec<f64> = a.into_iter().copied().map(f64::from).collect();
+    let b: Vec<f64> = b.into_iter().copied().map(f64::from).collect();
     assert_eq!(a.len(), b.len());
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt()
 }
 
-/// Every `step`-th row of `[n][512]`.
-fn every(step: usize, rows: &[f32]) -> Vec<f32> {
-    rows.chunks_exact(512)
-        .step_by(step)
-        .flatten()
-        .copied()
-        .collect()
+/// Every `step`-th row.
+fn every(step: usize, rows: ArrayView2<f32>) -> Array2<f32> {
+    rows.slice(s![..;step, ..]).to_owned()
 }
 
-/// The lowest cosine of any row, and of all together.
-fn worst_cosine(a: &[f32], b: &[f32]) -> f64 {
-    let rows = a
-        .chunks_exact(512)
-        .zip(b.chunks_exact(512))
-        .map(|(a, b)| cosine(a, b));
-    rows.fold(cosine(a, b), f64::min)
+/// The lowest cosine of any row, and of all together, with reference rows `[n][512]`.
+fn worst_cosine(a: &Array2<f32>, b: &[f32]) -> f64 {
+    let rows = a.rows().into_iter().zip(b.chunks_exact(512));
+    rows.map(|(a, b)| cosine(a, b)).fold(cosine(a, b), f64::min)
 }
 
 #[test]
 fn f32_encoder_stages_equal_the_reference() {
     let mel = LogMel::new(80).compute(&jfk(), 3000);
-    let (mut stem, mut block0) = (Vec::new(), Vec::new());
+    let mut stem = Array2::zeros((0, 512));
+    let mut block0 = Array2::zeros((0, 512));
     let features = encoder(Compute::F32, false)
         .encode_with_hook(&mel, &mut |stage| match stage {
             Stage::Stem(x) => stem = every(25, x),
@@ -87,7 +80,7 @@ fn f32_encoder_stages_equal_the_reference() {
     for (name, got) in [
         ("stem", stem),
         ("block0", block0),
-        ("encoder_30s", every(25, &features.states)),
+        ("encoder_30s", every(25, features.states.view())),
     ] {
         let cosine = worst_cosine(&got, &golden::f32(name));
         assert!(cosine >= 0.9999, "{name}: cosine {cosine}");
@@ -97,15 +90,16 @@ fn f32_encoder_stages_equal_the_reference() {
 #[test]
 fn a_window_cut_to_10_24_s_equals_the_reference() {
     let mel = LogMel::new(80).compute(&jfk(), 3000);
-    let cut = hearken::mel::Mel {
-        data: mel.data[..1024 * 80].to_vec(),
-        n_frames: 1024,
-        n_mels: 80,
+    let cut = Mel {
+        values: mel.values.slice(s![.., ..1024]).to_owned(),
     };
     let features = encoder(Compute::F32, false)
         .encode_with_hook(&cut, &mut |_| ())
         .expect("a window");
-    let cosine = worst_cosine(&every(8, &features.states), &golden::f32("encoder_10.24s"));
+    let cosine = worst_cosine(
+        &every(8, features.states.view()),
+        &golden::f32("encoder_10.24s"),
+    );
     assert!(cosine >= 0.9999, "cosine {cosine}");
 }
 

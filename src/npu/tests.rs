@@ -9,6 +9,7 @@ use crate::cpu::{Cpu, Isa, Pool};
 use crate::mel::Mel;
 use crate::models::{ModelFile, Origin, import, npu_weights, part_of, synthetic, write_random};
 use crate::whisper::{Compute, CpuEncoder, Dims, Encoder, EncoderWeights, Tails};
+use ndarray::Array2;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex};
@@ -97,9 +98,7 @@ impl Model {
             ((i * 7919 % 2003) as f32 / 1000.0 - 1.0) * (1.0 + (i / n_mels % 7) as f32 / 4.0)
         };
         Mel {
-            data: (0..n_frames * n_mels).map(value).collect(),
-            n_frames,
-            n_mels,
+            values: Array2::from_shape_fn((n_mels, n_frames), |(m, t)| value(t * n_mels + m)),
         }
     }
 }
@@ -110,8 +109,8 @@ fn options(format: NpuFormat) -> NpuOptions {
     NpuOptions::new(Device::NpuEmulator, format).expect("no faults")
 }
 
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| {
+fn cosine(a: &Array2<f32>, b: &Array2<f32>) -> f64 {
+    let dot = |a: &Array2<f32>, b: &Array2<f32>| {
         a.iter()
             .zip(b)
             .map(|(a, b)| f64::from(*a) * f64::from(*b))

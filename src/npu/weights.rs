@@ -7,7 +7,7 @@ use super::packed_file::PackedFile;
 use crate::advice::Advice;
 use crate::cpu::terms_width;
 use crate::models::{ModelError, ModelFile};
-use crate::whisper::Layer;
+use crate::whisper::{Layer, row_major};
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -187,7 +187,7 @@ fn pack_layer(
             )
         }
         _ => {
-            let weights = for_terms(&spec.weights(file)?.0, k);
+            let weights = for_terms(&row_major(spec.weights(file)?.view()), k);
             (
                 pack_bfp16(&weights, terms_width(k), padded, layout),
                 Vec::new(),

@@ -1,8 +1,11 @@
-//! The audio encoder: a log-mel spectrogram goes in, [`AudioFeatures`] come out.
+//! The audio encoder.
 //!
-//! A window has any number of positions up to `n_audio_ctx`. Behind a window shorter than that
-//! stands a silent tail ([`Tail`]), so that the model sees what it was trained on: 30 s whose end
-//! is silent.
+//! In: the log-mel spectrogram of a window ([`Mel`]). Out: [`AudioFeatures`], the encoder states
+//! that the decoder's cross-attention reads.
+//!
+//! A window may have any number of positions up to `n_audio_ctx`. A shorter window is followed by
+//! compressed silence padding ([`Tail`]), so that the model sees what it was trained on: 30 s whose
+//! end is silent.
 
 use super::tail::{Tail, Tails};
 use super::weights::{Compute, LayerSpec, layer_norm};
@@ -10,26 +13,27 @@ use crate::cpu::{Attention, Cpu, Epilogue, LayerNorm, Linear, MatMut, MatRef};
 use crate::mel::Mel;
 use crate::models::{ModelError, ModelFile};
 use crate::whisper::Dims;
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, ShapeError, s};
 use std::sync::Arc;
 
-/// What the encoder makes of a window, as the decoder's cross-attention sees it.
+/// Encoder states of a window, as the decoder's cross-attention reads them.
 #[derive(Clone, Debug)]
 pub struct AudioFeatures {
-    /// States of the window's positions, then those of the silent tail, `[n_ctx +
-    /// bias.len()][n_audio_state]`.
-    pub states: Vec<f32>,
-    /// Positions of the window, 20 ms each.
+    /// States of the window's positions, followed by those of the silent tail, `[n_ctx +
+    /// bias.len(), n_audio_state]`.
+    pub states: Array2<f32>,
+    /// Number of positions of the window, 20 ms each, without the tail.
     pub n_ctx: usize,
-    /// What cross-attention adds to the scores of the tail's positions.
+    /// Attention score biases of the tail's positions.
     pub bias: Vec<f32>,
 }
 
-/// Something that encodes windows: the CPU, or an NPU.
+/// Encodes windows, on the CPU or an NPU.
 pub trait Encoder: Send {
-    /// Encodes a window of `mel.n_frames / 2` positions.
+    /// Encodes a window of `mel.n_frames() / 2` positions.
     ///
     /// # Errors
-    /// Where the window does not fit the model or the device fails.
+    /// Returns an error if the window does not fit the model or the device fails.
     fn encode(&mut self, mel: &Mel) -> Result<AudioFeatures, EncodeError>;
 }
 
@@ -39,26 +43,29 @@ pub trait EncoderFactory: Send + Sync {
     fn encoder(self: Arc<Self>, cpu: CpuEncoder) -> Box<dyn Encoder>;
 }
 
-/// A window that cannot be encoded.
+/// Error of encoding a window.
 #[derive(Debug, thiserror::Error)]
 pub enum EncodeError {
-    /// The device that multiplies does not do its work.
+    /// The device that computes the matrix products failed.
     #[error(transparent)]
     Device(Box<dyn std::error::Error + Send + Sync>),
-    /// The spectrogram has another shape than the model takes.
+    /// The shape of the spectrogram does not fit the model.
     #[error(
         "a window of {n_frames} frames × {n_mels} mel bins does not fit the model, which takes up to {max} × {want}"
     )]
     Shape {
-        /// Frames of the window.
+        /// Number of frames of the window.
         n_frames: usize,
-        /// Its mel bins.
+        /// Number of its mel bins.
         n_mels: usize,
-        /// Most frames that the model takes.
+        /// Largest number of frames that the model accepts.
         max: usize,
-        /// Mel bins that it takes.
+        /// Number of mel bins that the model expects.
         want: usize,
     },
+    /// A buffer does not have the shape of its matrix.
+    #[error("an encoder tensor has the wrong shape: {0}; please report this")]
+    Layout(#[from] ShapeError),
 }
 
 /// The encoder on the CPU.
@@ -70,8 +77,7 @@ pub struct CpuEncoder {
     work: Workspace,
 }
 
-/// Working memory, kept from one window to the next: fresh memory would be cleared by the system
-/// each time.
+/// Buffers kept from one window to the next: the system would clear fresh memory each time.
 #[derive(Default)]
 struct Workspace {
     padded: Vec<f32>,
@@ -82,13 +88,13 @@ struct Workspace {
     hidden: Vec<f32>,
 }
 
-/// Weights of the encoder; shared by encoders.
+/// Weights of the encoder, shared by all encoders of a model.
 pub struct EncoderWeights {
     dims: Dims,
     /// By [`Layer::index`].
     linear: Vec<Linear>,
-    /// `[n_audio_ctx][n_audio_state]`.
-    positions: Vec<f32>,
+    /// Positional embedding, `[n_audio_ctx, n_audio_state]`.
+    positions: Array2<f32>,
     blocks: Vec<Norms>,
     ln_post: LayerNorm,
     compute: Compute,
@@ -100,24 +106,24 @@ struct Norms {
     mlp: LayerNorm,
 }
 
-/// A linear layer of the encoder; convolutions are such layers over overlapping rows.
+/// Linear layer of the encoder. A convolution is a linear layer over overlapping rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layer {
     /// The first or second convolution, 0 or 1.
     Conv(usize),
-    /// Queries, keys and values of a block; blocks are counted from 0.
+    /// Queries, keys and values of a block, counted from 0.
     Qkv(usize),
-    /// The output of a block's attention.
+    /// The output projection of a block's attention.
     Out(usize),
     /// The first or second layer, 0 or 1, of a block's MLP: block, layer.
     Mlp(usize, usize),
 }
 
 impl Layer {
-    /// Linear layers of a block.
+    /// Number of linear layers in a block.
     const PER_BLOCK: usize = 4;
 
-    /// All of them, in the order of [`Layer::index`].
+    /// All layers, in the order of [`Layer::index`].
     pub fn all(dims: &Dims) -> impl Iterator<Item = Self> {
         let block = |i| [Self::Qkv(i), Self::Out(i), Self::Mlp(i, 0), Self::Mlp(i, 1)];
         [Self::Conv(0), Self::Conv(1)]
@@ -125,7 +131,7 @@ impl Layer {
             .chain((0..dims.n_audio_layer).flat_map(block))
     }
 
-    /// Its place among all.
+    /// Index of the layer among all layers.
     pub fn index(self) -> usize {
         match self {
             Self::Conv(i) => i,
@@ -135,7 +141,7 @@ impl Layer {
         }
     }
 
-    /// Values of an output row and of an input row.
+    /// Length of an output row and of an input row.
     pub fn shape(self, dims: &Dims) -> (usize, usize) {
         let width = dims.n_audio_state;
         match self {
@@ -148,7 +154,7 @@ impl Layer {
         }
     }
 
-    /// Its tensors.
+    /// The tensors that make up the layer.
     pub fn spec(self) -> LayerSpec {
         match self {
             Self::Conv(i) => LayerSpec::conv(i + 1),
@@ -159,12 +165,12 @@ impl Layer {
     }
 }
 
-/// Something that computes the encoder's linear layers.
+/// Computes the linear layers of the encoder, on the CPU or an NPU.
 pub trait Layers {
-    /// As [`Linear::apply`], for one of the layers.
+    /// Computes one of the layers; the arguments are those of [`Linear::apply`].
     ///
     /// # Errors
-    /// Where the device fails; what `out` holds then is worthless.
+    /// Returns an error if the device fails. The contents of `out` are then undefined.
     fn apply(
         &mut self,
         cpu: &Cpu,
@@ -192,21 +198,21 @@ impl Layers for &EncoderWeights {
     }
 }
 
-/// A stage of the computation, for whoever looks on.
+/// Intermediate result of the encoder, passed to hooks.
 pub enum Stage<'a> {
-    /// After the convolutions and the positional embedding, `[n_ctx][n_audio_state]`.
-    Stem(&'a [f32]),
-    /// Queries, keys and values of a block, `[n_ctx][3 × n_audio_state]`.
-    Qkv(usize, &'a [f32]),
-    /// After a block, `[n_ctx][n_audio_state]`.
-    Block(usize, &'a [f32]),
+    /// After the convolutions and the positional embedding, `[n_ctx, n_audio_state]`.
+    Stem(ArrayView2<'a, f32>),
+    /// Queries, keys and values of a block, `[n_ctx, 3 × n_audio_state]`.
+    Qkv(usize, ArrayView2<'a, f32>),
+    /// After a block, `[n_ctx, n_audio_state]`.
+    Block(usize, ArrayView2<'a, f32>),
 }
 
 impl EncoderWeights {
     /// Reads the weights.
     ///
     /// # Errors
-    /// Where a tensor is missing or damaged.
+    /// Returns an error if a tensor is missing or damaged.
     pub fn load(file: &Arc<ModelFile>, compute: Compute) -> Result<Self, ModelError> {
         let norm =
             |layer: usize, name: &str| layer_norm(file, &format!("encoder.blocks.{layer}.{name}"));
@@ -222,7 +228,7 @@ impl EncoderWeights {
             linear: Layer::all(file.dims())
                 .map(linear)
                 .collect::<Result<_, ModelError>>()?,
-            positions: file.f32("encoder.positional_embedding")?,
+            positions: file.array("encoder.positional_embedding")?,
             blocks: (0..file.dims().n_audio_layer)
                 .map(norms)
                 .collect::<Result<_, ModelError>>()?,
@@ -231,40 +237,72 @@ impl EncoderWeights {
         })
     }
 
-    /// The two convolutions and the positional embedding, to `x`, `[n_ctx][n_audio_state]`.
+    /// Returns the number of positions of a window, if the window fits the model.
+    fn positions_of(&self, mel: &Mel) -> Result<usize, EncodeError> {
+        let Dims {
+            n_mels,
+            n_audio_ctx,
+            ..
+        } = self.dims;
+        let n_frames = mel.n_frames();
+        let fits = mel.n_mels() == n_mels
+            && n_frames > 0
+            && n_frames.is_multiple_of(2)
+            && n_frames <= 2 * n_audio_ctx;
+        if !fits {
+            return Err(EncodeError::Shape {
+                n_frames,
+                n_mels: mel.n_mels(),
+                max: 2 * n_audio_ctx,
+                want: n_mels,
+            });
+        }
+        Ok(n_frames / 2)
+    }
+
+    /// Computes the two convolutions and adds the positional embedding. The result is `work.x`,
+    /// `[n_ctx][n_audio_state]`.
     ///
-    /// With frames along the rows and a row of zeros at both ends, the input of a convolution's
-    /// output is a run of three rows: the convolution is a product over overlapping rows.
+    /// With one frame per row and a row of zeros at both ends, the input of one output of a
+    /// convolution is a run of three rows: the convolution is a product over overlapping rows.
     fn stem(
         &self,
         layers: &mut dyn Layers,
         cpu: &Cpu,
         mel: &Mel,
-        (padded, first): (&mut Vec<f32>, &mut Vec<f32>),
-        x: &mut [f32],
+        work: &mut Workspace,
     ) -> Result<(), EncodeError> {
-        let Dims {
-            n_mels,
-            n_audio_state: width,
-            ..
-        } = self.dims;
-        let (n_frames, n_ctx) = (mel.n_frames, mel.n_frames / 2);
-        let padded = sized(padded, (n_frames + 2) * n_mels);
-        padded[..n_mels].fill(0.0);
-        padded[n_mels..][..n_frames * n_mels].copy_from_slice(&mel.data);
-        padded[(n_frames + 1) * n_mels..].fill(0.0);
-        let first = sized(first, (n_frames + 2) * width);
+        let n_mels = self.dims.n_mels;
+        let width = self.dims.n_audio_state;
+        let n_frames = mel.n_frames();
+        let n_ctx = n_frames / 2;
+
+        let padded = sized(&mut work.padded, (n_frames + 2) * n_mels);
+        let mut frames = ArrayViewMut2::from_shape((n_frames + 2, n_mels), &mut *padded)?;
+        frames.row_mut(0).fill(0.0);
+        frames
+            .slice_mut(s![1..=n_frames, ..])
+            .assign(&mel.values.t());
+        frames.row_mut(n_frames + 1).fill(0.0);
+        let first = sized(&mut work.first, (n_frames + 2) * width);
         first[..width].fill(0.0);
         first[(n_frames + 1) * width..].fill(0.0);
-        let rows = MatRef::new(padded, n_frames, 3 * n_mels, n_mels);
-        let out = MatMut::dense(&mut first[width..][..n_frames * width], width);
         let gelu = Epilogue {
             gelu: true,
             accumulate: false,
         };
-        layers.apply(cpu, Layer::Conv(0), rows, None, out, gelu)?;
-        x.copy_from_slice(&self.positions[..n_ctx * width]);
-        let rows = MatRef::new(first, n_ctx, 3 * width, 2 * width);
+        layers.apply(
+            cpu,
+            Layer::Conv(0),
+            MatRef::new(padded, n_frames, 3 * n_mels, n_mels),
+            None,
+            MatMut::dense(&mut first[width..][..n_frames * width], width),
+            gelu,
+        )?;
+
+        let x = sized(&mut work.x, n_ctx * width);
+        ArrayViewMut2::from_shape((n_ctx, width), &mut *x)?
+            .assign(&self.positions.slice(s![..n_ctx, ..]));
         let gelu_add = Epilogue {
             gelu: true,
             accumulate: true,
@@ -272,32 +310,43 @@ impl EncoderWeights {
         layers.apply(
             cpu,
             Layer::Conv(1),
-            rows,
+            MatRef::new(first, n_ctx, 3 * width, 2 * width),
             None,
             MatMut::dense(x, width),
             gelu_add,
         )
     }
 
-    /// The last layer norm, and the tail's states behind the window's.
-    fn finish(&self, cpu: &Cpu, x: &[f32], tail: &Tail) -> AudioFeatures {
+    /// Applies the last layer norm to `x`, `[n_ctx][n_audio_state]`, and appends the states of the
+    /// tail.
+    fn finish(&self, cpu: &Cpu, x: &[f32], tail: &Tail) -> Result<AudioFeatures, EncodeError> {
         let width = self.dims.n_audio_state;
+        let n_ctx = x.len() / width;
+        let n = n_ctx + tail.bias.len();
         let LayerNorm { weight, bias } = &self.ln_post;
-        let mut states = vec![0.0; x.len() + tail.states.len()];
+        let mut states = vec![0.0; n * width];
         for (x, out) in x.chunks_exact(width).zip(states.chunks_exact_mut(width)) {
             crate::cpu::layer_norm(cpu.isa, x, weight, bias, out);
         }
-        states[x.len()..].copy_from_slice(&tail.states);
-        AudioFeatures {
-            states,
-            n_ctx: x.len() / width,
-            bias: tail.bias.clone(),
+        let mut states = Array2::from_shape_vec((n, width), states)?;
+        for (mut row, tail) in states
+            .rows_mut()
+            .into_iter()
+            .skip(n_ctx)
+            .zip(tail.states.rows())
+        {
+            row.assign(&tail);
         }
+        Ok(AudioFeatures {
+            states,
+            n_ctx,
+            bias: tail.bias.clone(),
+        })
     }
 }
 
 impl CpuEncoder {
-    /// An encoder over these weights.
+    /// Creates an encoder over these weights.
     pub fn new(cpu: Arc<Cpu>, weights: Arc<EncoderWeights>, tails: Tails) -> Self {
         let attention = Attention::new(weights.compute == Compute::Int8);
         Self {
@@ -309,10 +358,10 @@ impl CpuEncoder {
         }
     }
 
-    /// As [`Encoder::encode`]; `hook` is shown each stage.
+    /// Encodes a window as [`Encoder::encode`] does, and passes each stage to `hook`.
     ///
     /// # Errors
-    /// Where the window does not fit the model.
+    /// Returns an error if the window does not fit the model.
     pub fn encode_with_hook(
         &mut self,
         mel: &Mel,
@@ -322,69 +371,63 @@ impl CpuEncoder {
         self.encode_on(&mut &*weights, mel, hook)
     }
 
-    /// The same with linear layers that are computed elsewhere.
+    /// Encodes a window with linear layers that are computed by `layers`.
     ///
     /// # Errors
-    /// Where the window does not fit the model or a layer fails.
+    /// Returns an error if the window does not fit the model or a layer fails.
     pub fn encode_on(
         &mut self,
         layers: &mut dyn Layers,
         mel: &Mel,
         hook: &mut dyn FnMut(Stage<'_>),
     ) -> Result<AudioFeatures, EncodeError> {
-        let Dims {
-            n_mels,
-            n_audio_ctx,
-            n_audio_state: width,
-            ..
-        } = self.weights.dims;
-        if mel.n_mels != n_mels
-            || !mel.n_frames.is_multiple_of(2)
-            || mel.n_frames == 0
-            || mel.n_frames > 2 * n_audio_ctx
-        {
-            let (n_frames, max) = (mel.n_frames, 2 * n_audio_ctx);
-            return Err(EncodeError::Shape {
-                n_frames,
-                n_mels: mel.n_mels,
-                max,
-                want: n_mels,
-            });
-        }
-        let n_ctx = mel.n_frames / 2;
+        let weights = &*self.weights;
+        let cpu = &*self.cpu;
+        let width = weights.dims.n_audio_state;
+        let n_ctx = weights.positions_of(mel)?;
         let tail = self.tails.of(n_ctx);
+        weights.stem(layers, cpu, mel, &mut self.work)?;
         let Workspace {
-            padded,
-            first,
             x,
             qkv,
             heads,
             hidden,
+            ..
         } = &mut self.work;
-        let (weights, cpu) = (&*self.weights, &*self.cpu);
         let x = sized(x, n_ctx * width);
-        weights.stem(layers, cpu, mel, (padded, first), x)?;
-        hook(Stage::Stem(x));
         let qkv = sized(qkv, n_ctx * 3 * width);
         let heads = sized(heads, n_ctx * width);
         let hidden = sized(hidden, n_ctx * 4 * width);
+        hook(Stage::Stem(ArrayView2::from_shape((n_ctx, width), &*x)?));
         let (store, gelu, add) = epilogues();
         for (i, norms) in weights.blocks.iter().enumerate() {
-            let (rows, out) = (MatRef::dense(x, width), MatMut::dense(qkv, 3 * width));
-            layers.apply(cpu, Layer::Qkv(i), rows, Some(&norms.attn), out, store)?;
-            hook(Stage::Qkv(i, qkv));
-            let view = MatRef::dense(qkv, 3 * width);
-            self.attention
-                .apply(cpu, view, &tail.layers[i], MatMut::dense(heads, width));
-            let (rows, out) = (MatRef::dense(heads, width), MatMut::dense(x, width));
-            layers.apply(cpu, Layer::Out(i), rows, None, out, add)?;
-            let (rows, out) = (MatRef::dense(x, width), MatMut::dense(hidden, 4 * width));
-            layers.apply(cpu, Layer::Mlp(i, 0), rows, Some(&norms.mlp), out, gelu)?;
-            let (rows, out) = (MatRef::dense(hidden, 4 * width), MatMut::dense(x, width));
-            layers.apply(cpu, Layer::Mlp(i, 1), rows, None, out, add)?;
-            hook(Stage::Block(i, x));
+            let input = MatRef::dense(x, width);
+            let output = MatMut::dense(qkv, 3 * width);
+            layers.apply(cpu, Layer::Qkv(i), input, Some(&norms.attn), output, store)?;
+            let view = ArrayView2::from_shape((n_ctx, 3 * width), &*qkv)?;
+            hook(Stage::Qkv(i, view));
+
+            let input = MatRef::dense(qkv, 3 * width);
+            let output = MatMut::dense(heads, width);
+            self.attention.apply(cpu, input, &tail.layers[i], output);
+
+            let input = MatRef::dense(heads, width);
+            let output = MatMut::dense(x, width);
+            layers.apply(cpu, Layer::Out(i), input, None, output, add)?;
+
+            let input = MatRef::dense(x, width);
+            let output = MatMut::dense(hidden, 4 * width);
+            layers.apply(cpu, Layer::Mlp(i, 0), input, Some(&norms.mlp), output, gelu)?;
+
+            let input = MatRef::dense(hidden, 4 * width);
+            let output = MatMut::dense(x, width);
+            layers.apply(cpu, Layer::Mlp(i, 1), input, None, output, add)?;
+            hook(Stage::Block(
+                i,
+                ArrayView2::from_shape((n_ctx, width), &*x)?,
+            ));
         }
-        Ok(weights.finish(cpu, x, &tail))
+        weights.finish(cpu, x, &tail)
     }
 }
 
@@ -394,7 +437,7 @@ impl Encoder for CpuEncoder {
     }
 }
 
-/// The first `len` values of a buffer that grows when needed; they are what they were.
+/// Returns the first `len` values of a buffer, which grows if needed. Old values are kept.
 pub(super) fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     if buffer.len() < len {
         buffer.resize(len, 0.0);
@@ -402,7 +445,7 @@ pub(super) fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     &mut buffer[..len]
 }
 
-/// Store, store after GELU, add to what is there.
+/// Returns the epilogues that store, store after GELU, and add to the output.
 pub(super) fn epilogues() -> (Epilogue, Epilogue, Epilogue) {
     let store = Epilogue::default();
     (

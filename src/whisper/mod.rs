@@ -14,12 +14,13 @@ pub mod recordings;
 mod segment;
 mod tail;
 mod weights;
+mod window;
 
 pub use crate::models::{Dims, SAMPLES_PER_POSITION};
 pub use crate::tokenizer;
 pub use attention_capture::AttentionCapture;
 pub use batch::{Batch, Decoded};
-pub use decoder::{DecodeError, Decoder, DecoderWeights, Row, Window, Workspace};
+pub use decoder::{DecodeError, Decoder, DecoderWeights, Row, Workspace};
 pub use encoder::{
     AudioFeatures, CpuEncoder, EncodeError, Encoder, EncoderFactory, EncoderWeights, Layer, Layers,
     Stage,
@@ -30,4 +31,5 @@ pub use model::{LoadError, Whisper};
 pub use segment::{Segment, TimedWord};
 pub use tail::{LONGEST_WINDOW, TAIL_LENGTHS, TAIL_RUNS, Tail, Tails};
 pub use tokenizer::Tokenizer;
-pub use weights::{Compute, LayerSpec};
+pub use weights::{Compute, LayerSpec, row_major};
+pub use window::Window;

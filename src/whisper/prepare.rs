@@ -1,5 +1,7 @@
-//! What an import computes once and keeps with the weights: 8-bit matrices as the kernels read
-//! them, and silent tails.
+//! Tensors that an import derives once and stores with the weights: 8-bit matrices in the layout of
+//! the kernels, and silent tails.
+//!
+//! In: an imported model file and recordings of speech. Out: tensors to add to the file.
 
 use super::SAMPLES_PER_POSITION;
 use super::encoder::{CpuEncoder, EncodeError, EncoderWeights, Stage};
@@ -7,31 +9,32 @@ use super::tail::{TAIL_LENGTHS, TAIL_RUNS, Tails};
 use super::weights::{Compute, LayerSpec};
 use crate::cpu::{Cpu, IsaError};
 use crate::mel::{LogMel, Mel};
-use crate::models::{Dtype, ModelError, ModelFile, NewTensor};
+use crate::models::{Dims, Dtype, ModelError, ModelFile, NewTensor};
+use ndarray::{Array2, Array3, ArrayView, ArrayView2, ArrayViewMut2, Axis, Dimension, s};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Why the derived tensors of a model cannot be computed.
+/// Error of computing the derived tensors of a model.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// The weights are damaged.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The encoder does not take a full window.
+    /// The encoder does not accept a full window.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// `HEARKEN_CPU` is wrong.
+    /// `HEARKEN_CPU` is invalid.
     #[error(transparent)]
     Isa(#[from] IsaError),
 }
 
-/// Computes the derived tensors of a model; `progress` is told the share done, 0 to 1.
+/// Computes the derived tensors of a model. `progress` receives the share done, 0 to 1.
 ///
-/// `recordings`: speech at 16 kHz, mono. A window that is longer than one of them holds the next as
-/// well.
+/// `recordings`: speech at 16 kHz, mono. A window that is longer than a recording continues with
+/// the next one.
 ///
 /// # Errors
-/// Where the model is damaged.
+/// Returns an error if the model is damaged.
 pub fn derive(
     file: &ModelFile,
     recordings: &[Vec<f32>],
@@ -46,7 +49,7 @@ pub fn derive(
     Ok(tensors)
 }
 
-/// The three tensors of a layer's 8-bit form.
+/// Returns the three tensors of the 8-bit form of a layer.
 fn packed(spec: &LayerSpec, file: &ModelFile) -> Result<[NewTensor; 3], ModelError> {
     let packed = spec.quantized(file)?;
     let n = packed.scales.len();
@@ -57,7 +60,10 @@ fn packed(spec: &LayerSpec, file: &ModelFile) -> Result<[NewTensor; 3], ModelErr
         .flat_map(|x| x.to_le_bytes())
         .collect();
     Ok([
-        f32_tensor(format!("{name}.scales"), vec![n], &packed.scales),
+        f32_tensor(
+            format!("{name}.scales"),
+            ArrayView::from(&packed.scales[..]),
+        ),
         NewTensor {
             name: format!("{name}.offsets"),
             dtype: Dtype::I32,
@@ -73,72 +79,55 @@ fn packed(spec: &LayerSpec, file: &ModelFile) -> Result<[NewTensor; 3], ModelErr
     ])
 }
 
-fn f32_tensor(name: String, shape: Vec<usize>, values: &[f32]) -> NewTensor {
-    let data = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+fn f32_tensor<D: Dimension>(name: String, values: ArrayView<'_, f32, D>) -> NewTensor {
     NewTensor {
         name,
         dtype: Dtype::F32,
-        shape,
-        data,
+        shape: values.shape().to_vec(),
+        data: values.iter().flat_map(|x| x.to_le_bytes()).collect(),
     }
 }
 
-/// The silent tails of all window lengths that leave room for one.
+/// Computes the silent tails of all window lengths that leave room for one.
 fn tails(
     file: &Arc<ModelFile>,
     recordings: &[Vec<f32>],
     progress: &mut dyn FnMut(f32),
 ) -> Result<Vec<NewTensor>, PrepareError> {
     let dims = *file.dims();
-    let cpu = Arc::new(Cpu::new(
-        std::thread::available_parallelism().map_or(1, usize::from),
-    )?);
+    let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let cpu = Arc::new(Cpu::new(n_threads)?);
     let weights = Arc::new(EncoderWeights::load(file, Compute::F32)?);
     let mut encoder = CpuEncoder::new(cpu, weights, Tails::none(dims.n_audio_layer));
     let mut log_mel = LogMel::new(dims.n_mels);
-    let mut tensors = Vec::new();
     let lengths: Vec<usize> = TAIL_LENGTHS
         .into_iter()
         .filter(|n| n + TAIL_RUNS <= dims.n_audio_ctx)
         .collect();
+    let n_windows = lengths.len() * recordings.len();
+    let mut tensors = Vec::new();
     for (i, n) in lengths.iter().copied().enumerate() {
         let runs = runs(n, dims.n_audio_ctx);
-        let mut sum = Sum::new(
-            dims.n_audio_layer,
-            dims.n_audio_state,
-            1.0 / recordings.len() as f32,
-        );
+        let mut sum = Sum::new(&dims, 1.0 / recordings.len() as f32);
         for j in 0..recordings.len() {
             let joined = recordings[j..].iter().chain(recordings).flatten();
             let speech: Vec<f32> = joined.copied().take(n * SAMPLES_PER_POSITION).collect();
-            sum.add(
-                &mut encoder,
-                &log_mel.compute(&speech, 2 * dims.n_audio_ctx),
-                &runs,
-            )?;
-            progress(
-                (i * recordings.len() + j + 1) as f32 / (lengths.len() * recordings.len()) as f32,
-            );
+            let mel = log_mel.compute(&speech, 2 * dims.n_audio_ctx);
+            sum.add(&mut encoder, &mel, &runs)?;
+            progress((i * recordings.len() + j + 1) as f32 / n_windows as f32);
         }
         let bias: Vec<f32> = runs.iter().map(|run| (run.len() as f32).ln()).collect();
-        let layered = vec![dims.n_audio_layer, TAIL_RUNS, dims.n_audio_state];
-        tensors.push(f32_tensor(
-            format!("tail.{n}.keys"),
-            layered.clone(),
-            &sum.keys,
-        ));
-        tensors.push(f32_tensor(format!("tail.{n}.values"), layered, &sum.values));
-        tensors.push(f32_tensor(
-            format!("tail.{n}.states"),
-            vec![TAIL_RUNS, dims.n_audio_state],
-            &sum.states,
-        ));
-        tensors.push(f32_tensor(format!("tail.{n}.bias"), vec![TAIL_RUNS], &bias));
+        tensors.extend([
+            f32_tensor(format!("tail.{n}.keys"), sum.keys.view()),
+            f32_tensor(format!("tail.{n}.values"), sum.values.view()),
+            f32_tensor(format!("tail.{n}.states"), sum.states.view()),
+            f32_tensor(format!("tail.{n}.bias"), ArrayView::from(&bias[..])),
+        ]);
     }
     Ok(tensors)
 }
 
-/// The positions behind a window of `n`, in runs as equal as can be.
+/// Returns the positions behind a window of `n`, in runs of nearly equal length.
 fn runs(n: usize, n_audio_ctx: usize) -> Vec<Range<usize>> {
     let edge = |i: usize| n + i * (n_audio_ctx - n) / TAIL_RUNS;
     (0..TAIL_RUNS).map(|i| edge(i)..edge(i + 1)).collect()
@@ -146,79 +135,71 @@ fn runs(n: usize, n_audio_ctx: usize) -> Vec<Range<usize>> {
 
 /// Means over runs of positions, summed over recordings.
 struct Sum {
-    width: usize,
+    /// Weight of a recording.
     share: f32,
-    keys: Vec<f32>,
-    values: Vec<f32>,
-    states: Vec<f32>,
+    /// `[n_audio_layer, TAIL_RUNS, n_audio_state]`.
+    keys: Array3<f32>,
+    /// `[n_audio_layer, TAIL_RUNS, n_audio_state]`.
+    values: Array3<f32>,
+    /// `[TAIL_RUNS, n_audio_state]`.
+    states: Array2<f32>,
 }
 
 impl Sum {
-    fn new(n_layer: usize, width: usize, share: f32) -> Self {
-        let zeros = |layers: usize| vec![0.0; layers * TAIL_RUNS * width];
+    fn new(dims: &Dims, share: f32) -> Self {
+        let layered = (dims.n_audio_layer, TAIL_RUNS, dims.n_audio_state);
         Self {
-            width,
             share,
-            keys: zeros(n_layer),
-            values: zeros(n_layer),
-            states: zeros(1),
+            keys: Array3::zeros(layered),
+            values: Array3::zeros(layered),
+            states: Array2::zeros((TAIL_RUNS, dims.n_audio_state)),
         }
     }
 
+    /// Encodes a window and adds its means.
     fn add(
         &mut self,
         encoder: &mut CpuEncoder,
         mel: &Mel,
         runs: &[Range<usize>],
     ) -> Result<(), EncodeError> {
-        let (width, share) = (self.width, self.share);
+        let Self {
+            share,
+            keys,
+            values,
+            states,
+        } = self;
+        let width = states.ncols();
         let features = encoder.encode_with_hook(mel, &mut |stage| {
             if let Stage::Qkv(layer, qkv) = stage {
-                let at = layer * TAIL_RUNS * width;
+                // Queries, keys and values stand side by side in each row.
+                let layer_keys = keys.index_axis_mut(Axis(0), layer);
                 add_means(
-                    &mut self.keys[at..],
-                    qkv,
-                    (3 * width, width),
+                    layer_keys,
+                    qkv.slice(s![.., width..2 * width]),
                     runs,
-                    share,
-                    width,
+                    *share,
                 );
-                add_means(
-                    &mut self.values[at..],
-                    qkv,
-                    (3 * width, 2 * width),
-                    runs,
-                    share,
-                    width,
-                );
+                let layer_values = values.index_axis_mut(Axis(0), layer);
+                add_means(layer_values, qkv.slice(s![.., 2 * width..]), runs, *share);
             }
         })?;
-        add_means(
-            &mut self.states,
-            &features.states,
-            (width, 0),
-            runs,
-            share,
-            width,
-        );
+        add_means(states.view_mut(), features.states.view(), runs, *share);
         Ok(())
     }
 }
 
-/// Adds `share` × the mean over each run of the rows' values `[from, from + width)`.
+/// Adds `share` × the mean over each run of `rows` to a row of `sums`, `[runs.len(), width]`.
 fn add_means(
-    to: &mut [f32],
-    rows: &[f32],
-    (stride, from): (usize, usize),
+    mut sums: ArrayViewMut2<'_, f32>,
+    rows: ArrayView2<'_, f32>,
     runs: &[Range<usize>],
     share: f32,
-    width: usize,
 ) {
-    for (run, to) in runs.iter().zip(to.chunks_exact_mut(width)) {
+    for (run, mut sum) in runs.iter().zip(sums.rows_mut()) {
         let weight = share / run.len() as f32;
-        for i in run.clone() {
-            let row = &rows[i * stride + from..][..width];
-            to.iter_mut().zip(row).for_each(|(to, x)| *to += weight * x);
+        for row in rows.slice(s![run.clone(), ..]).rows() {
+            sum.scaled_add(weight, &row);
         }
     }
 }
@@ -235,10 +216,8 @@ mod tests {
             ..synthetic::dims()
         };
         let directory = tempfile::tempdir().expect("a directory");
-        let (pt, model) = (
-            directory.path().join("tiny.pt"),
-            directory.path().join("tiny.safetensors"),
-        );
+        let pt = directory.path().join("tiny.pt");
+        let model = directory.path().join("tiny.safetensors");
         synthetic::write_pt(&pt, &dims, &synthetic::model(&dims));
         let origin = Origin {
             name: "tiny".to_owned(),

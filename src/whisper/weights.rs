@@ -1,25 +1,27 @@
-//! From tensors of a model file to layers that the kernels take.
+//! Linear layers from the tensors of a model file.
 //!
-//! The only place that knows how OpenAI's tensors are put together: queries, keys and values
-//! stacked into one product, convolution kernels turned into matrices over consecutive frames.
+//! In: OpenAI's tensors. Out: [`Linear`] layers for the kernels. Only this module knows how the
+//! tensors are combined: queries, keys and values are stacked into one product, and convolution
+//! kernels become matrices over consecutive frames.
 
-use crate::cpu::quantize_rows;
-use crate::cpu::{LayerNorm, Linear, PackedI8, pack_i8};
-use crate::models::{ModelError, ModelFile};
+use crate::cpu::{LayerNorm, Linear, PackedI8, pack_i8, quantize_rows};
+use crate::models::{Defect, ModelError, ModelFile};
 use crate::whisper::Dims;
+use ndarray::{Array2, ArrayD, ArrayView2, Axis, ShapeError, concatenate};
+use std::borrow::Cow;
 use std::sync::Arc;
 
-/// The number format of matrix products.
+/// Number format of matrix products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compute {
     /// 32-bit floating point: the reference.
     F32,
-    /// 8-bit weights with a scale for each output, 8-bit activations with a scale for each row.
+    /// 8-bit weights with one scale per output, 8-bit activations with one scale per row.
     Int8,
 }
 
 impl Compute {
-    /// Its name on the command line.
+    /// Name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -28,12 +30,12 @@ impl Compute {
     }
 }
 
-/// A linear layer: the tensors whose rows are stacked to make it.
+/// Linear layer as a list of tensors whose rows are stacked.
 #[derive(Clone, Debug)]
 pub struct LayerSpec {
-    /// Name of the layer, under which its 8-bit form is stored.
+    /// Name under which the 8-bit form of the layer is stored.
     pub name: String,
-    /// Tensors without `.weight` and `.bias`, top to bottom.
+    /// Names of the tensors without `.weight` and `.bias`, top to bottom.
     parts: Vec<String>,
 }
 
@@ -70,12 +72,12 @@ impl LayerSpec {
         )
     }
 
-    /// A layer of a block that is one tensor: `attn.out`, `mlp.0` and so on.
+    /// Layer of a block that is a single tensor, such as `attn.out` or `mlp.0`.
     pub fn of_block(side: &str, layer: usize, name: &str) -> Self {
         Self::single(&format!("{side}.blocks.{layer}.{name}"))
     }
 
-    /// The logits: the token embedding as a linear layer.
+    /// The logits: the token embedding used as a linear layer.
     pub fn logits() -> Self {
         Self::single("decoder.token_embedding")
     }
@@ -101,38 +103,29 @@ impl LayerSpec {
         all
     }
 
-    /// Weights `[n][k]`, row-major, and k. A convolution's inner order is tap, then channel: frames
-    /// follow each other in memory.
+    /// Weights `[n, k]`. The inner order of a convolution is tap, then channel: frames follow each
+    /// other in memory.
     ///
     /// # Errors
-    /// Where a tensor is missing or damaged.
-    pub fn weights(&self, file: &ModelFile) -> Result<(Vec<f32>, usize), ModelError> {
-        let mut stacked = Vec::new();
-        let mut k = 0;
-        for part in &self.parts {
-            let name = format!("{part}.weight");
-            let values = file.f32(&name)?;
-            let shape = file.tensor(&name)?.shape();
-            k = shape[1..].iter().product();
-            match *shape {
-                [_, channels, taps] => {
-                    for kernel in values.chunks_exact(channels * taps) {
-                        stacked.extend(
-                            (0..taps * channels)
-                                .map(|i| kernel[i % channels * taps + i / channels]),
-                        );
-                    }
-                }
-                _ => stacked.extend(values),
-            }
+    /// Returns an error if a tensor is missing or damaged.
+    pub fn weights(&self, file: &ModelFile) -> Result<Array2<f32>, ModelError> {
+        let mut parts = self
+            .parts
+            .iter()
+            .map(|part| matrix(file, &format!("{part}.weight")))
+            .collect::<Result<Vec<_>, _>>()?;
+        if parts.len() == 1 {
+            // The logits' 100 MB need no copy.
+            return Ok(parts.swap_remove(0));
         }
-        Ok((stacked, k))
+        let views: Vec<ArrayView2<f32>> = parts.iter().map(|part| part.view()).collect();
+        concatenate(Axis(0), &views).map_err(|e| misshapen(file, &self.name, &e))
     }
 
-    /// Bias `[n]`; zeros for the parts that have none (keys, the logits).
+    /// Bias `[n]`, zero for parts without one (keys, the logits).
     ///
     /// # Errors
-    /// Where a tensor is missing or damaged.
+    /// Returns an error if a tensor is missing or damaged.
     pub fn bias(&self, file: &ModelFile) -> Result<Vec<f32>, ModelError> {
         let mut stacked = Vec::new();
         for part in &self.parts {
@@ -150,46 +143,45 @@ impl LayerSpec {
     /// The 8-bit form of the weights.
     ///
     /// # Errors
-    /// Where a tensor is missing or damaged.
+    /// Returns an error if a tensor is missing or damaged.
     pub fn quantized(&self, file: &ModelFile) -> Result<PackedI8, ModelError> {
-        let (weights, k) = self.weights(file)?;
-        let n = weights.len() / k;
-        let (whole, scales) = quantize_rows(&weights, n, k);
-        Ok(pack_i8(&whole, &scales, n, k))
+        let weights = self.weights(file)?;
+        let (n, k) = weights.dim();
+        let (values, scales) = quantize_rows(&row_major(weights.view()), n, k);
+        Ok(pack_i8(&values, &scales, n, k))
     }
 
-    /// The layer, ready to use; 8-bit weights come from the map of the file where the file has
-    /// them.
+    /// Loads the layer. If the file has 8-bit weights, they stay in its memory map.
     ///
     /// # Errors
-    /// Where a tensor is missing or damaged.
+    /// Returns an error if a tensor is missing or damaged.
     pub fn load(&self, file: &Arc<ModelFile>, compute: Compute) -> Result<Linear, ModelError> {
         let bias = self.bias(file)?;
         let n = bias.len();
         Ok(match compute {
             Compute::F32 => {
-                let (weights, k) = self.weights(file)?;
-                Linear::f32(&weights, bias, n, k)
+                let weights = self.weights(file)?;
+                Linear::f32(&row_major(weights.view()), bias, n, weights.ncols())
             }
             Compute::Int8 => Linear::i8(self.packed_i8(file, n)?, bias, n),
         })
     }
 
-    /// The 8-bit form, of `n` outputs: the file's where it has one, computed otherwise.
+    /// The 8-bit form, of `n` outputs: read from the file if it is there, computed otherwise.
     ///
     /// # Errors
-    /// Where a tensor is missing or damaged.
+    /// Returns an error if a tensor is missing or damaged.
     pub fn packed_i8(&self, file: &Arc<ModelFile>, n: usize) -> Result<PackedI8, ModelError> {
         self.stored_i8(file, n)?
             .map_or_else(|| self.quantized(file), Ok)
     }
 
-    /// Name of the tensor that holds its 8-bit form.
+    /// Name of the tensor that holds the 8-bit form.
     pub fn stored_name(&self) -> String {
         format!("{}.i8", self.name)
     }
 
-    /// The 8-bit form, of `n` outputs, that the import has left in the file.
+    /// The 8-bit form, of `n` outputs, if the import has stored it in the file.
     fn stored_i8(&self, file: &Arc<ModelFile>, n: usize) -> Result<Option<PackedI8>, ModelError> {
         let name = self.stored_name();
         let [scales, offsets] = ["scales", "offsets"].map(|part| format!("{name}.{part}"));
@@ -215,13 +207,41 @@ impl LayerSpec {
     }
 }
 
-/// A layer norm.
+/// Reads a weight tensor as a matrix: `[n, k]` as it is, a convolution's `[n, channels, taps]` as
+/// `[n, taps × channels]`.
+fn matrix(file: &ModelFile, name: &str) -> Result<Array2<f32>, ModelError> {
+    let mut tensor: ArrayD<f32> = file.array(name)?;
+    if tensor.ndim() == 3 {
+        tensor.swap_axes(1, 2);
+        tensor = tensor.as_standard_layout().into_owned();
+    }
+    let n = tensor.shape().first().copied().unwrap_or(0);
+    let k = tensor.len() / n.max(1);
+    tensor
+        .into_shape_with_order((n, k))
+        .map_err(|e| misshapen(file, name, &e))
+}
+
+fn misshapen(file: &ModelFile, name: &str, error: &ShapeError) -> ModelError {
+    Defect::new(format!("tensor {name}: {error}")).of(file.path())
+}
+
+/// Reads a layer norm.
 ///
 /// # Errors
-/// Where a tensor is missing or damaged.
+/// Returns an error if a tensor is missing or damaged.
 pub fn layer_norm(file: &ModelFile, name: &str) -> Result<LayerNorm, ModelError> {
     Ok(LayerNorm {
         weight: file.f32(&format!("{name}.weight"))?,
         bias: file.f32(&format!("{name}.bias"))?,
     })
+}
+
+/// Values of a matrix row by row, as the kernels take them: borrowed if they are stored in this
+/// order, copied otherwise.
+pub fn row_major(matrix: ArrayView2<'_, f32>) -> Cow<'_, [f32]> {
+    match matrix.to_slice() {
+        Some(values) => Cow::Borrowed(values),
+        None => Cow::Owned(matrix.iter().copied().collect()),
+    }
 }

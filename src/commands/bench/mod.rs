@@ -13,6 +13,7 @@ pub use live::live;
 
 use crate::mel::{LogMel, Mel};
 use crate::whisper::SAMPLES_PER_POSITION;
+use ndarray::Array2;
 use serde::Serialize;
 use std::time::Instant;
 
@@ -63,8 +64,8 @@ fn window(n_ctx: usize, n_mels: usize) -> Mel {
     LogMel::new(n_mels).compute(&(0..n).map(sample).collect::<Vec<_>>(), 2 * n_ctx)
 }
 
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| {
+fn cosine(a: &Array2<f32>, b: &Array2<f32>) -> f64 {
+    let dot = |a: &Array2<f32>, b: &Array2<f32>| {
         a.iter()
             .zip(b)
             .map(|(a, b)| f64::from(*a) * f64::from(*b))

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use ndarray::{Array, ArrayD, Dimension};
 use serde::de::DeserializeOwned;
 
 use super::Dims;
@@ -177,6 +178,20 @@ impl ModelFile {
             "tensor {name} has shape {given:?} instead of {shape:?}"
         ))
         .of(self.path()))
+    }
+
+    /// The values of tensor `name`, converted from F16, BF16 or F32, in the tensor's shape.
+    ///
+    /// # Errors
+    /// Returns an error if there is no such tensor, it does not hold floating-point numbers, or it
+    /// has another number of axes.
+    pub fn array<D: Dimension>(&self, name: &str) -> Result<Array<f32, D>, ModelError> {
+        let shape = self.tensor(name)?.shape();
+        ArrayD::from_shape_vec(shape, self.f32(name)?)
+            .and_then(ArrayD::into_dimensionality)
+            .map_err(|e| {
+                Defect::new(format!("tensor {name} of shape {shape:?}: {e}")).of(self.path())
+            })
     }
 
     /// Row `row` of a matrix of floating-point numbers; `None` if there is no such row.
