@@ -1,7 +1,7 @@
 //! Several windows decoded together, so that the decoder's weights are read once for all of them.
 //!
-//! In: encoded windows, each with the [`Decoding`] that is to be served, at any time. Out: their
-//! results as they are done. A window's result does not depend on the windows beside it.
+//! In: encoded windows at any time, each with its [`Decoding`]. Out: their results as they
+//! finish. The result of a window does not depend on the other windows of the batch.
 
 use super::decoder::{DecodeError, Decoder, Row, Workspace};
 use super::decoding::{Decoding, DecodingError, DecodingResult, Progress};
@@ -9,17 +9,17 @@ use super::encoder::AudioFeatures;
 use super::inference::Request;
 use super::kv_cache::WindowCache;
 
-/// Windows in flight; each carries a tag of the caller's.
+/// Windows in flight. Each carries a tag for the caller.
 pub struct Batch<'a, T> {
     decoder: &'a Decoder,
-    slots: Vec<Slot<'a, T>>,
-    /// Of windows that are done.
+    active: Vec<ActiveWindow<'a, T>>,
+    /// Caches of finished windows, for reuse.
     used: Vec<WindowCache>,
     work: Workspace,
 }
 
-/// A window in flight.
-struct Slot<'a, T> {
+/// Window in flight.
+struct ActiveWindow<'a, T> {
     tag: T,
     cache: WindowCache,
     decoding: Decoding<'a>,
@@ -27,46 +27,46 @@ struct Slot<'a, T> {
     progress: Option<Result<Progress, DecodingError<DecodeError>>>,
 }
 
-/// A window that is done.
+/// Finished window.
 pub struct Decoded<T> {
     /// The caller's tag.
     pub tag: T,
-    /// What it says.
+    /// Transcript.
     pub result: DecodingResult,
-    /// Its audio as the decoder keeps it.
+    /// KV cache of the window.
     pub window: WindowCache,
 }
 
 impl<'a, T: Send> Batch<'a, T> {
-    /// No windows.
+    /// Creates a batch without windows.
     pub fn new(decoder: &'a Decoder) -> Self {
         Self {
             decoder,
-            slots: Vec::new(),
+            active: Vec::new(),
             used: Vec::new(),
             work: Workspace::default(),
         }
     }
 
-    /// Windows in flight.
+    /// Number of windows in flight.
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.active.len()
     }
 
-    /// Whether there are none.
+    /// Whether no window is in flight.
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.active.is_empty()
     }
 
-    /// Gives back the memory of a window that is done, for the next ones.
+    /// Returns the memory of a finished window, for the next windows.
     pub fn reuse(&mut self, window: WindowCache) {
         self.used.push(window);
     }
 
-    /// Takes in a window and the first request of its decoding.
+    /// Adds a window and the first request of its decoding.
     ///
     /// # Errors
-    /// Where the features are not this model's, or there is no memory.
+    /// Returns an error if the features are not of this model, or if there is not enough memory.
     pub fn admit(
         &mut self,
         tag: T,
@@ -76,7 +76,7 @@ impl<'a, T: Send> Batch<'a, T> {
         let cache = self
             .decoder
             .prepare_window(features, self.used.pop(), &mut self.work)?;
-        self.slots.push(Slot {
+        self.active.push(ActiveWindow {
             tag,
             cache,
             decoding,
@@ -86,61 +86,66 @@ impl<'a, T: Send> Batch<'a, T> {
         Ok(())
     }
 
-    /// One pass of the decoder for all windows. Returns those that it has finished.
+    /// Runs one pass of the decoder for all windows. Returns the windows that it finished.
     ///
     /// # Errors
-    /// Where the decoder fails or its logits are no probabilities.
+    /// Returns an error if the decoder fails or its logits are not finite.
     pub fn step(&mut self) -> Result<Vec<Decoded<T>>, DecodingError<DecodeError>> {
-        let (mut rows, mut wanted) = (Vec::new(), Vec::new());
-        for (window, slot) in self.slots.iter_mut().enumerate() {
-            ask(
-                window,
-                &slot.request,
-                &mut slot.cache,
+        let mut rows = Vec::new();
+        let mut wanted = Vec::new();
+        for (index, active) in self.active.iter_mut().enumerate() {
+            append_rows(
+                index,
+                &active.request,
+                &mut active.cache,
                 &mut rows,
                 &mut wanted,
             );
         }
         let n_vocab = self.decoder.dims().n_vocab;
-        let mut windows: Vec<_> = self.slots.iter_mut().map(|slot| &mut slot.cache).collect();
+        let mut windows: Vec<_> = self
+            .active
+            .iter_mut()
+            .map(|active| &mut active.cache)
+            .collect();
         let forward = self
             .decoder
             .forward(&mut windows, &rows, &wanted, &mut self.work);
         let mut logits = forward.map_err(DecodingError::Inference)?;
-        let mut answers = Vec::with_capacity(self.slots.len());
-        for slot in &mut self.slots {
-            let (own, others) = logits.split_at_mut(slot.request.rows() * n_vocab);
-            answers.push((slot, own));
+        let mut answers = Vec::with_capacity(self.active.len());
+        for active in &mut self.active {
+            let (own, others) = logits.split_at_mut(active.request.rows() * n_vocab);
+            answers.push((active, own));
             logits = others;
         }
         self.decoder
             .cpu()
             .pool
             .pieces(&mut answers, 1, |_, answer| {
-                for (slot, logits) in answer {
-                    slot.progress = Some(slot.decoding.advance(&slot.request, logits));
+                for (active, logits) in answer {
+                    active.progress = Some(active.decoding.advance(&active.request, logits));
                 }
             });
-        self.collect()
+        self.take_finished()
     }
 
-    /// Takes the next requests, and the windows that are done.
-    fn collect(&mut self) -> Result<Vec<Decoded<T>>, DecodingError<DecodeError>> {
+    /// Takes the next request of each window. Returns the finished windows.
+    fn take_finished(&mut self) -> Result<Vec<Decoded<T>>, DecodingError<DecodeError>> {
         let mut done = Vec::new();
-        for mut slot in std::mem::take(&mut self.slots) {
-            match slot.progress.take().transpose()? {
+        for mut active in std::mem::take(&mut self.active) {
+            match active.progress.take().transpose()? {
                 Some(Progress::Done(result)) => {
                     done.push(Decoded {
-                        tag: slot.tag,
+                        tag: active.tag,
                         result: *result,
-                        window: slot.cache,
+                        window: active.cache,
                     });
                     continue;
                 }
-                Some(Progress::Wants(request)) => slot.request = request,
+                Some(Progress::Wants(request)) => active.request = request,
                 None => (),
             }
-            self.slots.push(slot);
+            self.active.push(active);
         }
         Ok(done)
     }
@@ -148,7 +153,7 @@ impl<'a, T: Send> Batch<'a, T> {
 
 /// Prepares a window's sequences for its request, and adds the rows of the pass and those whose
 /// logits are wanted.
-fn ask(
+fn append_rows(
     window: usize,
     request: &Request,
     cache: &mut WindowCache,

@@ -1,35 +1,35 @@
-//! Keys and values that the decoder keeps: of the audio of a window, and of the tokens over it.
+//! KV cache of the decoder: keys and values of a window's audio, and of the token sequences over it.
 
 use crate::cpu::{Isa, KvFormat, LargePages, Panels, panels_len, to_f16};
 use std::io;
 
-/// What the decoder keeps of a window: its audio, and the token sequences over it.
+/// Keys and values of a window: of its audio, and of the token sequences over it.
 #[derive(Debug)]
 pub struct WindowCache {
-    /// Cross-attention's keys and values: those of one decoder block after another.
+    /// Keys and values of cross-attention, block by block.
     audio: LargePages,
-    /// Encoder positions, the silent tail's included.
+    /// Number of encoder positions, including the silent tail.
     n: usize,
-    /// How they are stored.
+    /// Number format of `audio`.
     stored: KvFormat,
-    /// Bytes of a block.
+    /// Number of bytes of a block.
     per_layer: usize,
-    /// Blocks.
+    /// Number of blocks.
     n_layers: usize,
-    /// What is added to the scores of the last positions, the silent tail's.
+    /// Attention score biases of the last positions, those of the silent tail.
     pub(super) bias: Vec<f32>,
-    /// The sequences.
+    /// Keys and values of the sequences.
     pub(super) tokens: TokenCache,
 }
 
 impl WindowCache {
-    /// Room for a window of `bias.len()` more positions than `n_ctx`, for blocks of (number,
-    /// width), the audio's keys and values stored as `stored` says; in the memory of `used` if that
-    /// is enough.
+    /// Allocates a cache for a window of `n_ctx` positions and a tail of `bias.len()`, for
+    /// `n_layers` blocks of `n_state` values. Reuses the memory of `used` if it is large enough.
     pub(super) fn new(
         n_ctx: usize,
         bias: Vec<f32>,
-        (n_layers, n_state): (usize, usize),
+        n_layers: usize,
+        n_state: usize,
         stored: KvFormat,
         used: Option<Self>,
     ) -> io::Result<Self> {
@@ -40,7 +40,7 @@ impl WindowCache {
             Some(mut used)
                 if used.audio.len() >= len && used.tokens.fits(n_layers, 2 * n_state) =>
             {
-                // Sequences over the former audio mean nothing over this one.
+                // Sequences over the previous audio are not valid over this one.
                 used.tokens.rearrange(&[]);
                 (used.audio, used.tokens)
             }
@@ -60,7 +60,7 @@ impl WindowCache {
         })
     }
 
-    /// Keys and values of the audio for a block.
+    /// Keys and values of the audio in a block.
     pub(super) fn panels(&self, layer: usize) -> Panels<'_> {
         Panels {
             data: &self.audio[layer * self.per_layer..][..self.per_layer],
@@ -69,34 +69,34 @@ impl WindowCache {
         }
     }
 
-    /// The same, to be written.
+    /// Keys and values of the audio in a block, for writing.
     pub(super) fn panels_mut(&mut self, layer: usize) -> &mut [u8] {
         &mut self.audio[layer * self.per_layer..][..self.per_layer]
     }
 
-    /// Drops all sequences and begins an empty one, number 0.
+    /// Drops all sequences and begins an empty one with index 0.
     pub fn begin(&mut self) {
         self.tokens.begin();
     }
 
-    /// Encoder positions of the window, without the silent tail.
+    /// Number of encoder positions without the silent tail.
     pub(super) fn n_ctx(&self) -> usize {
         self.n - self.bias.len()
     }
 
-    /// Bytes of the audio's keys and values.
+    /// Number of bytes of the audio's keys and values.
     pub fn bytes(&self) -> usize {
         self.n_layers * self.per_layer
     }
 }
 
-/// Self-attention's keys and values of the sequences over a window, in half precision.
+/// Keys and values of self-attention for the sequences over a window, in half precision.
 ///
-/// A token's row has a slot; sequences with a common beginning share its slots, so that following
-/// a beam copies no keys.
+/// Each token's row has a slot. Sequences with a common prefix share its slots, so that following a
+/// beam copies no keys.
 #[derive(Debug)]
 pub(super) struct TokenCache {
-    /// For each decoder block the rows `[slots][keys | values]`, 2 × n_text_state wide.
+    /// For each decoder block, the rows `[slots][keys | values]`, 2 × n_text_state wide.
     layers: Vec<Vec<u16>>,
     row_len: usize,
     /// The slots of each sequence's tokens.
@@ -107,7 +107,7 @@ pub(super) struct TokenCache {
 }
 
 impl TokenCache {
-    /// No sequences, for `n_layers` blocks of rows of `row_len` values.
+    /// Creates an empty cache for `n_layers` blocks of rows of `row_len` values.
     pub fn new(n_layers: usize, row_len: usize) -> Self {
         Self {
             layers: vec![Vec::new(); n_layers],
@@ -118,7 +118,7 @@ impl TokenCache {
         }
     }
 
-    /// Whether it is for so many blocks of rows of `row_len` values.
+    /// Whether the cache has `n_layers` blocks of rows of `row_len` values.
     fn fits(&self, n_layers: usize, row_len: usize) -> bool {
         self.layers.len() == n_layers && self.row_len == row_len
     }
@@ -129,7 +129,7 @@ impl TokenCache {
         self.free = (0..self.n_slots).rev().collect();
     }
 
-    /// Sequence i becomes a copy of the former sequence `sources[i]`.
+    /// Replaces sequence i with a copy of the former sequence `sources[i]`.
     pub fn rearrange(&mut self, sources: &[usize]) {
         self.sequences = sources
             .iter()
@@ -140,19 +140,18 @@ impl TokenCache {
 
     /// Shortens the sequences to `len` tokens.
     pub fn truncate(&mut self, len: usize) {
-        self.sequences
-            .iter_mut()
-            .for_each(|sequence| sequence.truncate(len));
+        for sequence in &mut self.sequences {
+            sequence.truncate(len);
+        }
         self.free_unused();
     }
 
-    /// Finds the slots that no sequence holds.
+    /// Frees the slots that no sequence holds.
     fn free_unused(&mut self) {
         let mut held = vec![false; self.n_slots as usize];
-        self.sequences
-            .iter()
-            .flatten()
-            .for_each(|slot| held[*slot as usize] = true);
+        for slot in self.sequences.iter().flatten() {
+            held[*slot as usize] = true;
+        }
         self.free = (0..self.n_slots)
             .rev()
             .filter(|slot| !held[*slot as usize])
@@ -164,17 +163,17 @@ impl TokenCache {
         self.sequences.len()
     }
 
-    /// The slots of a sequence's tokens; empty where there is no such sequence.
+    /// The slots of a sequence's tokens; empty if there is no such sequence.
     pub fn slots(&self, sequence: usize) -> &[u32] {
         self.sequences.get(sequence).map_or(&[], Vec::as_slice)
     }
 
-    /// Makes room for one more token of a sequence and returns its slot.
+    /// Allocates a slot for the next token of a sequence.
     pub fn alloc_slot(&mut self, sequence: usize) -> u32 {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.layers
-                .iter_mut()
-                .for_each(|rows| rows.resize(rows.len() + self.row_len, 0));
+            for rows in &mut self.layers {
+                rows.resize(rows.len() + self.row_len, 0);
+            }
             self.n_slots += 1;
             self.n_slots - 1
         });
@@ -184,7 +183,7 @@ impl TokenCache {
         slot
     }
 
-    /// Keeps a token's keys and values of a block.
+    /// Stores a token's keys and values of a block.
     pub fn store(&mut self, isa: Isa, layer: usize, slot: u32, row: &[f32]) {
         to_f16(
             isa,
@@ -204,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn common_beginnings_are_shared_and_freed_places_used_again() {
+    fn common_prefixes_are_shared_and_freed_slots_are_reused() {
         let mut cache = TokenCache::new(2, 16);
         cache.begin();
         assert_eq!((cache.alloc_slot(0), cache.alloc_slot(0)), (0, 1));

@@ -1,4 +1,6 @@
-//! A Whisper model ready to run: weights, tails and vocabulary of one model file.
+//! A Whisper model ready to run.
+//!
+//! In: a model file. Out: its encoder, decoder, aligner and tokenizer.
 
 use super::alignment::Aligner;
 use super::decoder::{Decoder, DecoderWeights};
@@ -12,24 +14,25 @@ use crate::tokenizer::{Tokenizer, TokenizerError, Vocabulary};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// A model in memory.
+/// Whisper model in memory.
 pub struct Whisper {
     file: Arc<ModelFile>,
     cpu: Arc<Cpu>,
     encoder: Arc<EncoderWeights>,
     decoder: Decoder,
     tails: Tails,
+    /// Makes the encoders, if they do not run on the CPU.
     encoders: Option<Arc<dyn EncoderFactory>>,
     tokenizer: Tokenizer,
 }
 
-/// Why a model cannot be made ready.
+/// Error of loading a model.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The file is damaged.
+    /// The model file is damaged.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// `HEARKEN_CPU` is wrong.
+    /// `HEARKEN_CPU` is invalid.
     #[error(transparent)]
     Isa(#[from] IsaError),
     /// The vocabulary is damaged.
@@ -42,16 +45,20 @@ impl Advice for LoadError {
         Some(match self {
             Self::Model(error) => return error.remedy(),
             Self::Isa(error) => error.remedy().into(),
-Self::Tokenizer(..) => "get the model again with `hearken models fetch NAME` or `hearken models import PATH`".into(),
+            Self::Tokenizer(..) => {
+                "get the model again with `hearken models fetch NAME` or `hearken models import PATH`"
+                    .into()
+            }
         })
     }
 }
 
 impl Whisper {
-    /// Loads a model for `threads` threads.
+    /// Loads a model that computes with `threads` threads.
     ///
     /// # Errors
-    /// Where the file is damaged or `HEARKEN_CPU` names no instruction set of this machine.
+    /// Returns an error if the file is damaged, or if `HEARKEN_CPU` names an instruction set that
+    /// this machine does not have.
     pub fn load(file: Arc<ModelFile>, compute: Compute, threads: usize) -> Result<Self, LoadError> {
         let cpu = Arc::new(Cpu::new(threads)?);
         let encoder = Arc::new(EncoderWeights::load(&file, compute)?);
@@ -74,17 +81,17 @@ impl Whisper {
         })
     }
 
-    /// The file it came from.
+    /// The file that the model was loaded from.
     pub fn file(&self) -> &Arc<ModelFile> {
         &self.file
     }
 
-    /// Where it computes.
+    /// The CPU that computes.
     pub fn cpu(&self) -> &Cpu {
         &self.cpu
     }
 
-    /// The same model with encoders from `factory`.
+    /// Returns the model with encoders from `factory`.
     pub fn with_encoders(self, factory: Arc<dyn EncoderFactory>) -> Self {
         Self {
             encoders: Some(factory),
@@ -92,7 +99,7 @@ impl Whisper {
         }
     }
 
-    /// A new encoder over the model's weights.
+    /// Creates an encoder over the model's weights.
     pub fn encoder(&self) -> Box<dyn Encoder> {
         let cpu = CpuEncoder::new(self.cpu.clone(), self.encoder.clone(), self.tails.clone());
         match &self.encoders {
@@ -106,17 +113,17 @@ impl Whisper {
         &self.decoder
     }
 
-    /// What finds the times of words.
+    /// Creates an aligner, which finds the times of words.
     pub fn aligner(&self) -> Aligner<'_> {
         Aligner::new(&self.decoder, &self.tokenizer, self.file.alignment_heads())
     }
 
-    /// The vocabulary.
+    /// The tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
     }
 
-    /// Positions of the window for an utterance: see [`Tails::window`].
+    /// Number of positions of the window for an utterance; see [`Tails::window`].
     pub fn window(&self, n_samples: usize, longest: usize) -> usize {
         self.tails.window(n_samples, longest)
     }

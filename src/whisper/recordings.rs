@@ -1,5 +1,7 @@
-//! The recordings that the silent tails are made of; the program carries them
+//! The recordings that silent tails are computed from, embedded in the program
 //! (`models/tail/README.md`).
+//!
+//! In: an imported model file. Out: its derived tensors.
 
 use super::prepare::derive;
 use crate::audio::{AudioError, FileSource, Mono16k};
@@ -22,10 +24,11 @@ const RECORDINGS: [(&str, &[u8]); 8] = recordings![
     "08-fleurs-fr.flac",
 ];
 
-/// Computes what an import keeps with the weights; `progress` is told the share done, 0 to 1.
+/// Computes the tensors that an import derives from the weights. `progress` receives the share
+/// done, 0 to 1.
 ///
 /// # Errors
-/// Where the model is damaged.
+/// Returns an error if the model is damaged.
 pub fn prepare(
     file: &ModelFile,
     progress: &mut dyn FnMut(f32),
@@ -37,7 +40,7 @@ pub fn prepare(
     Ok(derive(file, &decoded, progress)?)
 }
 
-/// A recording at 16 kHz, mono.
+/// Decodes a recording to 16 kHz, mono.
 fn samples(name: &str, flac: &'static [u8]) -> Result<Vec<f32>, AudioError> {
     let mut stream = Mono16k::new(Box::new(FileSource::embedded(name, flac)?));
     let mut samples = Vec::new();
@@ -53,7 +56,7 @@ mod tests {
     use crate::audio::SAMPLE_RATE;
 
     #[test]
-    fn every_recording_is_speech_of_ten_seconds_and_more() {
+    fn every_recording_is_at_least_ten_seconds_of_speech() {
         for (name, flac) in RECORDINGS {
             let samples = samples(name, flac).expect(name);
             assert!(

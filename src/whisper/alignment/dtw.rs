@@ -1,37 +1,19 @@
-//! Dynamic time warping: the way through a matrix of tokens and positions, forwards in both, that
-//! fits best.
+//! Dynamic time warping: the path through a matrix of tokens and positions, forwards in both, with
+//! the best fit.
 
-/// The position at which each token begins, given how well each fits each position,
-/// `[tokens][positions]` (`dtw_cpu` and `backtrace` in openai-whisper's `timing.py`).
-pub(super) fn begins(fit: &[f32], positions: usize) -> Vec<usize> {
-    if positions == 0 {
-        return Vec::new();
-    }
-    let tokens = fit.len() / positions;
-    let width = positions + 1;
-    let mut cost = vec![f32::INFINITY; (tokens + 1) * width];
-    let mut trace = vec![Step::Both; (tokens + 1) * width];
-    cost[0] = 0.0;
-    for i in 1..=tokens {
-        for j in 1..=positions {
-            let at = i * width + j;
-            let (both, token, position) = (cost[at - width - 1], cost[at - width], cost[at - 1]);
-            let (least, step) = if position <= both && position <= token {
-                (position, Step::Position)
-            } else if both <= token {
-                (both, Step::Both)
-            } else {
-                (token, Step::Token)
-            };
-            cost[at] = least - fit[(i - 1) * positions + j - 1];
-            trace[at] = step;
-        }
-    }
-    let (mut i, mut j) = (tokens, positions);
-    let mut begins = vec![0; tokens];
+use ndarray::{Array2, ArrayView2};
+
+/// Returns the position at which each token begins, given how well each token fits each position,
+/// `[n_tokens, n_positions]` (`dtw_cpu` and `backtrace` in openai-whisper's `timing.py`).
+pub(super) fn begins(fit: ArrayView2<'_, f32>) -> Vec<usize> {
+    let (n_tokens, n_positions) = fit.dim();
+    let trace = trace(fit);
+    let mut begins = vec![0; n_tokens];
+    let mut i = n_tokens;
+    let mut j = n_positions;
     while i > 0 && j > 0 {
         begins[i - 1] = j - 1;
-        match trace[i * width + j] {
+        match trace[[i, j]] {
             Step::Both => (i, j) = (i - 1, j - 1),
             Step::Token => i -= 1,
             Step::Position => j -= 1,
@@ -40,71 +22,110 @@ pub(super) fn begins(fit: &[f32], positions: usize) -> Vec<usize> {
     begins
 }
 
-/// Where the way comes from.
+/// Step of a path.
 #[derive(Clone, Copy)]
 enum Step {
-    /// The token and the position before.
+    /// To the next token and the next position.
     Both,
-    /// The token before, at the same position.
+    /// To the next token, at the same position.
     Token,
-    /// The same token, at the position before.
+    /// To the next position, of the same token.
     Position,
+}
+
+/// Returns the last step of the best path to each token and position, counted from 1,
+/// `[n_tokens + 1, n_positions + 1]`.
+fn trace(fit: ArrayView2<'_, f32>) -> Array2<Step> {
+    let (n_tokens, n_positions) = fit.dim();
+    let mut trace = Array2::from_elem((n_tokens + 1, n_positions + 1), Step::Both);
+    // Costs of the best paths to the previous token and to this one, by position.
+    let mut previous = vec![f32::INFINITY; n_positions + 1];
+    let mut current = vec![f32::INFINITY; n_positions + 1];
+    previous[0] = 0.0;
+    for (fit, mut steps) in fit
+        .rows()
+        .into_iter()
+        .zip(trace.rows_mut().into_iter().skip(1))
+    {
+        current[0] = f32::INFINITY;
+        for (j, fit) in (1..).zip(fit) {
+            let both = previous[j - 1];
+            let token = previous[j];
+            let position = current[j - 1];
+            let (least, step) = if position <= both && position <= token {
+                (position, Step::Position)
+            } else if both <= token {
+                (both, Step::Both)
+            } else {
+                (token, Step::Token)
+            };
+            current[j] = least - fit;
+            steps[j] = step;
+        }
+        std::mem::swap(&mut previous, &mut current);
+    }
+    trace
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::{array, s};
     use proptest::prelude::*;
 
     #[test]
     fn tokens_begin_where_they_fit() {
         #[rustfmt::skip]
-        let fit = [
-            1.0, 1.0, -1.0, -1.0, -1.0, -1.0,
-            -1.0, -1.0, 1.0, -1.0, -1.0, -1.0,
-            -1.0, -1.0, -1.0, 1.0, 1.0, 1.0,
+        let fit = array![
+            [1.0, 1.0, -1.0, -1.0, -1.0, -1.0],
+            [-1.0, -1.0, 1.0, -1.0, -1.0, -1.0],
+            [-1.0, -1.0, -1.0, 1.0, 1.0, 1.0],
         ];
-        assert_eq!(begins(&fit, 6), [0, 2, 3]);
-        assert_eq!(begins(&[], 6), [0; 0]);
-        assert_eq!(begins(&[], 0), [0; 0]);
+        assert_eq!(begins(fit.view()), [0, 2, 3]);
+        assert_eq!(begins(Array2::zeros((0, 6)).view()), [0; 0]);
+        assert_eq!(begins(Array2::zeros((0, 0)).view()), [0; 0]);
         assert_eq!(
-            begins(&[1.0, 2.0, 3.0], 1),
+            begins(array![[1.0], [2.0], [3.0]].view()),
             [0, 0, 0],
             "more tokens than positions"
         );
     }
 
-    /// Fit of the best way that ends at token i and position j, by trying all.
-    fn best(fit: &[f32], positions: usize, i: usize, j: usize) -> f32 {
-        let here = fit[i * positions + j];
+    /// Fit of the best path that ends at token i and position j, by trying all paths.
+    fn best(fit: ArrayView2<'_, f32>, i: usize, j: usize) -> f32 {
         let before = [
-            (i > 0 && j > 0).then(|| best(fit, positions, i - 1, j - 1)),
-            (i > 0).then(|| best(fit, positions, i - 1, j)),
-            (j > 0).then(|| best(fit, positions, i, j - 1)),
+            (i > 0 && j > 0).then(|| best(fit, i - 1, j - 1)),
+            (i > 0).then(|| best(fit, i - 1, j)),
+            (j > 0).then(|| best(fit, i, j - 1)),
         ];
-        here + before.into_iter().flatten().reduce(f32::max).unwrap_or(0.0)
+        fit[[i, j]] + before.into_iter().flatten().reduce(f32::max).unwrap_or(0.0)
     }
 
     proptest! {
         #[test]
-        fn no_way_fits_better(fit in prop::collection::vec(-8i8..8, 12)) {
-            let fit: Vec<f32> = fit.into_iter().map(f32::from).collect();
-            for positions in [3, 4] {
-                let tokens = 12 / positions;
-                let begins = begins(&fit, positions);
+        fn no_path_fits_better(fit in prop::collection::vec(-8i8..8, 12)) {
+            for n_positions in [3, 4] {
+                let n_tokens = 12 / n_positions;
+                let fit = Array2::from_shape_fn((n_tokens, n_positions), |(i, j)| {
+                    f32::from(fit[i * n_positions + j])
+                });
+                let begins = begins(fit.view());
                 prop_assert!(begins[0] == 0 && begins.is_sorted());
-                // A way that begins there: each token goes on to where the next begins, or to the
-                // position before it.
-                let ends = |i: usize| if i + 1 < tokens { begins[i + 1] } else { positions - 1 };
+                // A path with these begins: each token lasts until the next one begins, or until
+                // the position before that.
                 let mut reached = 0.0;
-                for i in 0..tokens {
-                    let row = &fit[i * positions..][..positions];
-                    let to_before: f32 = row[begins[i]..ends(i).max(begins[i] + 1) .min(positions)].iter().sum();
-                    let last = i + 1 == tokens;
-                    let own: f32 = row[begins[i]..=ends(i)].iter().sum();
-                    reached += if last { own } else { to_before.max(own) };
+                for i in 0..n_tokens {
+                    let end = begins.get(i + 1).map_or(n_positions - 1, |next| *next);
+                    let before = end.max(begins[i] + 1).min(n_positions);
+                    let until_before = fit.slice(s![i, begins[i]..before]).sum();
+                    let until_end = fit.slice(s![i, begins[i]..=end]).sum();
+                    reached += if i + 1 == n_tokens {
+                        until_end
+                    } else {
+                        f32::max(until_before, until_end)
+                    };
                 }
-                prop_assert_eq!(reached, best(&fit, positions, tokens - 1, positions - 1));
+                prop_assert_eq!(reached, best(fit.view(), n_tokens - 1, n_positions - 1));
             }
         }
     }

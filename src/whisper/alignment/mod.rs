@@ -1,44 +1,46 @@
-//! When each word was said, and how sure it is: from cross-attention, by OpenAI's method
-//! (openai-whisper's `timing.py`).
+//! Word timestamps and confidence, from cross-attention by OpenAI's method (openai-whisper's
+//! `timing.py`).
 //!
-//! In: a window's audio as the decoder keeps it, and the tokens of its text. The text is fed to the
-//! decoder once more, all tokens in one pass; some of its cross-attention heads, the model's
-//! *alignment heads*, follow the audio as it is read. Dynamic time warping finds the way through
-//! their weights. Out: [`TimedWord`]s.
+//! In: a prepared window and the tokens of its text. The decoder reads the text once more, all
+//! tokens in one pass; some of its cross-attention heads, the model's *alignment heads*, follow the
+//! audio as it reads. Dynamic time warping finds the path through their weights. Out:
+//! [`TimedWord`]s.
 
 mod dtw;
-mod matrix;
+mod fit;
 mod pauses;
 mod words;
 
 pub use pauses::{Pauses, ends_sentence};
 
+use super::Dims;
 use super::attention_capture::AttentionCapture;
 use super::decoder::{DecodeError, Decoder, Row, Workspace};
 use super::kv_cache::WindowCache;
 use super::segment::{Segment, TimedWord};
 use super::tokenizer::{Language, Task, Tokenizer};
 use crate::cpu::{Isa, argmax, sum_exp};
-use matrix::Matrix;
+use fit::token_fit;
+use ndarray::ArrayView1;
 use words::{Piece, merge_punctuation, split};
 
-/// Seconds of an encoder position.
+/// Length of an encoder position in seconds.
 const POSITION_S: f64 = 0.02;
 
-/// What was said in a window.
+/// Text of a window that is to be aligned with its audio.
 #[derive(Debug, Clone, Copy)]
 pub struct AlignmentInput<'a> {
-    /// Text tokens that it began with and whose times are not wanted.
+    /// Text tokens at the start whose times are not needed.
     pub before: &'a [u32],
-    /// The tokens after them; what is no text is left out.
+    /// Tokens that follow them. Tokens that are not text are ignored.
     pub tokens: &'a [u32],
     /// Language spoken.
     pub language: Language,
-    /// What was made of it.
+    /// Whether the text is a transcript or a translation.
     pub task: Task,
-    /// Length of the audio.
+    /// Length of the audio in seconds.
     pub seconds: f64,
-    /// Where nobody speaks in it.
+    /// Pauses in the audio.
     pub pauses: &'a Pauses,
 }
 
@@ -46,20 +48,16 @@ pub struct AlignmentInput<'a> {
 pub struct Aligner<'a> {
     decoder: &'a Decoder,
     tokenizer: &'a Tokenizer,
+    /// Alignment heads, `[layer, head]`.
     heads: Vec<[usize; 2]>,
 }
 
 impl<'a> Aligner<'a> {
-    /// An aligner by the alignment heads `[layer, head]`; where none are known, by all heads of the
-    /// later half of the layers, as OpenAI does.
+    /// Creates an aligner that uses the alignment heads `[layer, head]`; if none are known, all
+    /// heads of the later half of the layers, as OpenAI does.
     pub fn new(decoder: &'a Decoder, tokenizer: &'a Tokenizer, heads: Vec<[usize; 2]>) -> Self {
-        let dims = decoder.dims();
-        let later = || {
-            (dims.n_text_layer / 2..dims.n_text_layer)
-                .flat_map(|l| (0..dims.n_text_head).map(move |h| [l, h]))
-        };
         let heads = if heads.is_empty() {
-            later().collect()
+            heads_of_later_half(decoder.dims())
         } else {
             heads
         };
@@ -70,34 +68,24 @@ impl<'a> Aligner<'a> {
         }
     }
 
-    /// The words of `said`, in the window that it was said in. Drops the window's sequences.
+    /// Returns the words of `input`, the text of `window`. Drops the window's sequences.
     ///
     /// # Errors
-    /// Where the text is too long for the model's context.
+    /// Returns an error if the text is too long for the model's context.
     pub fn align(
         &self,
         window: &mut WindowCache,
-        said: &AlignmentInput<'_>,
+        input: &AlignmentInput<'_>,
     ) -> Result<Vec<TimedWord>, DecodeError> {
-        let special = self.tokenizer.special();
-        let text = |tokens: &'_ [u32]| {
-            tokens
-                .iter()
-                .copied()
-                .filter(|token| *token < special.eot)
-                .collect::<Vec<_>>()
-        };
-        let (before, tokens) = (text(said.before), text(said.tokens));
-        let positions = ((said.seconds / POSITION_S).ceil() as usize).min(window.n_ctx());
-        if tokens.is_empty() || positions == 0 {
+        let before = self.text_tokens(input.before);
+        let tokens = self.text_tokens(input.tokens);
+        let n_positions = ((input.seconds / POSITION_S).ceil() as usize).min(window.n_ctx());
+        if tokens.is_empty() || n_positions == 0 {
             return Ok(Vec::new());
         }
-        let start = special.sot_sequence(said.language, said.task, true);
-        let sequence: Vec<u32> = [&start[..], &before, &tokens, &[special.eot]].concat();
-        // A row's logits are those of the token after it.
-        let first = start.len() - 1;
-        let wanted: Vec<usize> =
-            (first + before.len()..first + before.len() + tokens.len()).collect();
+        let special = self.tokenizer.special();
+        let start = special.sot_sequence(input.language, input.task, true);
+        let sequence = [&start[..], &before, &tokens, &[special.eot]].concat();
         let rows: Vec<Row> = sequence
             .iter()
             .map(|&token| Row {
@@ -106,7 +94,11 @@ impl<'a> Aligner<'a> {
                 token,
             })
             .collect();
-        let mut attention = AttentionCapture::new(self.decoder.dims(), &self.heads, positions);
+        // The logits of a row predict the next token.
+        let first = start.len() - 1;
+        let first_wanted = first + before.len();
+        let wanted: Vec<usize> = (first_wanted..first_wanted + tokens.len()).collect();
+        let mut attention = AttentionCapture::new(self.decoder.dims(), &self.heads, n_positions);
         let mut work = Workspace::default();
         window.begin();
         let logits = self.decoder.forward_with_attention(
@@ -116,30 +108,51 @@ impl<'a> Aligner<'a> {
             Some(&mut attention),
             &mut work,
         )?;
-        let isa = self.decoder.cpu().isa;
-        let logits = logits.chunks_exact(self.decoder.dims().n_vocab);
-        let of_text = |(row, token): (&[f32], &u32)| {
-            probability(isa, &row[..special.eot as usize], *token as usize)
-        };
-        let probabilities: Vec<f32> = logits.zip(&tokens).map(of_text).collect();
-        let matrix = Matrix::new(&attention, first..rows.len() - 1);
-        let begins = dtw::begins(&matrix.fit, matrix.cols);
-        let attended: Vec<usize> = matrix
-            .rows()
-            .map(|row| argmax(isa, row).map_or(0, |(place, _)| place))
-            .collect();
-        let tokens_of = Tokens {
+        let probabilities = self.probabilities(logits, &tokens);
+        let fit = token_fit(attention.weights()?, first..rows.len() - 1);
+        let begins = dtw::begins(fit.view());
+        let attended: Vec<usize> = fit.rows().into_iter().map(most_attended).collect();
+        let timed = TimedTokens {
             begins: &begins[before.len()..],
             attended: &attended[before.len()..],
             probabilities: &probabilities,
         };
-        let mut words = tokens_of.words(&split(self.tokenizer, &tokens, said.language));
-        said.pauses.part(&mut words);
+        let mut words = timed.words(&split(self.tokenizer, &tokens, input.language));
+        input.pauses.part(&mut words);
         Ok(words)
+    }
+
+    /// Returns the tokens that are text.
+    fn text_tokens(&self, tokens: &[u32]) -> Vec<u32> {
+        let eot = self.tokenizer.special().eot;
+        tokens
+            .iter()
+            .copied()
+            .filter(|token| *token < eot)
+            .collect()
+    }
+
+    /// Returns the probability of each token among all text tokens, from the logits before it,
+    /// `[tokens.len()][n_vocab]`.
+    fn probabilities(&self, logits: &[f32], tokens: &[u32]) -> Vec<f32> {
+        let eot = self.tokenizer.special().eot as usize;
+        logits
+            .chunks_exact(self.decoder.dims().n_vocab)
+            .zip(tokens)
+            .map(|(row, token)| probability(self.decoder.cpu().isa, &row[..eot], *token as usize))
+            .collect()
     }
 }
 
-/// Gives each segment its words, the aligned text of all of them, and the times of these
+/// Returns the heads `[layer, head]` of the later half of the decoder's layers.
+fn heads_of_later_half(dims: &Dims) -> Vec<[usize; 2]> {
+    let layers = dims.n_text_layer / 2..dims.n_text_layer;
+    layers
+        .flat_map(|layer| (0..dims.n_text_head).map(move |head| [layer, head]))
+        .collect()
+}
+
+/// Gives each segment its words out of `words`, the aligned text of all segments, and their times
 /// (`add_word_timestamps` in openai-whisper's `timing.py`). Tokens below `eot` are text.
 pub fn give_words(segments: &mut [Segment], words: Vec<TimedWord>, eot: u32) {
     let mut words = words.into_iter();
@@ -159,52 +172,57 @@ pub fn give_words(segments: &mut [Segment], words: Vec<TimedWord>, eot: u32) {
     }
 }
 
-/// The probability of `token` among all text tokens.
+/// Returns the position with the best fit.
+fn most_attended(fit: ArrayView1<'_, f32>) -> usize {
+    let mut best = 0;
+    for (position, value) in fit.iter().enumerate() {
+        if *value > fit[best] {
+            best = position;
+        }
+    }
+    best
+}
+
+/// Returns the probability of `token` in a row of logits.
 fn probability(isa: Isa, logits: &[f32], token: usize) -> f32 {
     let most = argmax(isa, logits).map_or(0.0, |(_, value)| value);
     (f64::from(logits[token] - most).exp() / sum_exp(isa, logits, most, 1.0)) as f32
 }
 
-/// What is known of text tokens.
-struct Tokens<'a> {
-    /// Position at which each begins, and the end of the last.
+/// Text tokens with their times and probabilities.
+struct TimedTokens<'a> {
+    /// Position at which each token begins, and the end of the last one.
     begins: &'a [usize],
-    /// Position that each attends to most.
+    /// Position that each token attends to most.
     attended: &'a [usize],
     probabilities: &'a [f32],
 }
 
-impl Tokens<'_> {
+impl TimedTokens<'_> {
+    /// Joins the tokens to words, with their punctuation.
     fn words(&self, pieces: &[Piece]) -> Vec<TimedWord> {
         let seconds = |position: usize| position as f64 * POSITION_S;
         let mut words: Vec<Option<TimedWord>> = Vec::with_capacity(pieces.len());
         let mut from = 0;
         for piece in pieces {
             let to = from + piece.tokens;
-            let attended = self.attended[from..to]
-                .iter()
-                .max()
-                .copied()
-                .unwrap_or_default();
+            let sum: f32 = self.probabilities[from..to].iter().sum();
             words.push(Some(TimedWord {
                 text: piece.text.clone(),
                 tokens: piece.tokens,
                 start: seconds(self.begins[from]),
                 end: seconds(self.begins[to]),
-                probability: self.probabilities[from..to].iter().sum::<f32>() / piece.tokens as f32,
-                attended: seconds(attended),
+                probability: sum / piece.tokens as f32,
+                attended: seconds(self.attended[from..to].iter().copied().max().unwrap_or(0)),
             }));
             from = to;
         }
-        for (i, owner) in merge_punctuation(pieces)
-            .into_iter()
-            .enumerate()
-            .filter(|(i, owner)| i != owner)
-        {
-            if let Some(mark) = words[i].take()
+        for (i, owner) in merge_punctuation(pieces).into_iter().enumerate() {
+            if i != owner
+                && let Some(mark) = words[i].take()
                 && let Some(word) = &mut words[owner]
             {
-                // Whoever speaks takes no time for punctuation.
+                // Punctuation takes no time to say.
                 word.text = if i < owner {
                     mark.text + &word.text
                 } else {

@@ -175,9 +175,14 @@ impl Decoder {
                 expected: [n, width],
             });
         }
-        let size = (blocks.len(), width);
-        let mut cache =
-            WindowCache::new(features.n_ctx, features.bias.clone(), size, *audio, used)?;
+        let mut cache = WindowCache::new(
+            features.n_ctx,
+            features.bias.clone(),
+            blocks.len(),
+            width,
+            *audio,
+            used,
+        )?;
         let keys_values = sized(&mut work.keys_values, n * 2 * width);
         let states = row_major(features.states.view());
         // The blocks multiply the same states, which are packed once.
