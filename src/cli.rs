@@ -298,7 +298,7 @@ pub struct EngineArgs {
     /// auto is int8
     #[arg(long, value_enum, value_name = "TYPE", default_value_t = Compute::Auto)]
     pub compute: Compute,
-    /// What encodes: the CPU, an AMD NPU (the transcript stays the same), or the software device,
+    /// What encodes: the CPU, an AMD NPU (the transcript stays the same), or the emulator,
     /// an NPU's interface without an NPU, for tests
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub device: Device,

@@ -1,4 +1,4 @@
-//! Whisper base on the software device: an NPU's interface without an NPU. The program gives the
+//! Whisper base on the NPU emulator, without an NPU. The program gives the
 //! text that it gives on the CPU, says what encodes, and loses no word when the device goes away.
 //!
 //! Needs the model `base`: `make test` fetches it.
@@ -19,7 +19,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
-use xrt_sys::software::write_overlays;
+use xrt_sys::emulator::write_overlays;
 
 const FAULTS: &str = "HEARKEN_NPU_EMULATOR_FAULTS";
 
@@ -140,11 +140,11 @@ fn said(output: &Output) -> Vec<String> {
 #[test]
 fn a_recording_says_the_same_whatever_encodes_it() {
     let cpu = transcribe("cpu", "auto", "");
-    assert!(!text(&cpu.stderr).contains("software device"));
+    assert!(!text(&cpu.stderr).contains("emulator"));
     // 8-bit products are the CPU's: so is every digit of the transcript.
     let npu = transcribe("npu-emulator", "auto", "");
     assert!(
-        text(&npu.stderr).contains("software device: an NPU's interface without an NPU"),
+        text(&npu.stderr).contains("NPU emulator, without an NPU"),
         "{}",
         text(&npu.stderr)
     );
@@ -371,7 +371,7 @@ fn a_device_that_dies_in_the_middle_of_dictation_costs_no_word() {
     desktop.configure("[model]\ndevice = \"npu-emulator\"\n[live]\nstep = 1.0\n");
     // Each window is 26 runs or more: this is in the middle of the third.
     desktop.start_daemon_with(&[(FAULTS, "run_start:60:vanish")]);
-    desktop.wait_for("the software device", |d| {
+    desktop.wait_for("the emulator", |d| {
         (d.status()["backend"] == "npu-emulator").then_some(())
     });
     let mut monitor = desktop.follow(desktop.command("gdbus").args([

@@ -11,7 +11,7 @@ use crate::whisper::{AudioFeatures, CpuEncoder, EncodeError, Encoder, EncoderFac
 use std::fmt::{self, Display};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use xrt_sys::software::Machine;
+use xrt_sys::emulator::Machine;
 
 /// Longest pause before the device is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -30,10 +30,7 @@ impl Display for BackendState {
         match self.device {
             Device::Npu => write!(f, "the encoder runs on the NPU"),
             Device::NpuEmulator => {
-                write!(
-                    f,
-                    "the encoder runs on the software device: an NPU's interface without an NPU"
-                )
+                write!(f, "the encoder runs on the NPU emulator, without an NPU")
             }
             Device::Cpu if self.reason.is_empty() => write!(f, "the encoder runs on the CPU"),
             Device::Cpu => write!(f, "the encoder runs on the CPU: {}", self.reason),
@@ -45,13 +42,13 @@ impl Display for BackendState {
 pub struct Npu {
     source: Source,
     options: NpuOptions,
-    link: Mutex<Link>,
+    connection: Mutex<Connection>,
     state: Mutex<BackendState>,
     tell: Box<dyn Fn(&BackendState) + Send + Sync>,
 }
 
 /// The way to the device.
-struct Link {
+struct Connection {
     /// With weights and instructions on it; none while it is away.
     gemm: Option<Box<Gemm>>,
     /// When it is tried again.
@@ -60,7 +57,7 @@ struct Link {
     pause: Duration,
 }
 
-impl Link {
+impl Connection {
     fn close(&mut self) {
         // All that belongs to the device goes: after a timeout its context is in an unknown state.
         self.gemm = None;
@@ -82,7 +79,7 @@ impl Npu {
         tell: impl Fn(&BackendState) + Send + Sync + 'static,
     ) -> Result<Arc<Self>, SetupError> {
         let source = Source::new(file, &options)?;
-        let link = Link {
+        let connection = Connection {
             gemm: None,
             until: Instant::now(),
             pause: options.first_pause,
@@ -91,15 +88,15 @@ impl Npu {
             device: options.kind,
             reason: String::new(),
         };
-        let (link, state) = (Mutex::new(link), Mutex::new(state));
+        let (connection, state) = (Mutex::new(connection), Mutex::new(state));
         let npu = Self {
             source,
             options,
-            link,
+            connection,
             state,
             tell: Box::new(tell),
         };
-        npu.connect(&mut npu.link.lock_unpoisoned());
+        npu.connect(&mut npu.connection.lock_unpoisoned());
         Ok(Arc::new(npu))
     }
 
@@ -108,14 +105,14 @@ impl Npu {
         self.state.lock_unpoisoned().clone()
     }
 
-    /// The software device's machine, where it is that.
+    /// The emulator's machine, where it is that.
     pub fn machine(&self) -> Option<&Arc<Machine>> {
         self.source.machine.as_ref()
     }
 
     /// Where the time went since the last call; nothing while the device is away.
     pub fn take_times(&self) -> Times {
-        self.link
+        self.connection
             .lock_unpoisoned()
             .gemm
             .as_mut()
@@ -125,36 +122,36 @@ impl Npu {
 
     /// Does `work` on the device; `None` where it is away or fails in this, and the work is to be
     /// done elsewhere.
-    fn attempt<T>(
+    fn try_on_device<T>(
         &self,
         work: impl FnOnce(&mut Gemm) -> Result<T, EncodeError>,
     ) -> Option<Result<T, EncodeError>> {
-        let mut link = self.link.lock_unpoisoned();
-        if link.gemm.is_none() && link.until <= Instant::now() {
-            self.connect(&mut link);
+        let mut connection = self.connection.lock_unpoisoned();
+        if connection.gemm.is_none() && connection.until <= Instant::now() {
+            self.connect(&mut connection);
         }
-        match work(link.gemm.as_mut()?) {
+        match work(connection.gemm.as_mut()?) {
             Err(EncodeError::Device(error)) => {
-                link.close();
+                connection.close();
                 self.set(Device::Cpu, &error.to_string());
                 None
             }
             outcome => {
-                link.pause = self.options.first_pause;
+                connection.pause = self.options.first_pause;
                 Some(outcome)
             }
         }
     }
 
     /// Opens the device, or notes when to try again.
-    fn connect(&self, link: &mut Link) {
+    fn connect(&self, connection: &mut Connection) {
         match self.source.open(&self.options) {
             Ok(gemm) => {
-                link.gemm = Some(Box::new(gemm));
+                connection.gemm = Some(Box::new(gemm));
                 self.set(self.options.kind, "");
             }
             Err(error) => {
-                link.close();
+                connection.close();
                 self.set(Device::Cpu, &error.to_string());
             }
         }
@@ -196,7 +193,7 @@ impl Encoder for NpuEncoder {
         let Self { npu, cpu } = self;
         // A window that was begun on the NPU is computed from its start: the log-mel is still
         // there.
-        npu.attempt(|gemm| cpu.encode_on(gemm, mel, &mut |_| ()))
+        npu.try_on_device(|gemm| cpu.encode_on(gemm, mel, &mut |_| ()))
             .unwrap_or_else(|| cpu.encode(mel))
     }
 }

@@ -5,7 +5,7 @@
 //! is missing. Most of these look alike to a program, as "no such device", which is why they are
 //! told apart here.
 
-use super::setup::{overlays_directory, shim_path};
+use super::paths::{overlays_directory, shim_path};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use xrt_sys::Api;
@@ -256,12 +256,9 @@ fn overlays(directory: &Path) -> Finding {
     let remedy = "kernels/build, on a machine with the toolchain (docs/npu.md)";
     match Manifest::read(directory).and_then(|manifest| all_there(&manifest).map(|()| manifest)) {
         Err(error) => missing(name, error.to_string(), remedy),
-        Ok(manifest) if manifest.target == Target::Software => missing(
+        Ok(manifest) if manifest.target == Target::Emulator => missing(
             name,
-            format!(
-                "those in {} are for the software device",
-                directory.display()
-            ),
+            format!("those in {} are for the emulator", directory.display()),
             remedy,
         ),
         Ok(manifest) => {
@@ -378,9 +375,9 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let detail = || overlays(directory.path()).detail;
         assert!(detail().contains("cannot be read"), "{}", detail());
-        let mut manifest = xrt_sys::software::write_overlays(directory.path(), &[[256, 512, 64]])
+        let mut manifest = xrt_sys::emulator::write_overlays(directory.path(), &[[256, 512, 64]])
             .expect("overlays");
-        assert!(detail().contains("for the software device"));
+        assert!(detail().contains("for the emulator"));
         manifest.target = Target::Npu2;
         manifest.write(directory.path()).expect("a manifest");
         assert_eq!(overlays(directory.path()).remedy, None);

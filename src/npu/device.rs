@@ -51,9 +51,10 @@ pub enum DeviceError {
 /// Calls a function of the ABI and turns its status into a result.
 macro_rules! call {
     ($api:expr, $name:ident($($arg:expr),* $(,)?)) => {
-        // SAFETY: handles come from the ABI, are alive while their owner is, and are used by one
-        // thread at a time since the owners are not `Sync`; other pointers lead to what lives
-        // through the call.
+        // SAFETY: handles come from the ABI and are alive while their owner is. One thread at a
+        // time uses a handle: a `Handle` is not `Sync`, so it is reached through its only owner
+        // (`&mut`) or through a mutex (`Shared`) that is locked during the call. Other pointers
+        // lead to what lives through the call.
         checked(&$api, stringify!($name), unsafe { ($api.$name)($($arg),*) })
     };
 }
@@ -79,22 +80,26 @@ fn released(outcome: Result<(), DeviceError>) {
     }
 }
 
-/// A handle that may move between threads.
+/// A handle that one thread at a time may use: it moves between threads, but is not shared.
 struct Handle<T>(*mut T);
 
 // SAFETY: the ABI asks that one handle is not used by two threads at once, not that it stays on
-// one.
+// one. Without `Sync` a reference to a handle stays on its thread.
 unsafe impl<T> Send for Handle<T> {}
-// SAFETY: a shared handle is only used to make children, under a lock, or to be released by its
-// last owner.
-unsafe impl<T> Sync for Handle<T> {}
+
+/// A handle from which others are made, by whichever thread holds the lock.
+type Shared<T> = Mutex<Handle<T>>;
+
+fn shared<T>(raw: *mut T) -> Shared<T> {
+    Mutex::new(Handle(raw))
+}
 
 /// Defines an owner's release.
 macro_rules! releases {
     ($($owner:ty, $function:ident;)*) => {$(
         impl Drop for $owner {
             fn drop(&mut self) {
-                released(call!(self.api(), $function(self.raw.0)));
+                released(call!(self.api(), $function(self.raw.lock_unpoisoned().0)));
             }
         }
     )*};
@@ -135,7 +140,7 @@ impl Drop for List {
 /// An open device.
 pub struct Device {
     api: Api,
-    raw: Handle<xrt_sys::Device>,
+    raw: Shared<xrt_sys::Device>,
 }
 
 impl Device {
@@ -148,7 +153,7 @@ impl Device {
         call!(api, device_open(index, &mut raw))?;
         Ok(Arc::new(Self {
             api,
-            raw: Handle(raw),
+            raw: shared(raw),
         }))
     }
 
@@ -160,7 +165,11 @@ impl Device {
         let mut name = [0u8; 128];
         call!(
             self.api,
-            device_name(self.raw.0, name.as_mut_ptr().cast(), name.len())
+            device_name(
+                self.raw.lock_unpoisoned().0,
+                name.as_mut_ptr().cast(),
+                name.len()
+            )
         )?;
         let end = name
             .iter()
@@ -176,7 +185,7 @@ impl Device {
 
 struct Xclbin {
     device: Arc<Device>,
-    raw: Handle<xrt_sys::Xclbin>,
+    raw: Shared<xrt_sys::Xclbin>,
 }
 
 impl Xclbin {
@@ -187,7 +196,7 @@ impl Xclbin {
 
 /// The context itself; closed before its buffers are freed.
 struct RawContext {
-    raw: Handle<xrt_sys::Context>,
+    raw: Shared<xrt_sys::Context>,
     xclbin: Arc<Xclbin>,
 }
 
@@ -206,7 +215,7 @@ struct Context {
 
 /// The kernel itself.
 struct RawKernel {
-    raw: Handle<xrt_sys::Kernel>,
+    raw: Shared<xrt_sys::Kernel>,
     context: Arc<Context>,
 }
 
@@ -234,15 +243,18 @@ impl Kernel {
         let (path, prefix) = (text(&xclbin.to_string_lossy())?, text(prefix)?);
         let api = device.api;
         let mut raw = null_mut();
-        call!(api, xclbin_open(device.raw.0, path.as_ptr(), &mut raw))?;
+        call!(
+            api,
+            xclbin_open(device.raw.lock_unpoisoned().0, path.as_ptr(), &mut raw)
+        )?;
         let xclbin = Arc::new(Xclbin {
             device: device.clone(),
-            raw: Handle(raw),
+            raw: shared(raw),
         });
         let mut raw = null_mut();
-        call!(api, context_open(xclbin.raw.0, &mut raw))?;
+        call!(api, context_open(xclbin.raw.lock_unpoisoned().0, &mut raw))?;
         let raw = RawContext {
-            raw: Handle(raw),
+            raw: shared(raw),
             xclbin,
         };
         let context = Arc::new(Context {
@@ -252,10 +264,14 @@ impl Kernel {
         let mut raw = null_mut();
         call!(
             api,
-            kernel_open(context.raw.raw.0, prefix.as_ptr(), &mut raw)
+            kernel_open(
+                context.raw.raw.lock_unpoisoned().0,
+                prefix.as_ptr(),
+                &mut raw
+            )
         )?;
         Ok(Self(Arc::new(RawKernel {
-            raw: Handle(raw),
+            raw: shared(raw),
             context,
         })))
     }
@@ -269,13 +285,19 @@ impl Kernel {
         let (api, context) = (self.0.api(), &self.0.context);
         let device = context.raw.xclbin.device.clone();
         let (mut group, mut raw, mut pointer) = (0, null_mut(), null_mut());
-        call!(api, kernel_group(self.0.raw.0, index, &mut group))?;
-        call!(api, buffer_new(device.raw.0, len, kind, group, &mut raw))?;
+        call!(
+            api,
+            kernel_group(self.0.raw.lock_unpoisoned().0, index, &mut group)
+        )?;
+        call!(
+            api,
+            buffer_new(device.raw.lock_unpoisoned().0, len, kind, group, &mut raw)
+        )?;
         let raw = Arc::new(RawBuffer {
-            raw: Handle(raw),
+            raw: shared(raw),
             device,
         });
-        call!(api, buffer_map(raw.raw.0, &mut pointer))?;
+        call!(api, buffer_map(raw.raw.lock_unpoisoned().0, &mut pointer))?;
         if pointer.is_null() || !pointer.addr().is_multiple_of(ALIGNMENT) {
             let reason = "the buffer's memory is not aligned".to_owned();
             return Err(DeviceError::Failed {
@@ -297,7 +319,10 @@ impl Kernel {
     /// Where the device refuses.
     pub fn run(&self) -> Result<Run, DeviceError> {
         let mut raw = null_mut();
-        call!(self.0.api(), run_new(self.0.raw.0, &mut raw))?;
+        call!(
+            self.0.api(),
+            run_new(self.0.raw.lock_unpoisoned().0, &mut raw)
+        )?;
         Ok(Run {
             raw: Handle(raw),
             kernel: self.clone(),
@@ -311,7 +336,10 @@ impl Kernel {
     /// Where the device refuses.
     pub fn list(&self) -> Result<List, DeviceError> {
         let mut raw = null_mut();
-        call!(self.0.api(), list_new(self.0.context.raw.raw.0, &mut raw))?;
+        call!(
+            self.0.api(),
+            list_new(self.0.context.raw.raw.lock_unpoisoned().0, &mut raw)
+        )?;
         Ok(List {
             raw: Handle(raw),
             kernel: self.clone(),
@@ -322,7 +350,7 @@ impl Kernel {
 
 /// The buffer itself.
 struct RawBuffer {
-    raw: Handle<xrt_sys::Buffer>,
+    raw: Shared<xrt_sys::Buffer>,
     device: Arc<Device>,
 }
 
@@ -384,7 +412,7 @@ impl Buffer {
         let begun = Instant::now();
         call!(
             self.raw.api(),
-            buffer_sync(self.raw.raw.0, direction, len, 0)
+            buffer_sync(self.raw.raw.lock_unpoisoned().0, direction, len, 0)
         )?;
         Ok(begun.elapsed())
     }
@@ -420,7 +448,7 @@ impl Run {
     pub fn set_buffer(&mut self, index: u32, buffer: &Buffer) -> Result<(), DeviceError> {
         call!(
             self.api(),
-            run_set_buffer(self.raw.0, index, buffer.raw.raw.0)
+            run_set_buffer(self.raw.0, index, buffer.raw.raw.lock_unpoisoned().0)
         )
     }
 
@@ -499,5 +527,42 @@ fn ended(state: u32, time: Duration) -> Result<(), DeviceError> {
         COMPLETED => Ok(()),
         TIMED_OUT => Err(DeviceError::TimedOut(time)),
         _ => Err(DeviceError::Aborted),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails to compile if the type is `Sync`: two implementations then apply.
+    macro_rules! assert_not_sync {
+        ($type:ty) => {
+            const _: fn() = || {
+                trait AmbiguousIfSync<A> {
+                    fn check() {}
+                }
+                struct IsSync;
+                impl<T: ?Sized> AmbiguousIfSync<()> for T {}
+                impl<T: ?Sized + Sync> AmbiguousIfSync<IsSync> for T {}
+                let _ = <$type as AmbiguousIfSync<_>>::check;
+            };
+        };
+    }
+
+    assert_not_sync!(Handle<xrt_sys::Run>);
+    assert_not_sync!(Run);
+    assert_not_sync!(List);
+    assert_not_sync!(Buffer);
+
+    /// Owners move to the thread that uses the device; parents are shared behind their locks.
+    #[test]
+    fn owners_move_between_threads_and_parents_are_shared() {
+        fn moves<T: Send>() {}
+        fn is_shared<T: Send + Sync>() {}
+        moves::<Run>();
+        moves::<List>();
+        moves::<Buffer>();
+        is_shared::<Device>();
+        is_shared::<Kernel>();
     }
 }

@@ -2,7 +2,7 @@
 //! CPU.
 //!
 //! ```text
-//! log-mel ──▶ whisper::CpuEncoder ──rows──▶ gemm: bf16 or i8 ──▶ device: runs ──▶ xrt-sys: XRT, or the software device
+//! log-mel ──▶ whisper::CpuEncoder ──rows──▶ gemm: bf16 or i8 ──▶ device: runs ──▶ xrt-sys: XRT, or the emulator
 //!             attention, layer norm ◀──products through bias, GELU── gemm ◀──┘
 //! ```
 //!
@@ -14,7 +14,7 @@ mod detect;
 mod device;
 mod gemm;
 mod layout;
-mod packed_file;
+mod paths;
 mod setup;
 mod weights;
 

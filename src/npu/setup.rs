@@ -6,6 +6,7 @@
 use super::detect::is_there;
 use super::device::{Device, DeviceError};
 use super::gemm::{Gemm, Submission};
+use super::paths::{overlays_directory, shim_path};
 use super::weights::{PackError, PackedLayer, keep, load};
 use crate::advice::Advice;
 use crate::compute::{self, NpuFormat};
@@ -19,17 +20,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tracing::info;
+use xrt_sys::emulator::{self, Fault, Machine};
 use xrt_sys::manifest::{Manifest, ManifestError, Overlay, Target, Type};
-use xrt_sys::software::{self, Fault, Machine};
 use xrt_sys::{Api, ApiError};
 
 /// Most time that a run may take on hardware: a thousand times what it should.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// Most time that a run may take on the software device, on a machine that is busy with other
+/// Most time that a run may take on the emulator, on a machine that is busy with other
 /// things.
-const SOFTWARE_TIMEOUT: Duration = Duration::from_secs(30);
+const EMULATOR_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Runs of these heights are made for the software device: one for half a window of 10.24 s, one
+/// Runs of these heights are made for the emulator: one for half a window of 10.24 s, one
 /// for all of it.
 const HEIGHTS: [usize; 2] = [256, 512];
 /// Rows of B that the GEMM of `kernels/` takes at a time.
@@ -38,7 +39,7 @@ const K_TILE: usize = 512;
 /// How an NPU is to be used.
 #[derive(Clone, Debug)]
 pub struct NpuOptions {
-    /// An NPU or the software device.
+    /// An NPU or the emulator.
     pub kind: compute::Device,
     /// Number format of the products.
     pub format: NpuFormat,
@@ -49,7 +50,7 @@ pub struct NpuOptions {
     /// Time after a failure before the device is tried again; it doubles with each failure that
     /// follows.
     pub first_pause: Duration,
-    /// Faults of the software device.
+    /// Faults of the emulator.
     pub faults: Vec<Fault>,
 }
 
@@ -76,11 +77,11 @@ pub enum SetupError {
     /// The overlays do not serve the model, or the model is damaged.
     #[error(transparent)]
     Pack(#[from] PackError),
-    /// A fault of the software device makes no sense.
+    /// A fault of the emulator makes no sense.
     #[error("{variable}: {0}", variable = env::NPU_EMULATOR_FAULTS)]
     Faults(String),
-    /// No directory for the software device's overlays.
-    #[error("the software device has no place for its overlays: {0}")]
+    /// No directory for the emulator's overlays.
+    #[error("the emulator has no place for its overlays: {0}")]
     Directory(#[from] std::io::Error),
 }
 
@@ -98,7 +99,7 @@ impl Advice for SetupError {
 }
 
 impl NpuOptions {
-    /// The ordinary options; the software device's faults are the environment's.
+    /// The ordinary options; the emulator's faults are the environment's.
     ///
     /// # Errors
     /// Where those make no sense.
@@ -116,7 +117,7 @@ impl NpuOptions {
             timeout: if kind == compute::Device::Npu {
                 TIMEOUT
             } else {
-                SOFTWARE_TIMEOUT
+                EMULATOR_TIMEOUT
             },
             first_pause: Duration::from_secs(5),
             faults: faults.map_err(SetupError::Faults)?,
@@ -128,7 +129,7 @@ impl NpuOptions {
 pub struct Source {
     api: Api,
     index: u32,
-    /// The software device's machine.
+    /// The emulator's machine.
     pub machine: Option<Arc<Machine>>,
     directory: Directory,
     overlay: Overlay,
@@ -138,7 +139,7 @@ pub struct Source {
 /// Where the overlays lie.
 enum Directory {
     Installed(PathBuf),
-    /// Made for the software device; removed when no longer used.
+    /// Made for the emulator; removed when no longer used.
     Made(TempDir),
 }
 
@@ -166,22 +167,22 @@ impl Source {
     }
 
     fn find(file: &Arc<ModelFile>, options: &NpuOptions) -> Result<Self, SetupError> {
-        let is_software = options.kind == compute::Device::NpuEmulator;
+        let is_emulated = options.kind == compute::Device::NpuEmulator;
         let installed = overlays_directory();
         let directory = match std::env::var_os(env::NPU_OVERLAYS) {
-            None if is_software => {
+            None if is_emulated => {
                 let made = tempfile::tempdir()?;
-                software::write_overlays(made.path(), &shapes(file.dims()))?;
+                emulator::write_overlays(made.path(), &shapes(file.dims()))?;
                 Directory::Made(made)
             }
             _ => Directory::Installed(installed),
         };
-        let overlay = overlay(directory.path(), options.format, is_software)?;
+        let overlay = overlay(directory.path(), options.format, is_emulated)?;
         let weights = load(file, &overlay)?;
-        let (api, index, machine) = match is_software {
+        let (api, index, machine) = match is_emulated {
             true => {
-                let (index, machine) = software::machine(&options.faults);
-                (software::api(), index, Some(machine))
+                let (index, machine) = emulator::machine(&options.faults);
+                (emulator::api(), index, Some(machine))
             }
             false => (Api::load(&shim_path())?, 0, None),
         };
@@ -238,16 +239,16 @@ pub fn pack_weights(file: &Arc<ModelFile>) -> Result<Option<PathBuf>, SetupError
 fn overlay(
     directory: &Path,
     format: NpuFormat,
-    takes_software: bool,
+    takes_emulator: bool,
 ) -> Result<Overlay, SetupError> {
     let manifest = Manifest::read(directory)?;
     let wrong = |reason: String| SetupError::Overlay {
         directory: directory.to_owned(),
         reason,
     };
-    if manifest.target == Target::Software && !takes_software {
+    if manifest.target == Target::Emulator && !takes_emulator {
         return Err(wrong(
-            "these overlays are for the software device, not for hardware".to_owned(),
+            "these overlays are for the emulator, not for hardware".to_owned(),
         ));
     }
     let (dtype, name, other) = match format {
@@ -267,7 +268,7 @@ fn overlay(
 }
 
 /// The shapes, \[m, k, n\], of all products of a model's encoder in both number formats, at the
-/// heights that the software device gets.
+/// heights that the emulator gets.
 pub fn shapes(dims: &Dims) -> Vec<[usize; 3]> {
     let products = Layer::all(dims).map(|layer| layer.shape(dims));
     let products = products.flat_map(|(n, k)| [(n, k), (n, terms_width(k))]);
@@ -276,26 +277,4 @@ pub fn shapes(dims: &Dims) -> Vec<[usize; 3]> {
     shapes.sort_unstable();
     shapes.dedup();
     shapes
-}
-
-/// The shim: the environment's, or `lib/hearken/libhearken_xrt.so` beside the program's directory.
-pub(super) fn shim_path() -> PathBuf {
-    installed(env::NPU_SHIM, "libhearken_xrt.so")
-}
-
-/// The overlays: the environment's, or `lib/hearken/npu` beside the program's directory.
-pub(super) fn overlays_directory() -> PathBuf {
-    installed(env::NPU_OVERLAYS, "npu")
-}
-
-fn installed(variable: &str, name: &str) -> PathBuf {
-    if let Some(path) = std::env::var_os(variable) {
-        return path.into();
-    }
-    let program = std::env::current_exe().unwrap_or_default();
-    let prefix = program
-        .parent()
-        .and_then(Path::parent)
-        .unwrap_or(Path::new("/usr"));
-    prefix.join("lib/hearken").join(name)
 }

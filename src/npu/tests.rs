@@ -1,4 +1,4 @@
-//! The encoder on the software device: as exact as its number formats allow, and no window lost
+//! The encoder on the emulator: as exact as its number formats allow, and no window lost
 //! whatever fails.
 
 use super::backend::{BackendState, Npu, NpuEncoder};
@@ -15,7 +15,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use xrt_sys::software::{Call, Effect, Fault};
+use xrt_sys::emulator::{Call, Effect, Fault};
 
 /// A model of random weights.
 struct Model {
@@ -175,7 +175,7 @@ fn int8_products_are_the_cpus_bit_for_bit() {
             assert!(got == want, "{n_frames} frames: {}", cosine(&got, &want));
             assert!(told.lock().expect("no panic").is_empty());
             let runs = npu.take_times().runs as u64;
-            let machine = npu.machine().expect("the software device");
+            let machine = npu.machine().expect("the emulator");
             let started = machine.calls(Call::RunStart) + machine.calls(Call::ListAdd);
             assert!(
                 runs > 0 && runs == started && machine.misuses() == 0,
@@ -189,7 +189,7 @@ fn int8_products_are_the_cpus_bit_for_bit() {
 fn the_device_is_left_as_it_was_found() {
     let model = Model::small();
     let (npu, _) = model.npu(options(NpuFormat::Int8));
-    let machine = npu.machine().expect("the software device").clone();
+    let machine = npu.machine().expect("the emulator").clone();
     NpuEncoder::new(npu, model.cpu(Compute::Int8))
         .encode(&model.window(20))
         .expect("a window");
@@ -230,7 +230,7 @@ fn whatever_fails_the_window_is_encoded() {
         NpuEncoder::new(npu.clone(), model.cpu(Compute::Int8))
             .encode(&mel)
             .expect("a window");
-        let machine = npu.machine().expect("the software device");
+        let machine = npu.machine().expect("the emulator");
         let calls: Vec<(Call, u64)> = Call::ALL
             .iter()
             .map(|call| (*call, machine.calls(*call)))
@@ -278,7 +278,7 @@ fn whatever_fails_the_window_is_encoded() {
                     faults: vec![fault],
                     ..options.clone()
                 });
-                let machine = npu.machine().expect("the software device").clone();
+                let machine = npu.machine().expect("the emulator").clone();
                 let mut encoder = NpuEncoder::new(npu.clone(), model.cpu(Compute::Int8));
                 for window in 0..2 {
                     let got = encoder
@@ -321,7 +321,7 @@ fn a_release_that_fails_stops_nothing() {
             faults,
             ..options(NpuFormat::Int8)
         });
-        let machine = npu.machine().expect("the software device").clone();
+        let machine = npu.machine().expect("the emulator").clone();
         let got = NpuEncoder::new(npu, model.cpu(Compute::Int8))
             .encode(&mel)
             .expect("a window");
@@ -366,23 +366,13 @@ fn a_device_that_comes_back_is_used_again() {
     assert_eq!(devices, [Device::Cpu, Device::NpuEmulator]);
     // Opened at first, twice in vain, and again; pauses of 20, 40 and 80 ms between.
     assert_eq!(
-        npu.machine()
-            .expect("the software device")
-            .calls(Call::DeviceOpen),
+        npu.machine().expect("the emulator").calls(Call::DeviceOpen),
         4
     );
     assert!(begun.elapsed() >= Duration::from_millis(140));
-    let before = npu
-        .machine()
-        .expect("the software device")
-        .calls(Call::RunStart);
+    let before = npu.machine().expect("the emulator").calls(Call::RunStart);
     encoder.encode(&mel).expect("a window");
-    assert!(
-        npu.machine()
-            .expect("the software device")
-            .calls(Call::RunStart)
-            > before
-    );
+    assert!(npu.machine().expect("the emulator").calls(Call::RunStart) > before);
 }
 
 #[test]

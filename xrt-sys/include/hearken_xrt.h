@@ -1,7 +1,7 @@
 /* The C ABI between Hearken and an NPU's runtime.
  *
  * Two implementations: shim/shim.cpp over XRT's C++ interface, built into libhearken_xrt.so and loaded at run time, and
- * the software device in src/software/. The Rust side is src/api.rs; HX_ABI_VERSION changes whenever this file does.
+ * the emulator in src/software/. The Rust side is src/api.rs; HX_ABI_VERSION changes whenever this file does.
  *
  * Functions return HX_OK or another status; hx_last_error then tells why, until the thread's next call. Handles belong
  * to the caller and are released by their close or free function in this order: lists, runs, kernel, context (which

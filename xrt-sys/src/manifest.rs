@@ -44,8 +44,9 @@ struct Document {
 pub enum Target {
     /// XDNA2.
     Npu2,
-    /// The software device alone: the streams hold no instructions.
-    Software,
+    /// The emulator alone: the streams hold no instructions. Earlier manifests say `software`.
+    #[serde(alias = "software")]
+    Emulator,
 }
 
 /// An xclbin whose shapes are run-time parameters, with the streams for them.

@@ -1,4 +1,4 @@
-//! Overlays for the software device where none were built: a manifest whose streams hold a shape
+//! Overlays for the emulator where none were built: a manifest whose streams hold a shape
 //! and no instructions.
 
 use crate::manifest::{
@@ -50,7 +50,7 @@ pub fn write_overlays(directory: &Path, shapes: &[[usize; 3]]) -> io::Result<Man
         overlay(directory, "gemm-i8", i8, I8_LAYOUT, shapes)?,
     ];
     let manifest = Manifest {
-        target: Target::Software,
+        target: Target::Emulator,
         gemms,
     };
     manifest.write(directory)?;

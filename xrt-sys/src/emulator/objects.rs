@@ -1,4 +1,4 @@
-//! What the software device's handles stand for.
+//! What the emulator's handles stand for.
 //!
 //! A handle is a number that names an entry of one table, so that one that was released, or is of
 //! another type, is found out instead of followed.

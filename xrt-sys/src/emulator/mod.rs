@@ -1,4 +1,4 @@
-//! The software device: the ABI in Rust, stricter than hardware, for tests and for machines without
+//! The emulator: the ABI in Rust, stricter than hardware, for tests and for machines without
 //! an NPU.
 //!
 //! It computes what the manifest beside an instruction stream declares, and checks what hardware
@@ -32,7 +32,7 @@ pub fn machine(faults: &[Fault]) -> (u32, Arc<Machine>) {
     (machines.len() as u32 - 1, machine)
 }
 
-/// The table of the software device's functions.
+/// The table of the emulator's functions.
 pub fn api() -> Api {
     entry::API
 }

@@ -1,4 +1,4 @@
-//! The software device through its ABI: right results, and every broken rule found.
+//! The emulator through its ABI: right results, and every broken rule found.
 
 use super::*;
 use crate::api::*;

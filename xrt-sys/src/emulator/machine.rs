@@ -1,4 +1,4 @@
-//! A machine of the software device: what fails on it, and when.
+//! A machine of the emulator: what fails on it, and when.
 
 use crate::api::{ERROR, MISUSE};
 use std::ffi::c_int;

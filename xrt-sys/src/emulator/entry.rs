@@ -1,4 +1,4 @@
-//! The ABI's functions on the software device: handles checked, faults injected, panics caught.
+//! The ABI's functions on the emulator: handles checked, faults injected, panics caught.
 
 use super::MACHINES;
 use super::array::{Array, Step};
@@ -51,7 +51,7 @@ pub(super) const API: Api = Api {
 };
 
 /// What the device calls itself.
-const NAME: &CStr = c"Hearken software device (no hardware)";
+const NAME: &CStr = c"Hearken NPU emulator (no hardware)";
 
 /// Memory group of instructions, as XRT reports it for an XDNA2 overlay.
 const INSTRUCTION_GROUP: u32 = 1;
@@ -76,7 +76,7 @@ fn answer(work: impl FnOnce() -> Result<(), Refusal>) -> c_int {
     let Refusal { code, text } = match outcome {
         Ok(Ok(())) => return OK,
         Ok(Err(refusal)) => refusal,
-        Err(_) => failed("the software device has panicked"),
+        Err(_) => failed("the emulator has panicked"),
     };
     let text = CString::new(text.replace('\0', " ")).unwrap_or_default();
     LAST_ERROR.with(|last| *last.borrow_mut() = text);
