@@ -14,7 +14,7 @@ use crate::compute::{Compute, Device};
 use crate::config::DEFAULT_MODEL;
 use crate::engine::EngineOptions;
 use crate::stream::Policy;
-use crate::whisper::tokenizer::{Language, Task};
+use crate::tokenizer::{Language, Task};
 
 pub use models::ModelsCommand;
 pub use transcribe::{DecodingArgs, TranscribeArgs};

@@ -9,7 +9,7 @@ use crate::compute::{Compute, ComputeError, ComputeTypes, Device};
 use crate::engine::EngineOptions;
 use crate::suggest;
 use crate::text::{ReplacementError, Rules};
-use crate::whisper::tokenizer::{Language, Task};
+use crate::tokenizer::{Language, Task};
 use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;

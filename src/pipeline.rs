@@ -16,9 +16,9 @@ use crate::advice::Advice;
 use crate::audio::{AudioError, AudioSource, AudioWarning, Mono16k, SAMPLE_RATE, sound_seconds};
 use crate::mel::LogMel;
 use crate::stream::{Segmenter, SegmenterOptions, Utterance};
+use crate::tokenizer::Language;
 use crate::whisper::alignment::Pauses;
 use crate::whisper::decoding::{DecodingError, DecodingOptions, FallbackOptions};
-use crate::whisper::tokenizer::Language;
 use crate::whisper::{
     AudioFeatures, DecodeError, EncodeError, SAMPLES_PER_POSITION, Segment, Whisper,
 };

@@ -8,8 +8,8 @@ mod common;
 use common::{data, decode_all, golden, model, n_threads};
 use hearken::cpu::Cpu;
 use hearken::mel::{LogMel, Mel};
+use hearken::tokenizer::Language;
 use hearken::whisper::decoding::{DecodingOptions, decode_window};
-use hearken::whisper::tokenizer::Language;
 use hearken::whisper::{
     AudioFeatures, Compute, CpuEncoder, Decoder, DecoderWeights, EncoderWeights, Inference, Stage,
     Tails, Whisper, Window,

@@ -8,8 +8,8 @@ use hearken::stream::{
     Context, Effort, Event, Live, LiveOptions, LocalAgreement, Recognizer, Request,
     SegmenterOptions, WhisperRecognizer,
 };
+use hearken::tokenizer::Language;
 use hearken::whisper::decoding::DecodingOptions;
-use hearken::whisper::tokenizer::Language;
 use hearken::whisper::{Compute, Whisper};
 use std::f32::consts::TAU;
 use std::sync::{Arc, OnceLock};

@@ -7,7 +7,7 @@ use hearken::stream::{
     Hypothesis, Live, LiveOptions, Policy, RecognizeError, Recognizer, Request, SegmenterOptions,
 };
 use hearken::text::split;
-use hearken::whisper::tokenizer::Language;
+use hearken::tokenizer::Language;
 
 /// Says the same of everything.
 struct Parrot;

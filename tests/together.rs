@@ -7,11 +7,11 @@ mod common;
 
 use common::{data, decode_all, model, n_threads};
 use hearken::mel::LogMel;
+use hearken::tokenizer::Language;
 use hearken::whisper::decoding::{
     Decoding, DecodingError, DecodingOptions, DecodingResult, FallbackOptions, decode_window,
     decode_with_fallback,
 };
-use hearken::whisper::tokenizer::Language;
 use hearken::whisper::{AudioFeatures, Batch, Compute, DecodeError, Whisper, Window};
 
 /// Seconds of the recording that windows are cut from; they end at different times.

@@ -5,8 +5,8 @@ use clap::error::ErrorKind;
 
 use super::*;
 use crate::output::Format;
+use crate::tokenizer::Language;
 use crate::whisper::decoding::SuppressTokens;
-use crate::whisper::tokenizer::Language;
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(std::iter::once("hearken").chain(line.split_whitespace()))

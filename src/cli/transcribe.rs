@@ -7,8 +7,8 @@ use clap::Args;
 use super::EngineArgs;
 use super::values;
 use crate::output::Format;
+use crate::tokenizer::{Language, Task};
 use crate::whisper::decoding::SuppressTokens;
-use crate::whisper::tokenizer::{Language, Task};
 
 /// What to transcribe, with what, and where the text goes.
 #[derive(Debug, Clone, Args)]

@@ -4,7 +4,7 @@ use super::proxies::{ManagerProxy, SessionProxy};
 use super::{ClientError, connect};
 use crate::cli::{SessionArgs, TextArgs};
 use crate::dbus::protocol::{NAME, WordTuple, property, signal};
-use crate::whisper::tokenizer::Task;
+use crate::tokenizer::Task;
 use futures::stream::LocalBoxStream;
 use futures::{Stream, StreamExt, future, stream};
 use serde::Serialize;

@@ -13,8 +13,8 @@ use crate::engine::EngineError;
 use crate::models::ModelError;
 use crate::output::OutputError;
 use crate::pipeline::PipelineError;
+use crate::tokenizer::TokenizerError;
 use crate::whisper::decoding::OptionsError;
-use crate::whisper::tokenizer::TokenizerError;
 use crate::whisper::{DecodeError, EncodeError, LoadError};
 
 /// Declares the exit codes once: the constants of [`exit`] and the table for `--help` and for

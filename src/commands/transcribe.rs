@@ -13,9 +13,9 @@ use crate::output::{
 };
 use crate::pipeline::{self, Ending, Passage, Settings};
 use crate::text::{Rules, written};
+use crate::tokenizer::{Language, SpecialTokens, Task};
 use crate::whisper::TimedWord;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords, OptionsError};
-use crate::whisper::tokenizer::{Language, SpecialTokens, Task};
 use crate::whisper::{LONGEST_WINDOW, Whisper};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;

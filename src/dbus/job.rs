@@ -9,9 +9,9 @@ use crate::audio::{AudioError, AudioSource, AudioWarning, Block, FileSource, SAM
 use crate::pipeline::{self, PipelineError, Settings};
 use crate::text::timed;
 use crate::text::{append, trimmed, written};
+use crate::tokenizer::TokenizerError;
 use crate::whisper::LONGEST_WINDOW;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords};
-use crate::whisper::tokenizer::TokenizerError;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::convert::Infallible;

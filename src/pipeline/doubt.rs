@@ -287,7 +287,7 @@ fn join((first, mut segments): Text, (second, more): Text) -> Text {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::whisper::tokenizer::Language;
+    use crate::tokenizer::Language;
 
     const EOT: u32 = 50_257;
 

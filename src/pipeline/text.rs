@@ -2,9 +2,9 @@
 //! are wanted.
 
 use super::Settings;
+use crate::tokenizer::Language;
 use crate::whisper::alignment::{Aligner, AlignmentInput, Pauses, give_words};
 use crate::whisper::decoding::{DecodingResult, segments_from_tokens};
-use crate::whisper::tokenizer::Language;
 use crate::whisper::{DecodeError, Segment, TimedWord, Whisper, WindowCache};
 
 /// Makes segments as the settings want them.

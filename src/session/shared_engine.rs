@@ -169,7 +169,11 @@ impl SharedEngine {
                     Err(error) => (EngineState::Failed(error.explain()), None),
                 };
                 let goes_on = matches!(state, EngineState::Missing(_));
-                self.set(state, whisper, generation);
+                self.set(state, whisper.clone(), generation);
+                if let Some(whisper) = whisper {
+                    // The first utterance would wait for it.
+                    whisper.tokenizer().warm_up();
+                }
                 if !goes_on {
                     break;
                 }

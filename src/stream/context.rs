@@ -10,7 +10,7 @@ use super::recognizer::{Context, Effort, Hypothesis, RecognizeError, Recognizer,
 use super::segmenter::Utterance;
 use crate::audio::SAMPLE_RATE;
 use crate::text::{Word, join};
-use crate::whisper::tokenizer::Language;
+use crate::tokenizer::Language;
 use std::collections::VecDeque;
 
 /// Longest sound of a context, in samples: 6 s. With 3 s there are more wrong words

@@ -57,7 +57,7 @@ pub fn continuation(settled: &[Word], heard: &[Word]) -> usize {
 mod tests {
     use super::*;
     use crate::text::{join, split};
-    use crate::whisper::tokenizer::Language;
+    use crate::tokenizer::Language;
 
     /// Words of 0.3 s each.
     fn spoken(text: &str) -> Vec<Word> {

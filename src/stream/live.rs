@@ -21,7 +21,7 @@ use super::segmenter::{Ongoing, Segmenter, SegmenterOptions, Utterance};
 use crate::audio::SAMPLE_RATE;
 use crate::audio::vad::FRAME;
 use crate::text::{Word, common_prefix, join};
-use crate::whisper::tokenizer::Language;
+use crate::tokenizer::Language;
 use crate::whisper::{Dims, SAMPLES_PER_POSITION};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -151,7 +151,7 @@ impl CommitPolicy for Both {
 mod tests {
     use super::*;
     use crate::text::split;
-    use crate::whisper::tokenizer::Language;
+    use crate::tokenizer::Language;
 
     #[test]
     fn two_guesses_have_to_agree() {

@@ -5,12 +5,12 @@ use crate::advice::Advice;
 use crate::audio::{SAMPLE_RATE, sound_seconds};
 use crate::mel::LogMel;
 use crate::text::{Word, join, timed, written};
+use crate::tokenizer::{Language, Task, TokenizerError};
 use crate::whisper::alignment::{AlignmentInput, Pauses};
 use crate::whisper::decoding::{
     DecodingError, DecodingOptions, DecodingResult, FallbackOptions, decode_with_fallback,
     is_sparse,
 };
-use crate::whisper::tokenizer::{Language, Task, TokenizerError};
 use crate::whisper::{DecodeError, EncodeError, Encoder, SAMPLES_PER_POSITION, Whisper, Window};
 use std::borrow::Cow;
 use std::sync::Arc;

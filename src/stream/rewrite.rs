@@ -4,7 +4,7 @@
 
 use super::live::{Event, Final, Partial};
 use crate::text::{Rules, trimmed};
-use crate::whisper::tokenizer::Language;
+use crate::tokenizer::Language;
 
 impl Event {
     /// The event with its text, which is in `language`, rewritten by `rules`.

@@ -7,7 +7,7 @@ use super::rewrite::Entry;
 use super::token::tokens;
 use super::words::{Word, split};
 use super::{Rules, trimmed};
-use crate::whisper::tokenizer::Language;
+use crate::tokenizer::Language;
 use crate::whisper::{Segment, TimedWord};
 use std::collections::HashSet;
 

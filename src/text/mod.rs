@@ -25,7 +25,7 @@ pub use token::{is_word, tokens};
 pub use words::{Word, common_prefix, join, split, timed};
 
 use crate::advice::Advice;
-use crate::whisper::tokenizer::{Language, Task};
+use crate::tokenizer::{Language, Task};
 use phrases::{Action, Phrases};
 use rewrite::Rewriter;
 use std::borrow::Cow;

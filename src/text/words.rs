@@ -2,8 +2,8 @@
 //! from one moment to the next.
 
 use super::token::{is_word, tokens};
+use crate::tokenizer::Language;
 use crate::whisper::TimedWord;
-use crate::whisper::tokenizer::Language;
 
 /// A word, or a character of a language without spaces.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,4 +1,4 @@
-//! The Whisper model: dimensions, tokenizer, encoder, decoder and OpenAI's decoding rules.
+//! The Whisper model: encoder, decoder and OpenAI's decoding rules.
 
 pub mod alignment;
 mod attention_capture;
@@ -17,7 +17,6 @@ mod weights;
 mod window;
 
 pub use crate::models::{Dims, SAMPLES_PER_POSITION};
-pub use crate::tokenizer;
 pub use attention_capture::AttentionCapture;
 pub use batch::{Batch, Decoded};
 pub use decoder::{DecodeError, Decoder, DecoderWeights, Row, Workspace};
@@ -30,6 +29,5 @@ pub use kv_cache::WindowCache;
 pub use model::{LoadError, Whisper};
 pub use segment::{Segment, TimedWord};
 pub use tail::{LONGEST_WINDOW, TAIL_LENGTHS, TAIL_RUNS, Tail, Tails};
-pub use tokenizer::Tokenizer;
 pub use weights::{Compute, LayerSpec, row_major};
 pub use window::Window;

@@ -157,6 +157,32 @@ fn derived_tensors_are_added() {
     assert!(file.f32(name).unwrap() == *values);
 }
 
+/// Earlier versions wrote it, and nothing reads it.
+#[test]
+fn a_file_with_a_tokenizer_json_still_opens() {
+    let sources = Sources::new();
+    let target = sources.path("out");
+    let unread = |_: &ModelFile, _: &mut dyn FnMut(f32)| {
+        Ok(vec![NewTensor {
+            name: "tokenizer.json".to_owned(),
+            dtype: Dtype::U8,
+            shape: vec![2],
+            data: b"{}".to_vec(),
+        }])
+    };
+    import(
+        &sources.path("ct2"),
+        &target,
+        &origin(),
+        &unread,
+        &mut |_, _| (),
+    )
+    .unwrap();
+    let file = ModelFile::open(&target).unwrap();
+    assert!(file.has("tokenizer.json"));
+    file.verify().unwrap();
+}
+
 #[test]
 fn a_failure_of_the_engine_leaves_nothing() {
     let sources = Sources::new();

@@ -1,7 +1,7 @@
 //! Tokens to words as openai-whisper forms them: `split_to_word_tokens` in its `tokenizer.py`,
 //! `merge_punctuations` in its `timing.py`.
 
-use crate::whisper::tokenizer::{Language, Tokenizer};
+use crate::tokenizer::{Language, Tokenizer};
 
 /// Python's `string.punctuation`.
 const PUNCTUATION: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";

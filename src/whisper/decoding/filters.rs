@@ -4,7 +4,7 @@ use super::hotwords::Hotwords;
 use super::logits::{log_sum_exp, mask, max};
 use super::options::DecodingOptions;
 use crate::cpu::Isa;
-use crate::whisper::tokenizer::{SpecialTokens, TIMESTAMP_SECONDS, Tokenizer};
+use crate::tokenizer::{SpecialTokens, TIMESTAMP_SECONDS, Tokenizer};
 use std::sync::Arc;
 
 /// The filters of one window. They take a row of raw logits `[n_vocab]` and what was sampled so

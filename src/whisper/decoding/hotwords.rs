@@ -4,7 +4,7 @@
 //! for those that go on with a word that has been begun (contextual biasing by shallow fusion,
 //! arXiv:1808.02480, for a greedy search).
 
-use crate::whisper::tokenizer::{Tokenizer, TokenizerError};
+use crate::tokenizer::{Tokenizer, TokenizerError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

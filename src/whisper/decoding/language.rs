@@ -5,9 +5,9 @@ use super::logits::{NotFinite, log_sum_exp};
 use super::options::{DecodingOptions, OptionsError};
 use super::result::DecodingError;
 use crate::cpu::Isa;
+use crate::tokenizer::{Language, Task, Tokenizer};
 use crate::whisper::Inference;
 use crate::whisper::inference::Request;
-use crate::whisper::tokenizer::{Language, Task, Tokenizer};
 
 /// A probability from which the likeliest language is taken for the one that is spoken.
 const SURE: f32 = 0.7;

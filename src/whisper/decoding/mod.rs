@@ -30,7 +30,7 @@ pub use segments::{Segmentation, segments_from_tokens};
 pub use window::{Decoding, Progress};
 
 use super::inference::{Inference, Request};
-use super::tokenizer::Tokenizer;
+use crate::tokenizer::Tokenizer;
 
 /// Decodes the window that `inference` is bound to (`DecodingTask` in openai-whisper's
 /// `decoding.py`).

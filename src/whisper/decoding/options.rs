@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::hotwords::Hotwords;
 use super::result::DecodingResult;
-use crate::whisper::tokenizer::{Language, Task};
+use crate::tokenizer::{Language, Task};
 
 /// Options for decoding one window (`DecodingOptions` in openai-whisper's `decoding.py`).
 #[derive(Debug, Clone, PartialEq)]

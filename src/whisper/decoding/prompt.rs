@@ -3,8 +3,8 @@
 
 use super::options::DecodingOptions;
 use super::result::DecodingResult;
+use crate::tokenizer::{Language, SpecialTokens};
 use crate::whisper::Segment;
-use crate::whisper::tokenizer::{Language, SpecialTokens};
 
 /// Temperature above which the text of a window is not trusted as the prompt of the next
 /// (openai-whisper's `transcribe.py`).
@@ -67,7 +67,7 @@ pub struct PromptHistory {
 
 impl PromptHistory {
     /// A history that begins with the tokens of `initial_prompt` (see
-    /// [`Tokenizer::encode_prompt`](crate::whisper::Tokenizer::encode_prompt)) for a decoder of
+    /// [`Tokenizer::encode_prompt`](crate::tokenizer::Tokenizer::encode_prompt)) for a decoder of
     /// `n_text_ctx` positions.
     ///
     /// Without `condition_on_previous_text` only the first window has a prompt, the initial one.
@@ -126,7 +126,7 @@ impl PromptHistory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::whisper::tokenizer::TokenizerError;
+    use crate::tokenizer::TokenizerError;
 
     fn segment(tokens: Vec<u32>) -> Segment {
         Segment {

@@ -9,7 +9,7 @@ use flate2::{Compression, write::ZlibEncoder};
 use super::language::is_sure;
 use super::logits::NotFinite;
 use super::options::OptionsError;
-use crate::whisper::tokenizer::Language;
+use crate::tokenizer::Language;
 
 /// The transcript of one window (`DecodingResult` in openai-whisper's `decoding.py`).
 #[derive(Debug, Clone, PartialEq)]

@@ -10,8 +10,8 @@ use super::hypothesis::{Hypothesis, TokenDecoder, most_likely};
 use super::logits::{NotFinite, log_sum_exp};
 use super::options::DecodingOptions;
 use crate::cpu::Isa;
+use crate::tokenizer::Tokenizer;
 use crate::whisper::inference::Request;
-use crate::whisper::tokenizer::Tokenizer;
 
 /// Most predicted tokens checked in one pass: its logits take 200 kB a token.
 const MAX_PREDICTED: usize = 96;

@@ -1,7 +1,7 @@
 //! Tokens of a window to timed segments, as openai-whisper's `transcribe.py` cuts them.
 
+use crate::tokenizer::Tokenizer;
 use crate::whisper::Segment;
-use crate::whisper::tokenizer::Tokenizer;
 
 /// The segments of a window.
 #[derive(Debug, Clone, PartialEq, Default)]

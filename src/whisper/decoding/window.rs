@@ -12,8 +12,8 @@ use super::result::DecodingError;
 use super::result::{DecodingResult, compression_ratio};
 use super::search::{Found, Search};
 use crate::cpu::Isa;
+use crate::tokenizer::{Language, Tokenizer};
 use crate::whisper::inference::Request;
-use crate::whisper::tokenizer::{Language, Tokenizer};
 use std::collections::VecDeque;
 
 /// Beams that look for a likelier text than an unlikely greedy one: OpenAI's command's own number.

@@ -9,7 +9,7 @@ mod scripted;
 mod search;
 
 use super::*;
-use crate::whisper::tokenizer::{Language, Task};
+use crate::tokenizer::{Language, Task};
 use scripted::Scripted;
 
 const NEVER: &dyn Fn() -> bool = &|| false;
