@@ -11,10 +11,11 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::compute::{Compute, Device};
-use crate::config::DEFAULT_MODEL;
 use crate::engine::EngineOptions;
+use crate::models::DEFAULT_MODEL;
+use crate::settings::TextOverrides;
 use crate::stream::Policy;
-use crate::tokenizer::{Language, Task};
+use crate::tokenizer::Language;
 
 pub use models::ModelsCommand;
 pub use transcribe::{DecodingArgs, TranscribeArgs};
@@ -124,24 +125,15 @@ pub struct SessionArgs {
     pub captions: bool,
 }
 
-/// What the daemon is to write; what is not given is as its configuration has it.
+/// What the daemon writes; what is not given is as in its configuration.
 #[derive(Debug, Clone, Default, Args)]
 pub struct TextArgs {
-    /// Language spoken, as code or English name
-    #[arg(long, value_name = "LANGUAGE")]
-    pub language: Option<Language>,
-    /// Write what is said, or translate it into English
-    #[arg(long, value_enum)]
-    pub task: Option<Task>,
+    /// The settings.
+    #[command(flatten)]
+    pub settings: TextOverrides,
     /// Text that the speech continues
     #[arg(long, value_name = "TEXT")]
     pub prompt: Option<String>,
-    /// Names and terms to expect, separated by commas
-    #[arg(long, value_name = "WORDS", value_delimiter = ',')]
-    pub hotwords: Vec<String>,
-    /// Write marks and line ends for "comma", "full stop", "new line" and the like (en, de, fr, es)
-    #[arg(long)]
-    pub spoken_punctuation: bool,
 }
 
 /// Arguments of `last`.

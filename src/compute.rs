@@ -22,6 +22,18 @@ pub enum Compute {
     Bf16,
 }
 
+impl Compute {
+    /// Its name on the command line and in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Int8 => "int8",
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+}
+
 /// Where the encoder runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Device {
@@ -147,7 +159,11 @@ mod tests {
     }
 
     #[test]
-    fn devices_have_one_name() {
+    fn devices_and_formats_have_one_name() {
+        for compute in Compute::value_variants() {
+            let value = compute.to_possible_value().expect("no variant is hidden");
+            assert_eq!(value.get_name(), compute.name());
+        }
         for device in Device::value_variants() {
             let value = device.to_possible_value().expect("no variant is hidden");
             assert_eq!(value.get_name(), device.name());

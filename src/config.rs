@@ -1,154 +1,57 @@
-//! The configuration: `hearken/config.toml` in the user's configuration directory. All of it is the
-//! daemon's; `hearken --file` takes `model.name`, `[text]` and `[replacements]`.
+//! The configuration: `hearken/config.toml` in the user's configuration directory. The daemon uses
+//! all of it; `hearken --file` uses `model.name`, `[text]` and `[replacements]`.
 //!
-//! `packaging/config.toml` documents every key. A key that nothing reads is an error with the
-//! nearest name, so that a slip does not go unnoticed.
+//! In: the file. Out: a [`Config`], checked. `packaging/config.toml` documents every key. An unknown
+//! key is an error that suggests the nearest name, so that a typo does not go unnoticed.
 
-use crate::advice::Advice;
-use crate::compute::{Compute, ComputeError, ComputeTypes, Device};
-use crate::engine::EngineOptions;
-use crate::suggest;
-use crate::text::{ReplacementError, Rules};
-use crate::tokenizer::{Language, Task};
-use etcetera::BaseStrategy;
-use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
+
+use etcetera::BaseStrategy;
 use thiserror::Error;
 
-/// Most threads, as on the command line.
-const MAX_THREADS: usize = 1024;
-
-/// The model that runs where nobody names another.
-pub const DEFAULT_MODEL: &str = "base";
+use crate::advice::Advice;
+use crate::compute::{ComputeError, ComputeTypes};
+use crate::engine::EngineOptions;
+use crate::settings::{
+    AudioSettings, EndpointSettings, LiveSettings, ModelSettings, Overrides, SettingError,
+    TextSettings, unknown,
+};
+use crate::text::{ReplacementError, Rules};
 
 /// The section whose keys are the user's.
 const REPLACEMENTS: &str = "replacements";
 
+/// Most threads, as on the command line.
+const MAX_THREADS: usize = 1024;
+
+/// Names of the sections.
+const SECTIONS: [&str; 6] = [
+    ModelSettings::SECTION,
+    AudioSettings::SECTION,
+    TextSettings::SECTION,
+    REPLACEMENTS,
+    LiveSettings::SECTION,
+    EndpointSettings::SECTION,
+];
+
 /// The file, section by section.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Config {
     /// Which model runs, and how.
-    pub model: ModelConfig,
+    pub model: ModelSettings,
     /// Where sound comes from.
-    pub audio: AudioConfig,
+    pub audio: AudioSettings,
     /// What is written.
-    pub text: TextConfig,
+    pub text: TextSettings,
     /// Words and phrases as Whisper writes them, and what is written in their place.
     pub replacements: BTreeMap<String, String>,
-    /// Text while one speaks.
-    pub live: LiveConfig,
+    /// Text while somebody speaks.
+    pub live: LiveSettings,
     /// When an utterance ends.
-    pub endpoint: EndpointConfig,
-}
-
-/// Which model runs, and how.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ModelConfig {
-    /// Name in the model store.
-    pub name: String,
-    /// `auto`, `int8`, `f32`, or with an NPU `bf16`.
-    pub compute: String,
-    /// CPU threads; 0 is one for each core.
-    pub threads: usize,
-    /// `cpu`, `npu` or `npu-emulator`.
-    pub device: String,
-}
-
-/// Where sound comes from.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct AudioConfig {
-    /// Id or a part of the description; empty is the default device.
-    pub device: String,
-    /// Seconds of sound that are kept for text after the fact, up to 300; 0 is none.
-    pub pre_capture: f64,
-}
-
-/// What is written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct TextConfig {
-    /// Code or English name; empty means that it is detected.
-    pub language: String,
-    /// Languages that detection chooses from; all, when empty.
-    pub languages: Vec<String>,
-    /// `transcribe` or `translate`.
-    pub task: String,
-    /// Names and terms to expect.
-    pub hotwords: Vec<String>,
-    /// Whether punctuation can be spoken.
-    pub spoken_punctuation: bool,
-}
-
-/// Text while one speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct LiveConfig {
-    /// Whether there is any.
-    pub partials: bool,
-    /// Seconds between two guesses, 0.2 to 5.
-    pub step: f64,
-}
-
-/// When an utterance ends.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct EndpointConfig {
-    /// Seconds of silence after words, 0.55 to 10.
-    pub pause: f64,
-    /// Seconds of the longest utterance, 4 to 15.36.
-    pub longest: f64,
-    /// Seconds from the start without a word; 0 is never.
-    pub nothing_said: f64,
-}
-
-impl Default for ModelConfig {
-    fn default() -> Self {
-        Self {
-            name: DEFAULT_MODEL.to_owned(),
-            compute: "auto".to_owned(),
-            threads: 0,
-            device: "cpu".to_owned(),
-        }
-    }
-}
-
-impl Default for TextConfig {
-    fn default() -> Self {
-        let task = "transcribe".to_owned();
-        Self {
-            language: String::new(),
-            languages: Vec::new(),
-            task,
-            hotwords: Vec::new(),
-            spoken_punctuation: false,
-        }
-    }
-}
-
-impl Default for LiveConfig {
-    fn default() -> Self {
-        Self {
-            partials: true,
-            step: 0.3,
-        }
-    }
-}
-
-impl Default for EndpointConfig {
-    fn default() -> Self {
-        Self {
-            pause: 0.8,
-            longest: 15.36,
-            nothing_said: 0.0,
-        }
-    }
+    pub endpoint: EndpointSettings,
 }
 
 /// Why a configuration cannot be used.
@@ -165,82 +68,60 @@ pub enum ConfigError {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// The file is not TOML, or a value has the wrong type.
-    #[error("{}: {reason}", path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, and where.
-        reason: String,
-    },
-    /// Something in the file makes no sense.
+    /// Something in the file is invalid.
     #[error("{}: {source}", path.display())]
     InFile {
         /// The file.
         path: PathBuf,
-        /// What.
+        /// What is wrong.
         source: Box<Self>,
     },
-    /// A key that nothing reads.
-    #[error("unknown key '{key}': {advice}")]
-    UnknownKey {
-        /// The key, with its section.
-        key: String,
-        /// What may have been meant.
-        advice: String,
-    },
-    /// A number format that the device does not have.
+    /// The file is not TOML.
+    #[error("{0}")]
+    Syntax(String),
+    /// A setting is unknown or invalid.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// The device does not have the number format.
     #[error("model.compute and model.device do not go together: {0}")]
     Compute(#[from] ComputeError),
-    /// A replacement that makes no sense.
+    /// A replacement is invalid.
     #[error(transparent)]
     Replacement(#[from] ReplacementError),
-    /// A value that makes no sense.
-    #[error("{key} is '{value}': {advice}")]
-    Value {
-        /// The key, with its section.
-        key: &'static str,
-        /// What was given.
-        value: String,
-        /// What may be given.
-        advice: String,
-    },
 }
 
 impl Advice for ConfigError {
     fn remedy(&self) -> Option<Cow<'_, str>> {
-        Some(match self {
-            Self::Read { .. } => "check its name and permissions".into(),
-            Self::Syntax { .. } => "compare it with the documented config.toml".into(),
-            Self::Replacement(error) => return error.remedy(),
-            Self::InFile { source, .. } => return source.remedy(),
-            _ => return None,
-        })
+        match self {
+            Self::Read { .. } => Some("check its name and permissions".into()),
+            Self::InFile { source, .. } => source.remedy(),
+            Self::Syntax(_) => Some("compare it with the documented config.toml".into()),
+            Self::Setting(error) => error.remedy(),
+            Self::Replacement(error) => error.remedy(),
+            Self::NoDirectory | Self::Compute(_) => None,
+        }
     }
 }
 
 impl Config {
-    /// The user's file: `hearken/config.toml` in `$XDG_CONFIG_HOME`.
+    /// Returns the path of the user's file: `hearken/config.toml` in `$XDG_CONFIG_HOME`.
     ///
     /// # Errors
-    /// When there is no home directory.
+    /// Returns an error if there is no home directory.
     pub fn path() -> Result<PathBuf, ConfigError> {
         let base = etcetera::choose_base_strategy().map_err(|_| ConfigError::NoDirectory)?;
         Ok(base.config_dir().join("hearken/config.toml"))
     }
 
-    /// Reads a file; one that is not there is an empty one.
+    /// Reads a file; a missing one counts as empty.
     ///
     /// # Errors
-    /// When it cannot be read, or says something that makes no sense.
+    /// Returns an error if the file cannot be read or is invalid.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text, path).map_err(|error| match error {
-                ConfigError::Syntax { .. } => error,
-                other => ConfigError::InFile {
-                    path: path.to_owned(),
-                    source: Box::new(other),
-                },
+            Ok(text) => Self::parse(&text).map_err(|error| ConfigError::InFile {
+                path: path.to_owned(),
+                source: Box::new(error),
             }),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
             Err(source) => Err(ConfigError::Read {
@@ -250,128 +131,68 @@ impl Config {
         }
     }
 
-    fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let syntax = |e: &dyn ToString| {
-            let reason = e.to_string().trim().replace('\n', " ");
-            ConfigError::Syntax {
-                path: path.to_owned(),
-                reason,
+    fn parse(text: &str) -> Result<Self, ConfigError> {
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            ConfigError::Syntax(error.to_string().trim().replace('\n', " "))
+        })?;
+        let mut config = Self::default();
+        for (name, section) in &table {
+            if !SECTIONS.contains(&name.as_str()) {
+                return Err(unknown("", name, &SECTIONS).into());
             }
-        };
-        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| syntax(&e))?;
-        let known = toml::Table::try_from(Self::default()).map_err(|e| syntax(&e))?;
-        only_known_keys(&table, &known, "")?;
-        only_text(&table)?;
-        let config: Self = table.try_into().map_err(|e: toml::de::Error| syntax(&e))?;
+            let section = section.as_table().ok_or_else(|| SettingError::Type {
+                key: name.clone(),
+                problem: format!("invalid type: {}, expected a table", section.type_str()),
+            })?;
+            match name.as_str() {
+                ModelSettings::SECTION => config.model.read(section)?,
+                AudioSettings::SECTION => config.audio.read(section)?,
+                TextSettings::SECTION => config.text.read(section)?,
+                LiveSettings::SECTION => config.live.read(section)?,
+                EndpointSettings::SECTION => config.endpoint.read(section)?,
+                _ => config.replacements = replacements(section)?,
+            }
+        }
         config.check()?;
         Ok(config)
+    }
+
+    /// Takes what the command line or a client gives in place of the configuration's values.
+    pub fn merge(&mut self, overrides: Overrides) {
+        self.audio.merge(overrides.audio);
+        self.text.merge(overrides.text.settled());
+        self.live.merge(overrides.live);
+        self.endpoint.merge(overrides.endpoint);
     }
 
     /// Checks the values.
     ///
     /// # Errors
-    /// The first that makes no sense.
+    /// Returns an error for the first invalid value.
     pub fn check(&self) -> Result<(), ConfigError> {
-        self.engine()?;
-        self.language()?;
-        self.languages()?;
-        self.task()?;
+        ComputeTypes::new(self.model.compute, self.model.device)?;
         self.rules()?;
-        within("audio.pre_capture", self.audio.pre_capture, 0.0, 300.0)?;
-        within("live.step", self.live.step, 0.2, 5.0)?;
-        within("endpoint.pause", self.endpoint.pause, 0.55, 10.0)?;
-        within("endpoint.longest", self.endpoint.longest, 4.0, 15.36)?;
-        within(
-            "endpoint.nothing_said",
-            self.endpoint.nothing_said,
-            0.0,
-            86_400.0,
-        )
+        self.audio.check()?;
+        self.live.check()?;
+        self.endpoint.check()?;
+        Ok(())
     }
 
     /// Returns the options of the engine.
-    ///
-    /// # Errors
-    /// Returns an error if a value is invalid, or the device does not have the number format.
-    pub fn engine(&self) -> Result<EngineOptions, ConfigError> {
-        let options = EngineOptions {
+    pub fn engine(&self) -> EngineOptions {
+        EngineOptions {
             model: self.model.name.clone(),
-            compute: self.compute()?,
-            device: self.device()?,
+            compute: self.model.compute,
+            device: self.model.device,
             window: None,
             threads: Some(self.model.threads.min(MAX_THREADS)).filter(|n| *n > 0),
-        };
-        ComputeTypes::new(options.compute, options.device)?;
-        Ok(options)
-    }
-
-    fn compute(&self) -> Result<Compute, ConfigError> {
-        match self.model.compute.as_str() {
-            "auto" => Ok(Compute::Auto),
-            "int8" => Ok(Compute::Int8),
-            "f32" => Ok(Compute::F32),
-            "bf16" => Ok(Compute::Bf16),
-            other => Err(value(
-                "model.compute",
-                other,
-                "auto, int8, f32 or, with an NPU, bf16",
-            )),
         }
     }
 
-    fn device(&self) -> Result<Device, ConfigError> {
-        let known = [Device::Cpu, Device::Npu, Device::NpuEmulator];
-        let found = known
-            .into_iter()
-            .find(|kind| kind.name() == self.model.device);
-        found.ok_or_else(|| {
-            value(
-                "model.device",
-                &self.model.device,
-                "cpu, npu or npu-emulator",
-            )
-        })
-    }
-
-    /// Language spoken, if it is not to be detected.
+    /// Returns the rules that the text passes through.
     ///
     /// # Errors
-    /// When it is none of Whisper's.
-    pub fn language(&self) -> Result<Option<Language>, ConfigError> {
-        match self.text.language.as_str() {
-            "" => Ok(None),
-            name => language("text.language", name).map(Some),
-        }
-    }
-
-    /// Languages that detection chooses from.
-    ///
-    /// # Errors
-    /// When one is none of Whisper's.
-    pub fn languages(&self) -> Result<Vec<Language>, ConfigError> {
-        self.text
-            .languages
-            .iter()
-            .map(|name| language("text.languages", name))
-            .collect()
-    }
-
-    /// What to write.
-    ///
-    /// # Errors
-    /// When it is none that there is.
-    pub fn task(&self) -> Result<Task, ConfigError> {
-        match self.text.task.as_str() {
-            "transcribe" => Ok(Task::Transcribe),
-            "translate" => Ok(Task::Translate),
-            other => Err(value("text.task", other, "transcribe or translate")),
-        }
-    }
-
-    /// What to make of the text.
-    ///
-    /// # Errors
-    /// When a replacement makes no sense.
+    /// Returns an error if a replacement is invalid.
     pub fn rules(&self) -> Result<Rules, ConfigError> {
         Ok(Rules::new(
             &self.replacements,
@@ -380,79 +201,24 @@ impl Config {
     }
 }
 
-fn only_known_keys(
-    table: &toml::Table,
-    known: &toml::Table,
-    section: &str,
-) -> Result<(), ConfigError> {
-    for (key, value) in table {
-        match (known.get(key), value) {
-            // The user's own words are its keys.
-            (Some(_), _) if section.is_empty() && key == REPLACEMENTS => {}
-            (None, _) => {
-                let advice = suggest::advice(key, known.keys().map(String::as_str));
-                return Err(ConfigError::UnknownKey {
-                    key: format!("{section}{key}"),
-                    advice,
-                });
-            }
-            (Some(toml::Value::Table(known)), toml::Value::Table(table)) => {
-                only_known_keys(table, known, &format!("{section}{key}."))?;
-            }
-            (Some(_), _) => {}
-        }
-    }
-    Ok(())
-}
-
-/// Checks that the replacements are text, for a clearer complaint than that about a type.
-fn only_text(table: &toml::Table) -> Result<(), ConfigError> {
-    let replacements = table.get(REPLACEMENTS).and_then(toml::Value::as_table);
-    match replacements
-        .into_iter()
-        .flatten()
-        .find(|(_, to)| !to.is_str())
-    {
-        Some((from, to)) => {
-            Err(ReplacementError::Type(from.clone(), to.type_str().to_owned()).into())
-        }
-        None => Ok(()),
-    }
-}
-
-fn language(key: &'static str, name: &str) -> Result<Language, ConfigError> {
-    Language::from_str(name).map_err(|e| ConfigError::Value {
-        key,
-        value: name.to_owned(),
-        advice: e.to_string(),
-    })
-}
-
-fn within(key: &'static str, given: f64, least: f64, most: f64) -> Result<(), ConfigError> {
-    match (least..=most).contains(&given) {
-        true => Ok(()),
-        false => Err(value(
-            key,
-            &given.to_string(),
-            &format!("a number from {least} to {most}"),
+fn replacements(section: &toml::Table) -> Result<BTreeMap<String, String>, ReplacementError> {
+    let pairs = section.iter().map(|(from, to)| match to.as_str() {
+        Some(text) => Ok((from.clone(), text.to_owned())),
+        None => Err(ReplacementError::Type(
+            from.clone(),
+            to.type_str().to_owned(),
         )),
-    }
-}
-
-fn value(key: &'static str, value: &str, choices: &str) -> ConfigError {
-    ConfigError::Value {
-        key,
-        value: value.to_owned(),
-        advice: format!("give {choices}"),
-    }
+    });
+    pairs.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Named;
 
     fn parse(text: &str) -> Result<Config, ConfigError> {
-        Config::parse(text, Path::new("config.toml"))
+        Config::parse(text)
     }
 
     fn complaint(text: &str) -> String {
@@ -464,25 +230,32 @@ mod tests {
         let documented = include_str!("../packaging/config.toml");
         assert_eq!(parse(documented).expect("valid"), Config::default());
         let table: toml::Table = documented.parse().expect("toml");
-        let all = toml::Table::try_from(Config::default()).expect("a table");
-        let keys = |table: &toml::Table| -> Vec<String> {
-            let inner = |(k, v): (&String, &toml::Value)| match v {
-                toml::Value::Table(t) => t.keys().map(|key| format!("{k}.{key}")).collect(),
-                _ => vec![k.clone()],
-            };
-            table.iter().flat_map(inner).collect()
+        let keys = |section: &str| -> Vec<String> {
+            let section = table.get(section).and_then(toml::Value::as_table);
+            let section = section.expect("every section is there");
+            section.keys().cloned().collect()
         };
-        assert_eq!(keys(&table), keys(&all));
+        let sorted = |known: &[&'static str]| {
+            let mut known = known.to_vec();
+            known.sort_unstable();
+            known
+        };
+        assert_eq!(table.keys().collect::<Vec<_>>(), sorted(&SECTIONS));
+        assert_eq!(keys(ModelSettings::SECTION), sorted(ModelSettings::KEYS));
+        assert_eq!(keys(AudioSettings::SECTION), sorted(AudioSettings::KEYS));
+        assert_eq!(keys(TextSettings::SECTION), sorted(TextSettings::KEYS));
+        assert_eq!(keys(LiveSettings::SECTION), sorted(LiveSettings::KEYS));
+        assert_eq!(
+            keys(EndpointSettings::SECTION),
+            sorted(EndpointSettings::KEYS)
+        );
     }
 
     #[test]
     fn a_part_of_it_is_enough() {
         let config = parse("[live]\nstep = 1\n[text]\nlanguage = \"German\"").expect("valid");
         assert_eq!((config.live.step, config.live.partials), (1.0, true));
-        assert_eq!(
-            config.language().expect("known").map(Language::code),
-            Some("de")
-        );
+        assert_eq!(config.text.language.name(), "de");
         assert_eq!(parse("").expect("empty"), Config::default());
     }
 
@@ -510,7 +283,11 @@ mod tests {
         assert!(complaint("[text]\ntask = \"sing\"").contains("transcribe or translate"));
         assert!(complaint("[endpoint]\npause = 0.1").contains("from 0.55 to 10"));
         assert!(complaint("[audio]\npre_capture = 1e9").contains("from 0 to 300"));
-        assert!(complaint("[live]\nstep = \"fast\"").starts_with("config.toml: "));
+        assert_eq!(
+            complaint("[live]\nstep = \"fast\""),
+            "invalid type: string \"fast\", expected f64 in `live.step`; compare it with the \
+             documented config.toml"
+        );
         assert!(
             complaint("[replacements]\n\" \" = \"x\"")
                 .contains("replacements.' ': the left side is empty; write")
@@ -531,8 +308,19 @@ mod tests {
             complaint("[replacements]\nbell = \"\\u0007\"")
                 .contains("control character '\\u{7}'; leave")
         );
-        assert!(complaint("replacements = 3").starts_with("config.toml: "));
-        assert!(complaint("[live").starts_with("config.toml: "));
-        assert!(complaint("live = 3").starts_with("config.toml: "));
+        let no_table = "invalid type: integer, expected a table in `";
+        assert!(complaint("replacements = 3").starts_with(no_table));
+        assert!(complaint("live = 3").starts_with(no_table));
+        assert!(complaint("[live").ends_with("; compare it with the documented config.toml"));
+    }
+
+    #[test]
+    fn a_wrong_file_is_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("config.toml");
+        std::fs::write(&path, "[live]\nstep = 99").expect("a file");
+        let complaint = Config::read(&path).expect_err("out of limits").explain();
+        let expected = "config.toml: live.step is '99': give a number from 0.2 to 5";
+        assert!(complaint.ends_with(expected), "{complaint}");
     }
 }

@@ -22,6 +22,7 @@ pub mod npu;
 pub mod output;
 pub mod pipeline;
 pub mod session;
+pub mod settings;
 pub mod stream;
 mod suggest;
 mod sync;

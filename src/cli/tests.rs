@@ -5,7 +5,7 @@ use clap::error::ErrorKind;
 
 use super::*;
 use crate::output::Format;
-use crate::tokenizer::Language;
+use crate::settings::Named;
 use crate::whisper::decoding::SuppressTokens;
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
@@ -34,7 +34,7 @@ fn defaults_are_openais_but_for_the_window() {
         engine,
         decoding,
         format,
-        task,
+        text,
         ..
     } = cli.transcribe;
     assert_eq!(
@@ -67,7 +67,7 @@ fn defaults_are_openais_but_for_the_window() {
         (0.6, 1.0)
     );
     assert_eq!(decoding.suppress_tokens, SuppressTokens::default());
-    assert_eq!((format, task), (vec![Format::Txt], None));
+    assert_eq!((format, text.task), (vec![Format::Txt], None));
 }
 
 #[test]
@@ -80,17 +80,25 @@ fn files_repeat_or_follow_one_another_as_a_shell_expands_them() {
 #[test]
 fn languages_are_codes_or_names() {
     let args = |line| parse(line).expect("languages").transcribe;
-    assert_eq!(
-        args("--file a.wav --language German")
-            .language
-            .map(Language::code),
-        Some("de")
-    );
-    let allowed = args("--file a.wav --languages en,de,French").languages;
-    assert_eq!(
-        allowed.into_iter().map(Language::code).collect::<Vec<_>>(),
-        ["en", "de", "fr"]
-    );
+    let german = args("--file a.wav --language German").text.language;
+    assert_eq!(german.map(|language| language.name()), Some("de"));
+    let allowed = args("--file a.wav --languages en,de,French").text.languages;
+    let codes: Vec<_> = allowed.iter().flatten().map(Named::name).collect();
+    assert_eq!(codes, ["en", "de", "fr"]);
+}
+
+#[test]
+fn a_switch_is_on_or_left_to_the_configuration() {
+    let on = |line| {
+        parse(line)
+            .expect("valid")
+            .transcribe
+            .text
+            .spoken_punctuation
+    };
+    assert_eq!(on("--file a.wav"), None);
+    assert_eq!(on("--spoken-punctuation --file a.wav"), Some(true));
+    assert_eq!(on("--file a.wav --spoken-punctuation"), Some(true));
 }
 
 #[test]

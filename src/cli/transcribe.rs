@@ -7,7 +7,7 @@ use clap::Args;
 use super::EngineArgs;
 use super::values;
 use crate::output::Format;
-use crate::tokenizer::{Language, Task};
+use crate::settings::TextOverrides;
 use crate::whisper::decoding::SuppressTokens;
 
 /// What to transcribe, with what, and where the text goes.
@@ -16,15 +16,9 @@ pub struct TranscribeArgs {
     /// Recording to transcribe (wav, flac, mp3, ogg, opus, m4a, mkv, webm); - is standard input
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub file: Vec<PathBuf>,
-    /// Language spoken, as code or English name, e.g. de or German [default: detected]
-    #[arg(long, value_name = "LANGUAGE", conflicts_with = "languages")]
-    pub language: Option<Language>,
-    /// Languages that detection chooses from, e.g. en,de,fr [default: all]
-    #[arg(long, value_name = "LANGUAGES", value_delimiter = ',')]
-    pub languages: Vec<Language>,
-    /// Write what is said, or translate it into English [default: transcribe]
-    #[arg(long, value_enum)]
-    pub task: Option<Task>,
+    /// What is written.
+    #[command(flatten)]
+    pub text: TextOverrides,
     /// Format of the text; several, separated by commas, need --output-dir
     #[arg(
         long,
@@ -38,9 +32,6 @@ pub struct TranscribeArgs {
     /// Directory for the text, one file per recording and format [default: standard output]
     #[arg(long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
-    /// Write marks and line ends for "comma", "full stop", "new line" and the like (en, de, fr, es)
-    #[arg(long)]
-    pub spoken_punctuation: bool,
     /// Configuration: its [replacements] are made, its model.name and [text] count where no option
     /// says otherwise [default: hearken/config.toml in the configuration directory]
     #[arg(long, value_name = "FILE")]
@@ -88,9 +79,6 @@ pub struct DecodingArgs {
     /// Text that the speech continues: names, terms and style to expect
     #[arg(long, value_name = "TEXT")]
     pub initial_prompt: Option<String>,
-    /// Names and terms to expect, separated by commas
-    #[arg(long, value_name = "WORDS", value_delimiter = ',')]
-    pub hotwords: Vec<String>,
     /// Show the decoder the text so far; steadier style, but a mistake may carry on
     #[arg(long)]
     pub condition_on_previous_text: bool,

@@ -2,9 +2,8 @@
 
 use super::proxies::{ManagerProxy, SessionProxy};
 use super::{ClientError, connect};
-use crate::cli::{SessionArgs, TextArgs};
+use crate::dbus::options::{self, ClientOptions};
 use crate::dbus::protocol::{NAME, WordTuple, property, signal};
-use crate::tokenizer::Task;
 use futures::stream::LocalBoxStream;
 use futures::{Stream, StreamExt, future, stream};
 use serde::Serialize;
@@ -15,7 +14,7 @@ use std::time::{Duration, Instant};
 use zbus::fdo::DBusProxy;
 use zbus::message::Type;
 use zbus::names::BusName;
-use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath, OwnedVariant, Variant};
+use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath, OwnedVariant};
 
 /// How long a daemon may take to start, and how often it is looked for.
 const STARTING: Duration = Duration::from_secs(2);
@@ -79,11 +78,11 @@ pub struct OwnSession {
 
 impl OwnSession {
     /// Creates a session; signals of this process end up among what it tells.
-    pub async fn create(args: &SessionArgs, partials: bool) -> Result<Self, ClientError> {
+    pub async fn create(wanted: &ClientOptions) -> Result<Self, ClientError> {
         let connection = connect().await?;
         await_daemon(&connection).await?;
         let manager = ManagerProxy::new(&connection).await?;
-        let path = manager.create_session(options(args, partials)).await?;
+        let path = manager.create_session(options::write(wanted)).await?;
         let proxy = SessionProxy::builder(&connection)
             .path(path.clone())
             .build()
@@ -117,45 +116,6 @@ impl OwnSession {
             }
         }
     }
-}
-
-fn options(args: &SessionArgs, partials: bool) -> HashMap<&'static str, Variant<'static>> {
-    let mut options = text_options(&args.text);
-    if let Some(device) = &args.device {
-        options.insert("device", Variant::from(device.clone()));
-    }
-    if args.captions {
-        options.insert("captions", Variant::from(true));
-    }
-    if !partials {
-        options.insert("partials", Variant::from(false));
-    }
-    options
-}
-
-/// The options of sessions and jobs alike.
-pub fn text_options(args: &TextArgs) -> HashMap<&'static str, Variant<'static>> {
-    let mut options = HashMap::new();
-    let mut put = |name, value: Option<Variant<'static>>| {
-        if let Some(value) = value {
-            options.insert(name, value);
-        }
-    };
-    put(
-        "language",
-        args.language.map(|language| language.code().into()),
-    );
-    put("task", args.task.map(|task: Task| task.name().into()));
-    put("prompt", args.prompt.clone().map(Variant::from));
-    put(
-        "spoken_punctuation",
-        args.spoken_punctuation.then(|| true.into()),
-    );
-    put(
-        "hotwords",
-        (!args.hotwords.is_empty()).then(|| args.hotwords.clone().into()),
-    );
-    options
 }
 
 async fn signals_of(

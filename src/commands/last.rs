@@ -3,8 +3,9 @@
 use super::error::{Error, exit};
 use crate::cli::LastArgs;
 use crate::client::proxies::ManagerProxy;
-use crate::client::session::{ClientEvent, gone, interruptions, text_options};
+use crate::client::session::{ClientEvent, gone, interruptions};
 use crate::client::{ClientError, connect};
+use crate::dbus::options;
 use crate::dbus::protocol::{JobStatus, NAME, PATH, signal};
 use crate::output::{complain, print};
 use futures::future::{Either, select};
@@ -41,7 +42,7 @@ pub fn last(args: &LastArgs) -> Result<u8, Error> {
         let ending = stream::select(gone(&connection).await?, interruptions());
         // Its result comes to this connection alone, and after the call's answer.
         manager
-            .transcribe_last(args.seconds, text_options(&args.text))
+            .transcribe_last(args.seconds, options::write(&args.text.options()))
             .await?;
         let ended =
             signals.filter_map(|message| std::future::ready(message.ok().and_then(|m| ended(&m))));

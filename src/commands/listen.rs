@@ -23,7 +23,7 @@ const FAINT: (&str, &str) = ("\x1b[2m", "\x1b[22m");
 /// When the daemon cannot be reached or standard output cannot be written.
 pub fn listen(args: &ListenArgs) -> Result<u8, Error> {
     zbus::block_on(async {
-        let mut session = OwnSession::create(&args.session, true).await?;
+        let mut session = OwnSession::create(&args.session.options()).await?;
         if !args.standby {
             session.proxy.start().await?;
         }
@@ -62,7 +62,9 @@ pub fn listen(args: &ListenArgs) -> Result<u8, Error> {
 /// When the daemon cannot be reached or standard output cannot be written.
 pub fn record(args: &RecordArgs) -> Result<u8, Error> {
     zbus::block_on(async {
-        let mut session = OwnSession::create(&args.session, false).await?;
+        let mut options = args.session.options();
+        options.settings.live.partials = Some(false);
+        let mut session = OwnSession::create(&options).await?;
         session.proxy.start().await?;
         let mut texts = Vec::new();
         let mut is_gone = false;

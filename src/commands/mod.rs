@@ -3,6 +3,7 @@
 //! In: the command line. Out: text on standard output, notes and errors on standard error, an exit
 //! code. Nothing below this module prints or knows exit codes.
 
+mod arguments;
 mod bench;
 mod control;
 mod daemon;

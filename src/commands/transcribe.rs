@@ -12,6 +12,7 @@ use crate::output::{
     Destination, Footer, Header, Progress, Segment, Word, closing_line, complain, remove_unfinished,
 };
 use crate::pipeline::{self, Ending, Passage, Settings};
+use crate::settings::{Overrides, TextSettings};
 use crate::text::{Rules, written};
 use crate::tokenizer::{Language, SpecialTokens, Task};
 use crate::whisper::TimedWord;
@@ -32,19 +33,22 @@ use std::time::Instant;
 /// not usable.
 pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
     let destination = Destination::new(&args.file, &args.format, args.output_dir.as_deref())?;
-    let config = configuration(args.config.as_deref())?;
-    let args = &over(&config, args.clone())?;
-    let rules =
-        Rules::new(&config.replacements, args.spoken_punctuation).map_err(ConfigError::from)?;
+    let config = over(configuration(args.config.as_deref())?, args);
+    let rules = config.rules()?;
+    let engine = EngineOptions {
+        model: config.model.name.clone(),
+        ..args.engine.options()
+    };
     note_surplus_threads(args);
     let stop = stop_on_signals()?;
-    let whisper = load(&args.engine.options())?.whisper;
-    let settings = settings(args, &whisper)?;
+    let whisper = load(&engine)?.whisper;
+    let settings = settings(args, &engine, &config.text, &whisper)?;
     let mut codes = Vec::new();
     for path in &args.file {
         let (whisper, settings, destination, stop) = (&whisper, &settings, &destination, &stop);
         let job = Job {
             args,
+            model: &engine.model,
             whisper,
             settings,
             rules: &rules,
@@ -86,7 +90,12 @@ pub fn load(options: &EngineOptions) -> Result<Engine, Error> {
     Ok(engine)
 }
 
-fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error> {
+fn settings(
+    args: &TranscribeArgs,
+    engine: &EngineOptions,
+    text: &TextSettings,
+    whisper: &Whisper,
+) -> Result<Settings, Error> {
     let DecodingArgs {
         beam_size,
         best_of,
@@ -97,11 +106,11 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
         Some(text) => whisper.tokenizer().encode_prompt(text)?,
         None => Vec::new(),
     };
-    let hotwords = Hotwords::shared(whisper.tokenizer(), &args.decoding.hotwords)?;
+    let hotwords = Hotwords::shared(whisper.tokenizer(), &text.hotwords)?;
     let decoding = DecodingOptions {
-        task: task(args),
-        language: args.language,
-        allowed_languages: args.languages.clone(),
+        task: text.task,
+        language: text.language.0,
+        allowed_languages: text.languages.clone(),
         best_of: Some(best_of),
         beam_size: (beam_size > 1).then_some(beam_size),
         patience: (beam_size > 1).then_some(patience),
@@ -120,10 +129,7 @@ fn settings(args: &TranscribeArgs, whisper: &Whisper) -> Result<Settings, Error>
         ..FallbackOptions::default()
     };
     let condition_on_previous_text = args.decoding.condition_on_previous_text;
-    let n_ctx = args
-        .engine
-        .options()
-        .longest_window(LONGEST_WINDOW, whisper.file().dims());
+    let n_ctx = engine.longest_window(LONGEST_WINDOW, whisper.file().dims());
     let word_timestamps = args.decoding.word_timestamps;
     Ok(Settings {
         n_ctx,
@@ -150,24 +156,16 @@ fn configuration(named: Option<&Path>) -> Result<Config, ConfigError> {
     }
 }
 
-/// The command line, with the configuration's model and `[text]` where it says nothing of them.
-fn over(config: &Config, mut args: TranscribeArgs) -> Result<TranscribeArgs, ConfigError> {
-    args.engine
-        .model
-        .get_or_insert_with(|| config.model.name.clone());
-    args.task.get_or_insert(config.task()?);
-    if args.language.is_none() && args.languages.is_empty() {
-        (args.language, args.languages) = (config.language()?, config.languages()?);
+/// The configuration, with what the command line gives in its place.
+fn over(mut config: Config, args: &TranscribeArgs) -> Config {
+    config.merge(Overrides {
+        text: args.text.clone(),
+        ..Overrides::default()
+    });
+    if let Some(model) = &args.engine.model {
+        config.model.name.clone_from(model);
     }
-    if args.decoding.hotwords.is_empty() {
-        args.decoding.hotwords.clone_from(&config.text.hotwords);
-    }
-    args.spoken_punctuation |= config.text.spoken_punctuation;
-    Ok(args)
-}
-
-fn task(args: &TranscribeArgs) -> Task {
-    args.task.unwrap_or(Task::Transcribe)
+    config
 }
 
 /// Tells that more threads than there are cores gain nothing.
@@ -241,6 +239,7 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>, Error> {
 /// One recording.
 struct Job<'a> {
     args: &'a TranscribeArgs,
+    model: &'a str,
     whisper: &'a Whisper,
     settings: &'a Settings,
     rules: &'a Rules,
@@ -321,8 +320,8 @@ impl Job<'_> {
     fn header(&self) -> Header {
         Header {
             file: self.path.display().to_string(),
-            model: self.args.engine.options().model,
-            task: task(self.args).name().to_owned(),
+            model: self.model.to_owned(),
+            task: self.settings.decoding.task.name().to_owned(),
         }
     }
 
@@ -368,6 +367,7 @@ impl Job<'_> {
 mod tests {
     use super::*;
     use crate::cli::Cli;
+    use crate::settings::Named;
     use clap::Parser;
 
     #[test]
@@ -378,38 +378,26 @@ mod tests {
             hotwords = [\"Hearken\"]\nspoken_punctuation = true\n";
         std::fs::write(&path, text).expect("a file");
         let config = configuration(Some(&path)).expect("valid");
-        let args = |line: &str| {
+        let given = |line: &str| {
             let cli = Cli::try_parse_from(line.split(' ')).expect("valid");
-            over(&config, cli.transcribe).expect("valid")
+            over(config.clone(), &cli.transcribe)
         };
-        let silent = args("hearken --file a.wav");
-        assert_eq!(
-            (
-                silent.engine.options().model.as_str(),
-                silent.spoken_punctuation
-            ),
-            ("small", true)
-        );
-        assert_eq!(
-            (silent.language.map(Language::code), task(&silent).name()),
-            (Some("de"), "translate")
-        );
-        assert_eq!(silent.decoding.hotwords, ["Hearken"]);
-        let given = args(
+        let silent = given("hearken --file a.wav");
+        assert_eq!(silent, config);
+        assert_eq!(silent.model.name, "small");
+        assert_eq!(silent.text.language.name(), "de");
+        assert_eq!(silent.text.task, Task::Translate);
+        assert_eq!(silent.text.hotwords, ["Hearken"]);
+        assert!(silent.text.spoken_punctuation);
+        let given = given(
             "hearken --file a.wav --model tiny --languages en,fr --task transcribe --hotwords Ann",
         );
-        assert_eq!(
-            (
-                given.engine.options().model.as_str(),
-                given.language,
-                given.languages.len()
-            ),
-            ("tiny", None, 2)
-        );
-        assert_eq!(
-            (task(&given).name(), given.decoding.hotwords),
-            ("transcribe", vec!["Ann".to_owned()])
-        );
+        assert_eq!(given.model.name, "tiny");
+        assert_eq!(given.text.language.name(), "");
+        assert_eq!(given.text.languages.len(), 2);
+        assert_eq!(given.text.task, Task::Transcribe);
+        assert_eq!(given.text.hotwords, ["Ann"]);
+        assert!(given.text.spoken_punctuation);
 
         // A slip is told wherever it is: a key that is not read now may be meant to be.
         std::fs::write(&path, "[live]\nstpe = 1\n").expect("a file");

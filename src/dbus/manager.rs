@@ -4,7 +4,7 @@ use super::BusError;
 use super::error::unblock;
 use super::hub::{Hub, OwnedJob, sender};
 use super::job::{self, JobObject, Recording};
-use super::options::{self, Options};
+use super::options::{self, Options, Scope};
 use super::protocol::{CAPABILITIES, ManagerState, job_path, session_path};
 use super::session::SessionObject;
 use crate::audio::capture;
@@ -44,7 +44,7 @@ impl Manager {
     ) -> Result<OwnedObjectPath, BusError> {
         let (owner, wanted) = (
             sender(&header)?,
-            options::read(self.hub.config(), options, &options::OF_SESSIONS)?,
+            options::read(self.hub.config(), options, Scope::Sessions)?,
         );
         let number = self.hub.number();
         let session = self.hub.create_session(number, owner.clone(), wanted);
@@ -219,7 +219,7 @@ impl Manager {
     ) -> Result<OwnedObjectPath, BusError> {
         let (owner, wanted) = (
             sender(header)?,
-            options::read(self.hub.config(), options, &options::OF_JOBS)?,
+            options::read(self.hub.config(), options, Scope::Jobs)?,
         );
         let number = self.hub.number();
         let job = OwnedJob {

@@ -9,7 +9,7 @@ mod error;
 mod hub;
 mod job;
 mod manager;
-mod options;
+pub(crate) mod options;
 pub mod protocol;
 mod serve;
 mod session;

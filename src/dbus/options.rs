@@ -1,42 +1,93 @@
-//! The `a{sv}` options of methods, laid over the configuration.
+//! The `a{sv}` options of methods: one table, which the daemon reads them by and the client writes
+//! them by.
+//!
+//! In: options from the bus, or from the command line. Out: [`ClientOptions`], laid over the
+//! configuration, or options for the bus.
+
+use std::collections::HashMap;
+
+use zbus::{OwnedVariant, Variant};
 
 use super::BusError;
 use crate::advice::Advice;
 use crate::config::Config;
 use crate::session::SessionSettings;
+use crate::settings::{Named, Overrides, SettingError, SpokenLanguage};
 use crate::suggest;
-use std::collections::HashMap;
-use zbus::{OwnedVariant, Variant};
+use crate::tokenizer::{Language, Task};
 
 /// Options as they come over the bus.
 pub(super) type Options = HashMap<String, OwnedVariant>;
 
-/// Names of the options of jobs.
-pub(super) const OF_JOBS: [&str; 6] = [
-    "language",
-    "languages",
-    "task",
-    "prompt",
-    "hotwords",
-    "spoken_punctuation",
-];
+/// What a client gives with a session or a job; the rest is as in the daemon's configuration.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ClientOptions {
+    /// Values in place of the configuration's.
+    pub settings: Overrides,
+    /// Text that the speech continues.
+    pub prompt: Option<String>,
+    /// Whether the text is broadcast, too.
+    pub captions: Option<bool>,
+}
 
-/// Names of the options of sessions.
-pub(super) const OF_SESSIONS: [&str; 13] = [
-    "device",
-    "language",
-    "languages",
-    "task",
-    "prompt",
-    "hotwords",
-    "spoken_punctuation",
-    "partials",
-    "step",
-    "pause",
-    "longest",
-    "nothing_said",
-    "captions",
-];
+/// Where an option can be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// With sessions only.
+    Sessions,
+    /// With sessions and jobs.
+    Jobs,
+}
+
+/// An option.
+struct BusOption {
+    /// Key in the configuration, or name if the configuration does not have it.
+    key: &'static str,
+    scope: Scope,
+    signature: &'static str,
+    read: fn(&mut ClientOptions, OwnedVariant) -> Result<(), WrongValue>,
+    write: fn(&ClientOptions) -> Option<Variant<'static>>,
+}
+
+impl BusOption {
+    /// Its name on the bus.
+    fn name(&self) -> &'static str {
+        self.key.rsplit('.').next().unwrap_or(self.key)
+    }
+}
+
+/// Declares the options: key, place, field.
+macro_rules! options {
+    ($($key:literal $scope:ident $($field:ident).+: $type:ty;)*) => {
+        [$(BusOption {
+            key: $key,
+            scope: Scope::$scope,
+            signature: <$type as BusValue>::SIGNATURE,
+            read: |options, value| {
+                options.$($field).+ = Some(<$type as BusValue>::read(value)?);
+                Ok(())
+            },
+            write: |options| options.$($field).+.as_ref().map(<$type as BusValue>::write),
+        }),*]
+    };
+}
+
+/// All options. [`ClientOptions`] has the fields; `packaging/dbus` documents them.
+const OPTIONS: [BusOption; 13] = options! {
+    "audio.device" Sessions settings.audio.device: String;
+    "text.language" Jobs settings.text.language: SpokenLanguage;
+    "text.languages" Jobs settings.text.languages: Vec<Language>;
+    "text.task" Jobs settings.text.task: Task;
+    "prompt" Jobs prompt: String;
+    "text.hotwords" Jobs settings.text.hotwords: Vec<String>;
+    "text.spoken_punctuation" Jobs settings.text.spoken_punctuation: bool;
+    "live.partials" Sessions settings.live.partials: bool;
+    "live.step" Sessions settings.live.step: f64;
+    "endpoint.pause" Sessions settings.endpoint.pause: f64;
+    "endpoint.longest" Sessions settings.endpoint.longest: f64;
+    "endpoint.nothing_said" Sessions settings.endpoint.nothing_said: f64;
+    "captions" Sessions captions: bool;
+};
 
 /// What a client wants of a session.
 pub(super) struct Wanted {
@@ -45,67 +96,180 @@ pub(super) struct Wanted {
     pub captions: bool,
 }
 
-/// Reads options, which may have the `known` names, over `config`.
-pub(super) fn read(
-    mut config: Config,
-    options: Options,
-    known: &[&str],
-) -> Result<Wanted, BusError> {
-    let (mut prompt, mut captions) = (String::new(), false);
+/// Reads options over `config`.
+pub(super) fn read(mut config: Config, options: Options, scope: Scope) -> Result<Wanted, BusError> {
+    let mut given = ClientOptions::default();
     for (name, value) in options {
-        if !known.contains(&name.as_str()) {
-            return Err(unknown(&name, known));
-        }
-        let wrong =
-            || BusError::InvalidOption(format!("option '{name}' has a value of the wrong type"));
-        match name.as_str() {
-            "device" => config.audio.device = text(value).ok_or_else(wrong)?,
-            "language" => config.text.language = text(value).ok_or_else(wrong)?,
-            "languages" => config.text.languages = Vec::try_from(value).map_err(|_| wrong())?,
-            "task" => config.text.task = text(value).ok_or_else(wrong)?,
-            "hotwords" => config.text.hotwords = Vec::try_from(value).map_err(|_| wrong())?,
-            "spoken_punctuation" => {
-                config.text.spoken_punctuation = bool::try_from(value).map_err(|_| wrong())?;
-            }
-            "prompt" => prompt = text(value).ok_or_else(wrong)?,
-            "partials" => config.live.partials = bool::try_from(value).map_err(|_| wrong())?,
-            "step" => config.live.step = number(value).ok_or_else(wrong)?,
-            "pause" => config.endpoint.pause = number(value).ok_or_else(wrong)?,
-            "longest" => config.endpoint.longest = number(value).ok_or_else(wrong)?,
-            "nothing_said" => config.endpoint.nothing_said = number(value).ok_or_else(wrong)?,
-            "captions" => captions = bool::try_from(value).map_err(|_| wrong())?,
-            other => return Err(unknown(other, known)),
-        }
+        let mut known = known(scope);
+        let Some(option) = known.find(|option| option.name() == name) else {
+            return Err(unknown(&name, scope));
+        };
+        (option.read)(&mut given, value).map_err(|wrong| wrong.of(option))?;
     }
-    let settings =
-        SessionSettings::new(&config).map_err(|e| BusError::InvalidOption(e.explain()))?;
+    let invalid = |error: &dyn Advice| BusError::InvalidOption(error.explain());
+    config.merge(given.settings);
+    config.check().map_err(|error| invalid(&error))?;
+    let settings = SessionSettings::new(&config).map_err(|error| invalid(&error))?;
     Ok(Wanted {
-        settings: SessionSettings { prompt, ..settings },
-        captions,
+        settings: SessionSettings {
+            prompt: given.prompt.unwrap_or_default(),
+            ..settings
+        },
+        captions: given.captions.unwrap_or_default(),
     })
 }
 
-fn unknown(name: &str, known: &[&str]) -> BusError {
+/// Writes options for the bus.
+pub(crate) fn write(options: &ClientOptions) -> HashMap<&'static str, Variant<'static>> {
+    OPTIONS
+        .iter()
+        .filter_map(|option| Some((option.name(), (option.write)(options)?)))
+        .collect()
+}
+
+fn known(scope: Scope) -> impl Iterator<Item = &'static BusOption> {
+    OPTIONS
+        .iter()
+        .filter(move |option| scope == Scope::Sessions || option.scope == Scope::Jobs)
+}
+
+fn unknown(name: &str, scope: Scope) -> BusError {
     BusError::InvalidOption(format!(
         "unknown option '{name}': {}",
-        suggest::advice(name, known.iter().copied())
+        suggest::advice(name, known(scope).map(BusOption::name))
     ))
 }
 
-fn text(value: OwnedVariant) -> Option<String> {
-    String::try_from(value).ok()
+/// Why the value of an option is refused.
+enum WrongValue {
+    /// It has the wrong type.
+    Type,
+    /// It is a name that is unknown.
+    Name { value: String, advice: String },
 }
 
-/// Any of D-Bus's numbers: clients in scripting languages send what they have.
-fn number(value: OwnedVariant) -> Option<f64> {
-    match Variant::from(value) {
-        Variant::F64(x) => Some(x),
-        Variant::I32(x) => Some(f64::from(x)),
-        Variant::U32(x) => Some(f64::from(x)),
-        Variant::I64(x) => Some(x as f64),
-        Variant::U64(x) => Some(x as f64),
-        _ => None,
+impl WrongValue {
+    fn of(self, option: &BusOption) -> BusError {
+        BusError::InvalidOption(match self {
+            Self::Type => format!(
+                "option '{}' has a value of the wrong type; give one of type {}",
+                option.name(),
+                option.signature
+            ),
+            Self::Name { value, advice } => SettingError::Value {
+                key: option.key.to_owned(),
+                value,
+                advice,
+            }
+            .explain(),
+        })
     }
+}
+
+/// A type of options.
+trait BusValue: Sized {
+    /// Its D-Bus signature.
+    const SIGNATURE: &'static str;
+
+    fn read(value: OwnedVariant) -> Result<Self, WrongValue>;
+
+    fn write(&self) -> Variant<'static>;
+}
+
+impl BusValue for String {
+    const SIGNATURE: &'static str = "s";
+
+    fn read(value: OwnedVariant) -> Result<Self, WrongValue> {
+        Self::try_from(value).map_err(|_| WrongValue::Type)
+    }
+
+    fn write(&self) -> Variant<'static> {
+        self.clone().into()
+    }
+}
+
+impl BusValue for Vec<String> {
+    const SIGNATURE: &'static str = "as";
+
+    fn read(value: OwnedVariant) -> Result<Self, WrongValue> {
+        Self::try_from(value).map_err(|_| WrongValue::Type)
+    }
+
+    fn write(&self) -> Variant<'static> {
+        self.clone().into()
+    }
+}
+
+impl BusValue for bool {
+    const SIGNATURE: &'static str = "b";
+
+    fn read(value: OwnedVariant) -> Result<Self, WrongValue> {
+        Self::try_from(value).map_err(|_| WrongValue::Type)
+    }
+
+    fn write(&self) -> Variant<'static> {
+        (*self).into()
+    }
+}
+
+impl BusValue for f64 {
+    const SIGNATURE: &'static str = "d";
+
+    /// Any of D-Bus's numbers: clients in scripting languages send what they have.
+    fn read(value: OwnedVariant) -> Result<Self, WrongValue> {
+        match Variant::from(value) {
+            Variant::F64(x) => Ok(x),
+            Variant::I32(x) => Ok(Self::from(x)),
+            Variant::U32(x) => Ok(Self::from(x)),
+            Variant::I64(x) => Ok(x as Self),
+            Variant::U64(x) => Ok(x as Self),
+            _ => Err(WrongValue::Type),
+        }
+    }
+
+    fn write(&self) -> Variant<'static> {
+        (*self).into()
+    }
+}
+
+/// Values that go over the bus as names.
+macro_rules! named_values {
+    ($($type:ty),*) => {$(
+        impl BusValue for $type {
+            const SIGNATURE: &'static str = "s";
+
+            fn read(value: OwnedVariant) -> Result<Self, WrongValue> {
+                named(String::read(value)?)
+            }
+
+            fn write(&self) -> Variant<'static> {
+                Named::name(self).into()
+            }
+        }
+    )*};
+}
+
+named_values!(SpokenLanguage, Task);
+
+impl BusValue for Vec<Language> {
+    const SIGNATURE: &'static str = "as";
+
+    fn read(value: OwnedVariant) -> Result<Self, WrongValue> {
+        let names = Vec::<String>::read(value)?;
+        names.into_iter().map(named).collect()
+    }
+
+    fn write(&self) -> Variant<'static> {
+        let codes: Vec<String> = self.iter().map(|code| code.code().to_owned()).collect();
+        codes.into()
+    }
+}
+
+fn named<T: Named>(name: String) -> Result<T, WrongValue> {
+    T::parse(&name).map_err(|advice| WrongValue::Name {
+        value: name,
+        advice,
+    })
 }
 
 #[cfg(test)]
@@ -131,7 +295,7 @@ mod tests {
             ("captions", Variant::from(true)),
             ("hotwords", Variant::from(vec!["Hearken", "Zürich"])),
         ];
-        let wanted = read(Config::default(), options(&given), &OF_SESSIONS).expect("valid");
+        let wanted = read(Config::default(), options(&given), Scope::Sessions).expect("valid");
         assert!(wanted.captions);
         assert_eq!(wanted.settings.device.as_deref(), Some("mic"));
         assert_eq!(
@@ -150,26 +314,75 @@ mod tests {
     #[test]
     fn wrong_options_are_told() {
         let complaint_about =
-            |name, value, known| match read(Config::default(), options(&[(name, value)]), known) {
+            |name, value, scope| match read(Config::default(), options(&[(name, value)]), scope) {
                 Err(BusError::InvalidOption(message)) => message,
                 _ => panic!("{name} was taken"),
             };
-        let complaint = |name, value| complaint_about(name, value, &OF_SESSIONS);
+        let complaint = |name, value| complaint_about(name, value, Scope::Sessions);
         assert_eq!(
             complaint("langauge", Variant::from("de")),
             "unknown option 'langauge': did you mean 'language'?"
         );
         assert_eq!(
             complaint("step", Variant::from("x")),
-            "option 'step' has a value of the wrong type"
+            "option 'step' has a value of the wrong type; give one of type d"
         );
         assert!(complaint("spoken_punctuation", Variant::from("yes")).contains("wrong type"));
         assert!(complaint("hotwords", Variant::from("Hearken")).contains("wrong type"));
         assert!(complaint("step", Variant::from(99.0)).contains("from 0.2 to 5"));
         assert!(complaint("task", Variant::from("sing")).contains("translate"));
         assert_eq!(
-            complaint_about("captions", Variant::from(true), &OF_JOBS),
+            complaint_about("captions", Variant::from(true), Scope::Jobs),
             "unknown option 'captions': there are language, languages, task, prompt, hotwords, spoken_punctuation"
         );
+    }
+
+    #[test]
+    fn what_the_client_writes_the_daemon_reads() {
+        let mut given = ClientOptions {
+            prompt: Some("Dear Ms".to_owned()),
+            captions: Some(true),
+            ..ClientOptions::default()
+        };
+        given.settings.audio.device = Some("mic".to_owned());
+        given.settings.text.language = SpokenLanguage::parse("de").ok();
+        given.settings.text.task = Some(Task::Translate);
+        given.settings.text.hotwords = Some(vec!["Hearken".to_owned()]);
+        given.settings.live.partials = Some(false);
+        let written = write(&given);
+        assert_eq!(written.len(), 7);
+        let written: Vec<_> = written.into_iter().collect();
+        let read = read(Config::default(), options(&written), Scope::Sessions).expect("valid");
+        assert!(read.captions);
+        assert_eq!(read.settings.prompt, "Dear Ms");
+        assert_eq!(read.settings.device.as_deref(), Some("mic"));
+        assert_eq!(read.settings.decoding.task, Task::Translate);
+        assert_eq!(read.settings.hotwords, ["Hearken"]);
+        assert_eq!(read.settings.live.step_s, None);
+    }
+
+    #[test]
+    fn the_interface_documents_every_option_with_its_type() {
+        let document = include_str!("../../packaging/dbus/org.hearken.Hearken1.Manager.xml");
+        let words: Vec<&str> = document.split_whitespace().collect();
+        let text = words.join(" ");
+        let (sessions, jobs) = text.split_once("CreateSession\">").expect("the method");
+        for option in &OPTIONS {
+            // A list of names may share one type: "step, pause (d)".
+            let (_, rest) = sessions
+                .split_once(&format!(" {}", option.name()))
+                .unwrap_or_else(|| panic!("{} is not documented", option.name()));
+            let signature = rest
+                .split_once(" (")
+                .and_then(|(_, rest)| rest.split_once(')'));
+            assert_eq!(
+                signature.map(|(s, _)| s),
+                Some(option.signature),
+                "{}",
+                option.name()
+            );
+        }
+        let names: Vec<_> = known(Scope::Jobs).map(BusOption::name).collect();
+        assert!(jobs.contains(&format!("options: {} as for", names.join(", "))));
     }
 }

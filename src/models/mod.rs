@@ -45,3 +45,6 @@ pub enum Done {
 
 /// Receives the name of the current operation and how much of it is done.
 pub type Progress<'a> = dyn FnMut(&str, Done) + 'a;
+
+/// The model that runs if nobody names another.
+pub const DEFAULT_MODEL: &str = "base";

@@ -77,7 +77,6 @@ impl SessionSettings {
     /// # Errors
     /// When a value makes no sense.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        config.check()?;
         let samples = |seconds: f64| (seconds * f64::from(SAMPLE_RATE)) as usize;
         let segmenter = SegmenterOptions {
             max_samples: samples(config.endpoint.longest),
@@ -86,9 +85,9 @@ impl SessionSettings {
         Ok(Self {
             device: Some(config.audio.device.clone()).filter(|name| !name.is_empty()),
             decoding: DecodingOptions {
-                task: config.task()?,
-                language: config.language()?,
-                allowed_languages: config.languages()?,
+                task: config.text.task,
+                language: config.text.language.0,
+                allowed_languages: config.text.languages.clone(),
                 ..DecodingOptions::default()
             },
             prompt: String::new(),

@@ -7,7 +7,7 @@
 use crate::advice::Advice;
 use crate::audio::capture::{CaptureEvent, Microphone, StopHandle};
 use crate::audio::{Mono16k, SAMPLE_RATE};
-use crate::config::AudioConfig;
+use crate::settings::AudioSettings;
 use crate::sync::LockExt;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 pub struct PreCapture(Mutex<Option<Open>>);
 
 struct Open {
-    config: AudioConfig,
+    config: AudioSettings,
     ring: Arc<Mutex<Ring>>,
     stop: StopHandle,
 }
@@ -31,7 +31,7 @@ impl Drop for Open {
 
 impl PreCapture {
     /// Opens the microphone, closes it or takes another, as the configuration says.
-    pub fn configure(&self, config: &AudioConfig) {
+    pub fn configure(&self, config: &AudioSettings) {
         let mut open = self.0.lock_unpoisoned();
         if open.as_ref().is_some_and(|open| open.config == *config) {
             return;
@@ -55,7 +55,7 @@ impl PreCapture {
 }
 
 impl Open {
-    fn start(config: AudioConfig) -> Self {
+    fn start(config: AudioSettings) -> Self {
         let stop = StopHandle::default();
         let ring = Arc::new(Mutex::new(Ring::new(
             (config.pre_capture * f64::from(SAMPLE_RATE)) as usize,
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn it_is_off_unless_turned_on() {
         let pre_capture = PreCapture::default();
-        pre_capture.configure(&AudioConfig::default());
+        pre_capture.configure(&AudioSettings::default());
         assert_eq!(pre_capture.last(1.0), None);
     }
 

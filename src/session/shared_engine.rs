@@ -2,13 +2,13 @@
 
 use crate::advice::Advice;
 use crate::compute::Device;
-use crate::config::{Config, ConfigError, ModelConfig};
+use crate::config::Config;
 use crate::engine::{self, EngineError};
 use crate::models::ModelError;
 use crate::npu::BackendState;
+use crate::settings::ModelSettings;
 use crate::sync::{LockExt, WaitExt};
 use crate::whisper::Whisper;
-use std::borrow::Cow;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 use tracing::{info, warn};
@@ -59,27 +59,10 @@ pub struct SharedEngine {
 struct Inner {
     state: EngineState,
     whisper: Option<Arc<Whisper>>,
-    wanted: ModelConfig,
+    wanted: ModelSettings,
     backend: BackendState,
     /// Counts the loaders; only the latest one's result counts.
     generation: u64,
-}
-
-#[derive(Debug, thiserror::Error)]
-enum StartError {
-    #[error(transparent)]
-    Engine(#[from] EngineError),
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-}
-
-impl Advice for StartError {
-    fn remedy(&self) -> Option<Cow<'_, str>> {
-        match self {
-            Self::Engine(error) => error.remedy(),
-            Self::Config(error) => error.remedy(),
-        }
-    }
 }
 
 impl SharedEngine {
@@ -161,11 +144,11 @@ impl SharedEngine {
                 let loaded = self.load(&config, generation);
                 let (state, whisper) = match loaded {
                     Ok(whisper) => (EngineState::Ready, Some(Arc::new(whisper))),
-                    Err(StartError::Engine(EngineError::Model(
+                    Err(EngineError::Model(
                         e @ (ModelError::NotInstalled { .. }
                         | ModelError::Unknown { .. }
                         | ModelError::Outdated { .. }),
-                    ))) => (EngineState::Missing(e.explain()), None),
+                    )) => (EngineState::Missing(e.explain()), None),
                     Err(error) => (EngineState::Failed(error.explain()), None),
                 };
                 let goes_on = matches!(state, EngineState::Missing(_));
@@ -197,8 +180,8 @@ impl SharedEngine {
         (self.tell)(EngineEvent::State);
     }
 
-    fn load(self: &Arc<Self>, config: &Config, generation: u64) -> Result<Whisper, StartError> {
-        let options = config.engine()?;
+    fn load(self: &Arc<Self>, config: &Config, generation: u64) -> Result<Whisper, EngineError> {
+        let options = config.engine();
         let mut state = BackendState {
             device: Device::Cpu,
             reason: String::new(),
@@ -222,7 +205,7 @@ impl SharedEngine {
             }
             // Dictation goes on without what an NPU needs.
             Err(EngineError::Npu(error)) => state.reason = error.explain(),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
         self.set_backend(state, generation);
         Ok(loaded.whisper)

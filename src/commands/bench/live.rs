@@ -76,6 +76,7 @@ pub fn live(args: &BenchLiveArgs) -> Result<u8, Error> {
     let whisper = Arc::new(transcribe::load(&args.engine.options())?.whisper);
     let mut config = Config::default();
     config.live.step = args.step;
+    config.check()?;
     let settings = SessionSettings::new(&config)?;
     if let Some(minutes) = args.minutes {
         return endless(&whisper, &settings, args, minutes);

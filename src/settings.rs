@@ -1,0 +1,459 @@
+//! The settings, each declared once: its type, default, limits and place on the command line.
+//!
+//! In: sections of the configuration file, then what the command line or a client on the bus gives
+//! in their place. Out: typed values that were checked.
+//!
+//! ```text
+//! defaults ◀── config.toml: read ◀── command line or bus options: merge ──▶ check ──▶ engine, sessions
+//! ```
+//!
+//! For each section [`settings!`] makes the settings themselves (`TextSettings`) and the same with
+//! every value optional (`TextOverrides`), which clap fills in from the command line and the table
+//! in `dbus::options` from the bus.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+
+use crate::advice::Advice;
+use crate::compute::{Compute, Device};
+use crate::models::DEFAULT_MODEL;
+use crate::suggest;
+use crate::tokenizer::{Language, Task};
+
+/// Why a setting is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    /// A key that nothing reads.
+    #[error("unknown key '{key}': {advice}")]
+    Unknown {
+        /// The key, with its section.
+        key: String,
+        /// What may have been meant.
+        advice: String,
+    },
+    /// A value of the wrong type.
+    #[error("{problem} in `{key}`")]
+    Type {
+        /// The key, with its section.
+        key: String,
+        /// Which type it has, and which it needs.
+        problem: String,
+    },
+    /// A value that is invalid.
+    #[error("{key} is '{value}': {advice}")]
+    Value {
+        /// The key, with its section.
+        key: String,
+        /// The value.
+        value: String,
+        /// What is valid.
+        advice: String,
+    },
+}
+
+impl Advice for SettingError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Type { .. } => Some("compare it with the documented config.toml".into()),
+            Self::Unknown { .. } | Self::Value { .. } => None,
+        }
+    }
+}
+
+/// Declares a section of the settings: for each setting its help, its option on the command line if
+/// it has one, its key, type, default and limits.
+macro_rules! settings {
+    (
+        $(#[doc = $about:literal])*
+        $section:literal $settings:ident;
+        $(#[$meta:meta])*
+        $overrides:ident;
+        $(
+            $(#[doc = $doc:literal])*
+            $(#[arg $arg:tt])?
+            $key:ident: $type:ty = $default:expr $(, $least:literal to $most:literal)?;
+        )*
+    ) => {
+        $(#[doc = $about])*
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct $settings {
+            $($(#[doc = $doc])* pub $key: $type,)*
+        }
+
+        #[doc = concat!("Values in place of those in [`", stringify!($settings), "`].")]
+        #[derive(Debug, Clone, Default)]
+        $(#[$meta])*
+        pub struct $overrides {
+            $($(#[doc = $doc])* $(#[arg $arg])? pub $key: Option<$type>,)*
+        }
+
+        impl Default for $settings {
+            fn default() -> Self {
+                Self { $($key: $default,)* }
+            }
+        }
+
+        impl $settings {
+            /// Name of the section in the configuration file.
+            pub const SECTION: &str = $section;
+
+            /// Keys of the section.
+            pub const KEYS: &[&str] = &[$(stringify!($key)),*];
+
+            /// Takes the values of a section of the configuration file.
+            ///
+            /// # Errors
+            /// Returns an error if a key is unknown or a value has the wrong type.
+            pub fn read(&mut self, section: &toml::Table) -> Result<(), SettingError> {
+                for (key, value) in section {
+                    match key.as_str() {
+                        $(stringify!($key) => self.$key = read($section, key, value)?,)*
+                        _ => return Err(unknown($section, key, Self::KEYS)),
+                    }
+                }
+                Ok(())
+            }
+
+            /// Takes the values that are given.
+            pub fn merge(&mut self, overrides: $overrides) {
+                $(if let Some(value) = overrides.$key {
+                    self.$key = value;
+                })*
+            }
+
+            /// Checks the limits.
+            ///
+            /// # Errors
+            /// Returns an error if a value is outside its limits.
+            pub fn check(&self) -> Result<(), SettingError> {
+                $($(within($section, stringify!($key), self.$key, $least, $most)?;)?)*
+                Ok(())
+            }
+        }
+    };
+}
+
+settings! {
+    /// Which model runs, and how.
+    "model" ModelSettings;
+    ModelOverrides;
+    /// Name in the model store.
+    name: String = DEFAULT_MODEL.to_owned();
+    /// Precision of matrix products.
+    compute: Compute = Compute::Auto;
+    /// CPU threads; 0 is one per core.
+    threads: usize = 0;
+    /// Where the encoder runs.
+    device: Device = Device::Cpu;
+}
+
+settings! {
+    /// Where sound comes from.
+    "audio" AudioSettings;
+    AudioOverrides;
+    /// Id of the input device or a part of its description; empty is the default device.
+    device: String = String::new();
+    /// Seconds of sound kept in memory for `hearken last`; 0 keeps nothing.
+    pre_capture: f64 = 0.0, 0.0 to 300.0;
+}
+
+settings! {
+    /// What is written.
+    "text" TextSettings;
+    #[derive(Args)]
+    TextOverrides;
+    /// Language spoken, as code or English name, e.g. de or German [default: the configuration's,
+    /// else detected]
+    #[arg(long, value_name = "LANGUAGE", conflicts_with = "languages")]
+    language: SpokenLanguage = SpokenLanguage::default();
+    /// Languages that detection chooses from, e.g. en,de,fr [default: the configuration's, else
+    /// all]
+    #[arg(long, value_name = "LANGUAGES", value_delimiter = ',')]
+    languages: Vec<Language> = Vec::new();
+    /// Write what is said, or translate it into English [default: the configuration's, else
+    /// transcribe]
+    #[arg(long, value_enum)]
+    task: Task = Task::Transcribe;
+    /// Names and terms to expect, separated by commas
+    #[arg(long, value_name = "WORDS", value_delimiter = ',')]
+    hotwords: Vec<String> = Vec::new();
+    /// Turn spoken "comma", "full stop", "new line" and the like into marks and line ends (en, de,
+    /// fr, es)
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    spoken_punctuation: bool = false;
+}
+
+settings! {
+    /// Text while somebody speaks.
+    "live" LiveSettings;
+    LiveOverrides;
+    /// Whether there is any.
+    partials: bool = true;
+    /// Seconds between two interim passes.
+    step: f64 = 0.3, 0.2 to 5.0;
+}
+
+settings! {
+    /// When an utterance ends.
+    "endpoint" EndpointSettings;
+    EndpointOverrides;
+    /// Seconds of silence after words.
+    pause: f64 = 0.8, 0.55 to 10.0;
+    /// Seconds of the longest utterance.
+    longest: f64 = 15.36, 4.0 to 15.36;
+    /// Seconds from the start without a word after which a session stops; 0 is never.
+    nothing_said: f64 = 0.0, 0.0 to 86400.0;
+}
+
+/// Values in place of the configuration's.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// Where sound comes from.
+    pub audio: AudioOverrides,
+    /// What is written.
+    pub text: TextOverrides,
+    /// Text while somebody speaks.
+    pub live: LiveOverrides,
+    /// When an utterance ends.
+    pub endpoint: EndpointOverrides,
+}
+
+impl TextOverrides {
+    /// Settles what one of language and languages says of the other: languages to choose from ask
+    /// for detection, and a language leaves nothing to choose.
+    pub fn settled(mut self) -> Self {
+        match (self.language, &self.languages) {
+            (None, Some(_)) => self.language = Some(SpokenLanguage(None)),
+            (Some(SpokenLanguage(Some(_))), None) => self.languages = Some(Vec::new()),
+            _ => {}
+        }
+        self
+    }
+}
+
+/// Language of the speech: one of Whisper's, or `None` to detect it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SpokenLanguage(pub Option<Language>);
+
+/// A value that is written as a name.
+pub trait Named: Sized {
+    /// Finds the value.
+    ///
+    /// # Errors
+    /// Returns what to write instead.
+    fn parse(name: &str) -> Result<Self, String>;
+
+    /// Its name.
+    fn name(&self) -> &'static str;
+}
+
+impl Named for Language {
+    fn parse(name: &str) -> Result<Self, String> {
+        name.parse::<Self>().map_err(|error| error.to_string())
+    }
+
+    fn name(&self) -> &'static str {
+        self.code()
+    }
+}
+
+impl Named for SpokenLanguage {
+    fn parse(name: &str) -> Result<Self, String> {
+        if name.is_empty() {
+            return Ok(Self(None));
+        }
+        Language::parse(name).map(|language| Self(Some(language)))
+    }
+
+    fn name(&self) -> &'static str {
+        self.0.map_or("", Language::code)
+    }
+}
+
+impl FromStr for SpokenLanguage {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::parse(name)
+    }
+}
+
+impl Named for Task {
+    fn parse(name: &str) -> Result<Self, String> {
+        choice(name, "transcribe or translate")
+    }
+
+    fn name(&self) -> &'static str {
+        Self::name(*self)
+    }
+}
+
+impl Named for Compute {
+    fn parse(name: &str) -> Result<Self, String> {
+        choice(name, "auto, int8, f32 or, with an NPU, bf16")
+    }
+
+    fn name(&self) -> &'static str {
+        Self::name(*self)
+    }
+}
+
+impl Named for Device {
+    fn parse(name: &str) -> Result<Self, String> {
+        choice(name, "cpu, npu or npu-emulator")
+    }
+
+    fn name(&self) -> &'static str {
+        Self::name(*self)
+    }
+}
+
+fn choice<T: ValueEnum>(name: &str, choices: &str) -> Result<T, String> {
+    T::from_str(name, false).map_err(|_| format!("give {choices}"))
+}
+
+/// Why a value of the configuration file is refused.
+enum Problem {
+    /// It has the wrong type.
+    Type(String),
+    /// It is invalid.
+    Value { value: String, advice: String },
+}
+
+/// A type of values in the configuration file.
+trait Value: Sized {
+    fn read(value: &toml::Value) -> Result<Self, Problem>;
+}
+
+macro_rules! plain_values {
+    ($($type:ty),*) => {$(
+        impl Value for $type {
+            fn read(value: &toml::Value) -> Result<Self, Problem> {
+                value.clone().try_into().map_err(|error: toml::de::Error| {
+                    Problem::Type(error.message().trim().replace('\n', " "))
+                })
+            }
+        }
+    )*};
+}
+
+macro_rules! named_values {
+    ($($type:ty),*) => {$(
+        impl Value for $type {
+            fn read(value: &toml::Value) -> Result<Self, Problem> {
+                let name = String::read(value)?;
+                Self::parse(&name).map_err(|advice| Problem::Value {
+                    value: name,
+                    advice,
+                })
+            }
+        }
+    )*};
+}
+
+plain_values!(String, bool, f64, usize);
+named_values!(Language, SpokenLanguage, Task, Compute, Device);
+
+impl<T: Value> Value for Vec<T> {
+    fn read(value: &toml::Value) -> Result<Self, Problem> {
+        match value {
+            toml::Value::Array(values) => values.iter().map(T::read).collect(),
+            other => Err(Problem::Type(format!(
+                "invalid type: {}, expected an array",
+                other.type_str()
+            ))),
+        }
+    }
+}
+
+/// Reads the value of a key.
+fn read<T: Value>(section: &str, key: &str, value: &toml::Value) -> Result<T, SettingError> {
+    T::read(value).map_err(|problem| {
+        let key = format!("{section}.{key}");
+        match problem {
+            Problem::Type(problem) => SettingError::Type { key, problem },
+            Problem::Value { value, advice } => SettingError::Value { key, value, advice },
+        }
+    })
+}
+
+/// The error for a key that is not among `known`.
+pub fn unknown(section: &str, key: &str, known: &[&str]) -> SettingError {
+    let dot = if section.is_empty() { "" } else { "." };
+    SettingError::Unknown {
+        key: format!("{section}{dot}{key}"),
+        advice: suggest::advice(key, known.iter().copied()),
+    }
+}
+
+fn within(section: &str, key: &str, value: f64, least: f64, most: f64) -> Result<(), SettingError> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(SettingError::Value {
+        key: format!("{section}.{key}"),
+        value: value.to_string(),
+        advice: format!("give a number from {least} to {most}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn german() -> SpokenLanguage {
+        SpokenLanguage::parse("de").expect("known")
+    }
+
+    #[test]
+    fn what_is_given_comes_before_what_is_set() {
+        let mut text = TextSettings {
+            hotwords: vec!["Hearken".to_owned()],
+            ..TextSettings::default()
+        };
+        text.merge(TextOverrides {
+            language: Some(german()),
+            spoken_punctuation: Some(true),
+            ..TextOverrides::default()
+        });
+        assert_eq!(text.language, german());
+        assert!(text.spoken_punctuation);
+        assert_eq!(text.hotwords, ["Hearken"]);
+    }
+
+    #[test]
+    fn a_language_and_languages_to_choose_from_exclude_each_other() {
+        let configured = TextSettings {
+            language: german(),
+            languages: vec![Language::ENGLISH],
+            ..TextSettings::default()
+        };
+        let merged = |overrides: TextOverrides| {
+            let mut text = configured.clone();
+            text.merge(overrides.settled());
+            (text.language.name(), text.languages.len())
+        };
+        let silent = TextOverrides::default();
+        assert_eq!(merged(silent.clone()), ("de", 1));
+        let language = Some(german());
+        assert_eq!(
+            merged(TextOverrides {
+                language,
+                ..silent.clone()
+            }),
+            ("de", 0)
+        );
+        let languages = Some(vec![Language::ENGLISH, Language::ENGLISH]);
+        assert_eq!(
+            merged(TextOverrides {
+                languages,
+                ..silent.clone()
+            }),
+            ("", 2)
+        );
+        let language = Some(SpokenLanguage(None));
+        assert_eq!(merged(TextOverrides { language, ..silent }), ("", 1));
+    }
+}
