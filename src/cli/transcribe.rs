@@ -10,16 +10,16 @@ use crate::output::Format;
 use crate::settings::TextOverrides;
 use crate::whisper::decoding::SuppressTokens;
 
-/// What to transcribe, with what, and where the text goes.
+/// What to transcribe, how, and where the text goes.
 #[derive(Debug, Clone, Args)]
 pub struct TranscribeArgs {
-    /// Recording to transcribe (wav, flac, mp3, ogg, opus, m4a, mkv, webm); - is standard input
+    /// Recordings to transcribe (wav, flac, mp3, ogg, opus, m4a, mkv, webm); - is standard input
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub file: Vec<PathBuf>,
     /// What is written.
     #[command(flatten)]
     pub text: TextOverrides,
-    /// Format of the text; several, separated by commas, need --output-dir
+    /// Format of the text; several, separated by commas, require --output-dir
     #[arg(
         long,
         value_enum,
@@ -29,14 +29,14 @@ pub struct TranscribeArgs {
         ignore_case = true
     )]
     pub format: Vec<Format>,
-    /// Directory for the text, one file per recording and format [default: standard output]
+    /// Directory for one file per recording and format [default: standard output]
     #[arg(long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
-    /// Configuration: its [replacements] are made, its model.name and [text] count where no option
-    /// says otherwise [default: hearken/config.toml in the configuration directory]
+    /// Configuration file. Its [replacements] apply; options override its model.name and [text]
+    /// [default: hearken/config.toml in the configuration directory]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Show no progress and no notes; errors are still shown
+    /// Hide progress and notes, but not errors
     #[arg(long, short)]
     pub quiet: bool,
     /// Model and machine.
@@ -48,7 +48,7 @@ pub struct TranscribeArgs {
 }
 
 impl TranscribeArgs {
-    /// Whether the decoder has to find times within an utterance: asked for, or shown by a format.
+    /// Whether the decoder has to find times within an utterance: requested, or shown by a format.
     pub fn wants_timestamps(&self) -> bool {
         self.decoding.timestamps || self.format.iter().any(|format| format.shows_times())
     }
@@ -58,42 +58,42 @@ impl TranscribeArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Decoding (OpenAI's options)")]
 pub struct DecodingArgs {
-    /// Beams of the search; 1 is greedy decoding
+    /// Beams of the beam search; 1 is greedy decoding
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = values::candidates)]
     pub beam_size: usize,
-    /// Samples to choose from where the temperature is not 0
+    /// Samples to choose from if the temperature is above 0
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = values::candidates)]
     pub best_of: usize,
     /// Temperatures from 0 to 1, tried in turn while the text fails a threshold; a single one
-    /// forbids a second try
+    /// disables retries
     #[arg(long, value_name = "T,...", value_delimiter = ',', default_value = "0,0.2,0.4,0.6,0.8,1",
           value_parser = values::temperature)]
     pub temperature: Vec<f32>,
-    /// Beam search goes on until it has --beam-size times this many finished texts
+    /// Continue beam search until --beam-size times this many texts are finished
     #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = values::patience)]
     pub patience: f32,
-    /// Exponent, 0 to 1, of the length that a text's log-probability is divided by [default: the
-    /// length itself]
+    /// Length penalty of beam search: exponent from 0 to 1 of the length that divides a text's
+    /// log-probability [default: the plain length]
     #[arg(long, value_name = "ALPHA", value_parser = values::share)]
     pub length_penalty: Option<f32>,
-    /// Text that the speech continues: names, terms and style to expect
+    /// Text that precedes the speech: names, terms and style to expect
     #[arg(long, value_name = "TEXT")]
     pub initial_prompt: Option<String>,
-    /// Show the decoder the text so far; steadier style, but a mistake may carry on
+    /// Give the decoder the text so far: steadier style, but a mistake may persist
     #[arg(long)]
     pub condition_on_previous_text: bool,
-    /// Text that zlib shortens by more than this repeats itself: try the next temperature
+    /// Try the next temperature if zlib compresses the text by more than this: it repeats itself
     #[arg(long, value_name = "RATIO", default_value = "2.4", value_parser = values::positive)]
     pub compression_ratio_threshold: f32,
-    /// Text with a mean log-probability below this is doubtful: try the next temperature
+    /// Try the next temperature if the mean log-probability of the text is below this
     #[arg(long, value_name = "LOGPROB", default_value = "-1", allow_negative_numbers = true,
           value_parser = values::logprob)]
     pub logprob_threshold: f32,
-    /// Doubtful text where silence is likelier than this, 0 to 1, is dropped
+    /// Drop text that fails --logprob-threshold if silence is more probable than this, from 0 to 1
     #[arg(long, value_name = "P", default_value = "0.6", value_parser = values::share)]
     pub no_speech_threshold: f32,
-    /// Token ids never to be written, separated by commas; -1 stands for symbols that are not
-    /// spoken, "" for none
+    /// Token ids that are never written, separated by commas; -1 stands for the symbols that nobody
+    /// speaks, "" for none
     #[arg(
         long,
         value_name = "IDS",
@@ -101,11 +101,11 @@ pub struct DecodingArgs {
         allow_hyphen_values = true
     )]
     pub suppress_tokens: SuppressTokens,
-    /// Let the model find times within an utterance; formats that show times do so anyway
+    /// Let the model find times within an utterance; implied by formats that show times
     #[arg(long)]
     pub timestamps: bool,
-    /// Find when each word was said and how sure it is: words in json, closer times of segments
-    /// elsewhere
+    /// Find the time and confidence of each word: written in json; other formats get more exact
+    /// times of segments
     #[arg(long)]
     pub word_timestamps: bool,
 }
