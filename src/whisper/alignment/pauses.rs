@@ -1,50 +1,54 @@
-//! Where nobody speaks within an utterance, and what follows for the words around.
+//! Pauses within an utterance, and the word times that follow from them.
 //!
-//! Dynamic time warping gives every moment to a word, a pause mostly to the one after it; OpenAI
-//! cuts words that are too long back to what is usual. The level of the sound says better where
-//! they begin.
+//! In: samples of an utterance and words with times. Out: words that begin and end with sound.
+//!
+//! Dynamic time warping assigns every moment to a word, a pause mostly to the word after it. OpenAI
+//! shortens words that are unusually long. The sound level shows more precisely where they begin.
 
 use super::TimedWord;
 
-/// Samples of a frame: 10 ms at 16 kHz.
+/// Number of samples of a frame: 10 ms at 16 kHz.
 const FRAME: usize = 160;
 
-/// Shortest pause in frames; the closure of a plosive is shorter.
+/// Shortest pause in frames. The closure of a plosive is shorter.
 const SHORTEST: usize = 10;
 
-/// Of the levels of an utterance's frames these, as shares of their number, count as its quietest
-/// and its loudest.
+/// Quantile of the levels of an utterance's frames that counts as its quietest level.
 const QUIETEST: f64 = 0.05;
+/// Quantile that counts as its loudest level.
 const LOUDEST: f64 = 0.95;
 
-/// Frames this share of the way from the quietest to the loudest level or below, in decibels, are
-/// quiet.
+/// Frames at or below this share of the way from the quietest to the loudest level, in decibels,
+/// are quiet.
 const QUIET: f32 = 0.4;
 
-/// Range in dB between quietest and loudest: less of it is steady noise, in which no pause can be
-/// told; more of it is digital silence, which would make pauses with any noise in them speech.
-const RANGE: (f32, f32) = (12.0, 50.0);
+/// Least range between the quietest and the loudest level in dB. A smaller range is steady noise, in
+/// which pauses cannot be found.
+const MIN_RANGE: f32 = 12.0;
+/// Largest range in dB that is used. A larger range means digital silence, next to which noise in
+/// pauses would count as speech.
+const MAX_RANGE: f32 = 50.0;
 
-/// Seconds of a word that are no word by themselves.
+/// Length in seconds up to which a part of a word does not count as a word.
 const SLIVER: f64 = 0.03;
 
-/// Shortest sound behind a text that stops within a sentence which may hold more of it, in seconds.
+/// Shortest sound after an unfinished sentence that may hold the rest of it, in seconds.
 const MORE: f64 = 0.4;
-/// What a sentence may end with.
+/// Characters that may end a sentence.
 const ENDS: [char; 22] = [
     '.', '?', '!', '…', '"', '”', '’', '»', ')', '。', '？', '！', '」', '』', '।', '॥', '۔', '؟',
     '։', '။', '។', '።',
 ];
 
-/// Sound at most this long, in seconds, between the end of a word and a pause belongs to that word.
+/// Longest sound between the end of a word and a pause that still belongs to the word, in seconds.
 const REST: f64 = 0.2;
 
-/// Pauses of an utterance, begin and end in seconds from its start.
+/// Pauses of an utterance: start and end in seconds from its start.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Pauses(Vec<(f64, f64)>);
 
 impl Pauses {
-    /// The pauses in samples (16 kHz, mono).
+    /// Finds the pauses in samples (16 kHz, mono).
     pub fn of(samples: &[f32]) -> Self {
         let levels: Vec<f32> = samples.chunks_exact(FRAME).map(level).collect();
         let mut sorted = levels.clone();
@@ -55,11 +59,12 @@ impl Pauses {
                 .copied()
                 .unwrap_or_default()
         };
-        let (quietest, loudest) = (rank(QUIETEST), rank(LOUDEST));
-        if loudest - quietest < RANGE.0 {
+        let quietest = rank(QUIETEST);
+        let loudest = rank(LOUDEST);
+        if loudest - quietest < MIN_RANGE {
             return Self::default();
         }
-        let quietest = quietest.max(loudest - RANGE.1);
+        let quietest = quietest.max(loudest - MAX_RANGE);
         let most = quietest + QUIET * (loudest - quietest);
         let smooth = |i: usize| {
             let around = &levels[i.saturating_sub(1)..levels.len().min(i + 2)];
@@ -77,22 +82,23 @@ impl Pauses {
         Self(pauses)
     }
 
-    /// Whether a text may have stopped before the speech did, as the decoder's do now and then at a
-    /// pause: it stops within a sentence, its last word ends at `end_s`, and sound follows in an
-    /// utterance of so many seconds. In steady noise, where no pause can be told, nothing can be
-    /// said of that.
+    /// Whether a text may have stopped before the speech, as the decoder sometimes does at a pause:
+    /// it ends in the middle of a sentence, its last word ends at `end_s`, and sound follows in an
+    /// utterance of `seconds`. Always false in steady noise, in which pauses cannot be found.
     pub fn may_hide_more(&self, text: &str, end_s: f64, seconds: f64) -> bool {
         let quiet_s = |&(from, to): &(f64, f64)| (to.min(seconds) - from.max(end_s)).max(0.0);
         let sound_s = seconds - end_s - self.0.iter().map(quiet_s).sum::<f64>();
         !self.0.is_empty() && !ends_sentence(text) && sound_s >= MORE
     }
 
-    /// Lets words begin and end with sound, in order.
+    /// Moves the times of words so that they begin and end with sound.
     pub(super) fn part(&self, words: &mut [TimedWord]) {
         for i in 0..words.len() {
             let (before, words) = words.split_at_mut(i);
             let word = &mut words[0];
-            let (mut start, mut end, mut first) = (word.start, word.end, None);
+            let mut start = word.start;
+            let mut end = word.end;
+            let mut first = None;
             for &(from, to) in self
                 .0
                 .iter()
@@ -114,7 +120,8 @@ impl Pauses {
             {
                 last.end = first;
             }
-            (word.start, word.end) = (start, end);
+            word.start = start;
+            word.end = end;
         }
     }
 }
@@ -124,7 +131,7 @@ pub fn ends_sentence(text: &str) -> bool {
     text.trim_end().ends_with(ENDS)
 }
 
-/// Mean power of a frame in dB; that of digital silence is −90 dB.
+/// Returns the mean power of a frame in dB; −90 dB for digital silence.
 fn level(frame: &[f32]) -> f32 {
     let power = frame.iter().map(|x| x * x).sum::<f32>() / frame.len() as f32;
     10.0 * (power + 1e-9).log10()
@@ -138,7 +145,7 @@ fn seconds(frame: usize) -> f64 {
 mod tests {
     use super::*;
 
-    /// Sound of these amplitudes, each for so many seconds.
+    /// Returns sound with these amplitudes, each for some seconds.
     fn sound(parts: &[(f32, f64)]) -> Vec<f32> {
         let part = |&(amplitude, s): &(f32, f64)| {
             (0..(s * 16_000.0) as usize).map(move |i| amplitude * (i as f32 * 0.7).sin())
@@ -156,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_are_quiet_beside_the_speech() {
+    fn pauses_are_quiet_compared_with_speech() {
         assert_eq!(
             pauses(&[(0.002, 0.5), (0.3, 1.0), (0.002, 0.3), (0.2, 1.0)]),
             [(0.0, 0.5), (1.5, 1.8)]
@@ -176,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn sound_behind_half_a_sentence_may_hide_more_of_it() {
+    fn sound_after_half_a_sentence_may_hide_more_of_it() {
         let pauses = Pauses(vec![(0.0, 0.5), (1.5, 1.8)]);
         let hides = |text, end_s, seconds| pauses.may_hide_more(text, end_s, seconds);
         assert!(hides("and said to him,", 1.5, 2.3) && hides("a short", 0.6, 3.0));

@@ -1,4 +1,4 @@
-//! Tokens to words as openai-whisper forms them: `split_to_word_tokens` in its `tokenizer.py`,
+//! Words from tokens, formed as in openai-whisper: `split_to_word_tokens` in its `tokenizer.py`,
 //! `merge_punctuations` in its `timing.py`.
 
 use crate::tokenizer::{Language, Tokenizer};
@@ -12,16 +12,16 @@ const PREPENDED: &str = "\"'“¿([{-";
 /// Punctuation that belongs to the word before it: OpenAI's `append_punctuations`.
 const APPENDED: &str = "\"'.。,，!！?？:：”)]}、";
 
-/// Text of some tokens.
+/// Text of consecutive tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Piece {
-    /// The text, with the space it begins with.
+    /// Text, including its leading space.
     pub text: String,
     /// Number of tokens.
     pub tokens: usize,
 }
 
-/// The words of text tokens, punctuation apart.
+/// Splits text tokens into words, with punctuation separate.
 pub(super) fn split(tokenizer: &Tokenizer, tokens: &[u32], language: Language) -> Vec<Piece> {
     let characters = split_on_characters(tokenizer, tokens);
     if language.is_written_without_spaces() {
@@ -42,7 +42,7 @@ pub(super) fn split(tokenizer: &Tokenizer, tokens: &[u32], language: Language) -
     words
 }
 
-/// Cuts tokens wherever a character ends.
+/// Splits tokens wherever a character ends.
 fn split_on_characters(tokenizer: &Tokenizer, tokens: &[u32]) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut begin = 0;
@@ -60,8 +60,8 @@ fn split_on_characters(tokenizer: &Tokenizer, tokens: &[u32]) -> Vec<Piece> {
     pieces
 }
 
-/// For each word the number of the word that it becomes a part of, itself where it stays a word:
-/// punctuation belongs to the word beside it.
+/// Returns for each word the index of the word that it becomes part of, its own if it remains a
+/// word. Punctuation belongs to the adjacent word.
 pub(super) fn merge_punctuation(words: &[Piece]) -> Vec<usize> {
     let mut texts: Vec<String> = words.iter().map(|word| word.text.clone()).collect();
     let mut owners: Vec<usize> = (0..words.len()).collect();
@@ -80,7 +80,7 @@ pub(super) fn merge_punctuation(words: &[Piece]) -> Vec<usize> {
     for following in 1..words.len() {
         let text = texts[following].clone();
         if !texts[previous].ends_with(' ') && APPENDED.contains(&text) {
-            // What was given away already has no text.
+            // A mark that already belongs to the word after it has no text.
             if owners[following] == following {
                 owners[following] = previous;
             }
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn words_begin_with_a_space_and_punctuation_stands_apart() {
+    fn words_begin_with_a_space_and_punctuation_is_separate() {
         let words = split(&tokenizer(), &[0, 1, 3, 6, 2, 6], Language::ENGLISH);
         assert_eq!(texts(&words), [" don't", "!ok", " ok"]);
         assert_eq!(
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn punctuation_belongs_to_the_word_beside_it() {
+    fn punctuation_belongs_to_the_adjacent_word() {
         assert_eq!(
             merged(&[" Well", ",", " (", "so", ")", ".", " \"", "Yes", "!", "\""]),
             [" Well,", " (so).", " \"Yes!\""]

@@ -13,7 +13,7 @@ pub(super) struct BeamSearchDecoder {
     ended: Vec<Hypothesis>,
 }
 
-/// A possible next token of a live hypothesis.
+/// Possible next token of a live hypothesis.
 struct Candidate {
     source: usize,
     token: u32,
@@ -33,8 +33,8 @@ impl BeamSearchDecoder {
         }
     }
 
-    /// The likeliest continuations of all live hypotheses, likeliest first. One of each hypothesis
-    /// may be the end, so `beam_size + 1` of each are enough to fill the beams.
+    /// Returns the likeliest continuations of all live hypotheses, likeliest first. One continuation
+    /// of each may be the end, so `beam_size + 1` of each are enough to fill the beams.
     fn candidates(
         &self,
         live: &[Hypothesis],
@@ -90,7 +90,7 @@ impl TokenDecoder for BeamSearchDecoder {
         Ok(next)
     }
 
-    /// Where fewer than `beam_size` have ended, the likeliest unfinished ones stand in.
+    /// If fewer than `beam_size` hypotheses have ended, adds the likeliest unfinished ones.
     fn finalize(&mut self, live: Vec<Hypothesis>) -> Vec<Hypothesis> {
         let missing = self.beam_size.saturating_sub(self.ended.len());
         self.ended.extend(live.into_iter().take(missing));

@@ -1,4 +1,4 @@
-//! Which tokens may come next: OpenAI's logit filters, and the bonus of words to expect.
+//! OpenAI's logit filters, which decide which tokens may come next, and the bonus of hotwords.
 
 use super::hotwords::Hotwords;
 use super::logits::{log_sum_exp, mask, max};
@@ -7,9 +7,8 @@ use crate::cpu::Isa;
 use crate::tokenizer::{SpecialTokens, TIMESTAMP_SECONDS, Tokenizer};
 use std::sync::Arc;
 
-/// The filters of one window. They take a row of raw logits `[n_vocab]` and what was sampled so
-/// far, and set the logits of forbidden tokens to −∞; before that, those of expected words are
-/// raised.
+/// Filters of one window. They take a row of raw logits, `[n_vocab]`, and the tokens sampled so
+/// far, raise the logits of hotwords, and then set those of forbidden tokens to −∞.
 pub(super) struct LogitFilters {
     blank: Vec<u32>,
     suppressed: Vec<u32>,
@@ -27,16 +26,15 @@ impl LogitFilters {
         };
         let timestamps =
             (!options.without_timestamps).then(|| TimestampRules::new(isa, special, options));
-        let hotwords = options.hotwords.clone();
         Self {
             blank,
             suppressed: suppressed(tokenizer, options),
-            hotwords,
+            hotwords: options.hotwords.clone(),
             timestamps,
         }
     }
 
-    /// Filters one row in place. `sampled` are the tokens after the initial ones.
+    /// Filters one row in place. `sampled` holds the tokens after the initial ones.
     pub(super) fn apply(&self, row: &mut [f32], sampled: &[u32]) {
         if let Some(hotwords) = &self.hotwords {
             hotwords.apply(row, sampled);
@@ -59,7 +57,7 @@ fn forbid(row: &mut [f32], tokens: &[u32]) {
     }
 }
 
-/// The tokens of the caller's list and the special tokens that are no part of a transcript.
+/// Returns the tokens of the caller's list and the special tokens that cannot be in a transcript.
 fn suppressed(tokenizer: &Tokenizer, options: &DecodingOptions) -> Vec<u32> {
     let special = tokenizer.special();
     let mut tokens = options.suppress_tokens.tokens.clone();
@@ -85,15 +83,15 @@ struct TimestampRules {
     no_timestamps: u32,
     begin: u32,
     n_vocab: u32,
-    /// Latest token allowed first.
+    /// Latest timestamp token allowed first.
     max_initial: Option<u32>,
-    /// Latest token allowed at all.
+    /// Latest timestamp token allowed.
     max: Option<u32>,
 }
 
 impl TimestampRules {
     fn new(isa: Isa, special: &SpecialTokens, options: &DecodingOptions) -> Self {
-        // A timestamp is a whole number of steps; rounding undoes what f32 does to 1.02.
+        // A timestamp is an integer number of steps. Rounding corrects the error of 1.02 in f32.
         let token = |seconds: f32| {
             let steps = (f64::from(seconds) / TIMESTAMP_SECONDS).round() as u32;
             special.timestamp_begin.saturating_add(steps)
@@ -125,7 +123,8 @@ impl TimestampRules {
         token >= self.begin
     }
 
-    /// The end of a segment is followed by the start of the next or by the end of the text.
+    /// Ensures that the end of a segment is followed by the start of the next or by the end of the
+    /// text.
     fn pair(&self, row: &mut [f32], sampled: &[u32]) {
         if self.ends_segment(sampled) {
             mask(row, 0..self.eot);
@@ -134,12 +133,13 @@ impl TimestampRules {
         }
     }
 
-    /// A timestamp after text, not yet followed by the start of the next segment.
+    /// Whether the last token is a timestamp after text, which ends a segment.
     fn ends_segment(&self, sampled: &[u32]) -> bool {
         matches!(sampled, [.., before, last] if self.is_timestamp(*last) && !self.is_timestamp(*before))
     }
 
-    /// Timestamps never go back, and no segment is empty: that could go on for ever.
+    /// Ensures that timestamps never go back, and that no segment is empty, which could continue
+    /// forever.
     fn ascend(&self, row: &mut [f32], sampled: &[u32]) {
         if let Some(&last) = sampled
             .iter()
@@ -161,8 +161,8 @@ impl TimestampRules {
         }
     }
 
-    /// Where all timestamps together are likelier than the likeliest other token, one of them must
-    /// come. Probabilities share their normaliser, so logits are compared.
+    /// Requires a timestamp if all timestamps together are likelier than the likeliest other token.
+    /// Probabilities share their normaliser, so logits are compared.
     fn prefer_timestamps(&self, row: &mut [f32]) {
         let Some((others, timestamps)) = row.split_at_mut_checked(self.begin as usize) else {
             return;
@@ -186,7 +186,7 @@ mod tests {
         Tokenizer::miniature(&[b"a", b" ", b"b"], 1, 6, true)
     }
 
-    /// Which tokens remain when all logits were alike but those of `likely`.
+    /// Returns the tokens that remain if all logits are equal except those of `likely`.
     fn allowed(options: &DecodingOptions, sampled: &[u32], likely: &[u32]) -> Vec<u32> {
         let tokenizer = tokenizer();
         let mut row = vec![0.0; tokenizer.n_vocab()];
@@ -279,7 +279,7 @@ mod tests {
                 .filter(|&token| token >= t)
                 .collect::<Vec<_>>()
         };
-        // After the first timestamp: text. It may end at once, as OpenAI's may.
+        // After the first timestamp: text. It may end at once, as OpenAI's.
         let after_start = allowed(&options, &[t + 1], &[0]);
         assert!(
             timestamps(after_start.clone()).is_empty()

@@ -1,4 +1,4 @@
-//! One token at a time: the likeliest, or at a temperature above 0 one drawn by chance (OpenAI's
+//! Greedy decoding: the likeliest token, or a random one at a temperature above 0 (OpenAI's
 //! `GreedyDecoder`).
 
 use super::hypothesis::{Continuations, Hypothesis, TokenDecoder};
@@ -75,8 +75,8 @@ impl TokenDecoder for GreedyDecoder {
     }
 }
 
-/// Random numbers for sampling: Steele, Lea & Flood's SplitMix64 (OOPSLA 2014), whose sequence,
-/// unlike a library's default generator, never changes with a version.
+/// Random numbers for sampling: Steele, Lea & Flood's SplitMix64 (OOPSLA 2014). Unlike that of a
+/// library's default generator, its sequence never changes with a version.
 struct SplitMix64(u64);
 
 impl SplitMix64 {
@@ -87,7 +87,7 @@ impl SplitMix64 {
         z ^ (z >> 31)
     }
 
-    /// A number in 0..1, of 53 bits.
+    /// Returns a number in 0..1 with 53 random bits.
     fn uniform(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
@@ -98,8 +98,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn random_numbers_are_those_of_the_published_generator() {
-        // First outputs for the seed 1234567, as given by the reference implementation.
+    fn random_numbers_equal_those_of_the_published_generator() {
+        // First outputs of the reference implementation for the seed 1234567.
         let mut random = SplitMix64(1_234_567);
         assert_eq!(random.next(), 6_457_827_717_110_365_317);
         assert_eq!(random.next(), 3_203_168_211_198_807_973);

@@ -39,13 +39,13 @@ const NO_SPEECH_LOGPROB: f32 = -0.65;
 /// The same where the language is doubtful, too.
 const NO_SPEECH_LOGPROB_UNSURE: f32 = -0.45;
 
-/// Most tokens to sample for so many seconds of audio.
+/// Returns the maximum number of tokens to sample for `seconds` of audio.
 pub(super) fn most_tokens(seconds: f32) -> usize {
     LEAST_LIMIT + (seconds.max(0.0) * TOKENS_PER_SECOND) as usize
 }
 
-/// How many tokens at the end of `tokens` merely repeat the text before them; `None` where it is no
-/// loop. Timestamps, which are above `eot`, do not part a phrase from its repetition.
+/// Returns how many tokens at the end of `tokens` only repeat the text before them, or `None` if
+/// there is no loop. Timestamps, which are above `eot`, do not interrupt a repetition.
 pub(super) fn repetition(tokens: &[u32], eot: u32) -> Option<usize> {
     let text: Vec<(usize, u32)> = tokens
         .iter()
@@ -60,26 +60,25 @@ pub(super) fn repetition(tokens: &[u32], eot: u32) -> Option<usize> {
             .take_while(|((_, before), (_, now))| before == now)
             .count();
         let times = 1 + alike / phrase;
-        let is_loop = times >= TIMES
-            && alike + phrase
-                >= if times < MANY_TIMES {
-                    REPEATED
-                } else {
-                    REPEATED_MANY
-                };
+        let needed = if times < MANY_TIMES {
+            REPEATED
+        } else {
+            REPEATED_MANY
+        };
+        let is_loop = times >= TIMES && alike + phrase >= needed;
         is_loop.then_some(alike)
     })?;
     let (first, _) = text.get(text.len() - alike)?;
     Some(tokens.len() - first)
 }
 
-/// Whether a text of so many tokens is too short for `sound_s` seconds of sound.
+/// Whether a text of `n_tokens` is too short for `sound_s` seconds of sound.
 pub fn is_sparse(n_tokens: usize, sound_s: f32) -> bool {
     sound_s >= LONG_ENOUGH && (n_tokens as f32) < SPARSE * sound_s
 }
 
-/// Whether a text was made up where nobody spoke; `is_language_sure` where its language is given or
-/// very likely.
+/// Whether a text is a hallucination without speech. `is_language_sure`: whether its language is
+/// given or very likely.
 pub(super) fn is_non_speech(
     n_tokens: usize,
     sound_s: f32,
@@ -93,9 +92,10 @@ pub(super) fn is_non_speech(
     } else {
         NO_SPEECH_LOGPROB_UNSURE
     };
-    match is_sparse(n_tokens, sound_s) {
-        true => is_quiet || avg_logprob < SPARSE_LOGPROB,
-        false => is_quiet && avg_logprob < least,
+    if is_sparse(n_tokens, sound_s) {
+        is_quiet || avg_logprob < SPARSE_LOGPROB
+    } else {
+        is_quiet && avg_logprob < least
     }
 }
 
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(
             repetition(&[said(4), vec![7]].concat()),
             None,
-            "it has gone on"
+            "the text has continued"
         );
         assert_eq!(repetition(&[said(3), vec![1, 2]].concat()), None);
     }

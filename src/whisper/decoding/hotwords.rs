@@ -1,41 +1,41 @@
-//! Words to expect: a prefix tree of their tokens, along which the decoder's logits are raised.
+//! Hotwords: a prefix tree of their tokens, along which the decoder's logits are raised.
 //!
-//! In: the tokens sampled so far. Out: a bonus for the tokens that begin a word, and a larger one
-//! for those that go on with a word that has been begun (contextual biasing by shallow fusion,
-//! arXiv:1808.02480, for a greedy search).
+//! In: the tokens sampled so far. Out: a bonus for tokens that begin a hotword, and a larger one
+//! for tokens that continue one (contextual biasing by shallow fusion, arXiv:1808.02480, for a
+//! greedy search).
 
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What the first token of a word gains, in logits, for each e-fold of its rank among the
-/// vocabulary's merges above that of the bytes. Merges are ranked by frequency, and a token that is
-/// frequent begins many words that are not meant.
+/// Bonus of the first token of a hotword, in logits, per e-fold of its rank in the vocabulary above
+/// that of the bytes. The vocabulary's merges are ranked by frequency, and a frequent token begins
+/// many words that are not meant.
 const BEGIN_BONUS: f32 = 0.8;
-/// Tokens of single bytes, which come first in the vocabulary.
+/// Number of single-byte tokens, which come first in the vocabulary.
 const BYTES: f32 = 256.0;
-/// What each further token of a word gains. The word has been begun, so it is likely to be meant.
+/// Bonus of each further token. Once a hotword has begun, it is likely to be meant.
 const CONTINUE_BONUS: f32 = 5.0;
 
-/// Words to expect.
+/// Words whose probability is raised.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Hotwords {
-    /// The root is the first.
+    /// The first node is the root.
     nodes: Vec<Node>,
-    /// Tokens of the longest word.
+    /// Number of tokens of the longest word.
     depth: usize,
 }
 
-/// A node's children by their token.
+/// Children of a node, by token.
 type Node = BTreeMap<u32, usize>;
 
 impl Hotwords {
-    /// A tree of `words`, each of one word or more in any script; empty ones are passed over. A
-    /// word is expected as it is written, and with its first letter in upper case, where a sentence
-    /// begins with it.
+    /// Builds a tree of `words`, each one or more words in any script; empty ones are ignored. A
+    /// word is expected as written, and with its first letter in upper case, as at the start of a
+    /// sentence.
     ///
     /// # Errors
-    /// When the vocabulary lacks bytes of a word, which no published one does.
+    /// Returns an error if the vocabulary does not have all bytes of a word. Published ones do.
     pub fn new(tokenizer: &Tokenizer, words: &[String]) -> Result<Self, TokenizerError> {
         let mut tree = Self {
             nodes: vec![Node::new()],
@@ -57,12 +57,12 @@ impl Hotwords {
         Ok(tree)
     }
 
-    /// A tree to be shared by the windows of a recording, for
-    /// [`DecodingOptions::hotwords`](super::DecodingOptions::hotwords); `None` where there are no
+    /// Builds a tree that the windows of a recording share, for
+    /// [`DecodingOptions::hotwords`](super::DecodingOptions::hotwords); `None` if there are no
     /// words.
     ///
     /// # Errors
-    /// As [`Hotwords::new`].
+    /// Returns the errors of [`Hotwords::new`].
     pub fn shared(
         tokenizer: &Tokenizer,
         words: &[String],
@@ -71,7 +71,7 @@ impl Hotwords {
         Ok((!tree.is_empty()).then(|| Arc::new(tree)))
     }
 
-    /// Whether there are none.
+    /// Whether there are no words.
     pub fn is_empty(&self) -> bool {
         self.depth == 0
     }
@@ -91,11 +91,13 @@ impl Hotwords {
         }
     }
 
-    /// Raises the logits `[n_vocab]` of the tokens that begin a word or go on with one that
-    /// `sampled` ends in.
+    /// Raises the logits, `[n_vocab]`, of tokens that begin a word or continue one that `sampled`
+    /// ends with.
     pub(super) fn apply(&self, row: &mut [f32], sampled: &[u32]) {
-        let begin = |token| (token, begin_bonus(token));
-        let mut raised: BTreeMap<u32, f32> = self.children(&[]).map(begin).collect();
+        let mut raised: BTreeMap<u32, f32> = self
+            .children(&[])
+            .map(|token| (token, begin_bonus(token)))
+            .collect();
         let longest = self.depth.saturating_sub(1).min(sampled.len());
         for begun in (1..=longest).filter_map(|len| sampled.get(sampled.len() - len..)) {
             raised.extend(self.children(begun).map(|token| (token, CONTINUE_BONUS)));
@@ -107,7 +109,7 @@ impl Hotwords {
         }
     }
 
-    /// Tokens that may follow these from the root on.
+    /// Returns the tokens that may follow `tokens`, starting at the root.
     fn children(&self, tokens: &[u32]) -> impl Iterator<Item = u32> {
         let root = self.nodes.first();
         let node = tokens

@@ -1,20 +1,20 @@
-//! Token sequences under construction, how they grow and which of them wins.
+//! Hypotheses: token sequences under construction, how they grow and which of them wins.
 
 use super::logits::NotFinite;
 
-/// Mean log-probability from which a continuation behind an early end is taken for what was said.
+/// Least mean log-probability of a continuation beyond an early end.
 const SURE_CONTINUATION: f32 = -0.7;
 
-/// What was sampled after the initial tokens, without the end.
+/// Tokens sampled after the initial ones, without the end token.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Hypothesis {
     pub tokens: Vec<u32>,
-    /// Sum of the log-probabilities of the tokens, and of the end once it was sampled.
+    /// Sum of the log-probabilities of the tokens, and of the end token once it is sampled.
     pub sum_logprob: f64,
 }
 
 impl Hypothesis {
-    /// The hypothesis after one more token.
+    /// Returns the hypothesis with one more token.
     pub(super) fn extended(&self, token: u32, sum_logprob: f64) -> Self {
         let mut tokens = Vec::with_capacity(self.tokens.len() + 1);
         tokens.extend_from_slice(&self.tokens);
@@ -25,7 +25,7 @@ impl Hypothesis {
         }
     }
 
-    /// The same tokens, ended.
+    /// Returns the hypothesis after the end token.
     pub(super) fn ended(&self, sum_logprob: f64) -> Self {
         Self {
             tokens: self.tokens.clone(),
@@ -33,8 +33,8 @@ impl Hypothesis {
         }
     }
 
-    /// This one and what was found behind its end, where that is more than a full stop and likely;
-    /// and whether it is.
+    /// Appends what was found beyond the end of this hypothesis, if it is likely and more than a full
+    /// stop. Returns the result and whether anything was appended.
     pub(super) fn continued_by(mut self, more: Self) -> (Self, bool) {
         let grows = more.tokens.len() > 1 && more.avg_logprob() >= SURE_CONTINUATION;
         if grows {
@@ -44,26 +44,26 @@ impl Hypothesis {
         (self, grows)
     }
 
-    /// Mean log-probability of a token, the end counted (`avg_logprob` in openai-whisper's
+    /// Mean log-probability of a token, including the end token (`avg_logprob` in openai-whisper's
     /// `decoding.py`).
     pub(super) fn avg_logprob(&self) -> f32 {
         (self.sum_logprob / (self.tokens.len() + 1) as f64) as f32
     }
 }
 
-/// The live hypotheses after a step.
+/// Live hypotheses after a step.
 #[derive(Debug, Default)]
 pub(super) struct Continuations {
     pub live: Vec<Hypothesis>,
-    /// For each of them the index of the hypothesis it continues.
+    /// For each of them, the index of the hypothesis that it continues.
     pub sources: Vec<usize>,
     /// Whether enough hypotheses have ended.
     pub completed: bool,
 }
 
-/// How the next tokens are chosen: OpenAI's `TokenDecoder`.
+/// Strategy of choosing the next tokens: OpenAI's `TokenDecoder`.
 pub(super) trait TokenDecoder: Send {
-    /// Continues the `live` hypotheses by filtered logits `[live.len(), n_vocab]`. The first call
+    /// Continues the `live` hypotheses from filtered logits, `[live.len()][n_vocab]`. The first call
     /// has a single, empty hypothesis.
     fn update(
         &mut self,
@@ -72,17 +72,17 @@ pub(super) trait TokenDecoder: Send {
         n_vocab: usize,
     ) -> Result<Continuations, NotFinite>;
 
-    /// The candidates, given those that were still live at the end.
+    /// Returns the candidates, given the hypotheses that are still live at the end.
     fn finalize(&mut self, live: Vec<Hypothesis>) -> Vec<Hypothesis>;
 }
 
-/// The candidate of the highest penalised log-probability (OpenAI's `MaximumLikelihoodRanker`); the
-/// first of equals.
+/// Returns the candidate with the highest penalised log-probability, the first of equals (OpenAI's
+/// `MaximumLikelihoodRanker`).
 pub(super) fn most_likely(candidates: Vec<Hypothesis>, length_penalty: Option<f32>) -> Hypothesis {
     let score = |candidate: &Hypothesis| {
         let length = candidate.tokens.len() as f64;
         let penalty = match length_penalty {
-            // An empty text counts as one token long: dividing by zero has no rank.
+            // An empty text counts as one token, to avoid a division by zero.
             None => length.max(1.0),
             Some(alpha) => ((5.0 + length) / 6.0).powf(f64::from(alpha)),
         };

@@ -1,4 +1,6 @@
-//! Which language is spoken.
+//! Language detection.
+//!
+//! In: the logits after the start token. Out: probabilities of the languages.
 
 use super::hypothesis::Hypothesis;
 use super::logits::{NotFinite, log_sum_exp};
@@ -9,21 +11,21 @@ use crate::tokenizer::{Language, Task, Tokenizer};
 use crate::whisper::Inference;
 use crate::whisper::inference::Request;
 
-/// A probability from which the likeliest language is taken for the one that is spoken.
+/// Probability from which the likeliest language counts as the one that is spoken.
 const SURE: f32 = 0.7;
-/// Share of the likeliest language's probability from which another one may be spoken as well.
+/// Share of the likeliest language's probability from which another language is a rival.
 const RIVAL_SHARE: f32 = 0.2;
-/// Most other languages that are tried.
+/// Maximum number of rivals that are tried.
 const RIVALS: usize = 2;
-/// Weight of a language's log-probability beside the mean log-probability of a token of its text.
-/// Speech decoded in another language than its own loses 0.1 to 0.8 a token, a language at a fifth
-/// of the other's probability 0.3.
+/// Weight of a language's log-probability relative to the mean log-probability of a token of its
+/// text. Speech decoded in a wrong language loses 0.1 to 0.8 per token; a language with a fifth of
+/// the other's probability loses 0.3.
 const PRIOR: f32 = 0.2;
 
-/// Probabilities of the languages, likeliest first, where the language was detected.
+/// Probabilities of the languages, likeliest first, if the language was detected.
 pub(super) type LanguageProbs = Option<Vec<(Language, f32)>>;
 
-/// The language of the options if the model can serve it; `None` where it is to be detected.
+/// Returns the language in the options, if the model supports it; `None` if it must be detected.
 pub(super) fn given_language(
     tokenizer: &Tokenizer,
     options: &DecodingOptions,
@@ -45,12 +47,12 @@ pub(super) fn given_language(
     }
 }
 
-/// The languages that detection chooses from, with their tokens.
+/// Languages that detection chooses from, with their tokens.
 pub(super) struct Candidates(Vec<(Language, u32)>);
 
 impl Candidates {
-    /// Those of `allowlist` (all, when it is empty) that the model has tokens for, and the request
-    /// that tells them apart.
+    /// Returns the languages in `allowlist` (all if it is empty) that the model has tokens for, and
+    /// the request whose answer distinguishes them.
     pub fn new(
         tokenizer: &Tokenizer,
         allowlist: &[Language],
@@ -77,7 +79,8 @@ impl Candidates {
         ))
     }
 
-    /// Their probabilities, likeliest first, by the logits after the start; they sum up to 1.
+    /// Returns their probabilities, likeliest first, from the logits after the start. They add up
+    /// to 1.
     pub fn probabilities(
         &self,
         isa: Isa,
@@ -96,8 +99,8 @@ impl Candidates {
     }
 }
 
-/// Languages that may be spoken besides the likeliest, the least likely first; none where that is
-/// likely enough.
+/// Returns the languages that may be spoken instead of the likeliest, the least likely first; none
+/// if the likeliest is sure.
 pub(super) fn rivals(probabilities: &[(Language, f32)]) -> Vec<Language> {
     match probabilities {
         [(_, best), others @ ..] if *best < SURE => {
@@ -111,8 +114,7 @@ pub(super) fn rivals(probabilities: &[(Language, f32)]) -> Vec<Language> {
     }
 }
 
-/// Whether `language` is given, or detected and likely enough to be taken for the one that is
-/// spoken.
+/// Whether `language` was given, or detected with a high probability.
 pub(super) fn is_sure(detected: &LanguageProbs, language: Language) -> bool {
     let is_likely = |(other, p): &(Language, f32)| *other == language && *p >= SURE;
     detected
@@ -120,19 +122,18 @@ pub(super) fn is_sure(detected: &LanguageProbs, language: Language) -> bool {
         .is_none_or(|probabilities| probabilities.iter().any(is_likely))
 }
 
-/// How well a text fits the audio as one of a language, whose log-probability by the detection is
-/// `prior`.
+/// Returns how well a text in a language fits the audio. `prior` is the log-probability of the
+/// language from the detection.
 pub(super) fn text_score(text: &Hypothesis, prior: f32) -> f32 {
     text.avg_logprob() + PRIOR * prior
 }
 
-/// The probabilities of the languages of `allowlist` (all, when it is empty), likeliest first; they
-/// sum up to 1.
-///
-/// Languages that the model has no token for are left out.
+/// Returns the probabilities of the languages in `allowlist` (all if it is empty), likeliest first.
+/// They add up to 1. Languages that the model has no token for are left out.
 ///
 /// # Errors
-/// When the model is English-only or knows none of the languages, or the decoder fails.
+/// Returns an error if the model is English-only or knows none of the languages, or if the decoder
+/// fails.
 pub fn detect_language<I: Inference>(
     inference: &mut I,
     tokenizer: &Tokenizer,

@@ -1,29 +1,29 @@
-//! Arithmetic on one row of logits, `[n_vocab]`. A row has some 52,000 values and is looked at for
+//! Computations on one row of logits, `[n_vocab]`. A row has about 52,000 values and is read for
 //! every token.
 
 use std::ops::Range;
 
 use crate::cpu::{self, Isa};
 
-/// A row holds NaN, +∞, or nothing but −∞: nothing can be chosen from it.
+/// Error of a row that holds NaN, +∞ or only −∞: no token can be chosen from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotFinite;
 
-/// Values of a row that are passed over at once when none of them is drawn.
+/// Number of values of a row that are skipped together if none of them is drawn.
 const PIECE: usize = 1024;
 
-/// The greatest value; NaN counts for nothing, an empty row gives −∞.
+/// Returns the greatest value, ignoring NaN; −∞ for an empty row.
 pub(super) fn max(isa: Isa, row: &[f32]) -> f32 {
     cpu::argmax(isa, row).map_or(f32::NEG_INFINITY, |(_, value)| value)
 }
 
-/// The first place of the greatest value.
+/// Returns the first index of the greatest value.
 pub(super) fn argmax(isa: Isa, row: &[f32]) -> Result<u32, NotFinite> {
     let greatest = cpu::argmax(isa, row).filter(|(_, value)| value.is_finite());
     greatest.map(|(place, _)| place as u32).ok_or(NotFinite)
 }
 
-/// ln Σ e^x: what a logit must be lowered by to become a log-probability.
+/// Returns ln Σ e^x. A logit minus this is a log-probability.
 pub(super) fn log_sum_exp(isa: Isa, row: &[f32]) -> Result<f32, NotFinite> {
     let greatest = max(isa, row);
     let total = greatest + cpu::sum_exp(isa, row, greatest, 1.0).ln() as f32;
@@ -34,7 +34,7 @@ pub(super) fn log_sum_exp(isa: Isa, row: &[f32]) -> Result<f32, NotFinite> {
     }
 }
 
-/// The `k` greatest values with their places, greatest first; −∞ is never among them.
+/// Returns the `k` greatest values with their indices, greatest first, without −∞.
 pub(super) fn top_k(isa: Isa, row: &[f32], k: usize) -> Vec<(u32, f32)> {
     cpu::top_k(isa, row, k)
         .into_iter()
@@ -42,7 +42,7 @@ pub(super) fn top_k(isa: Isa, row: &[f32], k: usize) -> Vec<(u32, f32)> {
         .collect()
 }
 
-/// Draws a place with probability proportional to e^(x / temperature). `uniform` is in 0..1.
+/// Draws an index with a probability proportional to e^(x / temperature). `uniform` is in 0..1.
 pub(super) fn sample(
     isa: Isa,
     row: &[f32],
@@ -66,8 +66,8 @@ pub(super) fn sample(
     Err(NotFinite)
 }
 
-/// The place in a piece of a row where the weights e^((x − greatest) · scale) sum up to more than
-/// `left`; the last that may be drawn where they do not.
+/// Returns the index in a piece of a row at which the sum of the weights e^((x − greatest) · scale)
+/// exceeds `left`; if it never does, the last index that may be drawn.
 fn draw(piece: &[f32], greatest: f32, scale: f32, mut left: f64) -> Result<usize, NotFinite> {
     let mut drawn = Err(NotFinite);
     for (place, &x) in piece.iter().enumerate() {
@@ -82,7 +82,7 @@ fn draw(piece: &[f32], greatest: f32, scale: f32, mut left: f64) -> Result<usize
     drawn
 }
 
-/// Forbids the tokens of `range`.
+/// Forbids the tokens in `range`.
 pub(super) fn mask(row: &mut [f32], range: Range<u32>) {
     let end = (range.end as usize).min(row.len());
     let start = (range.start as usize).min(end);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_greatest_and_the_sum_are_those_of_plain_loops() {
+    fn the_greatest_and_the_sum_equal_those_of_plain_loops() {
         for isa in Isa::available() {
             let row = row();
             let greatest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);

@@ -1,9 +1,11 @@
 //! OpenAI's decoding rules: from a decoder bound to the audio of one window to its transcript.
 //!
-//! In: logits, which the rules filter and choose tokens by. Out: a [`DecodingResult`], and from its
-//! tokens timed [`Segment`](super::Segment)s. [`Decoding`] is a window on its way: it asks for logits by
-//! [`Request`]s, so that a decoder can serve several windows in one pass. [`decode_with_fallback`]
-//! serves a single one; [`PromptHistory`] carries the text of one window to the next.
+//! In: logits, which the rules filter and choose tokens from. Out: a [`DecodingResult`], and from
+//! its tokens timed [`Segment`](super::Segment)s.
+//!
+//! A [`Decoding`] is a state machine for one window. It asks for logits through [`Request`]s, so
+//! that a decoder can serve several windows in one pass. [`decode_with_fallback`] serves a single
+//! window. [`PromptHistory`] carries text from one window to the next.
 
 mod beam;
 mod filters;
@@ -35,30 +37,27 @@ use crate::tokenizer::Tokenizer;
 /// Decodes the window that `inference` is bound to (`DecodingTask` in openai-whisper's
 /// `decoding.py`).
 ///
-/// `cancelled` is asked before each pass of the decoder.
+/// `cancelled` is called before each pass of the decoder.
 ///
 /// # Errors
-/// When the options contradict each other or the model, the decoder fails, or `cancelled` says so.
+/// Returns an error if the options contradict each other or the model, if the decoder fails, or if
+/// `cancelled` returns true.
 pub fn decode_window<I: Inference>(
     inference: &mut I,
     tokenizer: &Tokenizer,
     options: &DecodingOptions,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<DecodingResult, DecodingError<I::Error>> {
-    let (isa, n_text_ctx) = (inference.isa(), inference.n_text_ctx());
-    finish(
-        inference,
-        Decoding::once(isa, tokenizer, n_text_ctx, options)?,
-        cancelled,
-    )
+    let begun = Decoding::once(inference.isa(), tokenizer, inference.n_text_ctx(), options)?;
+    finish(inference, begun, cancelled)
 }
 
-/// Decodes a window at each temperature in turn until a transcript is accepted; the last one is
-/// returned whatever it is. Beams serve temperature 0, samples (`best_of`) the others. A language
-/// is detected once.
+/// Decodes a window at each temperature in turn until a transcript is accepted. If none is, the
+/// result is the likeliest that does not repeat itself. Beams are used at temperature 0, samples
+/// (`best_of`) at the others. The language is detected once.
 ///
 /// # Errors
-/// As [`decode_window`].
+/// Returns the errors of [`decode_window`].
 pub fn decode_with_fallback<I: Inference>(
     inference: &mut I,
     tokenizer: &Tokenizer,
@@ -66,15 +65,17 @@ pub fn decode_with_fallback<I: Inference>(
     fallback: &FallbackOptions,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<DecodingResult, DecodingError<I::Error>> {
-    let (isa, n_text_ctx) = (inference.isa(), inference.n_text_ctx());
-    finish(
-        inference,
-        Decoding::new(isa, tokenizer, n_text_ctx, options, fallback)?,
-        cancelled,
-    )
+    let begun = Decoding::new(
+        inference.isa(),
+        tokenizer,
+        inference.n_text_ctx(),
+        options,
+        fallback,
+    )?;
+    finish(inference, begun, cancelled)
 }
 
-/// Serves a window until it is done.
+/// Serves a window until it is finished.
 fn finish<I: Inference>(
     inference: &mut I,
     (mut decoding, mut request): (Decoding<'_>, Request),

@@ -1,4 +1,4 @@
-//! What the caller may ask of the decoder, under OpenAI's names.
+//! Options of the decoder, under OpenAI's names.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -12,59 +12,59 @@ use crate::tokenizer::{Language, Task};
 pub struct DecodingOptions {
     /// Whether to transcribe or to translate into English.
     pub task: Task,
-    /// Language spoken; detected when `None`.
+    /// Language spoken; detected if `None`.
     pub language: Option<Language>,
-    /// Languages that detection chooses from; all when empty.
+    /// Languages that detection chooses from; all if empty.
     pub allowed_languages: Vec<Language>,
-    /// 0 takes the likeliest token; above 0, tokens are drawn from probabilities flattened by it.
+    /// Sampling temperature. 0 takes the likeliest token; above 0, tokens are drawn from the
+    /// probabilities, which it flattens.
     pub temperature: f32,
-    /// Most tokens to sample; half of `n_text_ctx` when `None`.
+    /// Maximum number of tokens to sample; half of `n_text_ctx` if `None`.
     pub sample_len: Option<usize>,
-    /// Independent samples of which the best is kept, at a temperature above 0; 1 when `None`.
-    pub best_of: Option<usize>,
-    /// Beams; no beam search when `None`. With beams the temperature has no effect, as in OpenAI's
-    /// decoder.
-    pub beam_size: Option<usize>,
-    /// Search until `beam_size × patience` hypotheses are complete (arXiv:2204.05424); 1 when
+    /// Number of independent samples at a temperature above 0, of which the best is kept; 1 if
     /// `None`.
+    pub best_of: Option<usize>,
+    /// Number of beams; no beam search if `None`. With beams, the temperature has no effect, as in
+    /// OpenAI's decoder.
+    pub beam_size: Option<usize>,
+    /// Beam search stops once `beam_size × patience` hypotheses are complete (arXiv:2204.05424); 1
+    /// if `None`.
     pub patience: Option<f32>,
     /// Exponent α in 0..=1 of the length penalty ((5 + length) / 6)^α of Google's NMT paper
-    /// (arXiv:1609.08144); when `None`, the length itself is the penalty.
+    /// (arXiv:1609.08144); if `None`, the length itself is the penalty.
     pub length_penalty: Option<f32>,
-    /// Tokens of the text before the window; the last `n_text_ctx / 2 - 1` of them are used.
+    /// Tokens of the text before the window, of which the last `n_text_ctx / 2 - 1` are used.
     pub prompt: Vec<u32>,
-    /// Tokens that the transcript of the window must continue; they are not part of the result.
+    /// Tokens that the transcript of the window must continue. They are not part of the result.
     pub prefix: Vec<u32>,
-    /// How many of the prefix's tokens, its first, are the text of sound before the audio that
-    /// `audio_s` and `sound_s` are about.
+    /// Number of leading tokens of `prefix` that belong to sound before the audio that `audio_s` and
+    /// `sound_s` describe.
     pub n_before: usize,
-    /// A guess of the transcript, timestamps included, such as the text of an earlier pass over the
-    /// same audio. Greedy decoding (no beams, temperature 0) checks it in one pass of the decoder
-    /// and goes on from the first token that differs: the result is the same as without it, sooner
-    /// the more of it is right. Otherwise it has no effect.
+    /// Predicted transcript, including timestamps, such as the text of an earlier pass over the same
+    /// audio. Greedy decoding (no beams, temperature 0) checks it in one pass of the decoder and
+    /// continues from the first token that differs: the result does not change, but the more tokens
+    /// are right, the sooner it is there. Other searches ignore it.
     pub predicted: Vec<u32>,
-    /// Tokens never to sample. The special tokens that are no part of a transcript are always
+    /// Tokens never to sample. Special tokens that cannot be part of a transcript are always
     /// suppressed.
     pub suppress_tokens: SuppressTokens,
-    /// Words to expect.
+    /// Words whose probability is raised.
     pub hotwords: Option<Arc<Hotwords>>,
-    /// Length of the audio in seconds, which limits how many tokens it may give; unlimited when
-    /// `None`.
+    /// Length of the audio in seconds, which limits the number of tokens; unlimited if `None`.
     pub audio_s: Option<f32>,
-    /// Seconds of the audio in which there is sound
-    /// ([`sound_seconds`](crate::audio::sound_seconds)): a text without timestamps that is far too
-    /// short for it is continued behind its end. `None` takes every end as it is.
+    /// Seconds of sound in the audio ([`sound_seconds`](crate::audio::sound_seconds)). A text
+    /// without timestamps that is far too short for it is continued beyond its end. If `None`, every
+    /// end is accepted.
     pub sound_s: Option<f32>,
-    /// Whether the first token may be neither a lone space nor the end.
+    /// Whether to forbid a lone space and the end as the first token.
     pub suppress_blank: bool,
-    /// Whether to write text only, after `<|notimestamps|>`.
+    /// Whether to sample text only, after `<|notimestamps|>`.
     pub without_timestamps: bool,
-    /// Latest first timestamp in seconds; unlimited when `None`.
+    /// Latest first timestamp in seconds; unlimited if `None`.
     pub max_initial_timestamp: Option<f32>,
-    /// Latest timestamp in seconds: the length of a window shorter than 30 s; unlimited when
-    /// `None`.
+    /// Latest timestamp in seconds, the length of a window shorter than 30 s; unlimited if `None`.
     pub max_timestamp: Option<f32>,
-    /// Seed of the random numbers at a temperature above 0: the same window, options and seed give
+    /// Seed of the random numbers at a temperature above 0. The same window, options and seed give
     /// the same text.
     pub seed: u64,
 }
@@ -99,52 +99,52 @@ impl Default for DecodingOptions {
 }
 
 impl DecodingOptions {
-    /// Tokens of the prefix that are said in the audio itself.
+    /// Number of tokens of the prefix that are said in the audio itself.
     pub fn n_said(&self) -> usize {
         self.prefix.len().saturating_sub(self.n_before)
     }
 }
 
-/// Options that contradict each other or the model.
+/// Error of options that contradict each other or the model.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum OptionsError {
-    /// Both ways to follow several hypotheses at once.
-    #[error("beam_size and best_of exclude each other: give only one of them")]
+    /// Beams and samples cannot be combined.
+    #[error("beam_size and best_of cannot be combined: give only one of them")]
     BeamAndBestOf,
-    /// Without chance all samples are the same.
+    /// At temperature 0 all samples are the same.
     #[error("best_of {0} needs a temperature above 0: raise the temperature or leave best_of out")]
     BestOfWithoutTemperature(usize),
-    /// Patience is a property of the beam search.
+    /// Patience needs a beam search.
     #[error("patience needs beam search: give beam_size too")]
     PatienceWithoutBeams,
-    /// A number outside of its range.
+    /// A value is out of range.
     #[error("{name} is {value}, outside of {range}: choose a value within")]
     OutOfRange {
-        /// The option.
+        /// Name of the option.
         name: &'static str,
-        /// What was given.
+        /// Value given.
         value: f32,
-        /// What is allowed.
+        /// Allowed range.
         range: &'static str,
     },
     /// The model has no token for the language.
     #[error("the model does not know {}: choose a multilingual model that does", .0.name())]
     Language(Language),
-    /// English-only models transcribe only.
+    /// An English-only model cannot translate.
     #[error("an English-only model cannot translate: choose a multilingual model")]
     Translate,
-    /// English-only models have no language tokens to detect a language by.
+    /// An English-only model has no language tokens, so it cannot detect languages.
     #[error("an English-only model cannot detect languages: choose a multilingual model")]
     Detect,
-    /// A token id beyond the vocabulary.
+    /// A token id is not in the vocabulary.
     #[error("the model has no token {token}, its last is {}: leave it out of suppress_tokens", .n_vocab - 1)]
     UnknownToken {
         /// The id.
         token: u32,
-        /// Tokens in the vocabulary.
+        /// Size of the vocabulary.
         n_vocab: u32,
     },
-    /// Not a list of token ids.
+    /// The text is not a list of token ids.
     #[error(
         "'{0}' is not a token id: give a comma-separated list of ids, with -1 for all non-speech tokens"
     )]
@@ -152,13 +152,13 @@ pub enum OptionsError {
 }
 
 impl DecodingOptions {
-    /// Most beams or samples: more do not improve the text, and each holds a KV cache.
+    /// Maximum number of beams or samples. More do not improve the text, and each holds a KV cache.
     const MAX_GROUP: usize = 64;
 
     /// Checks the options against each other (`_verify_options` in openai-whisper's `decoding.py`).
     ///
     /// # Errors
-    /// The first contradiction.
+    /// Returns the first contradiction.
     pub fn verify(&self) -> Result<(), OptionsError> {
         if self.beam_size.is_some() && self.best_of.is_some() {
             return Err(OptionsError::BeamAndBestOf);
@@ -228,7 +228,7 @@ fn within(
 /// Tokens never to sample: OpenAI's `suppress_tokens`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SuppressTokens {
-    /// Whether the tokenizer's non-speech tokens are among them: `-1` in OpenAI's list.
+    /// Whether the tokenizer's non-speech tokens are suppressed: `-1` in OpenAI's list.
     pub non_speech: bool,
     /// Further token ids.
     pub tokens: Vec<u32>,
@@ -246,8 +246,8 @@ impl Default for SuppressTokens {
 impl FromStr for SuppressTokens {
     type Err = OptionsError;
 
-    /// Reads OpenAI's notation: comma-separated ids, `-1` for the non-speech tokens, nothing for
-    /// none.
+    /// Parses OpenAI's notation: comma-separated ids, `-1` for the non-speech tokens. An empty list
+    /// suppresses nothing.
     fn from_str(list: &str) -> Result<Self, OptionsError> {
         let mut suppress = Self {
             non_speech: false,
@@ -266,21 +266,21 @@ impl FromStr for SuppressTokens {
     }
 }
 
-/// When a transcript is rejected, and what is tried next. Where nothing else is said the defaults
-/// are OpenAI's.
+/// When a transcript is rejected, and what is tried next (`decode_with_fallback` in
+/// openai-whisper's `transcribe.py`). The defaults are OpenAI's unless noted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FallbackOptions {
-    /// Temperatures to try in turn; when empty, that of the decoding options alone.
+    /// Temperatures to try in turn; if empty, only the one in the decoding options.
     pub temperatures: Vec<f32>,
-    /// A greedy text whose mean log-probability is below it is searched for again with five beams,
-    /// where more than one temperature may be tried; never when `None`. Not OpenAI's.
+    /// A greedy text with a mean log-probability below this is searched again with five beams, if
+    /// more than one temperature may be tried; never if `None`. Not OpenAI's.
     pub beam_logprob_threshold: Option<f32>,
-    /// A compression ratio above it means repetitions.
+    /// A compression ratio above this means repetitions.
     pub compression_ratio_threshold: Option<f32>,
-    /// A mean log-probability below it means guesses.
+    /// A mean log-probability below this means guesses.
     pub logprob_threshold: Option<f32>,
-    /// A probability of `<|nospeech|>` above it, with a mean log-probability that is too low, means
-    /// silence.
+    /// A probability of `<|nospeech|>` above this means silence if the mean log-probability is too
+    /// low as well.
     pub no_speech_threshold: Option<f32>,
 }
 
@@ -315,8 +315,8 @@ impl FallbackOptions {
             .is_some_and(|most| result.compression_ratio > most)
     }
 
-    /// Whether the window of `result` is silent, so that its text is to be dropped. OpenAI's rule
-    /// keeps text of a mean log-probability above the threshold whatever the probability of
+    /// Whether the window of `result` is silent, so that its text must be dropped. OpenAI's rule
+    /// keeps text with a mean log-probability above the threshold, whatever the probability of
     /// `<|nospeech|>`.
     pub fn is_silence(&self, result: &DecodingResult) -> bool {
         if result.is_non_speech {
@@ -337,7 +337,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn contradictions_are_refused() {
+    fn contradictions_are_rejected() {
         let verify = |change: fn(&mut DecodingOptions)| {
             let mut options = DecodingOptions::default();
             change(&mut options);

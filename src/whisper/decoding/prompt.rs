@@ -1,24 +1,23 @@
-//! What the decoder is given before it writes: text before the window, start of the transcript,
-//! prefix.
+//! The decoder's initial tokens: text before the window, start of the transcript, prefix.
 
 use super::options::DecodingOptions;
 use super::result::DecodingResult;
 use crate::tokenizer::{Language, SpecialTokens};
 use crate::whisper::Segment;
 
-/// Temperature above which the text of a window is not trusted as the prompt of the next
+/// Temperature above which the text of a window is not used as the prompt of the next one
 /// (openai-whisper's `transcribe.py`).
 const TRUSTED_TEMPERATURE: f32 = 0.5;
 
-/// Silence after which the text before it is no prompt any more, in seconds.
+/// Length of silence after which earlier text is no longer used as a prompt, in seconds.
 const FORGOTTEN_AFTER: f64 = 15.0;
 
-/// Tokens of the text before a window that the decoder may be given.
+/// Returns the maximum number of prompt tokens.
 fn prompt_len(n_text_ctx: usize) -> usize {
     (n_text_ctx / 2).saturating_sub(1)
 }
 
-/// The tokens before the first sampled one (`_get_initial_tokens` in openai-whisper's
+/// Returns the tokens before the first sampled one (`_get_initial_tokens` in openai-whisper's
 /// `decoding.py`).
 pub(super) fn initial_tokens(
     special: &SpecialTokens,
@@ -33,8 +32,8 @@ pub(super) fn initial_tokens(
         tokens.extend_from_slice(last(&options.prompt, prompt_len(n_text_ctx)));
     }
     tokens.extend_from_slice(&start);
-    // The prefix shares its half of the context with the start and with what is to be sampled;
-    // where sampling may fill all of that half, what the prefix takes is lacking at the end.
+    // The prefix shares its half of the context with the start and with the sampled tokens. If
+    // sampling may fill that half, the tokens of the prefix are missing at the end.
     let half = n_text_ctx - n_text_ctx / 2;
     let room = match options.sample_len {
         Some(sample_len) if sample_len < n_text_ctx / 2 => n_text_ctx / 2 - sample_len,
@@ -47,30 +46,30 @@ pub(super) fn initial_tokens(
     tokens
 }
 
-/// The last `count` of `tokens`.
+/// Returns the last `count` of `tokens`.
 fn last(tokens: &[u32], count: usize) -> &[u32] {
     tokens
         .get(tokens.len().saturating_sub(count)..)
         .unwrap_or_default()
 }
 
-/// The text so far as the prompt of the next window: OpenAI's `initial_prompt` and
+/// Text so far as the prompt of the next window: OpenAI's `initial_prompt` and
 /// `condition_on_previous_text`.
 #[derive(Debug, Clone)]
 pub struct PromptHistory {
     condition_on_previous_text: bool,
     limit: usize,
     tokens: Vec<u32>,
-    /// Whether there is text of a window: an initial prompt alone is not forgotten.
+    /// Whether the tokens include text of a window. An initial prompt alone is never dropped.
     has_text: bool,
 }
 
 impl PromptHistory {
-    /// A history that begins with the tokens of `initial_prompt` (see
+    /// Creates a history that begins with the tokens of `initial_prompt` (see
     /// [`Tokenizer::encode_prompt`](crate::tokenizer::Tokenizer::encode_prompt)) for a decoder of
     /// `n_text_ctx` positions.
     ///
-    /// Without `condition_on_previous_text` only the first window has a prompt, the initial one.
+    /// Without `condition_on_previous_text`, only the first window has a prompt: the initial one.
     pub fn new(
         initial_prompt: Vec<u32>,
         condition_on_previous_text: bool,
@@ -91,10 +90,10 @@ impl PromptHistory {
         &self.tokens
     }
 
-    /// Notes what a window said. Windows of silence are not noted.
+    /// Records the text of a window. Silent windows are not recorded.
     ///
-    /// Text that took a high temperature, or was not accepted at any, as that of a loop, may be
-    /// wrong, and would mislead the next window.
+    /// Text from a high temperature, or that was rejected at every temperature, may be wrong and
+    /// would mislead the next window. It clears the history.
     pub fn record(&mut self, segments: &[Segment], result: &DecodingResult) {
         if !self.condition_on_previous_text
             || result.is_rejected
@@ -109,14 +108,14 @@ impl PromptHistory {
         self.truncate();
     }
 
-    /// Notes that nobody spoke for some time: what comes then may be about something else.
+    /// Records a pause in speech. What follows a long one may be about something else.
     pub fn pause(&mut self, seconds: f64) {
         if seconds > FORGOTTEN_AFTER && self.has_text {
             self.tokens.clear();
         }
     }
 
-    /// Hours of speech must not gather more tokens than a prompt can hold.
+    /// Limits the history to the length of a prompt.
     fn truncate(&mut self) {
         self.tokens
             .drain(..self.tokens.len().saturating_sub(self.limit));
@@ -138,7 +137,7 @@ mod tests {
         }
     }
 
-    /// A result of this temperature.
+    /// Returns a result with this temperature.
     fn at(temperature: f32) -> DecodingResult {
         DecodingResult {
             language: Language::ENGLISH,
@@ -206,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_history_is_bounded_and_forgets_what_is_not_trusted() {
+    fn the_history_is_bounded_and_drops_unreliable_text() {
         let mut history = PromptHistory::new(vec![1, 2], true, 12);
         assert_eq!(history.prompt(), [1, 2]);
         history.record(&[segment(vec![3, 4]), segment(vec![5])], &at(0.4));
@@ -220,13 +219,13 @@ mod tests {
     }
 
     #[test]
-    fn a_rejected_text_and_a_long_silence_are_forgotten() {
+    fn rejected_text_and_a_long_silence_clear_the_history() {
         let mut history = PromptHistory::new(vec![1], true, 12);
         history.pause(60.0);
         assert_eq!(
             history.prompt(),
             [1],
-            "the initial prompt is not about what was said"
+            "the initial prompt does not depend on speech"
         );
         history.record(&[segment(vec![2])], &at(0.0));
         history.pause(10.0);

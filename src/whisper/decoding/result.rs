@@ -1,4 +1,4 @@
-//! The result of decoding a window: its transcript, or why there is none.
+//! Result of decoding a window: its transcript, or an error.
 
 use crate::advice::Advice;
 use std::borrow::Cow;
@@ -11,43 +11,42 @@ use super::logits::NotFinite;
 use super::options::OptionsError;
 use crate::tokenizer::Language;
 
-/// The transcript of one window (`DecodingResult` in openai-whisper's `decoding.py`).
+/// Transcript of one window (`DecodingResult` in openai-whisper's `decoding.py`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct DecodingResult {
-    /// Language given or detected; English where the model knows no other.
+    /// Language given or detected; English if the model knows no other.
     pub language: Language,
-    /// Probabilities of the languages, likeliest first, where the language was detected.
+    /// Probabilities of the languages, likeliest first, if the language was detected.
     pub language_probs: Option<Vec<(Language, f32)>>,
-    /// Tokens sampled, timestamps included, without initial tokens and end.
+    /// Sampled tokens, including timestamps, without the initial tokens and the end token.
     pub tokens: Vec<u32>,
     /// Text of the tokens, trimmed.
     pub text: String,
-    /// Mean log-probability of a token, the end counted.
+    /// Mean log-probability of a token, including the end token.
     pub avg_logprob: f32,
     /// Probability of `<|nospeech|>` after the start of the transcript.
     pub no_speech_prob: f32,
     /// Temperature that the tokens were sampled at.
     pub temperature: f32,
-    /// Length of the text over its compressed length: high for repetitions.
+    /// Length of the text divided by its compressed length. High values mean repetitions.
     pub compression_ratio: f32,
-    /// Whether it is taken for something made up where nobody spoke: too few words, too unlikely.
+    /// Whether the text is considered a hallucination without speech: too few or too unlikely words.
     pub is_non_speech: bool,
-    /// Whether it was rejected, as the attempts at all other temperatures were.
+    /// Whether the attempts at all temperatures were rejected.
     pub is_rejected: bool,
 }
 
 impl DecodingResult {
-    /// Whether the language was given, or detected with a probability of 0.7 or more.
+    /// Whether the language was given, or detected with a probability of at least 0.7.
     pub fn is_language_sure(&self) -> bool {
         is_sure(&self.language_probs, self.language)
     }
 }
 
-/// Why a window could not be decoded. `E` is the error of the decoder behind
-/// [`crate::whisper::Inference`].
+/// Error of decoding a window. `E` is the error of the [`crate::whisper::Inference`].
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum DecodingError<E> {
-    /// The caller asked to stop.
+    /// The caller cancelled.
     #[error("decoding was cancelled")]
     Cancelled,
     /// The options contradict each other or the model.
@@ -56,17 +55,17 @@ pub enum DecodingError<E> {
     /// The decoder failed.
     #[error("the decoder failed: {0}")]
     Inference(#[source] E),
-    /// The decoder's numbers are no probabilities.
+    /// The logits are not finite.
     #[error("the decoder gave NaN or infinite logits: the model or its audio features are damaged")]
     NotFinite,
-    /// The decoder and the tokenizer are of different models.
+    /// The decoder and the tokenizer belong to different models.
     #[error(
-        "the decoder gave {given} logits where the vocabulary needs {wanted}: fetch or import the model again"
+        "the decoder gave {given} logits, but the vocabulary needs {wanted}: fetch or import the model again"
     )]
     LogitsLength {
-        /// Values received.
+        /// Number of values received.
         given: usize,
-        /// Values needed: rows times tokens in the vocabulary.
+        /// Number of values expected: rows times tokens in the vocabulary.
         wanted: usize,
     },
 }
@@ -87,11 +86,11 @@ impl<E> From<NotFinite> for DecodingError<E> {
     }
 }
 
-/// Bytes of `text` over those of its zlib compression (`compression_ratio` in openai-whisper's
-/// `utils.py`).
+/// Returns the number of bytes of `text` divided by that of its zlib compression
+/// (`compression_ratio` in openai-whisper's `utils.py`).
 pub(super) fn compression_ratio(text: &str) -> f32 {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
-    // Writing to memory cannot fail; if it did, the text would count as incompressible.
+    // Writing to memory cannot fail. If it did, the text would count as incompressible.
     let compressed = encoder
         .write_all(text.as_bytes())
         .and_then(|()| encoder.finish());
@@ -105,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ratios_are_those_of_zlib() {
+    fn ratios_equal_those_of_zlib() {
         // Python: len(text) / len(zlib.compress(text)). Deflate encoders differ by a byte or two.
         let sentence = "And so my fellow Americans, ask not what your country can do for you, ask what you can do for your country.";
         let cases = [

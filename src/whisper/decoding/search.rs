@@ -1,6 +1,7 @@
-//! The search for the best token sequence of a window at one temperature, as a machine: it is given
-//! logits and asks for more until it is done, so that whoever runs the decoder may run it for
-//! several windows at once.
+//! The search for the best token sequence of a window at one temperature.
+//!
+//! In: logits. Out: requests for more logits, then the best sequence. The search is a state
+//! machine, so that one pass of the decoder can serve several windows.
 
 use super::beam::BeamSearchDecoder;
 use super::filters::LogitFilters;
@@ -13,42 +14,42 @@ use crate::cpu::Isa;
 use crate::tokenizer::Tokenizer;
 use crate::whisper::inference::Request;
 
-/// Most predicted tokens checked in one pass: its logits take 200 kB a token.
+/// Maximum number of predicted tokens checked in one pass. Their logits take 200 kB per token.
 const MAX_PREDICTED: usize = 96;
 
-/// OpenAI's `_main_loop`, between two passes of the decoder.
+/// State of OpenAI's `_main_loop` between two passes of the decoder.
 pub(super) struct Search {
     isa: Isa,
     n_vocab: usize,
     no_speech: u32,
-    /// The end of the text; timestamps are above it.
+    /// End of the text. Timestamps are above it.
     eot: u32,
     filters: LogitFilters,
     decoder: Box<dyn TokenDecoder>,
     live: Vec<Hypothesis>,
     length_penalty: Option<f32>,
-    /// Tokens before the first sampled one.
+    /// Number of tokens before the first sampled one.
     begin: usize,
     sampled: usize,
     sample_len: usize,
     n_text_ctx: usize,
-    /// What was fed behind the initial tokens unseen.
+    /// Predicted tokens that were fed after the initial tokens.
     predicted: Vec<u32>,
-    /// Whether the first row of logits that comes is there for `<|nospeech|>` alone.
+    /// Whether the first row of logits serves `<|nospeech|>` only.
     sot_apart: bool,
     no_speech_prob: Option<f32>,
 }
 
-/// What comes of an answer.
+/// Outcome of an answer.
 pub(super) enum Found {
-    /// The search goes on.
+    /// The search continues.
     Wants(Request),
-    /// The best sequence, and the probability of `<|nospeech|>`.
+    /// The best sequence and the probability of `<|nospeech|>`.
     Best(Hypothesis, f32),
 }
 
 impl Search {
-    /// Begins a search behind the `initial` tokens.
+    /// Begins a search after the `initial` tokens.
     pub fn begin(
         isa: Isa,
         tokenizer: &Tokenizer,
@@ -128,7 +129,7 @@ impl Search {
         (search, Request::Prefill { tokens, wanted })
     }
 
-    /// Takes the logits that were asked for, `[rows][n_vocab]`.
+    /// Takes the requested logits, `[rows][n_vocab]`.
     pub fn advance(&mut self, logits: &mut [f32]) -> Result<Found, NotFinite> {
         let no_speech_prob = match self.no_speech_prob {
             Some(known) => known,
@@ -187,7 +188,7 @@ impl Search {
         }
     }
 
-    /// The probability of `<|nospeech|>` in the first row of logits.
+    /// Returns the probability of `<|nospeech|>` in the first row of logits.
     fn no_speech_prob(&self, logits: &[f32]) -> Result<f32, NotFinite> {
         let row = logits.get(..self.n_vocab).unwrap_or_default();
         let no_speech = row

@@ -1,32 +1,32 @@
-//! Tokens of a window to timed segments, as openai-whisper's `transcribe.py` cuts them.
+//! Timed segments from the tokens of a window, cut as in openai-whisper's `transcribe.py`.
 
 use crate::tokenizer::Tokenizer;
 use crate::whisper::Segment;
 
-/// The segments of a window.
+/// Segments of a window.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Segmentation {
-    /// Segments that hold text.
+    /// Segments with text.
     pub segments: Vec<Segment>,
-    /// What follows the last pair of timestamps where the transcript does not end with a single
-    /// one: the decoder may have stopped in the midst of speech. It reaches to the end of the
+    /// What follows the last pair of timestamps, if the transcript does not end with a single
+    /// timestamp: the decoder may have stopped in the middle of speech. It reaches the end of the
     /// window; its text may be empty.
     ///
-    /// OpenAI drops its text and decodes again from its start. Where no more audio follows, it is
-    /// the last segment.
+    /// OpenAI drops its text and decodes again from its start. If no more audio follows, it is the
+    /// last segment.
     pub unfinished: Option<Segment>,
 }
 
 impl Segmentation {
-    /// All segments that hold text, the unfinished one included.
+    /// Returns all segments with text, including the unfinished one.
     pub fn into_segments(self) -> Vec<Segment> {
         let unfinished = self.unfinished.filter(Segment::has_text);
         self.segments.into_iter().chain(unfinished).collect()
     }
 }
 
-/// Cuts the tokens of a window of `window_seconds` at pairs of timestamps. Without pairs all of it
-/// is one segment, which ends at the last timestamp, or where there is none with the window.
+/// Cuts the tokens of a window of `window_seconds` at pairs of timestamps. Without pairs there is
+/// one segment, which ends at the last timestamp, or with the window if there is none.
 pub fn segments_from_tokens(
     tokens: &[u32],
     window_seconds: f64,
@@ -80,8 +80,8 @@ struct Cutter<'a> {
 }
 
 impl Cutter<'_> {
-    /// A segment from its first token's to its last token's time, unless other times are given. A
-    /// time that is lacking is the window's, and none lies outside of it.
+    /// Returns a segment from the time of its first token to that of its last token, unless other
+    /// times are given. Missing times are the window's, and all times are limited to the window.
     fn segment(&self, tokens: &[u32], start: Option<f64>, end: Option<f64>) -> Segment {
         let time = |token: Option<&u32>| self.tokenizer.special().timestamp(*token?);
         let within = |seconds: f64| seconds.clamp(0.0, self.window_seconds.max(0.0));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_at_the_end_says_where_to_go_on() {
+    fn a_pair_at_the_end_tells_where_to_continue() {
         let tokens = [T, 0, T + 100, T + 150];
         assert_eq!(
             cut(&tokens),
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_no_text_is_no_segment() {
+    fn tokens_without_text_are_no_segment() {
         assert_eq!(cut(&[]), (vec![], None));
         assert_eq!(cut(&[T]), (vec![], None));
         assert_eq!(cut(&[T, T + 5]), (vec![], Some(piece(0.1, 10.0, ""))));
@@ -202,7 +202,7 @@ mod tests {
             cut(&[T + 490, 0, T + 500, T + 500, 1, T + 10]).0[1],
             piece(10.0, 10.0, " b")
         );
-        // A decoder that was asked for text only may still let timestamps slip in.
+        // A decoder without timestamps may still produce some.
         assert_eq!(cut(&[0, T + 50, T + 60, 1]).0, [piece(0.0, 1.0, " a")]);
         let short = segments_from_tokens(&[T, 0, T + 400], 2.0, &tokenizer());
         assert_eq!(short.segments.first().map(|segment| segment.end), Some(2.0));

@@ -1,6 +1,7 @@
-//! The decoding of one window from the first request to its [`DecodingResult`]: the language, then
-//! a search at each temperature until a transcript is accepted (`decode_with_fallback` in
-//! openai-whisper's `transcribe.py`).
+//! The decoding of one window: the language, then a search at each temperature until a transcript
+//! is accepted (`decode_with_fallback` in openai-whisper's `transcribe.py`).
+//!
+//! In: logits. Out: [`Request`]s for more, then the [`DecodingResult`].
 
 use super::guards;
 use super::hypothesis::Hypothesis;
@@ -19,25 +20,27 @@ use std::collections::VecDeque;
 /// Beams that look for a likelier text than an unlikely greedy one: OpenAI's command's own number.
 const BEAMS: usize = 5;
 
-/// A window on its way from audio to text, between two passes of the decoder.
+/// State of the decoding of a window between two passes of the decoder.
 pub struct Decoding<'t> {
     isa: Isa,
     tokenizer: &'t Tokenizer,
     n_text_ctx: usize,
-    /// Options of the attempt that runs, then of those that may follow.
+    /// Options of the current attempt, followed by those of the next attempts.
     attempts: VecDeque<DecodingOptions>,
     fallback: FallbackOptions,
     language: Option<Language>,
     language_probs: LanguageProbs,
-    /// Languages that may be spoken as well and were not tried yet.
+    /// Languages that may be spoken instead and were not tried yet.
     rivals: Vec<Language>,
-    /// The likeliest of the texts in the languages that were tried, while there are rivals left.
-    heard: Option<(Language, Hypothesis, f32)>,
-    /// Text that ended before the audio did, while the search for what follows it runs.
+    /// The likeliest text in the languages that were tried, while there are rivals left, with the
+    /// probability of `<|nospeech|>`.
+    likeliest: Option<(Language, Hypothesis, f32)>,
+    /// Text that ended too early, while its continuation is being searched.
     begun: Option<Hypothesis>,
-    /// An unlikely greedy text and whether it repeats itself, while beams look for a likelier one.
+    /// An unlikely greedy text and whether it repeats itself, while a beam search looks for a
+    /// likelier one.
     unlikely: Option<(DecodingResult, bool)>,
-    /// The best of the attempts that were rejected.
+    /// The best rejected attempt.
     rejected: Option<DecodingResult>,
     stage: Stage,
 }
@@ -47,22 +50,22 @@ enum Stage {
     Search(Box<Search>),
 }
 
-/// What comes of the decoder's answer.
+/// Outcome of an answer of the decoder.
 pub enum Progress {
-    /// It asks for more.
+    /// More logits are needed.
     Wants(Request),
-    /// The window's text.
+    /// The window is finished.
     Done(Box<DecodingResult>),
 }
 
 impl<'t> Decoding<'t> {
-    /// Begins a window for a decoder of `n_text_ctx` positions: at each temperature of `fallback`
-    /// in turn until a transcript is accepted; where none is, the likeliest that does not repeat
-    /// itself is the result. Beams serve temperature 0, samples (`best_of`) the others. A language
-    /// is detected once.
+    /// Begins a window for a decoder of `n_text_ctx` positions. It is decoded at each temperature of
+    /// `fallback` in turn until a transcript is accepted. If none is, the result is the likeliest
+    /// that does not repeat itself. Beams are used at temperature 0, samples (`best_of`) at the
+    /// others. The language is detected once.
     ///
     /// # Errors
-    /// When the options contradict each other or the model.
+    /// Returns an error if the options contradict each other or the model.
     pub fn new<E>(
         isa: Isa,
         tokenizer: &'t Tokenizer,
@@ -83,7 +86,7 @@ impl<'t> Decoding<'t> {
         Self::begin(isa, tokenizer, n_text_ctx, attempts, fallback.clone())
     }
 
-    /// Begins a window that is decoded once, by the options as they are.
+    /// Begins a window that is decoded once, with exactly these options.
     pub(super) fn once<E>(
         isa: Isa,
         tokenizer: &'t Tokenizer,
@@ -125,7 +128,7 @@ impl<'t> Decoding<'t> {
             language,
             language_probs: None,
             rivals: Vec::new(),
-            heard: None,
+            likeliest: None,
             begun: None,
             unlikely: None,
             rejected: None,
@@ -134,16 +137,17 @@ impl<'t> Decoding<'t> {
         Ok((decoding, request))
     }
 
-    /// Takes the logits that were asked for, `[rows][n_vocab]`, and works on them in place.
+    /// Takes the requested logits, `[rows][n_vocab]`, and filters them in place.
     ///
     /// # Errors
-    /// When they are no probabilities or of another number.
+    /// Returns an error if the logits are not finite or have the wrong length.
     pub fn advance<E>(
         &mut self,
         request: &Request,
         logits: &mut [f32],
     ) -> Result<Progress, DecodingError<E>> {
-        let (given, wanted) = (logits.len(), request.rows() * self.tokenizer.n_vocab());
+        let given = logits.len();
+        let wanted = request.rows() * self.tokenizer.n_vocab();
         if given != wanted {
             return Err(DecodingError::LogitsLength { given, wanted });
         }
@@ -156,7 +160,8 @@ impl<'t> Decoding<'t> {
                 if self.attempts.len() > 1 {
                     self.rivals = rivals(&probabilities);
                 }
-                (self.language, self.language_probs) = (Some(likeliest), Some(probabilities));
+                self.language = Some(likeliest);
+                self.language_probs = Some(probabilities);
                 return Ok(Progress::Wants(self.search()));
             }
             Stage::Search(search) => search.advance(logits)?,
@@ -167,7 +172,7 @@ impl<'t> Decoding<'t> {
         })
     }
 
-    /// Begins the search of the attempt in front, behind the text that ended early where there is
+    /// Begins the search of the current attempt, after the text that ended too early if there is
     /// one.
     fn search(&mut self) -> Request {
         let mut options = self.attempts.front().cloned().unwrap_or_default();
@@ -189,23 +194,23 @@ impl<'t> Decoding<'t> {
         request
     }
 
-    /// What was found, or what was found in another language where that fits no worse.
+    /// Returns the text found, or the likeliest one in another language if it fits no worse.
     fn likeliest_language(&mut self, found: Hypothesis, no_speech_prob: f32) -> (Hypothesis, f32) {
-        match self.heard.take() {
-            Some((language, heard, no_speech_prob))
-                if self.fits_no_worse(language, &heard, &found) =>
+        match self.likeliest.take() {
+            Some((language, earlier, no_speech_prob))
+                if self.fits_no_worse(language, &earlier, &found) =>
             {
                 self.language = Some(language);
-                (heard, no_speech_prob)
+                (earlier, no_speech_prob)
             }
             _ => (found, no_speech_prob),
         }
     }
 
-    /// Whether the text `heard` in `language` fits no worse than the one `found` in the language
-    /// that runs. A loop does not fit, however likely its tokens are, nor a text of less than half
-    /// the other's tokens: one likely word of a sentence is not what was said.
-    fn fits_no_worse(&self, language: Language, heard: &Hypothesis, found: &Hypothesis) -> bool {
+    /// Whether the text `earlier` in `language` fits no worse than the one `found` in the current
+    /// language. A loop does not fit, however likely its tokens are, nor does a text with less than
+    /// half of the other's tokens: a single likely word of a sentence is not what was said.
+    fn fits_no_worse(&self, language: Language, earlier: &Hypothesis, found: &Hypothesis) -> bool {
         let score = |language, text: &Hypothesis| {
             let probabilities = self.language_probs.iter().flatten();
             let prior = probabilities
@@ -214,17 +219,17 @@ impl<'t> Decoding<'t> {
                 .sum();
             text_score(text, prior)
         };
-        match (self.is_loop(heard), self.is_loop(found)) {
+        match (self.is_loop(earlier), self.is_loop(found)) {
             (true, looping) => looping,
             (false, true) => true,
             (false, false) => {
-                2 * found.tokens.len() < heard.tokens.len()
-                    || score(Some(language), heard) >= score(self.language, found)
+                2 * found.tokens.len() < earlier.tokens.len()
+                    || score(Some(language), earlier) >= score(self.language, found)
             }
         }
     }
 
-    /// Whether a text repeats itself, by its tokens or by OpenAI's measure.
+    /// Whether a text repeats itself, by its tokens or by OpenAI's compression ratio.
     fn is_loop(&self, text: &Hypothesis) -> bool {
         let ratio = compression_ratio(self.tokenizer.decode(&text.tokens).trim());
         let most = self.fallback.compression_ratio_threshold;
@@ -232,15 +237,15 @@ impl<'t> Decoding<'t> {
             || most.is_some_and(|most| ratio > most)
     }
 
-    /// The result of an attempt, or the next attempt.
+    /// Returns the result of an attempt, or begins the next attempt.
     fn accept(&mut self, found: Hypothesis, no_speech_prob: f32) -> Progress {
         if no_speech_prob > guards::NO_SPEECH {
-            // Another language is but another way to make a text up.
+            // Text in another language would be a hallucination as well.
             self.rivals.clear();
         }
         let (found, no_speech_prob) = self.likeliest_language(found, no_speech_prob);
         if let Some(rival) = self.rivals.pop() {
-            self.heard = self
+            self.likeliest = self
                 .language
                 .map(|language| (language, found, no_speech_prob));
             self.language = Some(rival);
@@ -281,15 +286,15 @@ impl<'t> Decoding<'t> {
                 return Progress::Wants(self.search());
             }
             result.is_rejected = true;
-            // No text that is good, in no language that is sure: no speech.
+            // Neither a good text nor a sure language: no speech.
             result.is_non_speech |= !self.is_language_sure();
         }
         result.language_probs = self.language_probs.take();
         Progress::Done(Box::new(result))
     }
 
-    /// Whether beams are to look for a likelier text than the greedy one. Text that nobody said is
-    /// not improved upon.
+    /// Whether a beam search should look for a likelier text than the greedy one. The text of a
+    /// silent window is not improved.
     fn wants_beams(&self, attempt: &DecodingOptions, result: &DecodingResult) -> bool {
         let is_greedy = attempt.temperature == 0.0 && attempt.beam_size.is_none();
         let is_unlikely = self
@@ -299,7 +304,7 @@ impl<'t> Decoding<'t> {
         is_greedy && is_unlikely && !self.attempts.is_empty() && !self.fallback.is_silence(result)
     }
 
-    /// What beams have found, or the greedy text where that is no less likely.
+    /// Returns the text of the beam search, or the greedy text if it is no less likely.
     fn likelier(&mut self, found: (DecodingResult, bool)) -> (DecodingResult, bool) {
         let rank = |(result, repeats): &(DecodingResult, bool)| {
             (
@@ -313,7 +318,7 @@ impl<'t> Decoding<'t> {
         }
     }
 
-    /// What an attempt has found, without its repetitions; and whether there were any.
+    /// Returns the text of an attempt without its repetitions, and whether there were any.
     fn result(
         &self,
         attempt: &DecodingOptions,
@@ -345,14 +350,14 @@ impl<'t> Decoding<'t> {
         (result, repetition.is_some())
     }
 
-    /// Whether a text was drawn at random, is unlikely, and in a language that is not sure.
+    /// Whether a text is a guess: sampled, unlikely, and in a language that is not sure.
     fn is_guess(&self, result: &DecodingResult) -> bool {
         result.temperature > 0.0
             && result.avg_logprob < guards::SPARSE_LOGPROB
             && !self.is_language_sure()
     }
 
-    /// Whether the language is given, or very likely.
+    /// Whether the language is given or very likely.
     fn is_language_sure(&self) -> bool {
         is_sure(
             &self.language_probs,
@@ -360,8 +365,8 @@ impl<'t> Decoding<'t> {
         )
     }
 
-    /// Whether the attempt in front has ended before the speech, as the model does after a heading,
-    /// and may be continued. With timestamps the model says itself how far it has got.
+    /// Whether the current attempt ended before the speech, as the model does after a heading, and
+    /// may be continued. With timestamps, the model itself reports how far it got.
     fn ends_early(&self, best: &Hypothesis) -> bool {
         let Some(options) = self
             .attempts
@@ -394,7 +399,7 @@ fn search(
     (Stage::Search(Box::new(search)), request)
 }
 
-/// The options that apply at a temperature.
+/// Returns the options for a temperature.
 fn at_temperature(options: &DecodingOptions, temperature: f32) -> DecodingOptions {
     let mut options = DecodingOptions {
         temperature,

@@ -1,4 +1,4 @@
-//! When a window is decoded again.
+//! Repeated decoding of a window.
 
 use super::scripted::Misuse;
 use super::*;
@@ -58,8 +58,8 @@ fn thresholds_can_be_switched_off() {
     assert!(no_speech_only.is_silence(&result(1.0, -0.1, 0.7)));
 }
 
-/// A model that is torn between all letters, by a hair for the next of the alphabet: unlikely at
-/// any temperature.
+/// A model that is almost undecided between all letters, with a slight preference for the next one
+/// of the alphabet: unlikely at any temperature.
 fn torn(tokenizer: &Tokenizer) -> Scripted<impl Fn(&[u32]) -> Vec<f32> + use<>> {
     let n_vocab = tokenizer.n_vocab();
     let eot = tokenizer.special().eot;
@@ -125,7 +125,7 @@ fn where_none_is_accepted_the_likeliest_is_kept() -> Result<(), DecodingError<Mi
     Ok(())
 }
 
-/// A model for which "a" is a little likelier than "b", but knows only after "b" how to go on.
+/// A model for which "a" is a little likelier than "b", but which can continue only after "b".
 fn garden_path(n_vocab: usize, eot: u32) -> impl Fn(&[u32]) -> Vec<f32> {
     move |tokens: &[u32]| {
         let mut row = vec![-9.0; n_vocab];
@@ -172,7 +172,7 @@ fn the_greedy_text_is_kept_where_beams_find_nothing_likelier() -> Result<(), Dec
 {
     let tokenizer = alphabet(20, 3);
     let (n_vocab, eot) = (tokenizer.n_vocab(), tokenizer.special().eot);
-    // The longer a text, the surer the model is of what follows: beams prefer the same as the
+    // The longer the text, the surer the model is of what follows: beams find the same text as the
     // greedy search.
     let script = |tokens: &[u32]| {
         let mut row = vec![0.0; n_vocab];
@@ -250,8 +250,8 @@ fn a_language_is_detected_once_and_reported_to_the_end() -> Result<(), DecodingE
     Ok(())
 }
 
-/// A model that hears the first of its languages with probability 0.5, the second with 0.45 or what
-/// is given instead, and knows what to write in the second only.
+/// A model that detects the first of its languages with probability 0.5, the second with 0.45 or
+/// the given value, and can write only the second.
 fn torn_between_languages(
     tokenizer: &Tokenizer,
     second: f32,

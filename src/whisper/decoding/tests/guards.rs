@@ -1,4 +1,4 @@
-//! What is done about loops and early ends.
+//! Loops and early ends.
 
 use super::scripted::Misuse;
 use super::*;
@@ -13,8 +13,8 @@ fn options(sound_s: Option<f32>) -> DecodingOptions {
     }
 }
 
-/// A model that stops after the first letter, and when it may not, goes on by `rest`: letter →
-/// letter that follows.
+/// A model that stops after the first letter. If it may not stop, it continues by `rest`, a map
+/// from each letter to the next.
 fn heading(
     tokenizer: &Tokenizer,
     rest: fn(u32) -> Option<u32>,

@@ -1,4 +1,4 @@
-//! The same results as openai-whisper's own `decoding.py` over the same scripted logits, for many
+//! Results equal those of openai-whisper's `decoding.py` for the same scripted logits and many
 //! options.
 
 use serde::Deserialize;
@@ -74,8 +74,8 @@ impl Options {
     }
 }
 
-/// Text and the end likelier than timestamps, timestamps than special tokens: as a real model has
-/// them.
+/// Makes text and the end likelier than timestamps, and timestamps likelier than special tokens, as
+/// in a real model.
 fn bias(tokenizer: &Tokenizer, token: u32) -> f32 {
     let special = tokenizer.special();
     match token {

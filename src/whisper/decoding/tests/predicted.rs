@@ -1,4 +1,4 @@
-//! Predicted tokens change how soon a greedy transcript is there, never the transcript.
+//! Predicted tokens make a greedy transcript faster, but never change it.
 
 use super::scripted::Misuse;
 use super::*;
@@ -41,7 +41,7 @@ fn changed(transcript: &[u32], (place, token, more): (usize, u32, Vec<u32>)) -> 
 
 proptest! {
     #[test]
-    fn a_draft_does_not_change_the_result(
+    fn a_prediction_does_not_change_the_result(
         seed: u32,
         without_timestamps: bool,
         sample_len in 1_usize..40,
@@ -60,7 +60,7 @@ proptest! {
 }
 
 #[test]
-fn a_right_draft_takes_one_pass_and_a_wrong_one_goes_on_where_it_is_wrong()
+fn a_right_prediction_takes_one_pass_and_a_wrong_one_continues_from_the_error()
 -> Result<(), DecodingError<Misuse>> {
     let tokenizer = alphabet(8, TIMESTAMPS);
     let passes = |predicted: &[u32]| -> Result<_, DecodingError<Misuse>> {
@@ -88,7 +88,7 @@ fn a_right_draft_takes_one_pass_and_a_wrong_one_goes_on_where_it_is_wrong()
 }
 
 #[test]
-fn beams_and_samples_leave_a_draft_alone() -> Result<(), DecodingError<Misuse>> {
+fn beams_and_samples_ignore_a_prediction() -> Result<(), DecodingError<Misuse>> {
     let tokenizer = alphabet(8, TIMESTAMPS);
     for search in [
         DecodingOptions {

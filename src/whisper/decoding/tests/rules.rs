@@ -1,5 +1,4 @@
-//! Whatever the decoder says, transcripts obey the timestamp rules; languages keep to the
-//! allowlist.
+//! For any logits, transcripts obey the timestamp rules and languages are from the allowlist.
 
 use proptest::prelude::*;
 
@@ -8,7 +7,7 @@ use super::*;
 
 const TIMESTAMPS: u32 = 41;
 
-/// Strategies that a window may be decoded by.
+/// Options that a window may be decoded with.
 fn strategies() -> impl Strategy<Value = DecodingOptions> {
     let search = prop_oneof![
         Just((0.0, None, None)),
@@ -55,7 +54,7 @@ proptest! {
             let mut row = hashed(seed, sequence, tokenizer.n_vocab());
             row.iter_mut().skip(begin as usize).for_each(|logit| *logit += bias);
             row[special.eot as usize] -= 4.0;
-            // OpenAI's rules leave language tokens alone; models do not say them.
+            // OpenAI's rules do not suppress language tokens; models do not produce them.
             logits::mask(&mut row, special.sot..special.translate);
             row
         };
@@ -96,7 +95,7 @@ fn languages<const N: usize>(codes: [&str; N]) -> Vec<Language> {
     codes.iter().filter_map(|code| code.parse().ok()).collect()
 }
 
-/// Hears Chinese most, then German, then English.
+/// Detects Chinese as the likeliest language, then German, then English.
 fn polyglot(tokenizer: &Tokenizer) -> impl Fn(&[u32]) -> Vec<f32> {
     let (n_vocab, sot) = (tokenizer.n_vocab(), tokenizer.special().sot);
     move |_| {
@@ -203,7 +202,7 @@ fn the_probability_of_no_speech_is_taken_at_the_start_token() -> Result<(), Deco
     let tokenizer = alphabet(4, 3);
     let special = tokenizer.special();
     let n_vocab = tokenizer.n_vocab();
-    // At the start token, silence is as likely as all else together; later it is certain.
+    // At the start token, silence is as likely as everything else together; later it is certain.
     let script = |sequence: &[u32]| {
         let mut row = vec![0.0; n_vocab];
         let logit = if sequence.last() == Some(&special.sot) {

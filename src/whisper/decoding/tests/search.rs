@@ -1,4 +1,4 @@
-//! Greedy and beam search against brute force; cancellation; misbehaving decoders.
+//! Greedy and beam search compared with brute force, cancellation and faulty decoders.
 
 use std::cell::Cell;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::scripted::Misuse;
 use super::*;
 
-/// Text without timestamps, nothing suppressed but special tokens.
+/// Options for text without timestamps, with only special tokens suppressed.
 fn plain() -> DecodingOptions {
     DecodingOptions {
         language: Some(Language::ENGLISH),
@@ -17,7 +17,7 @@ fn plain() -> DecodingOptions {
     }
 }
 
-/// Logits of a model that knows text and the end only.
+/// Logits of a model that produces only text and the end.
 fn text_only(tokenizer: &Tokenizer, seed: u32, sequence: &[u32]) -> Vec<f32> {
     let mut row = hashed(seed, sequence, tokenizer.n_vocab());
     for logit in row.iter_mut() {
@@ -37,8 +37,8 @@ fn log_softmax(row: &[f32]) -> Vec<f64> {
         .collect()
 }
 
-/// All texts of up to `sample_len` tokens with their summed log-probabilities; those that are
-/// shorter have ended.
+/// All texts of up to `sample_len` tokens with the sums of their log-probabilities. Shorter texts
+/// have ended.
 fn all_texts(
     tokenizer: &Tokenizer,
     script: &dyn Fn(&[u32]) -> Vec<f32>,
@@ -118,7 +118,7 @@ proptest! {
         };
         let beam = decode(DecodingOptions { beam_size: Some(1), ..plain() })?;
         let greedy = decode(plain())?;
-        // With one beam an end counts only where it is the likeliest: then greedy ends too.
+        // With one beam, an end counts only if it is the likeliest: then greedy search ends too.
         prop_assert_eq!(beam.tokens, greedy.tokens);
     }
 }
