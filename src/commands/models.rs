@@ -230,13 +230,12 @@ fn print_inspection(out: &mut String, tensors: &[TensorReport], int8: bool) {
     }
     let mut rows = vec![header];
     for tensor in tensors {
-        let (min, max) = (format!("{:.5}", tensor.min), format!("{:.5}", tensor.max));
         let mut cells = row([
             &tensor.name,
             &tensor.dtype.to_string(),
             &format!("{:?}", tensor.shape),
-            &min,
-            &max,
+            &format!("{:.5}", tensor.min),
+            &format!("{:.5}", tensor.max),
         ]);
         if let Some(report) = tensor.int8 {
             cells.extend([report.min_scale, report.max_scale].map(|scale| format!("{scale:.3e}")));

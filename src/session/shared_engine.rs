@@ -152,11 +152,7 @@ impl SharedEngine {
                     Err(error) => (EngineState::Failed(error.explain()), None),
                 };
                 let goes_on = matches!(state, EngineState::Missing(_));
-                self.set(state, whisper.clone(), generation);
-                if let Some(whisper) = whisper {
-                    // The first utterance would wait for it.
-                    whisper.tokenizer().warm_up();
-                }
+                self.set(state, whisper, generation);
                 if !goes_on {
                     break;
                 }

@@ -1,7 +1,7 @@
 //! Token ids to text and back.
 //!
-//! In: the vocabulary of a model. Out: text for ids, from a table that is ready at once and serves
-//! text whose UTF-8 is still incomplete; ids for text, from a BPE model that is built at first use.
+//! In: the vocabulary of a model. Out: text for ids, from a table, also if its UTF-8 is still
+//! incomplete; ids for text, from a BPE model.
 
 mod encoder;
 mod error;
@@ -15,13 +15,10 @@ mod suppress;
 mod tests;
 mod vocabulary;
 
-use std::sync::OnceLock;
-
 pub use error::TokenizerError;
 pub use language::{Language, UnknownLanguage};
 pub use special::{SpecialTokens, TIMESTAMP_SECONDS, Task};
 
-use encoder::Encoder;
 pub(crate) use vocabulary::Vocabulary;
 
 /// The vocabulary of a model: text, ids and special tokens.
@@ -30,8 +27,6 @@ pub struct Tokenizer {
     vocabulary: Vocabulary,
     blank: Option<u32>,
     non_speech_tokens: Vec<u32>,
-    /// Built at first use: most runs never encode.
-    encoder: OnceLock<Result<Encoder, TokenizerError>>,
 }
 
 impl Tokenizer {
@@ -55,7 +50,6 @@ impl Tokenizer {
             vocabulary,
             blank,
             non_speech_tokens: non_speech_tokens.to_vec(),
-            encoder: OnceLock::new(),
         }
     }
 
@@ -89,24 +83,12 @@ impl Tokenizer {
     }
 
     /// The ids of `text`. What looks like a special token, "<|endoftext|>", is encoded as text.
-    /// The first call builds the encoder.
     ///
     /// # Errors
     /// Returns an error if the vocabulary has no tokens for a part of the text; published ones
     /// encode any.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        self.encoder().as_ref().map_err(Clone::clone)?.encode(text)
-    }
-
-    /// Builds the encoder now, so that the first [`Tokenizer::encode`] need not: it takes 50 to
-    /// 100 ms.
-    pub fn warm_up(&self) {
-        self.encoder();
-    }
-
-    fn encoder(&self) -> &Result<Encoder, TokenizerError> {
-        self.encoder
-            .get_or_init(|| Encoder::new(&self.vocabulary, self.special.eot))
+        encoder::encode(text, &self.vocabulary, self.special.eot)
     }
 
     /// The ids of `text` as a prompt or prefix: trimmed and after a space, as OpenAI's

@@ -139,7 +139,8 @@ fn files(store: &Store) -> Vec<String> {
 
 #[test]
 fn a_model_is_fetched_once() {
-    let (dir, file) = (TempDir::new().unwrap(), checkpoint());
+    let dir = TempDir::new().unwrap();
+    let file = checkpoint();
     let store = Store::at(dir.path());
     let server = Server::new(file.clone(), &[Behaviour::Serve]);
     let model = model(&[&server.url], sum(&file));
@@ -154,7 +155,8 @@ fn a_model_is_fetched_once() {
 
 #[test]
 fn a_broken_download_goes_on_where_it_broke() {
-    let (dir, file) = (TempDir::new().unwrap(), checkpoint());
+    let dir = TempDir::new().unwrap();
+    let file = checkpoint();
     let server = Server::new(file.clone(), &[Behaviour::Break(100_000), Behaviour::Serve]);
     run(&model(&[&server.url], sum(&file)), &Store::at(dir.path())).unwrap();
     assert_eq!(*server.ranges.lock().unwrap(), [None, Some(100_000)]);
@@ -162,7 +164,8 @@ fn a_broken_download_goes_on_where_it_broke() {
 
 #[test]
 fn an_earlier_runs_part_is_used() {
-    let (dir, file) = (TempDir::new().unwrap(), checkpoint());
+    let dir = TempDir::new().unwrap();
+    let file = checkpoint();
     let store = Store::at(dir.path());
     let scratch = store.scratch("tiny-test").unwrap().join("0");
     for (behaviour, part) in [
@@ -180,14 +183,13 @@ fn an_earlier_runs_part_is_used() {
 
 #[test]
 fn a_wrong_checksum_leads_to_the_next_source() {
-    let (dir, file) = (TempDir::new().unwrap(), checkpoint());
+    let dir = TempDir::new().unwrap();
+    let file = checkpoint();
     let store = Store::at(dir.path());
     let mut wrong = file.clone();
     wrong[5000] ^= 1;
-    let (first, second) = (
-        Server::new(wrong, &[Behaviour::Serve]),
-        Server::new(file.clone(), &[Behaviour::Serve]),
-    );
+    let first = Server::new(wrong, &[Behaviour::Serve]);
+    let second = Server::new(file.clone(), &[Behaviour::Serve]);
     assert_eq!(
         run(&model(&[&first.url, &second.url], sum(&file)), &store).unwrap(),
         Fetched::Verified
@@ -200,7 +202,8 @@ fn a_wrong_checksum_leads_to_the_next_source() {
 
 #[test]
 fn an_error_names_every_source() {
-    let (dir, file) = (TempDir::new().unwrap(), checkpoint());
+    let dir = TempDir::new().unwrap();
+    let file = checkpoint();
     let store = Store::at(dir.path());
     let mut wrong = file.clone();
     wrong[5000] ^= 1;
@@ -227,7 +230,8 @@ fn an_error_names_every_source() {
 
 #[test]
 fn without_a_checksum_the_structure_is_checked() {
-    let (dir, file) = (TempDir::new().unwrap(), checkpoint());
+    let dir = TempDir::new().unwrap();
+    let file = checkpoint();
     let store = Store::at(dir.path());
     let garbage = Server::new(b"<html>not a model</html>".to_vec(), &[Behaviour::Serve]);
     let error = run(&model(&[&garbage.url], None), &store)
@@ -283,7 +287,8 @@ fn a_directory_that_cannot_be_written_ends_the_attempt() {
 
 #[test]
 fn two_fetches_at_once_both_succeed() {
-    let (dir, file) = (TempDir::new().unwrap(), checkpoint());
+    let dir = TempDir::new().unwrap();
+    let file = checkpoint();
     let server = Server::new(file.clone(), &[Behaviour::Serve]);
     let model = model(&[&server.url], sum(&file));
     let results: Vec<Fetched> = thread::scope(|scope| {
