@@ -21,6 +21,7 @@ pub mod models;
 pub mod npu;
 pub mod output;
 pub mod pipeline;
+pub mod recognize;
 pub mod session;
 pub mod settings;
 pub mod stream;

@@ -4,9 +4,9 @@
 mod common;
 
 use common::{jfk, model};
+use hearken::audio::SegmenterOptions;
 use hearken::stream::{
-    Context, Effort, Event, Live, LiveOptions, LocalAgreement, Recognizer, Request,
-    SegmenterOptions, WhisperRecognizer,
+    Context, Event, Live, LiveOptions, LocalAgreement, Pass, Recognizer, Request, WhisperRecognizer,
 };
 use hearken::tokenizer::Language;
 use hearken::whisper::decoding::DecodingOptions;
@@ -193,14 +193,14 @@ fn speech_is_heard_after_what_was_said_before_it() {
         samples: before.to_vec(),
         text: " And so, my fellow Americans,".to_owned(),
     };
-    for effort in [Effort::Draft, Effort::Full] {
+    for pass in [Pass::Interim, Pass::Final] {
         let request = Request {
             context: Some(&context),
             samples,
             prefix: "",
-            draft: "",
+            predicted: "",
             language: None,
-            effort,
+            pass,
         };
         let heard = recognizer
             .recognize(request, &|| false)

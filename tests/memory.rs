@@ -3,9 +3,8 @@
 mod common;
 
 use common::jfk;
-use hearken::stream::{
-    Hypothesis, Live, LiveOptions, Policy, RecognizeError, Recognizer, Request, SegmenterOptions,
-};
+use hearken::audio::SegmenterOptions;
+use hearken::stream::{Hypothesis, Live, LiveOptions, Policy, RecognizeError, Recognizer, Request};
 use hearken::text::split;
 use hearken::tokenizer::Language;
 

@@ -3,7 +3,7 @@
 mod common;
 
 use common::jfk;
-use hearken::stream::{Segmenter, SegmenterOptions, Utterance};
+use hearken::audio::{Segmenter, SegmenterOptions, Utterance};
 
 const SECOND: usize = 16_000;
 

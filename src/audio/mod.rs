@@ -6,8 +6,8 @@
 //!
 //! Whatever produces sound stands behind [`AudioSource`]: the pipeline pulls blocks from it and
 //! does not know whether they come from a file or a device. [`Mono16k`] turns any source into the
-//! 16 kHz mono stream that the segmenter and the spectrogram take. [`vad`] tells speech from the
-//! rest of that stream.
+//! 16 kHz mono stream that the [`Segmenter`] cuts into utterances. [`vad`] tells speech from the rest
+//! of that stream.
 
 pub mod capture;
 mod codec;
@@ -17,6 +17,7 @@ mod error;
 mod mono;
 mod opus;
 mod resample;
+mod segmenter;
 mod sound;
 mod source;
 pub mod vad;
@@ -25,6 +26,7 @@ pub use decode::FileSource;
 pub use error::{AudioError, AudioWarning, ResampleError};
 pub use mono::Mono16k;
 pub use resample::Resampler;
+pub use segmenter::{Ongoing, PRE_ROLL, Segmenter, SegmenterOptions, Utterance};
 pub use sound::sound_seconds;
 
 /// Sample rate that Whisper was trained on, in Hz; everything behind the resampler is at this rate,

@@ -11,7 +11,7 @@ use crate::npu::BackendState;
 use crate::output::{
     Destination, Footer, Header, Progress, Segment, Word, closing_line, complain, remove_unfinished,
 };
-use crate::pipeline::{self, Ending, Passage, Settings};
+use crate::pipeline::{self, Settings, StreamSummary, WindowTranscript};
 use crate::settings::{Overrides, TextSettings};
 use crate::text::{Rules, written};
 use crate::tokenizer::{Language, SpecialTokens, Task};
@@ -264,14 +264,14 @@ impl Job<'_> {
             Box::new(source),
             self.settings,
             self.stop,
-            |mut passage| {
+            |mut window| {
                 self.rules.segments(
-                    &mut passage.segments,
-                    written(self.settings.decoding.task, passage.language),
+                    &mut window.segments,
+                    written(self.settings.decoding.task, window.language),
                 );
-                progress.advance_to(passage.end_s);
-                for segment in self.to_segments(&passage, n_segments) {
-                    language = Some(passage.language);
+                progress.advance_to(window.end_s);
+                for segment in self.to_segments(&window, n_segments) {
+                    language = Some(window.language);
                     n_segments += 1;
                     progress.suspend(|| output.segment(&segment))?;
                 }
@@ -289,7 +289,7 @@ impl Job<'_> {
         // A damaged input of which nothing could be read leaves no file: it would look like one
         // without speech.
         let ending = match ending {
-            Ending {
+            StreamSummary {
                 damage: Some(damage),
                 ..
             } if n_segments == 0 => return Err(damage.into()),
@@ -331,10 +331,10 @@ impl Job<'_> {
         }
     }
 
-    /// The segments of a passage as they are written.
+    /// The segments of a window as they are written.
     fn to_segments<'p>(
         &self,
-        passage: &'p Passage,
+        window: &'p WindowTranscript,
         first_id: usize,
     ) -> impl Iterator<Item = Segment> + use<'p> {
         let with_words = self.settings.word_timestamps;
@@ -344,7 +344,7 @@ impl Job<'_> {
             end_s: word.end,
             probability: word.probability,
         };
-        passage
+        window
             .segments
             .iter()
             .enumerate()
@@ -354,10 +354,10 @@ impl Job<'_> {
                 end_s: segment.end,
                 text: segment.text.clone(),
                 tokens: segment.tokens.clone(),
-                temperature: passage.temperature,
-                avg_logprob: passage.avg_logprob,
-                compression_ratio: passage.compression_ratio,
-                no_speech_prob: passage.no_speech_prob,
+                temperature: window.temperature,
+                avg_logprob: window.avg_logprob,
+                compression_ratio: window.compression_ratio,
+                no_speech_prob: window.no_speech_prob,
                 words: with_words.then(|| segment.words.iter().map(to_word).collect()),
             })
     }

@@ -216,17 +216,17 @@ fn run(
         word_timestamps: true,
     };
     let mut result = JobResult::empty(JobStatus::Done);
-    let ending = pipeline::transcribe(&whisper, source, &settings, stop, |mut passage| {
-        let language = written(settings.decoding.task, passage.language);
+    let ending = pipeline::transcribe(&whisper, source, &settings, stop, |mut window| {
+        let language = written(settings.decoding.task, window.language);
         wanted
             .settings
             .rules
-            .segments(&mut passage.segments, language);
-        if duration.is_some_and(|length| length > 0.0 && progress.set(passage.end_s / length)) {
+            .segments(&mut window.segments, language);
+        if duration.is_some_and(|length| length > 0.0 && progress.set(window.end_s / length)) {
             hub.post(Message::JobProgress(number));
         }
-        for segment in passage.segments {
-            result.language = passage.language.code().to_owned();
+        for segment in window.segments {
+            result.language = window.language.code().to_owned();
             result.words.extend(timed(&segment.words, language));
             append(&mut result.text, &segment.text);
             result.segments.push((

@@ -1,16 +1,11 @@
-//! The decoder's stage: encoder states to text, several windows in flight, passages in the order of
+//! The decoder's stage: encoder states to text, several windows in flight, transcripts in the order of
 //! the windows.
 
-use super::doubt::{Again, Text};
-use super::text::{Segments, place};
-use super::turns::Turns;
-use super::{Encoded, Passage, Settings, StageError};
-use crate::audio::SAMPLE_RATE;
-use crate::whisper::alignment::Pauses;
-use crate::whisper::decoding::{
-    Decoding, DecodingError, DecodingOptions, DecodingResult, PromptHistory,
-};
-use crate::whisper::{Batch, Decoded, SAMPLES_PER_POSITION, Whisper};
+use super::compute_lock::ComputeLock;
+use super::{Encoded, Settings, WindowTranscript};
+use crate::recognize::{SecondPass, WindowAudio, WindowError, WindowText, WindowTexts, place};
+use crate::whisper::decoding::{Decoding, DecodingError, DecodingOptions, PromptHistory};
+use crate::whisper::{Batch, Decoded, Whisper};
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,25 +28,25 @@ pub fn decode(
     whisper: &Whisper,
     settings: &Settings,
     stop: &AtomicBool,
-    turns: &Turns,
+    lock: &ComputeLock,
     encoded: &Receiver<Encoded>,
-    next: &Sender<Passage>,
-) -> Result<(), StageError> {
+    next: &Sender<WindowTranscript>,
+) -> Result<(), WindowError> {
     let mut stage = Stage::new(whisper, settings, stop);
     loop {
-        let more = stage.admit(turns, encoded)?;
+        let more = stage.admit(lock, encoded)?;
         if stop.load(Ordering::Relaxed) {
             return Err(DecodingError::Cancelled.into());
         }
         if !stage.batch.is_empty() {
-            let turn = turns.decoder();
+            let guard = lock.decoder();
             for done in stage.batch.step()? {
                 stage.finish(done)?;
             }
-            drop(turn);
+            drop(guard);
         }
-        while let Some(passage) = stage.passage() {
-            if next.send(passage).is_err() {
+        while let Some(transcript) = stage.transcript() {
+            if next.send(transcript).is_err() {
                 return Ok(());
             }
         }
@@ -69,7 +64,7 @@ struct Stage<'a> {
     history: PromptHistory,
     /// Windows by their number.
     batch: Batch<'a, usize>,
-    segments: Segments<'a>,
+    texts: WindowTexts<'a>,
     /// Windows whose text was not published, in order.
     windows: VecDeque<Pending>,
     published: usize,
@@ -79,15 +74,18 @@ struct Stage<'a> {
 
 /// A window whose text was not published.
 struct Pending {
-    /// Where it begins and ends, in seconds of the stream.
+    /// Where it begins, in seconds of the stream.
     start_s: f64,
-    end_s: f64,
-    sound_s: f32,
-    pauses: Pauses,
-    /// Its audio, 16 kHz, mono, until it is decoded.
-    samples: Vec<f32>,
+    audio: WindowAudio,
     /// What it says, once that is known.
-    said: Option<Text>,
+    text: Option<WindowText>,
+}
+
+impl Pending {
+    /// Where it ends, in seconds of the stream.
+    fn end_s(&self) -> f64 {
+        self.start_s + self.audio.seconds()
+    }
 }
 
 impl<'a> Stage<'a> {
@@ -109,7 +107,12 @@ impl<'a> Stage<'a> {
                 n_text_ctx,
             ),
             batch: Batch::new(whisper.decoder()),
-            segments: Segments::new(whisper, settings),
+            texts: WindowTexts::new(
+                whisper,
+                &settings.fallback,
+                settings.decoding.task,
+                settings.word_timestamps,
+            ),
             windows: VecDeque::new(),
             published: 0,
             spoken_until_s: 0.0,
@@ -125,7 +128,11 @@ impl<'a> Stage<'a> {
 
     /// Takes in the windows that are there and fit; waits for one where none is in flight. Returns
     /// whether more may come.
-    fn admit(&mut self, turns: &Turns, encoded: &Receiver<Encoded>) -> Result<bool, StageError> {
+    fn admit(
+        &mut self,
+        lock: &ComputeLock,
+        encoded: &Receiver<Encoded>,
+    ) -> Result<bool, WindowError> {
         loop {
             let most = match self.options.beam_size {
                 _ if !self.independent() => 1,
@@ -141,115 +148,78 @@ impl<'a> Stage<'a> {
                 encoded.try_recv()
             };
             match window {
-                Ok(window) => self.take(turns, window)?,
+                Ok(window) => self.take(lock, window)?,
                 Err(TryRecvError::Empty) => return Ok(true),
                 Err(TryRecvError::Disconnected) => return Ok(false),
             }
         }
     }
 
-    fn take(&mut self, turns: &Turns, window: Encoded) -> Result<(), StageError> {
+    fn take(&mut self, lock: &ComputeLock, window: Encoded) -> Result<(), WindowError> {
         let Encoded {
             start_s,
-            end_s,
-            sound_s,
-            pauses,
-            samples,
+            audio,
             features,
         } = window;
-        let window_s = features.n_ctx as f64 * SAMPLES_PER_POSITION as f64 / f64::from(SAMPLE_RATE);
-        self.options.max_timestamp = Some(window_s as f32);
-        self.options.audio_s = Some((end_s - start_s) as f32);
-        self.options.sound_s = Some(sound_s);
         self.history.pause(start_s - self.spoken_until_s);
         self.options.prompt = self.history.prompt().to_vec();
-        let (isa, n_text_ctx) = (
-            self.whisper.cpu().isa,
-            self.whisper.file().dims().n_text_ctx,
-        );
-        let fallback = &self.settings.fallback;
         let decoding = Decoding::new(
-            isa,
+            self.whisper.cpu().isa,
             self.whisper.tokenizer(),
-            n_text_ctx,
-            &self.options,
-            fallback,
-        )?;
+            self.whisper.file().dims().n_text_ctx,
+            &audio.describe(&self.options),
+            &self.settings.fallback,
+        )
+        .map_err(DecodingError::from)?;
         let number = self.published + self.windows.len();
-        let _turn = turns.decoder();
-        self.batch
-            .admit(number, &features, decoding)
-            .map_err(DecodingError::Inference)?;
+        let _guard = lock.decoder();
+        self.batch.admit(number, &features, decoding)?;
         self.windows.push_back(Pending {
             start_s,
-            end_s,
-            sound_s,
-            pauses,
-            samples,
-            said: None,
+            audio,
+            text: None,
         });
         Ok(())
     }
 
     /// Notes what a window says.
-    fn finish(&mut self, done: Decoded<usize>) -> Result<(), StageError> {
+    fn finish(&mut self, done: Decoded<usize>) -> Result<(), WindowError> {
         let Decoded {
             tag: number,
             result,
-            window: mut audio,
+            window: mut cache,
         } = done;
         let Some(window) = self.windows.get_mut(number - self.published) else {
             return Ok(());
         };
-        let samples = std::mem::take(&mut window.samples);
-        let Self {
-            whisper,
-            settings,
-            ref segments,
-            stop,
-            ..
-        } = *self;
-        let said = segments.of(
-            &result,
-            window.end_s - window.start_s,
-            &window.pauses,
-            &mut audio,
-        );
-        let said = said.map_err(DecodingError::Inference)?;
-        let again = Again {
-            whisper,
-            settings,
-            segments,
-            stop,
+        let first = self.texts.text(result, &window.audio, &mut cache)?;
+        let stopped = || self.stop.load(Ordering::Relaxed);
+        let second_pass = SecondPass {
+            whisper: self.whisper,
+            texts: &self.texts,
+            fallback: &self.settings.fallback,
+            n_ctx: self.settings.n_ctx,
+            cancelled: &stopped,
         };
-        let better = again.decode(
-            &samples,
-            window.sound_s,
-            &self.options,
-            (&result, &said),
-            &mut audio,
-        )?;
-        self.batch.reuse(audio);
-        window.said = Some(match better {
-            // Decoded in the language that was detected before.
-            Some((better, segments)) if better.language_probs.is_none() => (
-                DecodingResult {
-                    language_probs: result.language_probs,
-                    ..better
-                },
-                segments,
-            ),
-            Some(better) => better,
-            None => (result, said),
-        });
+        let better = second_pass.better_text(&first, &window.audio, &self.options, &mut cache)?;
+        self.batch.reuse(cache);
+        let mut text = better.unwrap_or_else(|| first.clone());
+        // A second pass takes the language that the first detected.
+        let probabilities = &mut text.result.language_probs;
+        *probabilities = probabilities.take().or(first.result.language_probs);
+        window.audio.samples = Vec::new();
+        window.text = Some(text);
         Ok(())
     }
 
     /// What the first window that was not published says, once it is known.
-    fn passage(&mut self) -> Option<Passage> {
+    fn transcript(&mut self) -> Option<WindowTranscript> {
         let window = self.windows.front_mut()?;
-        let (start_s, end_s, (result, mut segments)) =
-            (window.start_s, window.end_s, window.said.take()?);
+        let WindowText {
+            result,
+            mut segments,
+        } = window.text.take()?;
+        let (start_s, end_s) = (window.start_s, window.end_s());
         self.windows.pop_front();
         self.published += 1;
         if !self.settings.fallback.is_silence(&result) {
@@ -262,7 +232,7 @@ impl<'a> Stage<'a> {
             self.spoken_until_s = end_s;
         }
         place(&mut segments, start_s, end_s - start_s);
-        Some(Passage {
+        Some(WindowTranscript {
             start_s,
             end_s,
             language: result.language,

@@ -9,10 +9,11 @@
 use super::metrics::{MetricsSnapshot, SessionMetrics};
 use super::shared_engine::SharedEngine;
 use crate::advice::Advice;
+use crate::audio::SegmenterOptions;
 use crate::audio::capture::{CaptureEvent, CaptureStats, Microphone, StopHandle};
 use crate::audio::{Mono16k, SAMPLE_RATE};
 use crate::config::{Config, ConfigError};
-use crate::stream::{Event, Live, LiveOptions, Policy, SegmenterOptions, WhisperRecognizer};
+use crate::stream::{Event, Live, LiveOptions, Policy, WhisperRecognizer};
 use crate::sync::LockExt;
 use crate::text::{Rules, written};
 use crate::whisper::LONGEST_WINDOW;

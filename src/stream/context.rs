@@ -6,9 +6,8 @@
 //! with what was said before: digits as digits, a sentence that goes on in lower case, names as
 //! they were heard.
 
-use super::recognizer::{Context, Effort, Hypothesis, RecognizeError, Recognizer, Request};
-use super::segmenter::Utterance;
-use crate::audio::SAMPLE_RATE;
+use super::recognizer::{Context, Hypothesis, Pass, RecognizeError, Recognizer, Request};
+use crate::audio::{SAMPLE_RATE, Utterance};
 use crate::text::{Word, join};
 use crate::tokenizer::Language;
 use std::collections::VecDeque;
@@ -27,14 +26,14 @@ const SILENCE: u64 = 2 * SAMPLE_RATE as u64;
 const STEP: usize = 40_960;
 
 /// A recognizer that hears utterances after what was said before them.
-pub(super) struct InContext {
+pub(super) struct ContextualRecognizer {
     recognizer: Box<dyn Recognizer>,
     past: Past,
     /// First sample of the latest utterance in whose sound alone there were words.
     speaks: Option<u64>,
 }
 
-impl InContext {
+impl ContextualRecognizer {
     /// Nothing was said yet.
     pub fn new(recognizer: Box<dyn Recognizer>) -> Self {
         let past = Past {
@@ -65,7 +64,7 @@ impl InContext {
     ) -> Result<Hypothesis, RecognizeError> {
         let mut language = self.recognizer.language().or(request.language);
         let mut alone = None;
-        let is_final = request.effort == Effort::Full;
+        let is_final = request.pass == Pass::Final;
         if self.speaks != Some(start) || (is_final && language.is_none()) {
             let heard = self.recognizer.recognize(request, cancelled)?;
             let has_words = !heard.words.is_empty() && !heard.is_unlikely;
@@ -81,12 +80,12 @@ impl InContext {
         let context =
             language.and_then(|language| self.past.before(start, request.samples.len(), language));
         if context.is_some() {
-            let draft = alone
+            let predicted = alone
                 .as_ref()
-                .map_or_else(|| request.draft.to_owned(), |alone| join(&alone.words));
+                .map_or_else(|| request.predicted.to_owned(), |alone| join(&alone.words));
             let request = Request {
                 context: context.as_ref(),
-                draft: &draft,
+                predicted: &predicted,
                 language,
                 ..request
             };
@@ -328,7 +327,7 @@ mod tests {
         Ok(())
     }
 
-    type Calls = Arc<Mutex<Vec<(Effort, Option<String>)>>>;
+    type Calls = Arc<Mutex<Vec<(Pass, Option<String>)>>>;
 
     /// Hears one text in sound alone, another after a context; notes what it was asked.
     struct Fake {
@@ -353,7 +352,7 @@ mod tests {
             self.calls
                 .lock()
                 .expect("one thread")
-                .push((request.effort, context));
+                .push((request.pass, context));
             let words = split(text, Language::ENGLISH);
             Ok(Hypothesis {
                 words,
@@ -372,13 +371,13 @@ mod tests {
         }
     }
 
-    /// The texts of an utterance after " one two", by the effort each is worth, and what the
+    /// The texts of an utterance after " one two", by the pass each is worth, and what the
     /// recognizer was asked.
     fn hear(
         alone: &'static str,
         after: &'static str,
-        efforts: &[Effort],
-    ) -> (Vec<String>, Vec<(Effort, Option<String>)>) {
+        efforts: &[Pass],
+    ) -> (Vec<String>, Vec<(Pass, Option<String>)>) {
         hear_in(Some(Language::ENGLISH), alone, after, efforts)
     }
 
@@ -386,10 +385,10 @@ mod tests {
         language: Option<Language>,
         alone: &'static str,
         after: &'static str,
-        efforts: &[Effort],
-    ) -> (Vec<String>, Vec<(Effort, Option<String>)>) {
+        efforts: &[Pass],
+    ) -> (Vec<String>, Vec<(Pass, Option<String>)>) {
         let calls = Calls::default();
-        let mut listener = InContext::new(Box::new(Fake {
+        let mut listener = ContextualRecognizer::new(Box::new(Fake {
             alone,
             after,
             language,
@@ -401,15 +400,15 @@ mod tests {
             language,
         } = piece(0, " one two");
         listener.keep(utterance, words, language);
-        let texts = efforts.iter().map(|&effort| {
+        let texts = efforts.iter().map(|&pass| {
             let samples = &[0.0; SECOND];
             let request = Request {
                 context: None,
                 samples,
                 prefix: "",
-                draft: "",
+                predicted: "",
                 language: None,
-                effort,
+                pass,
             };
             join(
                 &listener
@@ -425,27 +424,31 @@ mod tests {
 
     #[test]
     fn a_context_counts_once_the_sound_alone_has_words() {
-        use Effort::{Draft, Full};
+        use Pass::{Final, Interim};
         let after = Some(" one two".to_owned());
-        let (texts, calls) = hear(" three", " 3", &[Draft, Draft, Full]);
+        let (texts, calls) = hear(" three", " 3", &[Interim, Interim, Final]);
         assert_eq!(texts, [" three", " 3", " 3"]);
         assert_eq!(
             calls,
-            [(Draft, None), (Draft, after.clone()), (Full, after.clone())]
+            [
+                (Interim, None),
+                (Interim, after.clone()),
+                (Final, after.clone())
+            ]
         );
-        let (texts, calls) = hear(" three", " 3", &[Full]);
+        let (texts, calls) = hear(" three", " 3", &[Final]);
         assert_eq!(
             (texts, calls),
-            (vec![" 3".to_owned()], vec![(Full, None), (Full, after)]),
-            "without drafts"
+            (vec![" 3".to_owned()], vec![(Final, None), (Final, after)]),
+            "without interim passes"
         );
-        let (texts, calls) = hear("", " invented", &[Draft, Full]);
+        let (texts, calls) = hear("", " invented", &[Interim, Final]);
         assert_eq!(
             (texts, calls),
-            (vec![String::new(); 2], vec![(Draft, None), (Full, None)])
+            (vec![String::new(); 2], vec![(Interim, None), (Final, None)])
         );
         assert_eq!(
-            hear(" three", "", &[Draft, Draft, Full]).0,
+            hear(" three", "", &[Interim, Interim, Final]).0,
             [" three", "", " three"],
             "no word is lost"
         );
@@ -453,13 +456,18 @@ mod tests {
 
     #[test]
     fn a_language_that_is_not_given_is_that_of_the_sound_alone() {
-        use Effort::{Draft, Full};
+        use Pass::{Final, Interim};
         let after = Some(" one two".to_owned());
-        let (texts, calls) = hear_in(None, " three", " 3", &[Draft, Draft, Full]);
+        let (texts, calls) = hear_in(None, " three", " 3", &[Interim, Interim, Final]);
         assert_eq!(texts, [" three", " three", " 3"]);
         assert_eq!(
             calls,
-            [(Draft, None), (Draft, None), (Full, None), (Full, after)]
+            [
+                (Interim, None),
+                (Interim, None),
+                (Final, None),
+                (Final, after)
+            ]
         );
     }
 

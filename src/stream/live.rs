@@ -11,15 +11,13 @@
 //! Nothing here knows of devices: time is the number of samples heard, and a clock tells only how
 //! long the work took.
 
-use super::context::InContext;
+use super::context::ContextualRecognizer;
 use super::continuation::continuation;
-use super::frames::PRE_ROLL;
 use super::pace::Pace;
 use super::policy::CommitPolicy;
-use super::recognizer::{Effort, Hypothesis, RecognizeError, Recognizer, Request};
-use super::segmenter::{Ongoing, Segmenter, SegmenterOptions, Utterance};
-use crate::audio::SAMPLE_RATE;
+use super::recognizer::{Hypothesis, Pass, RecognizeError, Recognizer, Request};
 use crate::audio::vad::FRAME;
+use crate::audio::{Ongoing, PRE_ROLL, SAMPLE_RATE, Segmenter, SegmenterOptions, Utterance};
 use crate::text::{Word, common_prefix, join};
 use crate::tokenizer::Language;
 use crate::whisper::{Dims, SAMPLES_PER_POSITION};
@@ -121,7 +119,7 @@ struct Current {
     revision: u64,
     committed: Vec<Word>,
     /// Text of the latest guess that had any.
-    draft: String,
+    predicted: String,
     /// Words of the latest guess, if that was unlikely.
     unlikely: Vec<Word>,
     /// Length of the latest guess's audio in samples.
@@ -136,7 +134,7 @@ type Clock = Box<dyn Fn() -> Duration + Send>;
 
 /// The live engine.
 pub struct Live {
-    recognizer: InContext,
+    recognizer: ContextualRecognizer,
     policy: Box<dyn CommitPolicy>,
     segmenter: Option<Segmenter>,
     pace: Option<Pace>,
@@ -158,7 +156,7 @@ impl Live {
     ) -> Self {
         let begun = Instant::now();
         Self {
-            recognizer: InContext::new(recognizer),
+            recognizer: ContextualRecognizer::new(recognizer),
             policy,
             segmenter: Some(Segmenter::new(options.segmenter)),
             pace: options.step_s.map(Pace::new),
@@ -232,22 +230,22 @@ impl Live {
         };
         let (start, len) = (ongoing.start, ongoing.samples.len());
         let current = &mut self.current;
-        let Some(effort) = current.effort(&ongoing, self.pace) else {
+        let Some(pass) = current.pass(&ongoing, self.pace) else {
             return Ok(None);
         };
         let prefix = join(&self.told);
         let language = current
             .language
-            .filter(|_| effort == Effort::Draft || !current.committed.is_empty());
+            .filter(|_| pass == Pass::Interim || !current.committed.is_empty());
         let begun = (self.clock)();
         let (context, samples) = (None, ongoing.samples);
         let request = Request {
             context,
             samples,
             prefix: &prefix,
-            draft: &current.draft,
+            predicted: &current.predicted,
             language,
-            effort,
+            pass,
         };
         let mut guess = self
             .recognizer
@@ -262,11 +260,11 @@ impl Live {
         if len >= LANGUAGE_SAMPLES && !guess.words.is_empty() && !guess.is_unlikely {
             current.language = Some(guess.language);
         }
-        if effort == Effort::Full {
+        if pass == Pass::Final {
             current.ahead = Some((start, len, guess.clone()));
         }
         if !guess.words.is_empty() {
-            current.draft = join(&guess.words);
+            current.predicted = join(&guess.words);
         }
         let unlikely = std::mem::take(&mut current.unlikely);
         if guess.is_unlikely {
@@ -331,15 +329,15 @@ impl Live {
             .language
             .filter(|_| !self.current.committed.is_empty());
         let told = join(&self.told);
-        let draft = std::mem::take(&mut self.current.draft);
-        let (context, effort) = (None, Effort::Full);
+        let predicted = std::mem::take(&mut self.current.predicted);
+        let (context, pass) = (None, Pass::Final);
         let request = Request {
             context,
             samples,
             prefix: &told,
-            draft: &draft,
+            predicted: &predicted,
             language,
-            effort,
+            pass,
         };
         let hypothesis = match ahead {
             Some((_, _, hypothesis)) => hypothesis,
@@ -415,7 +413,7 @@ impl Current {
             number,
             revision: 0,
             committed: Vec::new(),
-            draft: String::new(),
+            predicted: String::new(),
             unlikely: Vec::new(),
             guessed: UNGUESSED,
             language: None,
@@ -425,14 +423,14 @@ impl Current {
 
     /// What the utterance is worth now, in the steps of `pace`, or without partials; `None` where
     /// nothing is due.
-    fn effort(&self, ongoing: &Ongoing<'_>, pace: Option<Pace>) -> Option<Effort> {
+    fn pass(&self, ongoing: &Ongoing<'_>, pace: Option<Pace>) -> Option<Pass> {
         let len = ongoing.samples.len();
         if ongoing.is_settled {
             let is_made = self
                 .ahead
                 .as_ref()
                 .is_some_and(|(s, n, _)| (*s, *n) == (ongoing.start, len));
-            return (!is_made).then_some(Effort::Full);
+            return (!is_made).then_some(Pass::Final);
         }
         let step_s = match pace? {
             pace if self.revision == 0 && self.guessed > UNGUESSED => pace.step_s() / 2.0,
@@ -442,7 +440,7 @@ impl Current {
             true => ongoing.voiced > self.guessed,
             false => len >= self.guessed + (step_s * f64::from(SAMPLE_RATE)) as usize,
         };
-        is_due.then_some(Effort::Draft)
+        is_due.then_some(Pass::Interim)
     }
 }
 

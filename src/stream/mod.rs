@@ -7,19 +7,15 @@
 
 mod context;
 mod continuation;
-mod cut;
-mod frames;
 mod live;
 mod pace;
 mod policy;
 mod recognizer;
 mod rewrite;
-mod segmenter;
 
 pub use live::{Event, Final, Live, LiveOptions, Partial};
 pub use pace::Pace;
 pub use policy::{AlignAtt, Both, CommitPolicy, LocalAgreement, Policy};
 pub use recognizer::{
-    Context, Effort, Hypothesis, RecognizeError, Recognizer, Request, WhisperRecognizer,
+    Context, Hypothesis, Pass, RecognizeError, Recognizer, Request, WhisperRecognizer,
 };
-pub use segmenter::{Ongoing, Segmenter, SegmenterOptions, Utterance};

@@ -1,57 +1,29 @@
 //! What turns the samples of an utterance into text: [`WhisperRecognizer`], and in tests something
 //! faster.
+//!
+//! In: a [`Request`] with the samples of an utterance, and what was said before it. Out: a
+//! [`Hypothesis`].
 
 use crate::advice::Advice;
 use crate::audio::{SAMPLE_RATE, sound_seconds};
-use crate::mel::LogMel;
+use crate::recognize::second_pass::{ends_mid_sentence, is_better, with_timestamps};
+use crate::recognize::verdict::{self, Verdict};
+use crate::recognize::{WindowAudio, WindowEncoder, WindowError, WindowTexts, recognize};
 use crate::text::{Word, join, timed, written};
 use crate::tokenizer::{Language, Task, TokenizerError};
-use crate::whisper::alignment::{AlignmentInput, Pauses};
-use crate::whisper::decoding::{
-    DecodingError, DecodingOptions, DecodingResult, FallbackOptions, decode_with_fallback,
-    is_sparse,
-};
-use crate::whisper::{DecodeError, EncodeError, Encoder, SAMPLES_PER_POSITION, Whisper, Window};
+use crate::whisper::decoding::thresholds::MAX_TOKENS_PER_SECOND_INTERIM;
+use crate::whisper::decoding::{DecodingOptions, DecodingResult, FallbackOptions};
+use crate::whisper::{SAMPLES_PER_POSITION, Whisper};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Tokens that a second of speech may give in a draft; fast English is about 6. More is a loop.
-const TOKENS_PER_SECOND: usize = 10;
-
-/// Probability of `<|nospeech|>` above which a draft has to be likely to be shown.
-const NO_SPEECH: f32 = 0.5;
-/// Mean log-probability that such a draft needs: music gives words of up to -0.5, hens of -0.44.
-/// One draft of speech in thirty has less; more audio decides.
-const LIKELY: f32 = -0.4;
-/// Length of sound from which on it is no longer short, in seconds.
-const SHORT_S: f32 = 3.0;
-/// Probability of `<|nospeech|>` below which, and mean log-probability above which a short draft
-/// that is too unlikely otherwise is worth a second look: the first 3 s of music and noise have
-/// more than 0.8 or less than -1.5 (seventeen minutes of them; docs/streaming.md).
-const NO_SPEECH_TWICE: f32 = 0.75;
-const LIKELY_TWICE: f32 = -1.5;
-
-/// Mean log-probability that a text needs to stand for one that stops within a sentence.
-const LIKELY_MORE: f32 = -0.7;
-
 /// How much work a text is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effort {
+pub enum Pass {
     /// One attempt, for text that will be replaced.
-    Draft,
+    Interim,
     /// OpenAI's full procedure, for text that stays.
-    Full,
-}
-
-/// What a text is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Worth {
-    /// Text to be shown.
-    Good,
-    /// Nothing by itself, but what two have in common may be shown.
-    Unlikely,
-    /// Nobody speaks, or the text is no good.
-    None,
+    Final,
 }
 
 /// Sound before an utterance, and its text.
@@ -66,44 +38,41 @@ pub struct Context {
 /// What to transcribe.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// What was said before it, and is not to be transcribed again.
+    /// What was said before; it is not transcribed again.
     pub context: Option<&'a Context>,
     /// Samples of an utterance, 16 kHz, mono, that fit the window together with the context's.
     pub samples: &'a [f32],
-    /// Text that its transcript is known to begin with.
+    /// Text that the transcript is known to begin with.
     pub prefix: &'a str,
-    /// A guess of the text after the prefix, with the space it begins with: the better it is, the
-    /// less work remains.
-    pub draft: &'a str,
-    /// Language, where it is known.
+    /// Predicted text after the prefix, with the space that it begins with: the more of it is right,
+    /// the less work remains.
+    pub predicted: &'a str,
+    /// Language, if it is known.
     pub language: Option<Language>,
     /// How much work it is worth.
-    pub effort: Effort,
+    pub pass: Pass,
 }
 
 /// A transcript.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hypothesis {
-    /// Words after the prefix, in seconds from the utterance's first sample; none where nobody
-    /// speaks or the text is no good.
+    /// Words after the prefix, in seconds from the utterance's first sample; none if nobody speaks
+    /// or the text is not believed.
     pub words: Vec<Word>,
-    /// Whether they are a draft that is too unlikely to be shown, but for what the next draft has
-    /// as well.
+    /// Whether the words are too unlikely to be shown, except those that the next interim text
+    /// repeats.
     pub is_unlikely: bool,
-    /// Language given or detected.
+    /// Language, given or detected.
     pub language: Language,
     /// Mean log-probability of a token.
     pub avg_logprob: f32,
 }
 
 impl Hypothesis {
-    /// The same text, its words later by so many seconds.
+    /// The same text, its words later by `by_s` seconds.
     pub fn later(mut self, by_s: f64) -> Self {
-        self.words = self
-            .words
-            .into_iter()
-            .map(|word| word.later(by_s))
-            .collect();
+        let words = self.words.into_iter();
+        self.words = words.map(|word| word.later(by_s)).collect();
         self
     }
 }
@@ -111,12 +80,9 @@ impl Hypothesis {
 /// Why there is no transcript.
 #[derive(Debug, thiserror::Error)]
 pub enum RecognizeError {
-    /// The encoder failed.
+    /// Encoder or decoder failed, or the caller cancelled.
     #[error(transparent)]
-    Encode(#[from] EncodeError),
-    /// The decoder failed, or was told to stop.
-    #[error(transparent)]
-    Decode(#[from] DecodingError<DecodeError>),
+    Window(#[from] WindowError),
     /// The prefix cannot be turned into tokens.
     #[error(transparent)]
     Prefix(#[from] TokenizerError),
@@ -125,193 +91,178 @@ pub enum RecognizeError {
 impl Advice for RecognizeError {
     fn remedy(&self) -> Option<Cow<'_, str>> {
         match self {
-            Self::Decode(error) => error.remedy(),
-            Self::Encode(_) | Self::Prefix(_) => None,
+            Self::Window(error) => error.remedy(),
+            Self::Prefix(_) => None,
         }
     }
 }
 
 /// Turns samples into text.
 pub trait Recognizer: Send {
-    /// Transcribes; gives up soon after `cancelled` says so.
+    /// Transcribes; gives up soon after `cancelled` returns true.
     ///
     /// # Errors
-    /// When the model fails, or as told.
+    /// Returns an error if the model fails, or `cancelled` returns true.
     fn recognize(
         &mut self,
         request: Request<'_>,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Hypothesis, RecognizeError>;
 
-    /// The language of all that it transcribes, where that is given.
+    /// Language of all that it transcribes, if it is given.
     fn language(&self) -> Option<Language>;
 
-    /// Most samples that fit its window, those of the context among them.
+    /// Most samples that fit its window, those of the context included.
     fn max_samples(&self) -> usize;
 }
 
 /// Whisper.
 pub struct WhisperRecognizer {
     whisper: Arc<Whisper>,
-    encoder: Box<dyn Encoder>,
-    log_mel: LogMel,
+    encoder: WindowEncoder,
     n_ctx: usize,
     decoding: DecodingOptions,
     fallback: FallbackOptions,
 }
 
+/// What the decoder found in a window.
+struct Decoded {
+    result: DecodingResult,
+    verdict: Verdict,
+    /// Words after the prefix, in seconds from the utterance's first sample.
+    words: Vec<Word>,
+}
+
 impl WhisperRecognizer {
-    /// A recognizer for windows of at most `n_ctx` encoder positions of 20 ms each, or what the
-    /// model has; `decoding` holds for all that it transcribes.
+    /// A recognizer for windows of at most `n_ctx` encoder positions of 20 ms each, or as many as
+    /// the model has; `decoding` holds for all that it transcribes.
     pub fn new(whisper: Arc<Whisper>, n_ctx: usize, decoding: DecodingOptions) -> Self {
-        let decoding = DecodingOptions {
-            without_timestamps: true,
-            ..decoding
-        };
-        let (encoder, log_mel) = (whisper.encoder(), LogMel::new(whisper.file().dims().n_mels));
-        let n_ctx = n_ctx.min(whisper.file().dims().n_audio_ctx);
         Self {
-            whisper,
-            encoder,
-            log_mel,
-            n_ctx,
-            decoding,
+            encoder: WindowEncoder::new(&whisper),
+            n_ctx: n_ctx.min(whisper.file().dims().n_audio_ctx),
+            decoding: DecodingOptions {
+                without_timestamps: true,
+                ..decoding
+            },
             fallback: FallbackOptions::default(),
+            whisper,
         }
     }
 
-    /// The text of one window, sought without timestamps or with them.
-    fn hear(
+    /// Transcribes, and if the text ends in mid-sentence while sound follows, again with timestamps,
+    /// which lead the decoder on where it would stop at a pause.
+    fn transcribe(
         &mut self,
         request: Request<'_>,
-        without_timestamps: bool,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Hypothesis, RecognizeError> {
         let before = request.context.map_or(&[][..], |context| &context.samples);
-        let samples = [before, request.samples].concat();
-        let mut options = self.options(&request)?;
+        let audio = self.audio([before, request.samples].concat());
+        let options = self.options(&request)?;
+        let first = self.decode(&audio, &options, &request, cancelled)?;
+        if request.pass == Pass::Interim || !request.prefix.is_empty() {
+            return Ok(first.into());
+        }
+        let utterance = self.audio(request.samples.to_vec());
+        let is_cut_short =
+            |last: &Word| ends_mid_sentence(&join(&first.words), last.end_s, &utterance);
+        if !first.words.last().is_some_and(is_cut_short) {
+            return Ok(first.into());
+        }
+        // Timestamps of the context are not known.
+        let request = Request {
+            context: None,
+            predicted: "",
+            ..request
+        };
+        let options = with_timestamps(&self.options(&request)?, &first.result);
+        let second = self.decode(&utterance, &options, &request, cancelled)?;
+        let is_better = is_better(&second.result, second.words.len(), first.words.len());
+        Ok(if is_better { second } else { first }.into())
+    }
+
+    fn audio(&self, samples: Vec<f32>) -> WindowAudio {
+        WindowAudio::new(&self.whisper, samples, self.n_ctx)
+    }
+
+    /// Decodes a window, judges its text and finds its words.
+    fn decode(
+        &mut self,
+        audio: &WindowAudio,
+        options: &DecodingOptions,
+        request: &Request<'_>,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Decoded, RecognizeError> {
         let once = FallbackOptions {
             temperatures: vec![0.0],
             ..self.fallback.clone()
         };
-        // A second look that is not sure at once is no use.
-        let fallback = if request.effort == Effort::Draft || !without_timestamps {
+        // A second pass that is not sure at once is no use.
+        let is_second = !options.without_timestamps;
+        let fallback = if request.pass == Pass::Interim || is_second {
             &once
         } else {
             &self.fallback
         };
-        let n_ctx = self.whisper.window(samples.len(), self.n_ctx);
-        let window_s = (n_ctx * SAMPLES_PER_POSITION) as f32 / SAMPLE_RATE as f32;
-        (options.without_timestamps, options.max_timestamp) = (without_timestamps, Some(window_s));
-        let features = self
-            .encoder
-            .encode(&self.log_mel.compute(&samples, 2 * n_ctx))?;
-        let mut window =
-            Window::new(self.whisper.decoder(), &features).map_err(DecodingError::Inference)?;
-        let result = decode_with_fallback(
-            &mut window,
-            self.whisper.tokenizer(),
-            &options,
-            fallback,
-            cancelled,
-        )?;
-        let worth = match request.effort {
-            Effort::Draft => self.worth(&result, &options),
-            Effort::Full if self.fallback.is_silence(&result) => Worth::None,
-            Effort::Full if !without_timestamps && result.is_rejected => Worth::None,
-            Effort::Full => Worth::Good,
+        let whisper = &self.whisper;
+        let encoder = &mut self.encoder;
+        let (result, mut window) =
+            recognize(whisper, encoder, audio, options, fallback, cancelled)?;
+        let verdict = match request.pass {
+            Pass::Interim => verdict::of_interim(
+                &result,
+                options.n_said() + result.tokens.len(),
+                options.sound_s.unwrap_or_default(),
+                &self.fallback,
+            ),
+            Pass::Final if self.fallback.is_silence(&result) => Verdict::Drop,
+            Pass::Final if is_second && result.is_rejected => Verdict::Drop,
+            Pass::Final => Verdict::Show,
         };
         let mut words = Vec::new();
-        if worth != Worth::None {
-            let said = AlignmentInput {
-                before: &options.prefix,
-                tokens: &result.tokens,
-                language: result.language,
-                task: options.task,
-                seconds: seconds(&samples),
-                pauses: &Pauses::of(&samples),
-            };
-            let aligned = self
-                .whisper
-                .aligner()
-                .align(window.cache(), &said)
-                .map_err(DecodingError::Inference)?;
-            let before_s = seconds(before);
-            let utterance = timed(&aligned, written(options.task, result.language)).into_iter();
-            let utterance = utterance.map(|word| word.later(-before_s).from_zero());
-            // Where all is said the decoder still adds a full stop, or a comma, to what was said
-            // before.
-            let is_mark =
-                |word: &Word| !before.is_empty() && !word.text.contains(char::is_alphanumeric);
-            words = utterance.skip_while(is_mark).collect();
+        if verdict != Verdict::Drop {
+            let texts = WindowTexts::new(whisper, &self.fallback, options.task, true);
+            let (tokens, language) = (&result.tokens, result.language);
+            let aligned = texts.words(&options.prefix, tokens, language, audio, window.cache());
+            let aligned = aligned.map_err(WindowError::from)?;
+            let context = request.context.map_or(&[][..], |context| &context.samples);
+            let words_of_all = timed(&aligned, written(options.task, language));
+            words = after(context, words_of_all);
         }
-        let is_unlikely = worth == Worth::Unlikely;
-        Ok(Hypothesis {
+        Ok(Decoded {
+            result,
+            verdict,
             words,
-            is_unlikely,
-            language: result.language,
-            avg_logprob: result.avg_logprob,
         })
     }
 
     /// Options for one request.
     fn options(&self, request: &Request<'_>) -> Result<DecodingOptions, RecognizeError> {
         let seconds = seconds(request.samples) as f32;
-        let sample_len = match request.effort {
-            Effort::Draft => Some((seconds as usize + 1) * TOKENS_PER_SECOND),
-            Effort::Full => self.decoding.sample_len,
-        };
-        let (audio_s, sound_s) = (Some(seconds), Some(sound_seconds(request.samples)));
         let tokenizer = self.whisper.tokenizer();
         let before = request.context.map_or("", |context| &context.text);
-        let n_before = tokenizer.encode_prompt(before)?.len();
-        let prefix = tokenizer.encode_prompt(&format!("{before}{}", request.prefix))?;
-        let draft = tokenizer.encode(request.draft)?;
-        let language = self.decoding.language.or(request.language);
         Ok(DecodingOptions {
-            sample_len,
-            prefix,
-            n_before,
-            predicted: draft,
-            language,
-            audio_s,
-            sound_s,
+            sample_len: match request.pass {
+                Pass::Interim => Some((seconds as usize + 1) * MAX_TOKENS_PER_SECOND_INTERIM),
+                Pass::Final => self.decoding.sample_len,
+            },
+            prefix: tokenizer.encode_prompt(&format!("{before}{}", request.prefix))?,
+            n_before: tokenizer.encode_prompt(before)?.len(),
+            predicted: tokenizer.encode(request.predicted)?,
+            language: self.decoding.language.or(request.language),
+            audio_s: Some(seconds),
+            sound_s: Some(sound_seconds(request.samples)),
             ..self.decoding.clone()
         })
     }
 
     /// Whether a context is of use: its text is short enough for the decoder and says in its words
     /// what is said in its sound, which a translation does not.
-    fn can_hear_after(&self, context: &Context) -> bool {
+    fn can_use(&self, context: &Context) -> bool {
         let most = self.whisper.file().dims().n_text_ctx / 4;
-        let is_short = self
-            .whisper
-            .tokenizer()
-            .encode_prompt(&context.text)
-            .is_ok_and(|tokens| tokens.len() <= most);
+        let tokens = self.whisper.tokenizer().encode_prompt(&context.text);
+        let is_short = tokens.is_ok_and(|tokens| tokens.len() <= most);
         is_short && self.decoding.task == Task::Transcribe
-    }
-
-    /// What a draft is worth.
-    fn worth(&self, result: &DecodingResult, options: &DecodingOptions) -> Worth {
-        let sound_s = options.sound_s.unwrap_or_default();
-        let is_short = sound_s < SHORT_S;
-        let is_doubtful = result.no_speech_prob > NO_SPEECH && result.avg_logprob < LIKELY;
-        // Few words in much sound may be none; what follows them is looked for in the final text
-        // alone.
-        let is_sparse = is_sparse(options.n_said() + result.tokens.len(), sound_s);
-        let is_poor =
-            is_doubtful || self.fallback.needs_fallback(result) || self.fallback.is_silence(result);
-        let may_agree = is_short
-            && result.no_speech_prob < NO_SPEECH_TWICE
-            && result.avg_logprob > LIKELY_TWICE;
-        if !is_sparse && !is_poor {
-            Worth::Good
-        } else if !is_sparse && may_agree {
-            Worth::Unlikely
-        } else {
-            Worth::None
-        }
     }
 }
 
@@ -321,34 +272,8 @@ impl Recognizer for WhisperRecognizer {
         request: Request<'_>,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Hypothesis, RecognizeError> {
-        let request = Request {
-            context: request
-                .context
-                .filter(|context| self.can_hear_after(context)),
-            ..request
-        };
-        let heard = self.hear(request, true, cancelled)?;
-        let pauses = Pauses::of(request.samples);
-        let stops_early = |last: &Word| {
-            pauses.may_hide_more(&join(&heard.words), last.end_s, seconds(request.samples))
-        };
-        if request.effort == Effort::Draft
-            || !request.prefix.is_empty()
-            || !heard.words.last().is_some_and(stops_early)
-        {
-            return Ok(heard);
-        }
-        // Timestamps lead the decoder on where it would stop at a pause; they are not known of the
-        // context.
-        let request = Request {
-            context: None,
-            draft: "",
-            language: Some(heard.language),
-            ..request
-        };
-        let more = self.hear(request, false, cancelled)?;
-        let is_better = more.avg_logprob >= LIKELY_MORE && more.words.len() > heard.words.len();
-        Ok(if is_better { more } else { heard })
+        let context = request.context.filter(|context| self.can_use(context));
+        self.transcribe(Request { context, ..request }, cancelled)
     }
 
     fn language(&self) -> Option<Language> {
@@ -360,6 +285,28 @@ impl Recognizer for WhisperRecognizer {
     }
 }
 
+impl From<Decoded> for Hypothesis {
+    fn from(decoded: Decoded) -> Self {
+        Self {
+            words: decoded.words,
+            is_unlikely: decoded.verdict == Verdict::ShowIfRepeated,
+            language: decoded.result.language,
+            avg_logprob: decoded.result.avg_logprob,
+        }
+    }
+}
+
+/// The words of an utterance after the samples of its context, in seconds from its own start.
+fn after(context: &[f32], words: Vec<Word>) -> Vec<Word> {
+    let context_s = seconds(context);
+    let words = words
+        .into_iter()
+        .map(|word| word.later(-context_s).from_zero());
+    // If nothing more is said, the decoder still adds a full stop or a comma to the context's text.
+    let is_mark = |word: &Word| !context.is_empty() && !word.text.contains(char::is_alphanumeric);
+    words.skip_while(is_mark).collect()
+}
+
 fn seconds(samples: &[f32]) -> f64 {
     samples.len() as f64 / f64::from(SAMPLE_RATE)
 }
@@ -367,8 +314,9 @@ fn seconds(samples: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audio::SegmenterOptions;
     use crate::models::{ModelFile, Origin, import, synthetic};
-    use crate::stream::{LiveOptions, SegmenterOptions};
+    use crate::stream::LiveOptions;
     use crate::whisper::{Compute, Dims, LONGEST_WINDOW};
 
     #[test]
@@ -402,14 +350,13 @@ mod tests {
         let tone: Vec<f32> = (0..longest).map(|i| (i as f32 * 0.3).sin()).collect();
         let mut recognizer =
             WhisperRecognizer::new(whisper, LONGEST_WINDOW, DecodingOptions::default());
-        let (context, effort) = (None, Effort::Draft);
         let request = Request {
-            context,
+            context: None,
             samples: &tone,
             prefix: "",
-            draft: "",
+            predicted: "",
             language: None,
-            effort,
+            pass: Pass::Interim,
         };
         recognizer
             .recognize(request, &|| false)

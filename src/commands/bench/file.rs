@@ -10,7 +10,7 @@ use crate::commands::transcribe::load;
 use crate::cpu::{LargePages, Operand, peak_macs, read_all};
 use crate::engine::{Engine, EngineOptions};
 use crate::output;
-use crate::pipeline::{self, IN_FLIGHT, Passage, Settings};
+use crate::pipeline::{self, IN_FLIGHT, Settings, WindowTranscript};
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions};
 use crate::whisper::{Compute, DecodeError, LONGEST_WINDOW, Tails, Whisper};
 use serde::Serialize;
@@ -137,7 +137,10 @@ pub fn file(args: &BenchFileArgs) -> Result<u8, Error> {
 }
 
 /// A recording's seconds and text.
-fn transcribe(args: &BenchFileArgs, whisper: &Whisper) -> Result<(f64, Vec<Passage>), Error> {
+fn transcribe(
+    args: &BenchFileArgs,
+    whisper: &Whisper,
+) -> Result<(f64, Vec<WindowTranscript>), Error> {
     let settings = Settings {
         n_ctx: args
             .engine
@@ -155,8 +158,8 @@ fn transcribe(args: &BenchFileArgs, whisper: &Whisper) -> Result<(f64, Vec<Passa
     };
     let mut passages = Vec::new();
     let source = Box::new(FileSource::open(&args.file)?);
-    let publish = |passage| {
-        passages.push(passage);
+    let publish = |window| {
+        passages.push(window);
         Ok::<(), Error>(())
     };
     let ending =
@@ -172,7 +175,7 @@ fn transcribe(args: &BenchFileArgs, whisper: &Whisper) -> Result<(f64, Vec<Passa
 fn bounds(
     options: &EngineOptions,
     engine: &Engine,
-    passages: &[Passage],
+    passages: &[WindowTranscript],
 ) -> Result<(f64, f64), Error> {
     let whisper = &engine.whisper;
     let operands = if engine.compute.cpu == Compute::Int8 {
@@ -195,21 +198,21 @@ fn bounds(
     let dims = whisper.file().dims();
     let tails = Tails::load(whisper.file())?;
     let (mut encoder_s, mut steps) = (0.0, 0.0);
-    for passage in passages {
-        let samples = ((passage.end_s - passage.start_s) * f64::from(SAMPLE_RATE)) as usize;
+    for window in passages {
+        let samples = ((window.end_s - window.start_s) * f64::from(SAMPLE_RATE)) as usize;
         let n_ctx = whisper.window(samples, options.longest_window(LONGEST_WINDOW, dims));
         let n_tail = tails.of(n_ctx).bias.len();
         let macs = macs(dims, n_ctx, n_tail);
         encoder_s += macs.0 / linear + macs.1 / attention;
         let share = whisper.decoder().window_bytes(n_ctx + n_tail) as f64
             / whisper.decoder().step_bytes() as f64;
-        steps += tokens(passage) as f64 * (1.0 / IN_FLIGHT as f64 + share);
+        steps += tokens(window) as f64 * (1.0 / IN_FLIGHT as f64 + share);
     }
     Ok((encoder_s, steps * read_s))
 }
 
-fn tokens(passage: &Passage) -> usize {
-    passage
+fn tokens(window: &WindowTranscript) -> usize {
+    window
         .segments
         .iter()
         .map(|segment| segment.tokens.len())

@@ -20,7 +20,7 @@ fn words(text: &str) -> Vec<Word> {
 /// Samples of the longest window: 15.36 s.
 const WINDOW: usize = 245_760;
 
-type Calls = Arc<Mutex<Vec<(Effort, usize, String)>>>;
+type Calls = Arc<Mutex<Vec<(Pass, usize, String)>>>;
 
 /// Answers each request with the next of its texts, and keeps the requests.
 struct Scripted {
@@ -41,7 +41,7 @@ impl Recognizer for Scripted {
             .cloned()
             .unwrap_or_default();
         calls.push((
-            request.effort,
+            request.pass,
             request.samples.len(),
             request.prefix.to_owned(),
         ));
@@ -80,7 +80,7 @@ fn run(
     samples: &[f32],
     texts: &[&str],
     step_s: Option<f64>,
-) -> (Vec<Event>, Vec<(Effort, usize, String)>) {
+) -> (Vec<Event>, Vec<(Pass, usize, String)>) {
     run_with(Policy::LocalAgreement, samples, texts, step_s)
 }
 
@@ -89,7 +89,7 @@ fn run_with(
     samples: &[f32],
     texts: &[&str],
     step_s: Option<f64>,
-) -> (Vec<Event>, Vec<(Effort, usize, String)>) {
+) -> (Vec<Event>, Vec<(Pass, usize, String)>) {
     let calls = Calls::default();
     let texts = texts.iter().map(|text| (*text).to_owned()).collect();
     let segmenter = SegmenterOptions {
@@ -144,7 +144,7 @@ fn nothing_is_asked_of_silence() {
 fn without_guesses_there_are_only_finals() {
     let (events, calls) = run(speech(), &[" some words"], None);
     assert_eq!(events.len(), finals(&events).len());
-    assert!(!events.is_empty() && calls.iter().all(|(effort, _, _)| *effort == Effort::Full));
+    assert!(!events.is_empty() && calls.iter().all(|(pass, _, _)| *pass == Pass::Final));
 }
 
 #[test]
@@ -205,22 +205,19 @@ fn an_empty_guess_is_repeated_sooner_and_a_pause_guessed_as_it_begins() {
     let mut spoken = speech().get(..36_000).unwrap_or_default().to_vec();
     spoken.extend(vec![0.0; 16_000]);
     let (_, calls) = run(&spoken, &[" so"], Some(2.0));
-    let drafts: Vec<usize> = calls
+    let passes: Vec<usize> = calls
         .iter()
-        .filter(|call| call.0 == Effort::Draft)
+        .filter(|call| call.0 == Pass::Interim)
         .map(|call| call.1)
         .collect();
     let settled = calls
         .iter()
-        .find(|call| call.0 == Effort::Full)
+        .find(|call| call.0 == Pass::Final)
         .expect("it is settled")
         .1;
     // At steps of 2 s there would be none; and the engine is free when the pause is settled.
-    assert!((1..=2).contains(&drafts.len()), "{calls:?}");
-    assert!(
-        drafts.iter().all(|draft| draft + 4800 <= settled),
-        "{calls:?}"
-    );
+    assert!((1..=2).contains(&passes.len()), "{calls:?}");
+    assert!(passes.iter().all(|at| at + 4800 <= settled), "{calls:?}");
 }
 
 #[test]
@@ -260,7 +257,7 @@ impl Recognizer for Improving {
     ) -> Result<Hypothesis, RecognizeError> {
         let mut calls = self.0.lock().expect("one thread");
         calls.push((
-            request.effort,
+            request.pass,
             request.samples.len(),
             request.prefix.to_owned(),
         ));
@@ -339,7 +336,7 @@ fn a_wrong_word_that_is_committed_leads_no_guess_astray() {
     );
 }
 
-/// Says what it is told, and of drafts that they are unlikely.
+/// Says what it is told, and of interim texts that they are unlikely.
 struct Unlikely(Scripted);
 
 impl Recognizer for Unlikely {
@@ -350,7 +347,7 @@ impl Recognizer for Unlikely {
     ) -> Result<Hypothesis, RecognizeError> {
         let hypothesis = self.0.recognize(request, never)?;
         Ok(Hypothesis {
-            is_unlikely: request.effort == Effort::Draft,
+            is_unlikely: request.pass == Pass::Interim,
             ..hypothesis
         })
     }
@@ -365,7 +362,7 @@ impl Recognizer for Unlikely {
 }
 
 #[test]
-fn of_unlikely_drafts_the_first_words_that_two_have_in_common_are_shown() {
+fn of_unlikely_interim_texts_the_first_words_that_two_have_in_common_are_shown() {
     let shown = |texts: &[&str]| {
         let texts = texts.iter().map(|text| (*text).to_owned()).collect();
         let recognizer = Box::new(Unlikely(Scripted {
@@ -407,11 +404,11 @@ impl Recognizer for Doubtful {
     ) -> Result<Hypothesis, RecognizeError> {
         let mut calls = self.0.lock().expect("one thread");
         calls.push((
-            request.effort,
+            request.pass,
             request.samples.len(),
             request.prefix.to_owned(),
         ));
-        let text = if request.effort == Effort::Draft {
+        let text = if request.pass == Pass::Interim {
             " one two three"
         } else {
             ""
@@ -695,7 +692,7 @@ fn the_final_is_made_before_the_end_is_known() {
     let of_last = calls
         .iter()
         .rev()
-        .take_while(|(effort, _, _)| *effort == Effort::Full)
+        .take_while(|(pass, _, _)| *pass == Pass::Final)
         .count();
     assert_eq!(
         of_last, 2,

@@ -6,6 +6,7 @@
 //! shortens words that are unusually long. The sound level shows more precisely where they begin.
 
 use super::TimedWord;
+use crate::whisper::decoding::thresholds::MIN_SOUND_S_UNFINISHED;
 
 /// Number of samples of a frame: 10 ms at 16 kHz.
 const FRAME: usize = 160;
@@ -88,7 +89,7 @@ impl Pauses {
     pub fn may_hide_more(&self, text: &str, end_s: f64, seconds: f64) -> bool {
         let quiet_s = |&(from, to): &(f64, f64)| (to.min(seconds) - from.max(end_s)).max(0.0);
         let sound_s = seconds - end_s - self.0.iter().map(quiet_s).sum::<f64>();
-        !self.0.is_empty() && !ends_sentence(text) && sound_s >= MORE
+        !self.0.is_empty() && !ends_sentence(text) && sound_s >= MIN_SOUND_S_UNFINISHED
     }
 
     /// Moves the times of words so that they begin and end with sound.

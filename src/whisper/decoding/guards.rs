@@ -2,46 +2,16 @@
 //! that repeats itself, more tokens than anybody says in the time, an end before the speech ends.
 //! They look at the tokens as they come and change nothing while all is well.
 
-/// Longest phrase whose repetition is noticed, in tokens.
-const PHRASE: usize = 32;
-/// How often a phrase is said in a row, at least, to count as a loop.
-const TIMES: usize = 4;
-/// Tokens that all repetitions have together, at least: a short word may well be said four times.
-const REPEATED: usize = 16;
-/// From so many times on fewer tokens will do.
-const MANY_TIMES: usize = 6;
-/// Tokens that so many repetitions have together, at least.
-const REPEATED_MANY: usize = 12;
-
-/// Most tokens a second: OpenAI's limit of half the decoder's context (224) for 30 s is 7.5, which
-/// fast speech in languages of many tokens a word exceeds; for a window of 10.24 s it is this.
-const TOKENS_PER_SECOND: f32 = 22.0;
-/// Tokens that even the shortest utterance may have.
-const LEAST_LIMIT: usize = 32;
-
-/// Shortest sound in which few words are suspicious, in seconds.
-const LONG_ENOUGH: f32 = 3.0;
-/// Tokens a second of sound below which text is sparse. In 687 windows of speech in 10 languages
-/// there were 1.4 and more, but for three in which the model had stopped after a heading (0.2 to
-/// 0.4); in 34 of other sounds that pass the voice detector 0.5 and less, but for one.
-const SPARSE: f32 = 1.0;
-/// Mean log-probability below which sparse text was made up. The headings have -0.3 to -0.6, the
-/// other sounds -1 and less.
-pub(super) const SPARSE_LOGPROB: f32 = -0.75;
-/// Probability of `<|nospeech|>` above which sparse text was made up, too: music's captions
-/// ("MUZIEK." in Dutch) are as likely as speech, -0.2 and less, but no speech was sparse and had
-/// such a probability.
-pub(super) const NO_SPEECH: f32 = 0.5;
-/// Mean log-probability below which, with such a probability, text that is not sparse was made up:
-/// OpenAI's rule with stricter thresholds (OpenAI's: 0.6 and -1). Speech that has such a
-/// probability has -0.5 and more, but for spoken digits (-0.63).
-const NO_SPEECH_LOGPROB: f32 = -0.65;
-/// The same where the language is doubtful, too.
-const NO_SPEECH_LOGPROB_UNSURE: f32 = -0.45;
+use super::thresholds::{
+    MANY_LOOP_REPEATS, MAX_NO_SPEECH_PROB, MAX_PHRASE_TOKENS, MAX_TOKENS_PER_SECOND,
+    MIN_AVG_LOGPROB_NO_SPEECH, MIN_AVG_LOGPROB_NO_SPEECH_UNSURE_LANGUAGE, MIN_AVG_LOGPROB_SPARSE,
+    MIN_LOOP_REPEATS, MIN_LOOP_TOKENS, MIN_LOOP_TOKENS_MANY_REPEATS, MIN_SOUND_S_SPARSE,
+    MIN_TOKEN_LIMIT, MIN_TOKENS_PER_SECOND,
+};
 
 /// Returns the maximum number of tokens to sample for `seconds` of audio.
 pub(super) fn most_tokens(seconds: f32) -> usize {
-    LEAST_LIMIT + (seconds.max(0.0) * TOKENS_PER_SECOND) as usize
+    MIN_TOKEN_LIMIT + (seconds.max(0.0) * MAX_TOKENS_PER_SECOND) as usize
 }
 
 /// Returns how many tokens at the end of `tokens` only repeat the text before them, or `None` if
@@ -53,19 +23,19 @@ pub(super) fn repetition(tokens: &[u32], eot: u32) -> Option<usize> {
         .enumerate()
         .filter(|(_, token)| *token < eot)
         .collect();
-    let alike = (1..=PHRASE.min(text.len() / TIMES)).find_map(|phrase| {
+    let alike = (1..=MAX_PHRASE_TOKENS.min(text.len() / MIN_LOOP_REPEATS)).find_map(|phrase| {
         let (_, earlier) = text.split_at(phrase);
         let again = text.iter().rev().skip(phrase).zip(earlier.iter().rev());
         let alike = again
             .take_while(|((_, before), (_, now))| before == now)
             .count();
         let times = 1 + alike / phrase;
-        let needed = if times < MANY_TIMES {
-            REPEATED
+        let needed = if times < MANY_LOOP_REPEATS {
+            MIN_LOOP_TOKENS
         } else {
-            REPEATED_MANY
+            MIN_LOOP_TOKENS_MANY_REPEATS
         };
-        let is_loop = times >= TIMES && alike + phrase >= needed;
+        let is_loop = times >= MIN_LOOP_REPEATS && alike + phrase >= needed;
         is_loop.then_some(alike)
     })?;
     let (first, _) = text.get(text.len() - alike)?;
@@ -74,7 +44,7 @@ pub(super) fn repetition(tokens: &[u32], eot: u32) -> Option<usize> {
 
 /// Whether a text of `n_tokens` is too short for `sound_s` seconds of sound.
 pub fn is_sparse(n_tokens: usize, sound_s: f32) -> bool {
-    sound_s >= LONG_ENOUGH && (n_tokens as f32) < SPARSE * sound_s
+    sound_s >= MIN_SOUND_S_SPARSE && (n_tokens as f32) < MIN_TOKENS_PER_SECOND * sound_s
 }
 
 /// Whether a text is a hallucination without speech. `is_language_sure`: whether its language is
@@ -86,14 +56,14 @@ pub(super) fn is_non_speech(
     no_speech_prob: f32,
     is_language_sure: bool,
 ) -> bool {
-    let is_quiet = no_speech_prob > NO_SPEECH;
+    let is_quiet = no_speech_prob > MAX_NO_SPEECH_PROB;
     let least = if is_language_sure {
-        NO_SPEECH_LOGPROB
+        MIN_AVG_LOGPROB_NO_SPEECH
     } else {
-        NO_SPEECH_LOGPROB_UNSURE
+        MIN_AVG_LOGPROB_NO_SPEECH_UNSURE_LANGUAGE
     };
     if is_sparse(n_tokens, sound_s) {
-        is_quiet || avg_logprob < SPARSE_LOGPROB
+        is_quiet || avg_logprob < MIN_AVG_LOGPROB_SPARSE
     } else {
         is_quiet && avg_logprob < least
     }

@@ -1,9 +1,7 @@
 //! Hypotheses: token sequences under construction, how they grow and which of them wins.
 
 use super::logits::NotFinite;
-
-/// Least mean log-probability of a continuation beyond an early end.
-const SURE_CONTINUATION: f32 = -0.7;
+use super::thresholds::MIN_AVG_LOGPROB_CONTINUATION;
 
 /// Tokens sampled after the initial ones, without the end token.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -36,7 +34,7 @@ impl Hypothesis {
     /// Appends what was found beyond the end of this hypothesis, if it is likely and more than a full
     /// stop. Returns the result and whether anything was appended.
     pub(super) fn continued_by(mut self, more: Self) -> (Self, bool) {
-        let grows = more.tokens.len() > 1 && more.avg_logprob() >= SURE_CONTINUATION;
+        let grows = more.tokens.len() > 1 && more.avg_logprob() >= MIN_AVG_LOGPROB_CONTINUATION;
         if grows {
             self.tokens.extend(more.tokens);
             self.sum_logprob += more.sum_logprob;

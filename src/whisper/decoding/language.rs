@@ -6,13 +6,12 @@ use super::hypothesis::Hypothesis;
 use super::logits::{NotFinite, log_sum_exp};
 use super::options::{DecodingOptions, OptionsError};
 use super::result::DecodingError;
+use super::thresholds::MIN_LANGUAGE_PROB;
 use crate::cpu::Isa;
 use crate::tokenizer::{Language, Task, Tokenizer};
 use crate::whisper::Inference;
 use crate::whisper::inference::Request;
 
-/// Probability from which the likeliest language counts as the one that is spoken.
-const SURE: f32 = 0.7;
 /// Share of the likeliest language's probability from which another language is a rival.
 const RIVAL_SHARE: f32 = 0.2;
 /// Maximum number of rivals that are tried.
@@ -103,7 +102,7 @@ impl Candidates {
 /// if the likeliest is sure.
 pub(super) fn rivals(probabilities: &[(Language, f32)]) -> Vec<Language> {
     match probabilities {
-        [(_, best), others @ ..] if *best < SURE => {
+        [(_, best), others @ ..] if *best < MIN_LANGUAGE_PROB => {
             let near = others
                 .iter()
                 .take(RIVALS)
@@ -116,7 +115,7 @@ pub(super) fn rivals(probabilities: &[(Language, f32)]) -> Vec<Language> {
 
 /// Whether `language` was given, or detected with a high probability.
 pub(super) fn is_sure(detected: &LanguageProbs, language: Language) -> bool {
-    let is_likely = |(other, p): &(Language, f32)| *other == language && *p >= SURE;
+    let is_likely = |(other, p): &(Language, f32)| *other == language && *p >= MIN_LANGUAGE_PROB;
     detected
         .as_ref()
         .is_none_or(|probabilities| probabilities.iter().any(is_likely))

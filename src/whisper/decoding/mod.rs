@@ -20,6 +20,7 @@ mod prompt;
 mod result;
 mod search;
 mod segments;
+pub mod thresholds;
 mod window;
 
 pub use guards::is_sparse;

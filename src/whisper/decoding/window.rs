@@ -12,6 +12,7 @@ use super::prompt::initial_tokens;
 use super::result::DecodingError;
 use super::result::{DecodingResult, compression_ratio};
 use super::search::{Found, Search};
+use super::thresholds::{MAX_NO_SPEECH_PROB, MIN_AVG_LOGPROB_SPARSE};
 use crate::cpu::Isa;
 use crate::tokenizer::{Language, Tokenizer};
 use crate::whisper::inference::Request;
@@ -239,7 +240,7 @@ impl<'t> Decoding<'t> {
 
     /// Returns the result of an attempt, or begins the next attempt.
     fn accept(&mut self, found: Hypothesis, no_speech_prob: f32) -> Progress {
-        if no_speech_prob > guards::NO_SPEECH {
+        if no_speech_prob > MAX_NO_SPEECH_PROB {
             // Text in another language would be a hallucination as well.
             self.rivals.clear();
         }
@@ -255,7 +256,7 @@ impl<'t> Decoding<'t> {
             Some(begun) => begun.continued_by(found),
             None => (found, true),
         };
-        if grown && no_speech_prob <= guards::NO_SPEECH && self.ends_early(&best) {
+        if grown && no_speech_prob <= MAX_NO_SPEECH_PROB && self.ends_early(&best) {
             self.begun = Some(best);
             return Progress::Wants(self.search());
         }
@@ -353,7 +354,7 @@ impl<'t> Decoding<'t> {
     /// Whether a text is a guess: sampled, unlikely, and in a language that is not sure.
     fn is_guess(&self, result: &DecodingResult) -> bool {
         result.temperature > 0.0
-            && result.avg_logprob < guards::SPARSE_LOGPROB
+            && result.avg_logprob < MIN_AVG_LOGPROB_SPARSE
             && !self.is_language_sure()
     }
 

@@ -10,7 +10,7 @@ use std::sync::{Condvar, Mutex};
 
 /// The right to compute.
 #[derive(Default)]
-pub struct Turns {
+pub struct ComputeLock {
     state: Mutex<State>,
     free: Condvar,
 }
@@ -22,11 +22,11 @@ struct State {
 }
 
 /// A turn; it ends when this is dropped.
-pub struct Turn<'a>(&'a Turns);
+pub struct ComputeGuard<'a>(&'a ComputeLock);
 
-impl Turns {
+impl ComputeLock {
     /// Waits for the encoder's turn.
-    pub fn encoder(&self) -> Turn<'_> {
+    pub fn encoder(&self) -> ComputeGuard<'_> {
         let mut state = self.state.lock_unpoisoned();
         state.encoder_waits = true;
         while state.taken {
@@ -36,21 +36,21 @@ impl Turns {
             taken: true,
             encoder_waits: false,
         };
-        Turn(self)
+        ComputeGuard(self)
     }
 
     /// Waits for the decoder's turn.
-    pub fn decoder(&self) -> Turn<'_> {
+    pub fn decoder(&self) -> ComputeGuard<'_> {
         let mut state = self.state.lock_unpoisoned();
         while state.taken || state.encoder_waits {
             state = self.free.wait_unpoisoned(state);
         }
         state.taken = true;
-        Turn(self)
+        ComputeGuard(self)
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for ComputeGuard<'_> {
     fn drop(&mut self) {
         self.0.state.lock_unpoisoned().taken = false;
         self.0.free.notify_all();
@@ -65,23 +65,23 @@ mod tests {
 
     #[test]
     fn one_computes_at_a_time_and_the_encoder_goes_first() {
-        let turns = Turns::default();
+        let lock = ComputeLock::default();
         let (log, entries) = channel();
         std::thread::scope(|scope| {
-            let first = turns.decoder();
+            let first = lock.decoder();
             let (encoder_log, decoder_log) = (log.clone(), log.clone());
-            let turns = &turns;
+            let lock = &lock;
             scope.spawn(move || {
-                let _turn = turns.encoder();
+                let _guard = lock.encoder();
                 // A decoder that did not wait would be heard before.
                 std::thread::sleep(Duration::from_millis(20));
                 encoder_log.send("encoder")
             });
-            while !turns.state.lock().expect("no panic").encoder_waits {
+            while !lock.state.lock().expect("no panic").encoder_waits {
                 std::thread::yield_now();
             }
             scope.spawn(move || {
-                let _turn = turns.decoder();
+                let _guard = lock.decoder();
                 decoder_log.send("decoder")
             });
             drop(first);

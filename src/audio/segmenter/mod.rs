@@ -14,10 +14,15 @@
 //! Decisions are made per frame of 16 ms, so they do not depend on how the input was cut into
 //! blocks. Memory holds a window and the pause that ends it at most.
 
-use super::cut::{Cut, best_cut};
-use super::frames::{HANGOVER, OFFSET_THRESHOLD, ONSET_THRESHOLD, PRE_ROLL, frames};
+mod cut;
+mod frames;
+
+pub use frames::PRE_ROLL;
+
 use crate::audio::SAMPLE_RATE;
 use crate::audio::vad::{FRAME, FrameScore, Vad};
+use cut::{Cut, best_cut};
+use frames::{HANGOVER, OFFSET_THRESHOLD, ONSET_THRESHOLD, frames};
 use std::ops::Range;
 
 /// Sure frames in a row that begin speech: 80 ms. Clicks are shorter.

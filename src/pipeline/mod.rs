@@ -7,25 +7,24 @@
 //! A file is a stream that ends: nothing behind the source knows the difference. A stage ends when
 //! the one before it does; dropping a receiver stops the stages before it.
 
+mod compute_lock;
 mod decode;
-mod doubt;
-mod text;
-mod turns;
 
 use crate::advice::Advice;
-use crate::audio::{AudioError, AudioSource, AudioWarning, Mono16k, SAMPLE_RATE, sound_seconds};
-use crate::mel::LogMel;
-use crate::stream::{Segmenter, SegmenterOptions, Utterance};
+use crate::audio::{
+    AudioError, AudioSource, AudioWarning, Mono16k, SAMPLE_RATE, Segmenter, SegmenterOptions,
+    Utterance,
+};
+use crate::recognize::{WindowAudio, WindowEncoder, WindowError};
 use crate::tokenizer::Language;
-use crate::whisper::alignment::Pauses;
 use crate::whisper::decoding::{DecodingError, DecodingOptions, FallbackOptions};
 use crate::whisper::{
     AudioFeatures, DecodeError, EncodeError, SAMPLES_PER_POSITION, Segment, Whisper,
 };
+use compute_lock::ComputeLock;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
-use turns::Turns;
 
 pub use decode::IN_FLIGHT;
 
@@ -53,7 +52,7 @@ pub struct Settings {
 
 /// What a window says.
 #[derive(Debug, Clone)]
-pub struct Passage {
+pub struct WindowTranscript {
     /// Start of the window's audio in seconds from the start of the stream.
     pub start_s: f64,
     /// End of the window's audio in seconds from the start of the stream.
@@ -74,7 +73,7 @@ pub struct Passage {
 
 /// How a stream ended.
 #[derive(Debug)]
-pub struct Ending {
+pub struct StreamSummary {
     /// Seconds of audio that were read.
     pub duration_s: f64,
     /// Damage that ended the stream early; everything before it was transcribed.
@@ -118,34 +117,20 @@ impl<E> PipelineError<E> {
     }
 }
 
-/// Why the decoder's stage fails.
-#[derive(Debug, thiserror::Error)]
-enum StageError {
-    /// The encoder, in a second attempt.
-    #[error(transparent)]
-    Encode(#[from] EncodeError),
-    /// The decoder, or it was told to stop.
-    #[error(transparent)]
-    Decode(#[from] DecodingError<DecodeError>),
-}
-
-impl<E> From<StageError> for PipelineError<E> {
-    fn from(error: StageError) -> Self {
+impl<E> From<WindowError> for PipelineError<E> {
+    fn from(error: WindowError) -> Self {
         match error {
-            StageError::Encode(error) => Self::Encode(error),
-            StageError::Decode(error) => Self::Decode(error),
+            WindowError::Encode(error) => Self::Encode(error),
+            WindowError::Decode(error) => Self::Decode(error),
         }
     }
 }
 
 /// An encoded utterance.
 struct Encoded {
+    /// Where it begins, in seconds of the stream.
     start_s: f64,
-    end_s: f64,
-    sound_s: f32,
-    pauses: Pauses,
-    /// The utterance, 16 kHz, mono.
-    samples: Vec<f32>,
+    audio: WindowAudio,
     features: AudioFeatures,
 }
 
@@ -153,27 +138,27 @@ struct Encoded {
 /// `publish`, in order.
 ///
 /// # Errors
-/// Where a stage fails or `publish` does; a damaged source is no error but told by the [`Ending`].
+/// Where a stage fails or `publish` does; a damaged source is no error but told by the [`StreamSummary`].
 pub fn transcribe<E>(
     whisper: &Whisper,
     source: Box<dyn AudioSource>,
     settings: &Settings,
     stop: &AtomicBool,
-    mut publish: impl FnMut(Passage) -> Result<(), E>,
-) -> Result<Ending, PipelineError<E>> {
-    let turns = &Turns::default();
+    mut publish: impl FnMut(WindowTranscript) -> Result<(), E>,
+) -> Result<StreamSummary, PipelineError<E>> {
+    let lock = &ComputeLock::default();
     std::thread::scope(|scope| {
         let (to_encoder, utterances) = bounded(QUEUE);
         let (to_decoder, encoded) = bounded(QUEUE);
-        let (to_publisher, passages) = bounded(QUEUE);
+        let (to_publisher, transcripts) = bounded(QUEUE);
         let frontend = scope.spawn(move || listen(source, settings, stop, &to_encoder));
         let encoder =
-            scope.spawn(move || encode(whisper, settings, turns, &utterances, &to_decoder));
+            scope.spawn(move || encode(whisper, settings, lock, &utterances, &to_decoder));
         let decoder = scope
-            .spawn(move || decode::decode(whisper, settings, stop, turns, &encoded, &to_publisher));
-        let published = passages.iter().try_for_each(&mut publish);
+            .spawn(move || decode::decode(whisper, settings, stop, lock, &encoded, &to_publisher));
+        let published = transcripts.iter().try_for_each(&mut publish);
         // Stages that still run find their receivers gone.
-        drop(passages);
+        drop(transcripts);
         let decoded = decoder.join().map_err(|_| PipelineError::Panicked);
         let encoded = encoder.join().map_err(|_| PipelineError::Panicked);
         let ending = frontend.join().map_err(|_| PipelineError::Panicked)?;
@@ -190,7 +175,7 @@ fn listen(
     settings: &Settings,
     stop: &AtomicBool,
     next: &Sender<Utterance>,
-) -> Ending {
+) -> StreamSummary {
     let mut stream = Mono16k::new(source);
     let max_samples = settings.n_ctx * SAMPLES_PER_POSITION;
     let mut segmenter = Segmenter::new(SegmenterOptions {
@@ -223,7 +208,7 @@ fn listen(
             .try_for_each(|utterance| next.send(utterance));
     }
     let duration_s = n_samples as f64 / f64::from(SAMPLE_RATE);
-    Ending {
+    StreamSummary {
         duration_s,
         damage,
         warnings: stream.warnings(),
@@ -234,32 +219,23 @@ fn listen(
 fn encode(
     whisper: &Whisper,
     settings: &Settings,
-    turns: &Turns,
+    lock: &ComputeLock,
     utterances: &Receiver<Utterance>,
     next: &Sender<Encoded>,
 ) -> Result<(), EncodeError> {
-    let mut log_mel = LogMel::new(whisper.file().dims().n_mels);
-    let mut encoder = whisper.encoder();
+    let mut encoder = WindowEncoder::new(whisper);
     for Utterance { samples, start } in utterances {
-        let n_ctx = whisper.window(samples.len(), settings.n_ctx);
-        let mel = log_mel.compute(&samples, 2 * n_ctx);
-        let turn = turns.encoder();
-        let features = encoder.encode(&mel)?;
-        drop(turn);
-        let seconds = |at: u64| at as f64 / f64::from(SAMPLE_RATE);
-        let (start_s, end_s) = (seconds(start), seconds(start + samples.len() as u64));
-        let (sound_s, pauses) = (sound_seconds(&samples), Pauses::of(&samples));
-        if next
-            .send(Encoded {
-                start_s,
-                end_s,
-                sound_s,
-                pauses,
-                samples,
-                features,
-            })
-            .is_err()
-        {
+        let audio = WindowAudio::new(whisper, samples, settings.n_ctx);
+        let mel = encoder.mel(&audio);
+        let guard = lock.encoder();
+        let features = encoder.encode_mel(&mel)?;
+        drop(guard);
+        let encoded = Encoded {
+            start_s: start as f64 / f64::from(SAMPLE_RATE),
+            audio,
+            features,
+        };
+        if next.send(encoded).is_err() {
             break;
         }
     }

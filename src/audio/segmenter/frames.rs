@@ -10,7 +10,7 @@ pub(super) const ONSET_THRESHOLD: f32 = 0.6;
 /// speech, but do not begin it.
 pub(super) const OFFSET_THRESHOLD: f32 = 0.35;
 /// Frames of an utterance before its first speech frame: 0.5 s, for soft first consonants.
-pub(super) const PRE_ROLL: usize = frames(0.5);
+pub const PRE_ROLL: usize = frames(0.5);
 /// Frames of an utterance after its last speech frame: 0.5 s, for words that fade out.
 pub(super) const HANGOVER: usize = frames(0.5);
 

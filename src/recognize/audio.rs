@@ -1,0 +1,92 @@
+//! The audio of one window, and its way through the encoder.
+//!
+//! In: samples. Out: what decoder and aligner must know of them, encoder states.
+
+use crate::audio::{SAMPLE_RATE, sound_seconds};
+use crate::mel::{LogMel, Mel};
+use crate::whisper::alignment::Pauses;
+use crate::whisper::decoding::DecodingOptions;
+use crate::whisper::{AudioFeatures, EncodeError, Encoder, SAMPLES_PER_POSITION, Whisper};
+
+/// Audio of one window.
+pub struct WindowAudio {
+    /// Samples, 16 kHz, mono, at most as many as fit the window.
+    pub samples: Vec<f32>,
+    /// Encoder positions of the window, 20 ms each.
+    pub n_ctx: usize,
+    /// Pauses in the samples.
+    pub pauses: Pauses,
+    /// Seconds of sound in the samples.
+    pub sound_s: f32,
+}
+
+impl WindowAudio {
+    /// Audio of the shortest window that fits `samples`, of at most `longest` positions.
+    pub fn new(whisper: &Whisper, samples: Vec<f32>, longest: usize) -> Self {
+        let n_ctx = whisper.window(samples.len(), longest);
+        Self {
+            n_ctx,
+            pauses: Pauses::of(&samples),
+            sound_s: sound_seconds(&samples),
+            samples,
+        }
+    }
+
+    /// Length of the samples in seconds.
+    pub fn seconds(&self) -> f64 {
+        self.samples.len() as f64 / f64::from(SAMPLE_RATE)
+    }
+
+    /// Length of the window in seconds, which no timestamp exceeds.
+    pub fn window_s(&self) -> f32 {
+        (self.n_ctx * SAMPLES_PER_POSITION) as f32 / SAMPLE_RATE as f32
+    }
+
+    /// Adds to `options` what the decoder must know of this audio.
+    pub fn describe(&self, options: &DecodingOptions) -> DecodingOptions {
+        DecodingOptions {
+            max_timestamp: Some(self.window_s()),
+            audio_s: Some(self.seconds() as f32),
+            sound_s: Some(self.sound_s),
+            ..options.clone()
+        }
+    }
+}
+
+/// An encoder and the log-mel spectrogram before it, with their working memory.
+pub struct WindowEncoder {
+    log_mel: LogMel,
+    encoder: Box<dyn Encoder>,
+}
+
+impl WindowEncoder {
+    /// An encoder for windows of a model.
+    pub fn new(whisper: &Whisper) -> Self {
+        Self {
+            log_mel: LogMel::new(whisper.file().dims().n_mels),
+            encoder: whisper.encoder(),
+        }
+    }
+
+    /// Encodes a window.
+    ///
+    /// # Errors
+    /// Returns an error if the window does not fit the model or the device fails.
+    pub fn encode(&mut self, audio: &WindowAudio) -> Result<AudioFeatures, EncodeError> {
+        let mel = self.mel(audio);
+        self.encode_mel(&mel)
+    }
+
+    /// Log-mel spectrogram of a window, padded with silence.
+    pub fn mel(&mut self, audio: &WindowAudio) -> Mel {
+        self.log_mel.compute(&audio.samples, 2 * audio.n_ctx)
+    }
+
+    /// Encodes a spectrogram that [`WindowEncoder::mel`] made.
+    ///
+    /// # Errors
+    /// As [`WindowEncoder::encode`].
+    pub fn encode_mel(&mut self, mel: &Mel) -> Result<AudioFeatures, EncodeError> {
+        self.encoder.encode(mel)
+    }
+}

@@ -1,0 +1,65 @@
+//! Whether the text of a window is to be believed; the thresholds and their measurements are in
+//! [`thresholds`](crate::whisper::decoding::thresholds).
+
+use crate::whisper::decoding::thresholds::{
+    MAX_NO_SPEECH_PROB, MAX_NO_SPEECH_PROB_IF_REPEATED, MAX_SOUND_S_IF_REPEATED,
+    MIN_AVG_LOGPROB_IF_REPEATED, MIN_AVG_LOGPROB_NO_SPEECH_INTERIM, MIN_AVG_LOGPROB_SECOND_PASS,
+    MIN_SOUND_S_EMPTY_TEXT, MIN_SOUND_S_SHORT_TEXT, MIN_TOKENS_PER_SECOND_FULL_TEXT,
+};
+use crate::whisper::decoding::{DecodingResult, FallbackOptions, is_sparse};
+
+/// What happens with an interim text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is shown.
+    Show,
+    /// What it has in common with the next one is shown.
+    ShowIfRepeated,
+    /// It is dropped: nobody speaks, or it is a loop or a guess.
+    Drop,
+}
+
+/// Judges an interim text of `sound_s` seconds of sound, which `n_tokens` tokens say, given ones
+/// among them.
+pub fn of_interim(
+    result: &DecodingResult,
+    n_tokens: usize,
+    sound_s: f32,
+    fallback: &FallbackOptions,
+) -> Verdict {
+    // Few words in much sound may be none; what follows them is looked for in the final text alone.
+    if is_sparse(n_tokens, sound_s) {
+        return Verdict::Drop;
+    }
+    let is_doubtful = result.no_speech_prob > MAX_NO_SPEECH_PROB
+        && result.avg_logprob < MIN_AVG_LOGPROB_NO_SPEECH_INTERIM;
+    if !is_doubtful && !fallback.needs_fallback(result) && !fallback.is_silence(result) {
+        return Verdict::Show;
+    }
+    let may_be_repeated = sound_s < MAX_SOUND_S_IF_REPEATED
+        && result.no_speech_prob < MAX_NO_SPEECH_PROB_IF_REPEATED
+        && result.avg_logprob > MIN_AVG_LOGPROB_IF_REPEATED;
+    if may_be_repeated {
+        Verdict::ShowIfRepeated
+    } else {
+        Verdict::Drop
+    }
+}
+
+/// Whether the text of a second pass is believed.
+pub fn is_likely(result: &DecodingResult) -> bool {
+    !result.is_rejected && result.avg_logprob >= MIN_AVG_LOGPROB_SECOND_PASS
+}
+
+/// Whether a text has too few tokens for `sound_s` seconds of sound. Timestamps, from `eot` on, are
+/// not text.
+pub(super) fn is_short(result: &DecodingResult, sound_s: f32, eot: u32) -> bool {
+    let n_tokens = result.tokens.iter().filter(|token| **token < eot).count();
+    sound_s >= MIN_SOUND_S_SHORT_TEXT
+        && (n_tokens as f32) < MIN_TOKENS_PER_SECOND_FULL_TEXT * sound_s
+}
+
+/// Whether `sound_s` seconds of sound without a text may be speech.
+pub(super) fn may_be_speech(result: &DecodingResult, sound_s: f32) -> bool {
+    sound_s >= MIN_SOUND_S_EMPTY_TEXT && result.no_speech_prob < MAX_NO_SPEECH_PROB
+}
