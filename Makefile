@@ -18,8 +18,8 @@ help: ## lists the targets
 	@sed -n 's/^\([a-z0-9-]*\):.* ## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | while IFS='	' read -r target text; do \
 		printf '  make %-14s %s\n' "$$target" "$$text"; done
 
-setup: ## installs the system packages that building needs, and the Rust toolchain's components
-	@packaging/prerequisites --lint
+setup: ## installs the system packages that building needs
+	@packaging/prerequisites
 
 demo: ## installs missing packages, builds, fetches the model base, transcribes a sample
 	@packaging/prerequisites

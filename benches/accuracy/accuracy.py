@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures how accurately Hearken transcribes the recordings of a manifest; README.md says what is measured and how.
+"""Measures how accurately Hearken transcribes the recordings of a manifest; README.md describes the method.
 
     accuracy.py MANIFEST [--language given|detected|three] [--timestamps] [filters] [--json OUT] [-- HEARKEN OPTIONS]
 """
@@ -82,7 +82,7 @@ def read_lines(path):
 
 
 def check(arguments, own, clips):
-    """Ends with exit code 1 where a limit is exceeded: for gates."""
+    """Exits with code 1 if a limit is exceeded: for gates."""
     errors = report.total(clips, report.scored(own, clips))
     failures = []
     if arguments.most_wer is not None and (errors.rate is None or errors.rate > arguments.most_wer):
@@ -100,12 +100,12 @@ def parse():
     languages = ["given", "detected", "three"]
     parser.add_argument("--language", choices=languages, default="given", help="three: detected among three")
     parser.add_argument("--timestamps", action="store_true", help="decode with timestamps, as formats with times do")
-    parser.add_argument("--live", action="store_true", help="speak the clips into `hearken bench live`")
+    parser.add_argument("--live", action="store_true", help="play the clips into `hearken bench live`")
     parser.add_argument("--json", type=Path, metavar="OUT", help="file for texts and figures")
-    parser.add_argument("--saved", type=Path, metavar="RUN", help="score a run that --json wrote instead of running")
+    parser.add_argument("--saved", type=Path, metavar="RUN", help="score a run that --json wrote, without running")
     compare = "show beside it: a run that --json wrote, or FILE.tsv:COLUMN"
     parser.add_argument("--compare", action="append", default=[], metavar="RUN", help=compare)
-    parser.add_argument("--openai", metavar="MODEL", help="run openai-whisper beside it: a size, or a .pt file")
+    parser.add_argument("--openai", metavar="MODEL", help="also run openai-whisper: a size, or a .pt file")
     parser.add_argument("--reference-only", action="store_true", help="run openai-whisper alone")
     parser.add_argument("--cache", type=Path, default=Path("target/accuracy"), help="folder for openai-whisper's texts")
     hotwords = "count how many of these words and phrases, one a line, are found"

@@ -29,7 +29,7 @@ def samples(path):
 
 
 def babble(clips, count, chance):
-    """`count` samples of several recordings at once, equally loud, each repeated as needed."""
+    """Mixes `count` samples of several recordings, equally loud, each repeated as needed."""
     voices = [samples(clip.path) for clip in chance.sample(clips, VOICES)]
     return sum(numpy.resize(voice / max(level(voice), 1e-6), count) for voice in voices)
 
@@ -57,7 +57,7 @@ def main():
     columns = ["id", "path", "seconds", "language", "category", "reference"]
     lines = ["\t".join(columns)]
     for i, clip in enumerate(clips):
-        # By the recording's place, so that it does not matter which of the others are there.
+        # Seeded by the recording's position, so the other recordings do not matter.
         chance = random.Random(i)
         speech = samples(clip.path)
         if kind == "babble":

@@ -1,4 +1,4 @@
-"""Clips of a manifest, and which of them to take."""
+"""Clips of a manifest, and filters."""
 
 import csv
 import sys
@@ -6,10 +6,10 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-# Language code of recordings in which nobody speaks (ISO 639-2: no linguistic content).
+# Language code of recordings without speech (ISO 639-2: no linguistic content).
 NO_SPEECH = "zxx"
 
-# Recordings from which the models' silent tail is computed (models/tail/README.md): they would flatter the result.
+# Recordings from which the models' tail is computed (models/tail/README.md): they would flatter the result.
 TAIL_SOURCES = {
     "librispeech-train-clean-100/2384-152900-0000",
     "librispeech-train-clean-100/1970-10594-0000",
@@ -23,7 +23,7 @@ TAIL_SOURCES = {
 
 
 class Bad(Exception):
-    """An input that cannot be used: what, why, remedy."""
+    """An unusable input: what, why, remedy."""
 
 
 @dataclass
@@ -39,13 +39,13 @@ class Clip:
 
     @property
     def set(self):
-        """The corpus it is from: the first part of its id."""
+        """The corpus that it is from: the first part of its id."""
         return self.id.split("/")[0]
 
 
 def table(path):
-    """Rows of a tab-separated file with a header line and without quoting. Where an id comes more than once, `#2` and
-    so on are added to the later ones."""
+    """Rows of a tab-separated file with a header line and without quoting. If an id occurs again, `#2` and so on
+    are appended."""
     csv.field_size_limit(sys.maxsize)
     try:
         with open(path, newline="", encoding="utf-8") as file:
@@ -80,7 +80,7 @@ def read(path):
 
 
 def choose(clips, arguments):
-    """The clips that the filters of the command line leave."""
+    """The clips that pass the command line's filters."""
     tests = [
         (arguments.sets, lambda clip: clip.set),
         (arguments.languages, lambda clip: clip.language),

@@ -17,7 +17,7 @@ from pathlib import Path
 import manifest
 
 RATE = 16_000
-# Seconds that a recording goes on before the next one, at least and at most.
+# Shortest and longest piece of a recording, in seconds.
 STRETCH = (3.0, 40.0)
 
 
@@ -27,7 +27,7 @@ def samples(path):
 
 
 def layer(recordings, length, chance):
-    """Recordings one after another until there are `length` samples."""
+    """Concatenates recordings up to `length` samples."""
     mixed = array("f")
     while len(mixed) < length:
         recording = chance.choice(recordings)

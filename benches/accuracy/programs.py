@@ -1,4 +1,4 @@
-"""Runs what transcribes: Hearken, and openai-whisper where it is installed. Each gives the clips' texts as a run:
+"""Runs Hearken, and openai-whisper if it is installed. Each returns the clips' texts as a run:
 
     {"system": name, "options": [...], "audio_s", "seconds", "clips": {id: {"text", "language"}}}
 
@@ -20,7 +20,7 @@ from manifest import NO_SPEECH, Bad
 # Hearken's last line on standard error for each recording.
 CLOSING_LINE = re.compile(r"([0-9.]+) s of audio in ([0-9.]+) s")
 
-# For detection among three: the language itself and two that are mistaken for it most easily.
+# For detection among three: the language itself and the two most easily confused with it.
 NEIGHBOURS = {
     "cs": "cs,ru,en",
     "de": "de,nl,en",
@@ -38,7 +38,7 @@ NEIGHBOURS = {
 
 
 def language_options(clip, mode):
-    """Options by which Hearken learns the language of a clip."""
+    """Options that give Hearken the language of a clip."""
     if mode == "given":
         return ("--language", "en" if clip.language == NO_SPEECH else clip.language)
     if mode == "three" and clip.language in NEIGHBOURS:
@@ -47,8 +47,8 @@ def language_options(clip, mode):
 
 
 def hearken(program, clips, mode, file_format, options):
-    """Transcribes all clips, those with the same options in one process; the format `live` has them spoken into `hearken
-    bench live`."""
+    """Transcribes all clips, with one process for each set of options; the format `live` plays them into `hearken bench
+    live`."""
     groups = defaultdict(list)
     for clip in clips:
         groups[language_options(clip, mode)].append(clip)
@@ -63,16 +63,16 @@ def hearken(program, clips, mode, file_format, options):
 
 
 def transcribe(program, clips, options, folder, run):
-    """One process over `clips`; adds what it wrote to `run`."""
+    """Runs one process over `clips` and adds its output to `run`."""
     inputs, texts = folder / "in", folder / "out"
     inputs.mkdir()
-    # Numbers for names: clips of different sets may share theirs.
+    # Numbered, since clips of different sets may have the same name.
     links = [inputs / f"{i:05}{clip.path.suffix}" for i, clip in enumerate(clips)]
     for link, clip in zip(links, clips):
         if not clip.path.is_file():
             raise Bad(f"{clip.path} is missing: the manifest names it")
         link.symlink_to(clip.path.resolve())
-    # The user's replacements are no part of the comparison.
+    # The user's replacements must not affect the comparison.
     command = [program, "--config", os.devnull, "--output-dir", texts, *options, "--file", *links]
     done = subprocess.run([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if done.returncode != 0:
@@ -85,7 +85,7 @@ def transcribe(program, clips, options, folder, run):
 
 
 def speak(program, clips, options, run):
-    """The texts of `clips` as a listener gets them from the microphone, with one process."""
+    """The texts of `clips` as a client of the daemon receives them, from one process."""
     command = [program, "bench", "live", *options, "--file", *[clip.path for clip in clips]]
     done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode != 0:
@@ -106,8 +106,8 @@ def read_transcript(folder, stem):
 
 
 def openai_whisper(model, clips, mode, partial):
-    """openai-whisper's `transcribe` with its own defaults, in fp32. What is done is kept in the file `partial`, so that
-    a run that was interrupted goes on where it stopped."""
+    """openai-whisper's `transcribe` with its own defaults, in fp32. Results are stored in the file `partial`, so
+    an interrupted run continues where it stopped."""
     try:
         import whisper
     except ImportError as error:

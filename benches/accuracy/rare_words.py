@@ -17,7 +17,7 @@ import manifest
 
 
 def rare(clips, below):
-    """Rare words, names with a capital letter where a reference in mixed case has them so."""
+    """Rare words; names are capitalised if a mixed-case reference capitalises them."""
     forms = {}
     for clip in clips:
         shouted = clip.reference.isupper() or clip.reference.islower()

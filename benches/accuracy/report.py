@@ -1,18 +1,18 @@
-"""Tables of a run, and of a run beside another."""
+"""Tables of one run, or of two runs side by side."""
 
 from collections import defaultdict
 
 from manifest import NO_SPEECH
 from score import Errors, score, words
 
-# Clips shorter than this do not count where a language is detected, in seconds.
+# Shortest clip, in seconds, that counts for language detection.
 DETECTION_SECONDS = 3.0
-# Words of a text that are shown.
+# Number of words of a text to show.
 SHOWN = 100
 
 
 def scored(run, clips):
-    """Each clip of the run with its errors."""
+    """Each clip of the run, with its errors."""
     return {
         clip.id: score(clip.reference, run["clips"][clip.id]["text"], clip.language)
         for clip in clips
@@ -42,7 +42,7 @@ def total(clips, scores):
 
 
 def detection(run, clips):
-    """Clips of 3 s or more by language, with how many of them the program heard as it: {language: (clips, right)}."""
+    """Clips of 3 s or more by language, and how many of them were detected as it: {language: (clips, right)}."""
     counts = defaultdict(lambda: [0, 0])
     for clip in clips:
         told = run["clips"].get(clip.id, {}).get("language")
@@ -111,7 +111,7 @@ def remarks(run, clips, scores, who):
 
 
 def differing(run, other, clips):
-    """How far the two texts differ, whoever is right."""
+    """How far the two texts differ, regardless of the reference."""
     edits = count = 0
     for clip in clips:
         if clip.language == NO_SPEECH or clip.id not in run["clips"]:
@@ -123,7 +123,7 @@ def differing(run, other, clips):
 
 
 def worst(run, clips, count, other=None):
-    """The clips with most errors, or, beside another run, with most more errors than there, with the texts."""
+    """The clips with the most errors, or the most additional errors compared with another run, with their texts."""
     scores, beside = scored(run, clips), scored(other, clips) if other else {}
 
     def surplus(clip):
@@ -147,7 +147,7 @@ def shortened(text):
 
 
 def hotwords(run, clips, phrases):
-    """How many of the phrases that were said are in the text, and how many are that were not said."""
+    """How many of the phrases that were said are found in the text, and how many are found that were not said."""
     said = found = invented = from_silence = 0
     for clip in clips:
         text = run["clips"].get(clip.id, {}).get("text", "")
@@ -168,7 +168,7 @@ def hotwords(run, clips, phrases):
 
 
 def occurrences(phrase, text):
-    """How often a list of words is in another."""
+    """How often one list of words occurs in another."""
     return sum(text[i : i + len(phrase)] == phrase for i in range(len(text) - len(phrase) + 1)) if phrase else 0
 
 

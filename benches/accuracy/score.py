@@ -16,7 +16,7 @@ from whisper_normalizer.english import EnglishTextNormalizer
 from manifest import NO_SPEECH
 
 BY_CHARACTER = {"zh", "ja", "ko"}
-# A phrase of up to so many words that is said so many times in a row is a loop, unless the reference has it too.
+# Longest phrase in words, and number of repetitions in a row, that make a loop, unless the reference has it too.
 LOOP_PHRASE, LOOP_TIMES = 12, 4
 
 ENGLISH = EnglishTextNormalizer()
@@ -33,12 +33,12 @@ class Errors:
     substitutions: int = 0
     deletions: int = 0
     insertions: int = 0
-    # Clips, not words, from here on.
+    # The remaining counts are of clips, not words.
     loops: int = 0
     empty: int = 0
     first_lost: int = 0
     last_lost: int = 0
-    # Words in the text of recordings in which nobody speaks, and these recordings.
+    # Words written for recordings without speech, and the number of these recordings.
     words_from_non_speech: int = 0
     non_speech_clips: int = 0
 
@@ -58,7 +58,7 @@ class Errors:
 
 @dataclass
 class Scored:
-    """A clip's errors, and the words that were compared."""
+    """A clip's errors, and the compared words."""
 
     errors: Errors
     reference: list = field(default_factory=list)
@@ -67,7 +67,7 @@ class Scored:
 
 @cache
 def words(text, language):
-    """The words of a text that are compared; characters in languages without spaces."""
+    """The words of a text; characters in languages without spaces."""
     if language in ("en", NO_SPEECH):
         return ENGLISH(text).split()
     return (CHARACTERS if language in BY_CHARACTER else BASIC)(text).split()
@@ -97,7 +97,7 @@ def score(reference, text, language):
 
 
 def has_loop(heard, said):
-    """Whether a phrase is repeated as the reference does not repeat it."""
+    """Whether a phrase is repeated that the reference does not repeat."""
     return any(
         repeats(heard, length) >= LOOP_TIMES and repeats(said, length) < LOOP_TIMES
         for length in range(1, LOOP_PHRASE + 1)
@@ -105,7 +105,7 @@ def has_loop(heard, said):
 
 
 def repeats(text, length):
-    """How often, at most, a phrase of `length` words comes in a row."""
+    """The most repetitions in a row of any phrase of `length` words."""
     most = run = 0
     for i in range(len(text)):
         run = run + 1 if i >= length and text[i] == text[i - length] else 0

@@ -1,4 +1,4 @@
-"""What the daemon takes of the machine: processor time with the microphone closed, open and spoken into, memory, and how
+"""Measures the daemon: processor time with the microphone closed, open and during speech, memory, and how
 soon text comes, with the real program on a message bus and a sound server of its own.
 
     python3 benches/daemon/measure.py RECORDING...      # WAV files, which are played in real time
@@ -20,7 +20,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Desktop:
-    """A session of its own; what it started ends with it."""
+    """A private desktop session; what it started ends with it."""
 
     def __init__(self, folder):
         self.programs = []
@@ -52,7 +52,7 @@ class Desktop:
             time.sleep(0.1)
 
     def share(self, work):
-        """Percent of one core that the daemon takes during `work`: utime and stime of proc(5)."""
+        """Processor time of the daemon during `work`, in percent of one core: utime and stime of proc(5)."""
         def ticks():
             fields = Path(f"/proc/{self.daemon.pid}/stat").read_text().rpartition(")")[2].split()
             return int(fields[11]) + int(fields[12])

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares Hearken with faster-whisper and whisper.cpp on one recording; README.md says what is measured and how.
+"""Compares Hearken with faster-whisper and whisper.cpp on one recording; README.md describes the method.
 
     compare.py AUDIO [REFERENCE_TEXT] [--threads N] [--runs N] [--json OUT] [--hearken PROGRAM] [--cache FOLDER]
 """
@@ -31,7 +31,7 @@ def main():
     settings = programs.Settings(arguments.hearken, peers, recording, arguments.threads)
     transcriptions = programs.transcriptions(settings)
     stages = programs.stages(settings)
-    # Every program once, then every program again: what else the machine does falls on all of them.
+    # Every program once, then every program again, so that other work on the machine affects all of them.
     for turn in range(arguments.runs):
         for one in [*transcriptions, *stages]:
             say(f"run {turn + 1} of {arguments.runs}: {one.label}: {one.measure()}")

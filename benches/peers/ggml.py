@@ -20,7 +20,7 @@ MAGIC = 0x67676D6C
 # `ggml_ftype` of the file, and `ggml_type` of a tensor.
 FILE_TYPES = {"f16": 1, "q8_0": 7}
 F32, F16, Q8_0 = 0, 1, 8
-# `GGML_QNT_VERSION` and its factor, which the type of a quantised file carries.
+# `GGML_QNT_VERSION` and its factor, part of the type of a quantised file.
 QUANTISATION_VERSION, VERSION_FACTOR = 2, 1000
 # Values in a q8_0 block (`QK8_0`).
 BLOCK = 32
@@ -47,7 +47,7 @@ def main(directory, kind, out):
 
 
 def vocabulary(directory):
-    """The tokens' bytes; the file has them in the letters that GPT-2's `bytes_to_unicode` gives to bytes."""
+    """The tokens' bytes; the file encodes them with GPT-2's `bytes_to_unicode`."""
     printable = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     letters = {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
@@ -67,7 +67,7 @@ def write_tensor(file, name, values, kind):
 
 
 def q8_0(values):
-    """Blocks of a scale and 32 whole numbers, as ggml's `quantize_row_q8_0_ref` makes them."""
+    """Blocks of a scale and 32 integers, as ggml's `quantize_row_q8_0_ref` makes them."""
     blocks = values.astype(np.float32).reshape(-1, BLOCK)
     scales = np.abs(blocks).max(axis=1, keepdims=True) / 127
     inverse = np.divide(1, scales, out=np.zeros_like(scales), where=scales != 0)

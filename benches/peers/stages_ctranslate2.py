@@ -29,7 +29,7 @@ def main(directory, recording, threads, frames):
     window = ctranslate2.StorageView.from_array(np.ascontiguousarray(features[None], np.float32))
     encoder = [timed(lambda: model.encode(window)) for _ in range(ENCODER_RUNS + 1)][1:]
     encoded = model.encode(window)
-    # What the first step does besides, for instance the keys and values of the window, falls out of the difference.
+    # Additional work of the first step, such as the window's keys and values, cancels in the difference.
     steps = [generate(model, encoded, LONG) - generate(model, encoded, SHORT) for _ in range(DECODER_RUNS + 1)][1:]
     step = statistics.median(steps) / (LONG - SHORT)
     print(json.dumps({"encoder_ms": statistics.median(encoder) * 1000, "step_ms": step * 1000}))
@@ -37,7 +37,7 @@ def main(directory, recording, threads, frames):
 
 def generate(model, encoded, steps):
     """Seconds that greedy decoding of so many tokens takes."""
-    # Half of max_length is for the prompt. The text goes on to its full length, since its end is suppressed.
+    # Half of max_length is for the prompt. The text reaches its full length, since its end is suppressed.
     options = {"beam_size": 1, "suppress_tokens": [-1, END], "max_length": 2 * steps}
     return timed(lambda: check(model.generate(encoded, [PROMPT], **options), steps))
 

@@ -26,7 +26,7 @@ if pipeline == "batched":
     segments, _ = BatchedInferencePipeline(model).transcribe(recording, batch_size=BATCH, **options)
 else:
     segments, _ = model.transcribe(recording, **options)
-# The segments are made as they are asked for.
+# Segments are produced lazily.
 text = "".join(segment.text for segment in segments)
 done = time.perf_counter()
 print(json.dumps({"load_s": loaded - start, "transcribe_s": done - loaded, "text": text.strip()}))

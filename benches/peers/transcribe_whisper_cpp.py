@@ -19,7 +19,7 @@ def samples(path):
 
 
 def load(path, threads, beams=1, **options):
-    """The model, set up as the other programs are."""
+    """The model, configured as the other programs."""
     beam_search = {"beam_search": {"beam_size": beams, "patience": -1.0}} if beams > 1 else {}
     return Model(
         path,
@@ -28,7 +28,7 @@ def load(path, threads, beams=1, **options):
         language="en",
         temperature_inc=0.0,
         suppress_nst=True,
-        # No text of earlier windows before the next.
+        # No earlier text as prompt.
         n_max_text_ctx=0,
         print_progress=False,
         **beam_search,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares the commit policies of live transcription over the recordings of a manifest; README.md says what is measured.
+"""Compares commit policies of live transcription over the recordings of a manifest; README.md describes the figures.
 
     streaming.py MANIFEST [--policies P,...] [filters] [--json OUT] [-- OPTIONS OF bench live]
 """
@@ -44,7 +44,7 @@ def main():
 
 
 def live(arguments, clips, policy):
-    """What `hearken bench live` reports of each clip; a process for each language, which is given."""
+    """What `hearken bench live` reports for each clip; one process for each language, which is given."""
     groups = defaultdict(list)
     for clip in clips:
         groups[programs.language_options(clip, "given")].append(clip)
@@ -107,7 +107,7 @@ def parse():
     parser.add_argument("--max-seconds", type=float, default=float("inf"), metavar="S", help="only clips up to this")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every Nth of the clips that remain")
     parser.add_argument("--json", type=Path, metavar="OUT", help="file for texts and figures")
-    parser.add_argument("options", nargs="*", help="options of hearken bench live, behind --")
+    parser.add_argument("options", nargs="*", help="options of hearken bench live, after --")
     return parser.parse_args()
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares Hearken's word times with forced alignment of the reference by pocketsphinx; README.md says how.
+"""Compares Hearken's word times with forced alignment of the reference by pocketsphinx; README.md describes the method.
 
     word_times.py MANIFEST [--hearken PROGRAM] [--every N] [--max-seconds S]
 """
@@ -54,7 +54,7 @@ def main():
 
 
 def align(aligner, clip):
-    """Words of the reference with start and end in seconds; None where it holds a word that the dictionary lacks."""
+    """Words of the reference with start and end in seconds; None if the dictionary does not have a word."""
     sound, rate = soundfile.read(clip.path, dtype="float32", always_2d=True)
     words = re.sub(r"[^a-z' ]", " ", clip.reference.lower().replace("’", "'").replace("-", " ")).split()
     words = [word if aligner.lookup_word(word) else word.strip("'") for word in words]
@@ -74,7 +74,7 @@ def align(aligner, clip):
 
 
 def transcribe(program, clip):
-    # The user's replacements are no part of the comparison.
+    # The user's replacements must not affect the comparison.
     command = [program, "--config", os.devnull, "--file", clip.path, "--language", "en", "--word-timestamps"]
     command += ["--format", "json", "--quiet"]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
