@@ -1,11 +1,11 @@
 //! The command line and its help. In: arguments. Out: checked values.
 
 mod bench;
+#[cfg(feature = "daemon")]
+mod dictation;
 mod models;
 mod transcribe;
 mod values;
-
-use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -13,9 +13,15 @@ use clap_complete::Shell;
 use crate::compute::{Compute, Device};
 use crate::engine::EngineOptions;
 use crate::models::DEFAULT_MODEL;
-use crate::settings::TextOverrides;
 
-pub use bench::{BenchCommand, BenchDecoderArgs, BenchEncoderArgs, BenchFileArgs, BenchLiveArgs};
+#[cfg(feature = "daemon")]
+pub use bench::BenchLiveArgs;
+pub use bench::{BenchCommand, BenchDecoderArgs, BenchEncoderArgs, BenchFileArgs};
+#[cfg(feature = "daemon")]
+pub use dictation::{
+    DaemonArgs, DictationCommand, LastArgs, ListenArgs, RecordArgs, SessionArgs, StatusArgs,
+    TextArgs,
+};
 pub use models::ModelsCommand;
 pub use transcribe::{DecodingArgs, TranscribeArgs};
 
@@ -68,28 +74,10 @@ pub enum Command {
     /// Fetch, import, inspect and remove models
     #[command(subcommand)]
     Models(ModelsCommand),
-    /// Transcribe the microphone for other programs, as org.hearken.Hearken1 on the session bus
-    Daemon(DaemonArgs),
-    /// Show live text from the microphone until Ctrl-C
-    Listen(ListenArgs),
-    /// Record until Ctrl-C or hearken stop, then print the text
-    Record(RecordArgs),
-    /// Print what was said in the last seconds; requires audio.pre_capture in the configuration
-    Last(LastArgs),
-    /// Open the microphone of the newest session
-    Start,
-    /// Close the microphone of the newest session and transcribe what was said
-    Stop,
-    /// Open the microphone of the newest session, or close it if it is open
-    Toggle,
-    /// Show what the daemon and its sessions are doing
-    Status(StatusArgs),
-    /// List the input devices
-    Devices {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    /// Commands of dictation.
+    #[cfg(feature = "daemon")]
+    #[command(flatten)]
+    Dictation(DictationCommand),
     /// Measure the speed of a stage
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -103,87 +91,6 @@ pub enum Command {
         /// The shell
         shell: Shell,
     },
-}
-
-/// Arguments of `daemon`.
-#[derive(Debug, Args)]
-pub struct DaemonArgs {
-    /// Configuration file [default: hearken/config.toml in the configuration directory]
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-}
-
-/// Options of a session; the daemon's configuration provides the rest.
-#[derive(Debug, Clone, Default, Args)]
-pub struct SessionArgs {
-    /// Input device: its id or a part of its description, as hearken devices lists them [default:
-    /// the configuration's]
-    #[arg(long, value_name = "NAME")]
-    pub device: Option<String>,
-    /// What is written.
-    #[command(flatten)]
-    pub text: TextArgs,
-    /// Also broadcast the text to every program on the session bus
-    #[arg(long)]
-    pub captions: bool,
-}
-
-/// Options of the text; the daemon's configuration provides the rest.
-#[derive(Debug, Clone, Default, Args)]
-pub struct TextArgs {
-    /// The settings.
-    #[command(flatten)]
-    pub settings: TextOverrides,
-    /// Text that precedes the speech: names, terms and style to expect
-    #[arg(long, value_name = "TEXT")]
-    pub prompt: Option<String>,
-}
-
-/// Arguments of `last`.
-#[derive(Debug, Args)]
-pub struct LastArgs {
-    /// Length of the audio in seconds, up to now
-    #[arg(value_name = "SECONDS", default_value_t = 30.0, value_parser = values::seconds)]
-    pub seconds: f64,
-    /// What is written.
-    #[command(flatten)]
-    pub text: TextArgs,
-}
-
-/// Arguments of `listen`.
-#[derive(Debug, Args)]
-pub struct ListenArgs {
-    /// The session.
-    #[command(flatten)]
-    pub session: SessionArgs,
-    /// Print each event as one line of JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Keep the microphone closed until hearken start or hearken toggle
-    #[arg(long)]
-    pub standby: bool,
-}
-
-/// Arguments of `record`.
-#[derive(Debug, Args)]
-pub struct RecordArgs {
-    /// The session.
-    #[command(flatten)]
-    pub session: SessionArgs,
-    /// Stop after the first utterance
-    #[arg(long)]
-    pub once: bool,
-}
-
-/// Arguments of `status`.
-#[derive(Debug, Args)]
-pub struct StatusArgs {
-    /// Print the status again whenever it changes
-    #[arg(long)]
-    pub follow: bool,
-    /// Print one line of JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// Which model runs, and how.

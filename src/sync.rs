@@ -5,6 +5,7 @@
 //! them.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+#[cfg(feature = "daemon")]
 use std::time::Duration;
 
 /// Locking that ignores poison.
@@ -25,6 +26,7 @@ pub(crate) trait WaitExt {
     fn wait_unpoisoned<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T>;
 
     /// The same, for at most `timeout`.
+    #[cfg(feature = "daemon")]
     fn wait_timeout_unpoisoned<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,
@@ -37,6 +39,7 @@ impl WaitExt for Condvar {
         self.wait(guard).unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[cfg(feature = "daemon")]
     fn wait_timeout_unpoisoned<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,

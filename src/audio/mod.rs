@@ -9,6 +9,7 @@
 //! 16 kHz mono stream that the [`Segmenter`] cuts into utterances. [`vad`] tells speech from the rest
 //! of that stream.
 
+#[cfg(feature = "daemon")]
 pub mod capture;
 mod codec;
 mod container;

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::EngineArgs;
 use super::values;
+#[cfg(feature = "daemon")]
 use crate::stream::Policy;
 use crate::tokenizer::Language;
 
@@ -20,6 +21,7 @@ pub enum BenchCommand {
     File(BenchFileArgs),
     /// Transcribe recordings as if they were spoken into the microphone, and measure the latency of
     /// partial and final text
+    #[cfg(feature = "daemon")]
     Live(BenchLiveArgs),
 }
 
@@ -58,6 +60,7 @@ pub struct BenchFileArgs {
 }
 
 /// Arguments of `bench live`.
+#[cfg(feature = "daemon")]
 #[derive(Debug, Args)]
 pub struct BenchLiveArgs {
     /// Recordings to transcribe

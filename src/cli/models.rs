@@ -10,6 +10,7 @@ pub enum ModelsCommand {
     /// List published and installed models
     List,
     /// Download a model, verify its checksum and install it
+    #[cfg(feature = "fetch")]
     Fetch {
         /// Name of a model, as hearken models list shows it
         name: String,

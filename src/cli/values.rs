@@ -45,6 +45,7 @@ pub(super) fn threads(text: &str) -> Result<usize, String> {
     within(text, THREADS, "threads")
 }
 
+#[cfg(feature = "daemon")]
 pub(super) fn seconds(text: &str) -> Result<f64, String> {
     within(text, f64::MIN_POSITIVE..=f64::MAX, "")
         .map_err(|_| "give a number of seconds above 0".to_owned())

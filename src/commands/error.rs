@@ -5,9 +5,12 @@ use std::borrow::Cow;
 use thiserror::Error;
 
 use crate::audio::AudioError;
+#[cfg(feature = "daemon")]
 use crate::audio::capture::CaptureError;
+#[cfg(feature = "daemon")]
 use crate::client::ClientError;
 use crate::config::ConfigError;
+#[cfg(feature = "daemon")]
 use crate::dbus::ServeError;
 use crate::engine::EngineError;
 use crate::models::ModelError;
@@ -78,15 +81,18 @@ pub enum Error {
     #[error("transcription failed: {0}")]
     Pipeline(Box<dyn Advice + Send + Sync>),
     /// An input device.
+    #[cfg(feature = "daemon")]
     #[error(transparent)]
     Capture(#[from] CaptureError),
     /// The configuration file.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The daemon's place on the bus.
+    #[cfg(feature = "daemon")]
     #[error(transparent)]
     Serve(#[from] ServeError),
     /// A client of the daemon.
+    #[cfg(feature = "daemon")]
     #[error(transparent)]
     Client(#[from] ClientError),
     /// The system refuses to deliver signals.
@@ -102,9 +108,12 @@ impl Advice for Error {
             Self::Model(error) => return error.remedy(),
             Self::Engine(error) => return error.remedy(),
             Self::Decode(error) => return error.remedy(),
+            #[cfg(feature = "daemon")]
             Self::Capture(error) => return error.remedy(),
             Self::Config(error) => return error.remedy(),
+            #[cfg(feature = "daemon")]
             Self::Serve(error) => return error.remedy(),
+            #[cfg(feature = "daemon")]
             Self::Client(error) => return error.remedy(),
             Self::Pipeline(error) => return error.remedy(),
             Self::Signals(..) => "run hearken outside of whatever restricts it".into(),
@@ -125,7 +134,9 @@ impl Error {
                 | OutputError::SeveralFormats { .. }
                 | OutputError::SeveralInputs { .. },
             ) => exit::USAGE,
-            Self::Audio(_) | Self::Capture(_) => exit::INPUT,
+            Self::Audio(_) => exit::INPUT,
+            #[cfg(feature = "daemon")]
+            Self::Capture(_) => exit::INPUT,
             Self::Model(error) | Self::Engine(EngineError::Model(error)) => of_model(error),
             Self::Engine(EngineError::Load(error)) => match error {
                 LoadError::Model(error) => of_model(error),
@@ -135,7 +146,9 @@ impl Error {
             Self::Engine(EngineError::Npu(_)) => exit::NPU,
             Self::Engine(EngineError::Compute(_)) | Self::Options(_) => exit::USAGE,
             Self::Config(_) => exit::CONFIG,
+            #[cfg(feature = "daemon")]
             Self::Client(ClientError::NoSession) => exit::SESSION,
+            #[cfg(feature = "daemon")]
             Self::Client(_) | Self::Serve(_) => exit::DAEMON,
             Self::Prompt(_) | Self::Encode(_) | Self::Decode(_) => exit::UNEXPECTED,
             Self::Pipeline(_) | Self::Signals(_) => exit::UNEXPECTED,
@@ -153,12 +166,14 @@ fn of_model(error: &ModelError) -> u8 {
     }
 }
 
+#[cfg(feature = "daemon")]
 impl From<zbus::Error> for Error {
     fn from(error: zbus::Error) -> Self {
         ClientError::from(error).into()
     }
 }
 
+#[cfg(feature = "daemon")]
 impl From<zbus::fdo::Error> for Error {
     fn from(error: zbus::fdo::Error) -> Self {
         ClientError::from(error).into()

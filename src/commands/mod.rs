@@ -3,16 +3,23 @@
 //! In: the command line. Out: text on standard output, notes and errors on standard error, an exit
 //! code. Nothing below this module prints or knows exit codes.
 
+#[cfg(feature = "daemon")]
 mod arguments;
 mod bench;
+#[cfg(feature = "daemon")]
 mod control;
+#[cfg(feature = "daemon")]
 mod daemon;
+#[cfg(feature = "daemon")]
 mod devices;
 mod doctor;
 pub mod error;
 mod help;
+#[cfg(feature = "daemon")]
 mod last;
+#[cfg(feature = "daemon")]
 mod listen;
+#[cfg(feature = "daemon")]
 mod log;
 mod models;
 mod terminal;
@@ -28,12 +35,13 @@ use std::sync::Arc;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
+#[cfg(feature = "daemon")]
+use crate::cli::DictationCommand;
 use crate::cli::{BenchCommand, Cli, Command};
 use crate::models::ModelFile;
 use crate::npu;
 use crate::output::{self, complain};
 use crate::whisper::recordings;
-use control::Control;
 use error::{Error, exit};
 
 /// Parses the command line, runs the command and returns its exit code.
@@ -77,23 +85,33 @@ fn run(cli: Cli) -> Result<u8, Error> {
             }
             Ok(exit::SUCCESS)
         }
-        Some(Command::Daemon(args)) => {
-            daemon::run(args.config.as_deref())?;
-            Ok(exit::SUCCESS)
-        }
-        Some(Command::Listen(args)) => listen::listen(&args),
-        Some(Command::Record(args)) => listen::record(&args),
-        Some(Command::Last(args)) => last::last(&args),
-        Some(Command::Start) => control::control(Control::Start),
-        Some(Command::Stop) => control::control(Control::Stop),
-        Some(Command::Toggle) => control::control(Control::Toggle),
-        Some(Command::Status(args)) => control::status(&args),
-        Some(Command::Devices { json }) => devices::devices(json),
+        #[cfg(feature = "daemon")]
+        Some(Command::Dictation(command)) => dictate(command),
         Some(Command::Bench(BenchCommand::Encoder(args))) => bench::encoder(&args),
         Some(Command::Bench(BenchCommand::Decoder(args))) => bench::decoder(&args),
         Some(Command::Bench(BenchCommand::File(args))) => bench::file(&args),
+        #[cfg(feature = "daemon")]
         Some(Command::Bench(BenchCommand::Live(args))) => bench::live(&args),
         None => transcribe::run(&cli.transcribe),
+    }
+}
+
+#[cfg(feature = "daemon")]
+fn dictate(command: DictationCommand) -> Result<u8, Error> {
+    use control::Control;
+    match command {
+        DictationCommand::Daemon(args) => {
+            daemon::run(args.config.as_deref())?;
+            Ok(exit::SUCCESS)
+        }
+        DictationCommand::Listen(args) => listen::listen(&args),
+        DictationCommand::Record(args) => listen::record(&args),
+        DictationCommand::Last(args) => last::last(&args),
+        DictationCommand::Start => control::control(Control::Start),
+        DictationCommand::Stop => control::control(Control::Stop),
+        DictationCommand::Toggle => control::control(Control::Toggle),
+        DictationCommand::Status(args) => control::status(&args),
+        DictationCommand::Devices { json } => devices::devices(json),
     }
 }
 

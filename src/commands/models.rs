@@ -7,9 +7,10 @@ use std::path::Path;
 use super::error::Error;
 use super::terminal::{Align, ProgressLine, human_bytes, table};
 use crate::cli::ModelsCommand;
+#[cfg(feature = "fetch")]
+use crate::models::{Fetched, fetch, is_offline};
 use crate::models::{
-    Fetched, Manifest, ModelError, ModelFile, Origin, Prepare, Store, TensorReport, fetch, import,
-    inspect, is_offline,
+    Manifest, ModelError, ModelFile, Origin, Prepare, Store, TensorReport, import, inspect,
 };
 use crate::output::{self, OutputError, complain};
 
@@ -37,6 +38,7 @@ fn run_in(
 ) -> Result<Option<ModelFile>, ModelError> {
     match command {
         ModelsCommand::List => list(store, out)?,
+        #[cfg(feature = "fetch")]
         ModelsCommand::Fetch { name } => return fetch_named(store, &name, prepare, out).map(Some),
         ModelsCommand::Import { path, name } => {
             return import_path(store, &path, name, prepare, out).map(Some);
@@ -114,6 +116,7 @@ fn describe_state(opened: &Result<ModelFile, ModelError>) -> String {
     }
 }
 
+#[cfg(feature = "fetch")]
 fn fetch_named(
     store: &Store,
     name: &str,

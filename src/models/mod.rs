@@ -12,6 +12,7 @@
 
 mod dims;
 mod error;
+#[cfg(feature = "fetch")]
 mod fetch;
 mod file;
 mod import;
@@ -21,6 +22,7 @@ mod tensors;
 
 pub use dims::{Dims, SAMPLES_PER_POSITION};
 pub use error::{Defect, ModelError, PrepareError};
+#[cfg(feature = "fetch")]
 pub use fetch::{Fetched, fetch, is_offline};
 #[cfg(test)]
 pub(crate) use file::VERSION;

@@ -4,11 +4,13 @@
 mod decoder;
 mod encoder;
 mod file;
+#[cfg(feature = "daemon")]
 mod live;
 
 pub use decoder::decoder;
 pub use encoder::encoder;
 pub use file::file;
+#[cfg(feature = "daemon")]
 pub use live::live;
 
 use crate::mel::{LogMel, Mel};

@@ -2,6 +2,7 @@
 //!
 //! In: the machine, as the system describes it. Out: one [`Check`] a line.
 
+#[cfg(feature = "daemon")]
 mod dictation;
 
 use crate::advice::Advice;
@@ -9,13 +10,12 @@ use std::env;
 use std::fmt::{self, Display};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::thread;
 
 use crate::commands::error::exit;
 use crate::config::{Config, ConfigError};
 use crate::cpu::Isa;
-use crate::models::{Manifest, ModelError, Store, is_offline};
+use crate::models::{Manifest, ModelError, Store};
 use crate::npu::{self, Finding};
 
 /// Free memory in KiB below which models larger than base are likely to be driven to swap.
@@ -65,7 +65,9 @@ pub fn run() -> Vec<Check> {
             .name,
     ));
     checks.push(configuration(config));
+    #[cfg(feature = "fetch")]
     checks.push(fetching());
+    #[cfg(feature = "daemon")]
     checks.extend(dictation::checks());
     checks.extend(npu());
     checks
@@ -343,17 +345,18 @@ fn writable(directory: &Path) -> Check {
 }
 
 /// Whether models can be fetched; some sources are Python packages.
+#[cfg(feature = "fetch")]
 fn fetching() -> Check {
-    if is_offline() {
+    if crate::models::is_offline() {
         return Check {
             status: Status::Warn,
             remedy: Some("unset HEARKEN_OFFLINE to fetch models".to_owned()),
             ..ok("fetching", "forbidden by HEARKEN_OFFLINE")
         };
     }
-    let pip = Command::new("python3")
+    let pip = std::process::Command::new("python3")
         .args(["-m", "pip", "--version"])
-        .stdin(Stdio::null())
+        .stdin(std::process::Stdio::null())
         .output();
     match pip {
         Ok(output) if output.status.success() => {
