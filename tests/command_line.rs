@@ -121,12 +121,13 @@ fn a_machine_without_sound_is_told_in_one_line() {
         "{listed}"
     );
     let told = stderr_of(&output);
-    match listed.is_empty() {
-        true => assert!(
+    if listed.is_empty() {
+        assert!(
             told.lines().count() == 1 && told.starts_with("hearken: "),
             "{told}"
-        ),
-        false => assert_eq!(told, ""),
+        )
+    } else {
+        assert_eq!(told, "")
     }
 }
 

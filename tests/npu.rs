@@ -281,11 +281,10 @@ fn what_an_npu_lacks_is_one_clear_error() {
         let mut command = hearken(&["--file", file.to_str().expect("UTF-8"), "--device", device]);
         command.env(variable, value).output().expect("it runs")
     };
-    let hardware = match hearken::npu::is_there(Path::new("/")) {
-        true => "/nonexistent/manifest.json: cannot be read",
-        false => {
-            "there is no AMD XDNA2 NPU on this machine; take the CPU, which is the default; see `hearken doctor`"
-        }
+    let hardware = if hearken::npu::is_there(Path::new("/")) {
+        "/nonexistent/manifest.json: cannot be read"
+    } else {
+        "there is no AMD XDNA2 NPU on this machine; take the CPU, which is the default; see `hearken doctor`"
     };
     for (device, variable, value, want) in [
         ("npu", "HEARKEN_NPU_OVERLAYS", "/nonexistent", hardware),

@@ -99,13 +99,14 @@ pub fn running() -> Result<Option<Value>, ClientError> {
     zbus::block_on(async {
         let connection = connect().await?;
         let name = BusName::from_static_str(NAME)?;
-        match DBusProxy::new(&connection)
+        if DBusProxy::new(&connection)
             .await?
             .name_has_owner(name)
             .await?
         {
-            true => gather(&connection).await.map(Some),
-            false => Ok(None),
+            gather(&connection).await.map(Some)
+        } else {
+            Ok(None)
         }
     })
 }

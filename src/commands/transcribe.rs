@@ -191,9 +191,12 @@ fn refuse_what_the_model_cannot(
     if english_only && options.task == Task::Translate {
         return Err(OptionsError::Translate);
     }
-    let serves = |language: &Language| match english_only {
-        true => *language == Language::ENGLISH,
-        false => special.language_token(*language).is_some(),
+    let serves = |language: &Language| {
+        if english_only {
+            *language == Language::ENGLISH
+        } else {
+            special.language_token(*language).is_some()
+        }
     };
     // One of the languages to choose from is enough.
     let unserved = |languages: &[Language]| {

@@ -158,16 +158,17 @@ fn firmware(root: &Path, device: &Path) -> Finding {
         return found(name, version.trim());
     }
     let remedy = "install a newer linux-firmware (its directory amdnpu), then restart; sudo dmesg | grep amdxdna tells more";
-    match ["lib/firmware/amdnpu", "usr/lib/firmware/amdnpu"]
+    if ["lib/firmware/amdnpu", "usr/lib/firmware/amdnpu"]
         .iter()
         .any(|path| root.join(path).is_dir())
     {
-        true => missing(
+        missing(
             name,
             "its files are there, but the driver has not loaded them",
             remedy,
-        ),
-        false => missing(name, "not on this system", remedy),
+        )
+    } else {
+        missing(name, "not on this system", remedy)
     }
 }
 

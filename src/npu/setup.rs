@@ -179,12 +179,11 @@ impl Source {
         };
         let overlay = overlay(directory.path(), options.format, is_emulated)?;
         let weights = load(file, &overlay)?;
-        let (api, index, machine) = match is_emulated {
-            true => {
-                let (index, machine) = emulator::machine(&options.faults);
-                (emulator::api(), index, Some(machine))
-            }
-            false => (Api::load(&shim_path())?, 0, None),
+        let (api, index, machine) = if is_emulated {
+            let (index, machine) = emulator::machine(&options.faults);
+            (emulator::api(), index, Some(machine))
+        } else {
+            (Api::load(&shim_path())?, 0, None)
         };
         Ok(Self {
             api,

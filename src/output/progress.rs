@@ -22,9 +22,10 @@ impl Progress {
     /// Begins to show progress through a recording of `duration_s` seconds, if that is known. Shows
     /// nothing where standard error is not a terminal, or if `quiet`.
     pub fn new(duration_s: Option<f64>, quiet: bool) -> Self {
-        let target = match quiet {
-            true => ProgressDrawTarget::hidden(),
-            false => ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND),
+        let target = if quiet {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND)
         };
         Self::drawn_to(target, duration_s)
     }

@@ -214,9 +214,10 @@ impl SharedEngine {
         }
         inner.backend = state.clone();
         drop(inner);
-        match state.reason.is_empty() {
-            true => info!("{state}"),
-            false => warn!("{state}"),
+        if state.reason.is_empty() {
+            info!("{state}")
+        } else {
+            warn!("{state}")
         }
         (self.tell)(EngineEvent::Backend(state));
     }

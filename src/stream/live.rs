@@ -436,9 +436,10 @@ impl Current {
             pace if self.revision == 0 && self.guessed > UNGUESSED => pace.step_s() / 2.0,
             pace => pace.step_s(),
         };
-        let is_due = match len - ongoing.voiced >= PAUSE {
-            true => ongoing.voiced > self.guessed,
-            false => len >= self.guessed + (step_s * f64::from(SAMPLE_RATE)) as usize,
+        let is_due = if len - ongoing.voiced >= PAUSE {
+            ongoing.voiced > self.guessed
+        } else {
+            len >= self.guessed + (step_s * f64::from(SAMPLE_RATE)) as usize
         };
         is_due.then_some(Pass::Interim)
     }

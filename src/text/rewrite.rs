@@ -132,9 +132,10 @@ impl Writer {
         let capital = std::mem::take(&mut self.behind).capital;
         // An opening quote or bracket does not begin the sentence: the word in it does.
         self.behind.capital = capital && !is_word;
-        match capital && is_word {
-            true => self.push(&capitalised(token.text), token.piece..token.piece + 1),
-            false => self.push(token.text, token.piece..token.piece + 1),
+        if capital && is_word {
+            self.push(&capitalised(token.text), token.piece..token.piece + 1)
+        } else {
+            self.push(token.text, token.piece..token.piece + 1)
         }
     }
 

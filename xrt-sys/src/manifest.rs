@@ -464,11 +464,12 @@ fn read_declared(path: &Path, bytes: u64, sha256: &str) -> Result<Vec<u8>, Manif
         path: path.to_owned(),
         source,
     })?;
-    match data.len() as u64 == bytes && hash(&data) == sha256 {
-        true => Ok(data),
-        false => Err(ManifestError::Changed {
+    if data.len() as u64 == bytes && hash(&data) == sha256 {
+        Ok(data)
+    } else {
+        Err(ManifestError::Changed {
             path: path.to_owned(),
-        }),
+        })
     }
 }
 

@@ -30,12 +30,13 @@ pub(super) fn find<'a>(devices: &'a [Device], wanted: &str) -> Result<&'a Device
     };
     by_id.or_else(described).ok_or_else(|| {
         let names: Vec<&str> = devices.iter().map(|device| device.id.as_str()).collect();
-        match names.is_empty() {
-            true => CaptureError::NoDevice,
-            false => CaptureError::NoSuchDevice {
+        if names.is_empty() {
+            CaptureError::NoDevice
+        } else {
+            CaptureError::NoSuchDevice {
                 wanted: wanted.to_owned(),
                 available: names.join(", "),
-            },
+            }
         }
     })
 }

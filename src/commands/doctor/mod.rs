@@ -120,20 +120,22 @@ fn cpu() -> Check {
         .into_iter()
         .filter_map(|(name, there)| there.then_some(name))
         .collect();
-    let detail = match found.is_empty() {
-        true => format!("{model}; no vector extensions"),
-        false => format!("{model}; {}", found.join(" ")),
+    let detail = if found.is_empty() {
+        format!("{model}; no vector extensions")
+    } else {
+        format!("{model}; {}", found.join(" "))
     };
-    match NEEDED.iter().all(|name| found.contains(name)) {
-        true => ok("CPU", detail),
-        false => Check {
+    if NEEDED.iter().all(|name| found.contains(name)) {
+        ok("CPU", detail)
+    } else {
+        Check {
             status: Status::Warn,
             remedy: Some(format!(
                 "without {} transcription is slow; take a small model such as tiny",
                 NEEDED.join(" and ")
             )),
             ..ok("CPU", detail)
-        },
+        }
     }
 }
 
@@ -232,15 +234,16 @@ fn memory(meminfo: &str) -> Check {
     };
     let gib = |kib: u64| kib as f64 / (1024.0 * 1024.0);
     let detail = format!("{:.1} GiB, {:.1} GiB available", gib(total), gib(available));
-    match available < LITTLE_MEMORY_KIB {
-        true => Check {
+    if available < LITTLE_MEMORY_KIB {
+        Check {
             status: Status::Warn,
             remedy: Some(
                 "close other programs, or take a small model such as tiny or base".to_owned(),
             ),
             ..ok("memory", detail)
-        },
-        false => ok("memory", detail),
+        }
+    } else {
+        ok("memory", detail)
     }
 }
 

@@ -227,11 +227,12 @@ extern "C" fn kernel_open(
 ) -> c_int {
     on::<Context>(context.addr(), Call::KernelOpen, |context, _| {
         let prefix = text(prefix)?;
-        match context.xclbin.overlay.kernel.starts_with(prefix) {
-            true => give(Kernel { context }, out),
-            false => Err(failed(format!(
+        if context.xclbin.overlay.kernel.starts_with(prefix) {
+            give(Kernel { context }, out)
+        } else {
+            Err(failed(format!(
                 "the xclbin has no kernel whose name begins with {prefix}"
-            ))),
+            )))
         }
     })
 }
@@ -376,9 +377,10 @@ extern "C" fn run_free(run: *mut api::Run) -> c_int {
 /// is gone.
 fn releasable(device: &Device, progress: &Progress) -> Result<(), Refusal> {
     let is_gone = device.generation != device.machine.generation();
-    match progress.is_under_way() && !progress.is_given_up && !is_gone {
-        true => Err(misuse("it is under way and nobody has waited for it")),
-        false => Ok(()),
+    if progress.is_under_way() && !progress.is_given_up && !is_gone {
+        Err(misuse("it is under way and nobody has waited for it"))
+    } else {
+        Ok(())
     }
 }
 

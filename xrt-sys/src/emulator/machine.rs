@@ -219,9 +219,10 @@ impl Machine {
                 | Call::RunFree
                 | Call::ListFree
         );
-        match gone && !releases {
-            true => Err(failed(format!("hx_{}: no such device", call.name()))),
-            false => Ok(due),
+        if gone && !releases {
+            Err(failed(format!("hx_{}: no such device", call.name())))
+        } else {
+            Ok(due)
         }
     }
 
