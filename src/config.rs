@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn slips_are_told_with_what_was_meant() {
+    fn typos_are_answered_with_a_suggestion() {
         assert_eq!(
             complaint("[modle]\nname = \"tiny\""),
             "unknown key 'modle': did you mean 'model'?"

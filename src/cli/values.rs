@@ -21,7 +21,7 @@ const CANDIDATES: RangeInclusive<usize> = 1..=32;
 /// What `DecodingOptions::verify` takes as patience.
 const PATIENCE: RangeInclusive<f32> = 0.01..=100.0;
 
-/// Threads: more than any machine has cores is a slip of the keyboard.
+/// Threads: a larger number than any machine has cores is a typo.
 const THREADS: RangeInclusive<usize> = 1..=1024;
 
 pub(super) fn window(text: &str) -> Result<f64, String> {

@@ -29,7 +29,7 @@ pub enum Control {
 /// Controls the newest session. Returns the exit code.
 ///
 /// # Errors
-/// When there is none, the daemon cannot be reached, or refuses.
+/// Returns an error if there is none, the daemon cannot be reached, or refuses.
 pub fn control(what: Control) -> Result<u8, Error> {
     zbus::block_on(async {
         let connection = connect().await?;
@@ -54,7 +54,7 @@ pub fn control(what: Control) -> Result<u8, Error> {
 /// Prints what the daemon and its sessions are doing. Returns the exit code.
 ///
 /// # Errors
-/// When the daemon cannot be reached or standard output cannot be written.
+/// Returns an error if the daemon cannot be reached or standard output cannot be written.
 pub fn status(args: &StatusArgs) -> Result<u8, Error> {
     zbus::block_on(async {
         let connection = connect().await?;
@@ -94,7 +94,7 @@ pub fn status(args: &StatusArgs) -> Result<u8, Error> {
 /// Does not start it.
 ///
 /// # Errors
-/// When the bus cannot be reached or the daemon does not answer as it should.
+/// Returns an error if the bus cannot be reached or the daemon does not answer as it should.
 pub fn running() -> Result<Option<Value>, ClientError> {
     zbus::block_on(async {
         let connection = connect().await?;

@@ -16,7 +16,7 @@ const OUTBOX: usize = 256;
 /// Runs the daemon until it is told to end. `config` is the configuration file, if not the user's.
 ///
 /// # Errors
-/// When the configuration makes no sense or the session bus cannot be used.
+/// Returns an error if the configuration is invalid or the session bus cannot be used.
 pub fn run(config: Option<&Path>) -> Result<(), Error> {
     log::start();
     let path = config.map_or_else(Config::path, |path| Ok(path.to_owned()))?;

@@ -245,7 +245,7 @@ mod tests {
         let page = include_str!("../../docs/cli.md");
         for (code, _, text) in EXIT_CODES {
             let row = format!("| {code} | {text} |");
-            assert!(page.contains(&row), "docs/cli.md lacks: {row}");
+            assert!(page.contains(&row), "missing in docs/cli.md: {row}");
         }
     }
 

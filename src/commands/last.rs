@@ -7,7 +7,7 @@ use crate::client::session::{ClientEvent, gone, interruptions};
 use crate::client::{ClientError, connect};
 use crate::dbus::options;
 use crate::dbus::protocol::{JobStatus, NAME, PATH, signal};
-use crate::output::{complain, print};
+use crate::output::{eprint_line, print};
 use futures::future::{Either, select};
 use futures::{StreamExt, pin_mut, stream};
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ type Ended = Result<String, String>;
 /// Prints what was said in the last seconds. Returns the exit code.
 ///
 /// # Errors
-/// When the daemon cannot be reached or keeps nothing, the transcription fails, or standard output
+/// Returns an error if the daemon cannot be reached or keeps nothing, the transcription fails, or standard output
 /// cannot be written.
 pub fn last(args: &LastArgs) -> Result<u8, Error> {
     zbus::block_on(async {
@@ -35,7 +35,7 @@ pub fn last(args: &LastArgs) -> Result<u8, Error> {
         let manager = ManagerProxy::new(&connection).await?;
         let kept = manager.pre_capture().await?;
         if 0.0 < kept && kept < args.seconds {
-            complain(&format!(
+            eprint_line(&format!(
                 "hearken: only the last {kept} s are kept (audio.pre_capture in the configuration)"
             ));
         }
@@ -52,7 +52,7 @@ pub fn last(args: &LastArgs) -> Result<u8, Error> {
             Either::Right((Some(ClientEvent::Interrupted), _)) => Ok(exit::INTERRUPTED),
             Either::Right(_) | Either::Left((None, _)) => Err(ClientError::Gone.into()),
             Either::Left((Some(Ok(text)), _)) if text.is_empty() => {
-                complain("hearken: nobody has spoken");
+                eprint_line("hearken: nobody has spoken");
                 Ok(exit::SUCCESS)
             }
             Either::Left((Some(Ok(text)), _)) => {

@@ -5,7 +5,7 @@ use crate::cli::{ListenArgs, RecordArgs};
 use crate::client::ClientError;
 use crate::client::session::{ClientEvent, OwnSession};
 use crate::dbus::protocol::SessionState;
-use crate::output::{complain, print};
+use crate::output::{eprint_line, print};
 use crate::text::append;
 use std::io::IsTerminal;
 
@@ -20,7 +20,7 @@ const FAINT: (&str, &str) = ("\x1b[2m", "\x1b[22m");
 /// Shows what is said until the user ends it or somebody stops the session. Returns the exit code.
 ///
 /// # Errors
-/// When the daemon cannot be reached or standard output cannot be written.
+/// Returns an error if the daemon cannot be reached or standard output cannot be written.
 pub fn listen(args: &ListenArgs) -> Result<u8, Error> {
     zbus::block_on(async {
         let mut session = OwnSession::create(&args.session.options()).await?;
@@ -59,7 +59,7 @@ pub fn listen(args: &ListenArgs) -> Result<u8, Error> {
 /// Records until stopped and prints what was said. Returns the exit code.
 ///
 /// # Errors
-/// When the daemon cannot be reached or standard output cannot be written.
+/// Returns an error if the daemon cannot be reached or standard output cannot be written.
 pub fn record(args: &RecordArgs) -> Result<u8, Error> {
     zbus::block_on(async {
         let mut options = args.session.options();
@@ -133,10 +133,10 @@ impl View {
             }
             ClientEvent::Final { .. } => print(clear)?,
             ClientEvent::Status { message } => report_status(message),
-            ClientEvent::Device { id } => complain(&format!("hearken: the microphone is {id}")),
+            ClientEvent::Device { id } => eprint_line(&format!("hearken: the microphone is {id}")),
             ClientEvent::State { state: LISTENING } if !self.listens => {
                 self.listens = true;
-                complain("hearken: listening; Ctrl-C ends it");
+                eprint_line("hearken: listening; Ctrl-C ends it");
             }
             ClientEvent::State { state: IDLE } => self.listens = false,
             _ => {}
@@ -147,7 +147,7 @@ impl View {
 
 /// Tells why there is no sound or text, or that this is over.
 fn report_status(message: &str) {
-    complain(&format!(
+    eprint_line(&format!(
         "hearken: {}",
         if message.is_empty() {
             "all is well again"

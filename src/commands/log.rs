@@ -1,4 +1,4 @@
-//! Where the daemon's log goes: to the journal under systemd, else to standard error. No line of it
+//! The daemon's log: to the journal under systemd, else to standard error. No line of it
 //! holds a word that was said.
 
 use std::io::{IsTerminal, stderr};
@@ -8,7 +8,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt};
 
-/// Begins to log what this program tells at level info, and the warnings of libraries.
+/// Starts to log this program at level info and libraries at level warning.
 pub fn start() {
     let filter = Targets::new()
         .with_default(Level::WARN)

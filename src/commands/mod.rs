@@ -40,7 +40,7 @@ use crate::cli::DictationCommand;
 use crate::cli::{BenchCommand, Cli, Command};
 use crate::models::ModelFile;
 use crate::npu;
-use crate::output::{self, complain};
+use crate::output::{self, eprint_line};
 use crate::whisper::recordings;
 use error::{Error, exit};
 
@@ -59,7 +59,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let code = error.exit_code();
             if code != exit::SUCCESS {
-                complain(&format!("hearken: {}", error.explain()));
+                eprint_line(&format!("hearken: {}", error.explain()));
             }
             ExitCode::from(code)
         }
@@ -115,8 +115,8 @@ fn dictate(command: DictationCommand) -> Result<u8, Error> {
     }
 }
 
-/// Packs an installed model's weights for the NPU where there is one to be used. The model serves
-/// without that.
+/// Packs an installed model's weights for the NPU, if overlays are installed. The model works without
+/// packed weights.
 fn pack_weights(model: ModelFile) -> Result<(), Error> {
     match npu::pack_weights(&Arc::new(model)) {
         Ok(Some(path)) => output::print(&format!(
@@ -124,7 +124,7 @@ fn pack_weights(model: ModelFile) -> Result<(), Error> {
             path.display()
         ))?,
         Ok(None) => (),
-        Err(error) => complain(&format!(
+        Err(error) => eprint_line(&format!(
             "hearken: the model is installed, but not packed for the NPU: {}",
             error.explain()
         )),
@@ -132,17 +132,17 @@ fn pack_weights(model: ModelFile) -> Result<(), Error> {
     Ok(())
 }
 
-/// Shows clap's message, or the help that was asked for; adds the way to transcribe a file that was
-/// named without `--file`.
+/// Prints clap's message or help; if the user named a file without `--file`, adds how to transcribe
+/// it.
 fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
-    // A terminal that is gone leaves nobody to tell.
+    // If standard error is closed, nobody can read the message.
     let _ = error.print();
     let stray = arguments
         .get(1)
         .map(Path::new)
         .filter(|path| path.is_file());
     if let (ErrorKind::InvalidSubcommand, Some(file)) = (error.kind(), stray) {
-        complain(&format!(
+        eprint_line(&format!(
             "\nTo transcribe it: hearken --file {}",
             file.display()
         ));

@@ -12,7 +12,7 @@ use crate::models::{Fetched, fetch, is_offline};
 use crate::models::{
     Manifest, ModelError, ModelFile, Origin, Prepare, Store, TensorReport, import, inspect,
 };
-use crate::output::{self, OutputError, complain};
+use crate::output::{self, OutputError, eprint_line};
 
 /// Runs a command on the user's models and returns the model that it installed, if any. `prepare`
 /// derives the engine's tensors from newly installed weights.
@@ -133,7 +133,10 @@ fn fetch_named(
         "hearken: fetching {name}{size}; then it is converted: minutes, about two for base"
     ));
     let fetched = fetch(model, store, is_offline(), prepare, &mut |what, done| {
-        announcement.take().iter().for_each(|line| complain(line));
+        announcement
+            .take()
+            .iter()
+            .for_each(|line| eprint_line(line));
         bar.show(what, done);
     })?;
     bar.clear();
@@ -210,7 +213,7 @@ fn verify(store: &Store, name: Option<String>, out: &mut String) -> Result<(), M
             Err(error) => {
                 print_line(out, &format!("{name}: not usable"));
                 if let Err(earlier) = std::mem::replace(&mut result, Err(error)) {
-                    complain(&format!("hearken: {earlier}"));
+                    eprint_line(&format!("hearken: {earlier}"));
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::models::Done;
-use crate::output::complain;
+use crate::output::eprint_line;
 
 /// Length of a bar that shows a share: one step is 0.1 %.
 const STEPS: u64 = 1000;
@@ -80,7 +80,7 @@ impl ProgressLine {
         };
         if self.0.message() != what {
             if self.0.is_hidden() {
-                complain(&format!("hearken: {what}"));
+                eprint_line(&format!("hearken: {what}"));
             }
             self.0.reset();
             let style = ProgressStyle::with_template(template);

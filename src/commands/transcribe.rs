@@ -1,4 +1,4 @@
-//! `hearken --file`: recordings in, text on standard output or in files, one after another.
+//! `hearken --file`: transcribes recordings, one after another, to standard output or files.
 
 use crate::advice::Advice;
 use crate::audio::FileSource;
@@ -9,7 +9,8 @@ use crate::config::{Config, ConfigError};
 use crate::engine::{Engine, EngineOptions};
 use crate::npu::BackendState;
 use crate::output::{
-    Destination, Footer, Header, Progress, Segment, Word, closing_line, complain, remove_unfinished,
+    Destination, Footer, Header, Progress, Segment, Word, closing_line, eprint_line,
+    remove_unfinished,
 };
 use crate::pipeline::{self, Settings, StreamSummary, WindowTranscript};
 use crate::settings::{Overrides, TextSettings};
@@ -29,7 +30,7 @@ use std::time::Instant;
 /// the exit code.
 ///
 /// # Errors
-/// Where nothing can be transcribed at all: the model, the configuration or the output directory is
+/// Returns an error if nothing can be transcribed at all: the model, the configuration or the output directory is
 /// not usable.
 pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
     let destination = Destination::new(&args.file, &args.format, args.output_dir.as_deref())?;
@@ -58,14 +59,14 @@ pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
         };
         let outcome = job.run();
         if stop.load(Ordering::Relaxed) {
-            // What an input that was broken off may lack is no error of its own.
+            // An interrupted input is not an error of its own.
             return Ok(exit::INTERRUPTED);
         }
         codes.push(match outcome {
             Ok(code) => code,
             Err(error) if error.exit_code() == exit::SUCCESS => return Ok(exit::SUCCESS),
             Err(error) => {
-                complain(&format!("hearken: {}", error.explain()));
+                eprint_line(&format!("hearken: {}", error.explain()));
                 error.exit_code()
             }
         });
@@ -79,7 +80,7 @@ pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
 /// Returns an error if the model is missing or damaged, the device does not have the number format,
 /// or what the NPU needs is missing.
 pub fn load(options: &EngineOptions) -> Result<Engine, Error> {
-    let tell = |state: &BackendState| complain(&format!("hearken: {state}"));
+    let tell = |state: &BackendState| eprint_line(&format!("hearken: {state}"));
     let engine = Engine::load(options, tell)?;
     if let Some(npu) = &engine.npu {
         let state = npu.state();
@@ -168,7 +169,7 @@ fn over(mut config: Config, args: &TranscribeArgs) -> Config {
     config
 }
 
-/// Tells that more threads than there are cores gain nothing.
+/// Notes that more threads than cores gain nothing.
 fn note_surplus_threads(args: &TranscribeArgs) {
     let cores = std::thread::available_parallelism().map_or(usize::MAX, usize::from);
     if let Some(threads) = args
@@ -176,7 +177,7 @@ fn note_surplus_threads(args: &TranscribeArgs) {
         .threads
         .filter(|threads| *threads > cores && !args.quiet)
     {
-        complain(&format!(
+        eprint_line(&format!(
             "hearken: {threads} threads are more than the {cores} that this machine runs at once"
         ));
     }
@@ -304,7 +305,7 @@ impl Job<'_> {
             duration_s: ending.duration_s,
         })?;
         for warning in &ending.warnings {
-            complain(&format!("hearken: {warning}"));
+            eprint_line(&format!("hearken: {warning}"));
         }
         if n_segments == 0 && ending.damage.is_none() {
             self.note(&format!(
@@ -330,7 +331,7 @@ impl Job<'_> {
 
     fn note(&self, line: &str) {
         if !self.args.quiet {
-            complain(line);
+            eprint_line(line);
         }
     }
 
@@ -402,7 +403,7 @@ mod tests {
         assert_eq!(given.text.hotwords, ["Ann"]);
         assert!(given.text.spoken_punctuation);
 
-        // A slip is told wherever it is: a key that is not read now may be meant to be.
+        // A typo is an error in every section, also in those that this command does not use.
         std::fs::write(&path, "[live]\nstpe = 1\n").expect("a file");
         assert!(configuration(Some(&path)).is_err());
         assert!(configuration(Some(Path::new("/nonexistent"))).is_err());

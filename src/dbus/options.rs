@@ -73,7 +73,7 @@ macro_rules! options {
 }
 
 /// All options. [`ClientOptions`] has the fields; `packaging/dbus` documents them.
-const OPTIONS: [BusOption; 13] = options! {
+const OPTIONS: &[BusOption] = &options! {
     "audio.device" Sessions settings.audio.device: String;
     "text.language" Jobs settings.text.language: SpokenLanguage;
     "text.languages" Jobs settings.text.languages: Vec<Language>;
@@ -367,7 +367,7 @@ mod tests {
         let words: Vec<&str> = document.split_whitespace().collect();
         let text = words.join(" ");
         let (sessions, jobs) = text.split_once("CreateSession\">").expect("the method");
-        for option in &OPTIONS {
+        for option in OPTIONS {
             // A list of names may share one type: "step, pause (d)".
             let (_, rest) = sessions
                 .split_once(&format!(" {}", option.name()))

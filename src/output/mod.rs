@@ -23,8 +23,7 @@ pub use writer::TranscriptWriter;
 
 use std::io::Write;
 
-/// A line on standard error; unlike `eprintln!` it does not panic where that is closed: there is
-/// nobody to tell.
-pub fn complain(line: &str) {
+/// Prints a line to standard error. Unlike `eprintln!` it ignores a closed standard error.
+pub fn eprint_line(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

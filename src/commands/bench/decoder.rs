@@ -72,7 +72,7 @@ struct Pass {
 /// Runs the benchmark and prints its report.
 ///
 /// # Errors
-/// Where the model is missing or damaged, or the report cannot be written.
+/// Returns an error if the model is missing or damaged, or the report cannot be written.
 pub fn decoder(args: &BenchDecoderArgs) -> Result<u8, Error> {
     let options = args.engine.options();
     let engine = load(&options)?;

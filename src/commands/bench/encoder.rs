@@ -33,7 +33,7 @@ struct Report {
     compute: &'static str,
     /// `cpu`, `npu`, or `npu-emulator`, which says nothing of hardware.
     device: &'static str,
-    /// Where the time of a run goes, in the mean, where that is an NPU's.
+    /// Mean time of the parts of a run on an NPU.
     #[serde(skip_serializing_if = "Option::is_none")]
     split: Option<Split>,
     /// Instruction set.
@@ -99,7 +99,7 @@ struct Split {
 /// Runs the benchmark and prints its report.
 ///
 /// # Errors
-/// Where the model is missing or damaged, the NPU fails, or the report cannot be written.
+/// Returns an error if the model is missing or damaged, the NPU fails, or the report cannot be written.
 pub fn encoder(args: &BenchEncoderArgs) -> Result<u8, Error> {
     let mut file = Arc::new(Store::locate()?.open(&args.engine.options().model)?);
     // Lives as long as the model that is mapped from it.
@@ -243,8 +243,10 @@ fn on_device(
     Ok(engine.with_npu(npu))
 }
 
-/// Where the last run's time went on the NPU. A run that fell back to the CPU is no measurement of
-/// an NPU.
+/// Returns where the last run's time went on the NPU.
+///
+/// # Errors
+/// Returns an error if the run fell back to the CPU: it does not measure the NPU.
 pub(super) fn still_there(engine: &Engine) -> Result<Times, Error> {
     match &engine.npu {
         None => Ok(Times::default()),

@@ -72,7 +72,7 @@ struct Roofline {
 /// Runs the benchmark and prints its report.
 ///
 /// # Errors
-/// Where the model or the recording cannot be used, or the report cannot be written.
+/// Returns an error if the model or the recording cannot be used, or the report cannot be written.
 pub fn file(args: &BenchFileArgs) -> Result<u8, Error> {
     let options = args.engine.options();
     let (mut load_ms, mut times) = (Vec::new(), Vec::new());

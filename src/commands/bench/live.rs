@@ -8,7 +8,7 @@ use crate::cli::BenchLiveArgs;
 use crate::commands::error::{Error, exit};
 use crate::commands::transcribe;
 use crate::config::Config;
-use crate::output::{complain, print};
+use crate::output::{eprint_line, print};
 use crate::session::SessionSettings;
 use crate::stream::{Event, Live, RecognizeError, WhisperRecognizer};
 use crate::text::Word;
@@ -71,7 +71,7 @@ impl Report {
 /// error.
 ///
 /// # Errors
-/// Where the model or a recording cannot be used, or the report cannot be written.
+/// Returns an error if the model or a recording cannot be used, or the report cannot be written.
 pub fn live(args: &BenchLiveArgs) -> Result<u8, Error> {
     let whisper = Arc::new(transcribe::load(&args.engine.options())?.whisper);
     let mut config = Config::default();
@@ -98,7 +98,7 @@ pub fn live(args: &BenchLiveArgs) -> Result<u8, Error> {
         sum.committed_s.extend(report.committed_s);
         sum.settled_s.extend(report.settled_s);
     }
-    complain(&format!(
+    eprint_line(&format!(
         "{:.0} s of audio, {:.3} s of work for each, {} partials, {:.1} % of one core while speaking, {:.0} MB at most",
         sum.audio_s,
         sum.busy_s / sum.audio_s,
@@ -124,7 +124,7 @@ pub fn live(args: &BenchLiveArgs) -> Result<u8, Error> {
                 .unwrap_or(0.0)
         };
         if !times.is_empty() {
-            complain(&format!(
+            eprint_line(&format!(
                 "{what}: p50 {:.3} s, p95 {:.3} s of {}",
                 rank(0.5),
                 rank(0.95),
@@ -135,7 +135,7 @@ pub fn live(args: &BenchLiveArgs) -> Result<u8, Error> {
     Ok(exit::SUCCESS)
 }
 
-/// Plays the recordings over and over to one engine, and tells every tenth of the time what it has
+/// Plays the recordings over and over to one engine, and reports every tenth of the time what it has
 /// in memory.
 fn endless(
     whisper: &Arc<Whisper>,

@@ -1,4 +1,4 @@
-//! `hearken doctor`: what this machine offers, what is missing, and the command that mends it.
+//! `hearken doctor`: what this machine offers, what is missing, and the command that fixes it.
 //!
 //! In: the machine, as the system describes it. Out: one [`Check`] a line.
 
@@ -43,7 +43,7 @@ pub struct Check {
     pub status: Status,
     /// What was found.
     pub detail: String,
-    /// A command or an action that mends it.
+    /// A command or an action that fixes it.
     pub remedy: Option<String>,
 }
 
@@ -83,7 +83,7 @@ pub fn exit_code(checks: &[Check]) -> u8 {
     }
 }
 
-/// The checks as lines of text, remedies below what they mend.
+/// Returns the checks as lines of text, each remedy below its check.
 pub fn report(checks: &[Check]) -> String {
     checks.iter().map(ToString::to_string).collect()
 }
@@ -199,7 +199,7 @@ fn configuration(config: Result<Config, ConfigError>) -> Check {
         Err(error) => Check {
             status: Status::Error,
             remedy: Some(
-                "mend it: neither the daemon nor hearken --file starts with it".to_owned(),
+                "fix it: until then neither the daemon nor hearken --file starts".to_owned(),
             ),
             ..ok("configuration", error.explain())
         },
@@ -247,8 +247,7 @@ fn memory(meminfo: &str) -> Check {
     }
 }
 
-/// The models, of which `wanted` is the one in the configuration, and the place where they are
-/// kept.
+/// Checks the models, of which the configuration names `wanted`, and their directory.
 fn storage(store: Result<Store, ModelError>, wanted: &str) -> Vec<Check> {
     match store {
         // A directory that cannot be read holds no models that can be used.
@@ -306,7 +305,7 @@ fn models(
         )),
         _ => Some(broken.join("; ")),
     };
-    let lack = if has_wanted || usable.is_empty() {
+    let missing = if has_wanted || usable.is_empty() {
         String::new()
     } else {
         format!(", but not {wanted},")
@@ -316,7 +315,7 @@ fn models(
         remedy,
         ..ok(
             "models",
-            format!("{names}{lack} in {}", directory.display()),
+            format!("{names}{missing} in {}", directory.display()),
         )
     }
 }
