@@ -7,7 +7,7 @@
 //! defaults ◀── config.toml: read ◀── command line or bus options: merge ──▶ check ──▶ engine, sessions
 //! ```
 //!
-//! For each section [`settings!`] makes the settings themselves (`TextSettings`) and the same with
+//! For each section `settings!` makes the settings themselves (`TextSettings`) and the same with
 //! every value optional (`TextOverrides`), which clap fills in from the command line and the table
 //! in `dbus::options` from the bus.
 

@@ -32,7 +32,7 @@ pub struct TranscribeArgs {
     /// Directory for one file per recording and format [default: standard output]
     #[arg(long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
-    /// Configuration file. Its [replacements] apply; options override its model.name and [text]
+    /// Configuration file. Its `[replacements]` apply; options override its model.name and `[text]`
     /// [default: hearken/config.toml in the configuration directory]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,

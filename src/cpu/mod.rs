@@ -1,7 +1,7 @@
 //! Vector kernels and their thread pool: the arithmetic of the model on the CPU.
 //!
 //! In: slices of `f32` and packed weights. Out: slices of `f32`. The instruction set is found at
-//! run time ([`Isa`]); kernels are written once against [`Simd`]. Work is split over
+//! run time ([`Isa`]); kernels are written once against `Simd`. Work is split over
 //! [`Pool`]'s resident threads so that the result does not depend on their number.
 
 // A closure or an iterator adapter may be compiled without the instruction set of the kernel around

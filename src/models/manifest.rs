@@ -218,7 +218,7 @@ mod tests {
             manifest
                 .require("xyzzy", &[])
                 .unwrap_err()
-                .to_string()
+                .explain()
                 .contains("list")
         );
     }

@@ -314,6 +314,7 @@ fn describe(source: &SourceInfo, default: Option<&CStr>) -> Device {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::advice::Advice;
 
     #[test]
     fn servers_are_named_as_pulseaudio_names_them() {
@@ -336,7 +337,7 @@ mod tests {
         for server in ["tcp:desk:4713", "desk", "{dead}unix:/run/a"] {
             let told = named(server)
                 .expect_err("no socket of this machine")
-                .to_string();
+                .explain();
             assert!(
                 told.contains(server) && told.contains("set it to unix:PATH, or unset it"),
                 "{told}"

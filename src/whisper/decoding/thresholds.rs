@@ -1,6 +1,6 @@
 //! What makes a text believable: every threshold, with its unit and what it was measured on.
 //!
-//! Three judges use them. [`super::guards`] looks at tokens as they are sampled,
+//! Three judges use them. `super::guards` looks at tokens as they are sampled,
 //! `recognize::second_pass` at the text of a whole window, `recognize::verdict` at interim text. A
 //! value that differs between final and interim text has the suffix `INTERIM`: interim text may be
 //! withheld, since more audio follows; final text may not.
