@@ -33,6 +33,7 @@ check: lint doc ## formatting, lints, documentation and layers; under a minute o
 lint: ## formatting and lints alone
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --no-default-features -- -D warnings
 
 doc: ## builds the crates' documentation; a broken link is an error
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --workspace
@@ -50,6 +51,7 @@ test: ## installs missing packages, then runs all checks and tests
 	@packaging/prerequisites --lint --test
 	cargo fmt --check
 	cargo clippy --release --locked --all-targets -- -D warnings
+	cargo clippy --release --locked --no-default-features -- -D warnings
 	@$(MAKE) --no-print-directory doc
 	kernels/test
 	cargo build --release --locked
