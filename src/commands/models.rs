@@ -337,7 +337,7 @@ mod tests {
         run(dir.path(), ModelsCommand::Remove { name: name() }).unwrap();
         assert!(!Path::new(path.trim()).exists());
         let error = run(dir.path(), ModelsCommand::Path { name: name() }).unwrap_err();
-        assert!(matches!(error, ModelError::NotInstalled { .. }));
+        assert!(matches!(error, ModelError::Unknown { .. }));
     }
 
     #[test]
