@@ -36,7 +36,7 @@ lint: ## formatting and lints alone
 	cargo clippy --locked --no-default-features -- -D warnings
 
 doc: ## builds the crates' documentation; a broken link is an error
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --workspace
+	RUSTDOCFLAGS="-D warnings" cargo doc $(PROFILE) --locked --no-deps --workspace
 
 # The same cases of the property tests each time, so that it says the same of the same commit; cargo test draws new ones.
 unit: export PROPTEST_RNG_SEED = 1
@@ -52,7 +52,7 @@ test: ## installs missing packages, then runs all checks and tests
 	cargo fmt --check
 	cargo clippy --release --locked --all-targets -- -D warnings
 	cargo clippy --release --locked --no-default-features -- -D warnings
-	@$(MAKE) --no-print-directory doc
+	@$(MAKE) --no-print-directory doc PROFILE=--release
 	kernels/test
 	cargo build --release --locked
 	@$(MAKE) --no-print-directory model
