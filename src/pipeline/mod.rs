@@ -103,7 +103,7 @@ impl<E: Advice> Advice for PipelineError<E> {
     fn remedy(&self) -> Option<Cow<'_, str>> {
         Some(match self {
             Self::Publish(error) => return error.remedy(),
-            Self::Encode(_) => return None,
+            Self::Encode(error) => return error.remedy(),
             Self::Decode(error) => return error.remedy(),
             Self::Panicked => "please report this".into(),
         })

@@ -9,11 +9,13 @@
 
 use super::tail::{Tail, Tails};
 use super::weights::{Compute, LayerSpec, layer_norm};
+use crate::advice::Advice;
 use crate::cpu::{Attention, Cpu, Epilogue, LayerNorm, Linear, MatMut, MatRef};
 use crate::mel::Mel;
 use crate::models::{ModelError, ModelFile};
 use crate::whisper::Dims;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, ShapeError, s};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Encoder states of a window, as the decoder's cross-attention reads them.
@@ -64,8 +66,14 @@ pub enum EncodeError {
         want: usize,
     },
     /// A buffer does not have the shape of its matrix.
-    #[error("an encoder tensor has the wrong shape: {0}; please report this")]
+    #[error("an encoder tensor has the wrong shape: {0}")]
     Layout(#[from] ShapeError),
+}
+
+impl Advice for EncodeError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        matches!(self, Self::Layout(..)).then(|| "please report this".into())
+    }
 }
 
 /// The encoder on the CPU.

@@ -172,20 +172,29 @@ impl<'a> Archive<'a> {
         let name = format!("{}/data/{}", self.prefix(), tensor.storage.key);
         let storage = self.stored(map, &name)?;
         let shape = &tensor.shape;
-        if !is_contiguous(shape, &tensor.stride) {
+        let strides = &tensor.stride;
+        if shape.len() != strides.len() {
             return Err(Defect::new(format!(
-                "strides {:?} of shape {shape:?} are not contiguous",
-                tensor.stride
+                "its shape {shape:?} has other axes than its strides {strides:?}"
             )));
         }
         let dtype = tensor.storage.dtype;
+        let encoding = if is_contiguous(shape, strides) {
+            Encoding::Plain(dtype)
+        } else {
+            Encoding::Strided {
+                dtype,
+                shape: shape.clone(),
+                strides: strides.clone(),
+            }
+        };
         let offset = tensor
             .offset
             .checked_mul(dtype.bitsize() / 8)
             .and_then(|o| o.checked_add(storage.start));
         let offset =
             offset.ok_or_else(|| Defect::new(format!("its offset {} is absurd", tensor.offset)))?;
-        let weights = Weights::new(map, offset, Encoding::Plain(dtype), shape.clone())?;
+        let weights = Weights::new(map, offset, encoding, shape.clone())?;
         if offset
             .checked_add(weights.stored_size())
             .is_none_or(|end| end > storage.end)
@@ -199,12 +208,11 @@ impl<'a> Archive<'a> {
 /// Whether the strides (in values) describe a row-major tensor without gaps.
 fn is_contiguous(shape: &[usize], stride: &[usize]) -> bool {
     let mut expected = 1usize;
-    shape.len() == stride.len()
-        && shape.iter().zip(stride).rev().all(|(&n, &stride)| {
-            let fits = n == 1 || stride == expected;
-            expected = expected.saturating_mul(n);
-            fits
-        })
+    shape.iter().zip(stride).rev().all(|(&n, &stride)| {
+        let fits = n == 1 || stride == expected;
+        expected = expected.saturating_mul(n);
+        fits
+    })
 }
 
 #[cfg(test)]
@@ -217,6 +225,5 @@ mod tests {
         assert!(is_contiguous(&[4, 1], &[1, 7]));
         assert!(is_contiguous(&[], &[]));
         assert!(!is_contiguous(&[4, 3], &[1, 4]));
-        assert!(!is_contiguous(&[4, 3], &[3]));
     }
 }

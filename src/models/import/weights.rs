@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use half::f16;
+use ndarray::{ArrayViewD, IxDyn, ShapeBuilder};
 use safetensors::Dtype;
 
 use crate::models::error::Defect;
@@ -17,6 +18,15 @@ use super::ggml_blocks::Blocks;
 pub(crate) enum Encoding {
     /// Floating-point numbers: F16, BF16 or F32.
     Plain(Dtype),
+    /// Floating-point numbers in another order than row-major, such as a transposed tensor's.
+    Strided {
+        /// Type of the numbers.
+        dtype: Dtype,
+        /// Dimensions, outermost first.
+        shape: Vec<usize>,
+        /// Distance of neighbours along each dimension, in values.
+        strides: Vec<usize>,
+    },
     /// ggml's blocks of 32 values.
     Blocks(Blocks),
     /// int8 with one divisor per row (CTranslate2): value = q / divisor.
@@ -45,6 +55,11 @@ impl Weights {
     ) -> Result<Self, Defect> {
         let size = match &encoding {
             Encoding::Plain(dtype) => byte_size(*dtype, &shape)?,
+            Encoding::Strided {
+                dtype,
+                shape,
+                strides,
+            } => byte_size(*dtype, &[extent(shape, strides)?])?,
             Encoding::Blocks(blocks) => blocks.byte_size(&shape)?,
             Encoding::Rows(_) => byte_size(Dtype::I8, &shape)?,
         };
@@ -95,10 +110,12 @@ impl Weights {
     /// Part `index` of `parts` equal parts along the first dimension.
     ///
     /// # Errors
-    /// Returns an error if the first dimension does not divide into them.
+    /// Returns an error if the first dimension does not divide into them, or if the values are not
+    /// stored row by row.
     pub(crate) fn part(&self, index: usize, parts: usize) -> Result<Self, Defect> {
         let rows = self.shape.first().copied().unwrap_or(0);
-        if rows % parts != 0 || index >= parts {
+        let is_strided = matches!(self.encoding, Encoding::Strided { .. });
+        if rows % parts != 0 || index >= parts || is_strided {
             return Err(Defect::new(format!(
                 "its shape {:?} does not divide into {parts} parts",
                 self.shape
@@ -125,15 +142,19 @@ impl Weights {
     pub(crate) fn f32(&self) -> Result<Vec<f32>, Defect> {
         let bytes = self.map.get(self.range.clone()).unwrap_or_default();
         let values = match &self.encoding {
-            Encoding::Plain(dtype) => {
-                let tensor = Tensor {
-                    dtype: *dtype,
-                    shape: &self.shape,
-                    bytes,
-                };
-                tensor
-                    .to_f32()
-                    .ok_or_else(|| Defect::new(format!("{dtype} is not a float type")))?
+            Encoding::Plain(dtype) => floats(bytes, *dtype)?,
+            Encoding::Strided {
+                dtype,
+                shape,
+                strides,
+            } => {
+                let values = floats(bytes, *dtype)?;
+                let layout = IxDyn(shape).strides(IxDyn(strides));
+                ArrayViewD::from_shape(layout, &values)
+                    .map_err(|e| Defect::new(format!("strides {strides:?} of {shape:?}: {e}")))?
+                    .iter()
+                    .copied()
+                    .collect()
             }
             Encoding::Blocks(blocks) => blocks.decode(bytes),
             Encoding::Rows(divisors) => rows(bytes, divisors),
@@ -162,6 +183,33 @@ impl Weights {
     }
 }
 
+/// Number of values from the first to the last of a strided tensor.
+fn extent(shape: &[usize], strides: &[usize]) -> Result<usize, Defect> {
+    if shape.contains(&0) {
+        return Ok(0);
+    }
+    let last = shape
+        .iter()
+        .zip(strides)
+        .try_fold(0usize, |last, (n, stride)| {
+            last.checked_add((n - 1).checked_mul(*stride)?)
+        });
+    last.and_then(|last| last.checked_add(1))
+        .ok_or_else(|| Defect::new(format!("strides {strides:?} of shape {shape:?} are absurd")))
+}
+
+/// Floating-point numbers in the order in which they are stored.
+fn floats(bytes: &[u8], dtype: Dtype) -> Result<Vec<f32>, Defect> {
+    let tensor = Tensor {
+        dtype,
+        shape: &[],
+        bytes,
+    };
+    tensor
+        .to_f32()
+        .ok_or_else(|| Defect::new(format!("{dtype} is not a float type")))
+}
+
 /// int8 values divided by the divisor of their row.
 fn rows(bytes: &[u8], divisors: &[f32]) -> Vec<f32> {
     let width = (bytes.len() / divisors.len().max(1)).max(1);
@@ -171,4 +219,40 @@ fn rows(bytes: &[u8], divisors: &[f32]) -> Vec<f32> {
             .map(move |&b| f32::from(b.cast_signed()) / divisor)
     })
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tensor of F32 values 0, 1, 2, … of the given layout.
+    fn strided(n: usize, shape: &[usize], strides: &[usize]) -> Result<Vec<f32>, Defect> {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let bytes: Vec<u8> = (0..n).flat_map(|i| (i as f32).to_le_bytes()).collect();
+        std::fs::write(file.path(), bytes).expect("a file");
+        let map = Arc::new(Mapping::open(file.path()).expect("a file"));
+        let encoding = Encoding::Strided {
+            dtype: Dtype::F32,
+            shape: shape.to_vec(),
+            strides: strides.to_vec(),
+        };
+        Weights::new(&map, 0, encoding, shape.to_vec())?.f32()
+    }
+
+    #[test]
+    fn permuted_and_strided_tensors_are_read_in_row_major_order() {
+        assert_eq!(
+            strided(6, &[3, 2], &[1, 3]),
+            Ok(vec![0.0, 3.0, 1.0, 4.0, 2.0, 5.0])
+        );
+        assert_eq!(strided(8, &[2, 2], &[4, 2]), Ok(vec![0.0, 2.0, 4.0, 6.0]));
+        assert_eq!(strided(0, &[0, 2], &[1, 3]), Ok(vec![]));
+    }
+
+    #[test]
+    fn strides_beyond_the_file_or_onto_each_other_are_defects() {
+        assert!(strided(6, &[3, 2], &[2, 3]).is_err());
+        assert!(strided(6, &[3, 2], &[usize::MAX, 1]).is_err());
+        assert!(strided(6, &[3, 2], &[0, 1]).is_err());
+    }
 }
