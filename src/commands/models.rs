@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::error::Error;
 use super::terminal::{Align, ProgressLine, human_bytes, table};
+use crate::advice::Advice;
 use crate::cli::ModelsCommand;
 #[cfg(feature = "fetch")]
 use crate::models::{Fetched, fetch, is_offline};
@@ -213,7 +214,7 @@ fn verify(store: &Store, name: Option<String>, out: &mut String) -> Result<(), M
             Err(error) => {
                 print_line(out, &format!("{name}: not usable"));
                 if let Err(earlier) = std::mem::replace(&mut result, Err(error)) {
-                    eprint_line(&format!("hearken: {earlier}"));
+                    eprint_line(&format!("hearken: {}", earlier.explain()));
                 }
             }
         }
@@ -280,7 +281,6 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::advice::Advice;
     use crate::models::{VERSION, synthetic};
 
     /// Runs a command with models in `dir` and returns what it printed.

@@ -88,8 +88,8 @@ const NEAR: f64 = 0.8;
 
 fn advice(given: &str) -> String {
     let near = suggest::nearest(given, Language::all().map(Language::name), NEAR);
-    match near.first().and_then(|name| name.parse().ok()) {
-        Some(language @ Language(_)) => format!("did you mean {} ({language})?", language.name()),
+    match near.first().and_then(|name| name.parse::<Language>().ok()) {
+        Some(language) => format!("did you mean {} ({language})?", language.name()),
         None => "give a code such as 'de' or a name such as 'german'".to_owned(),
     }
 }
