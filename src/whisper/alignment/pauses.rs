@@ -33,8 +33,6 @@ const MAX_RANGE: f32 = 50.0;
 /// Length in seconds up to which a part of a word does not count as a word.
 const SLIVER: f64 = 0.03;
 
-/// Shortest sound after an unfinished sentence that may hold the rest of it, in seconds.
-const MORE: f64 = 0.4;
 /// Characters that may end a sentence.
 const ENDS: [char; 22] = [
     '.', '?', '!', '…', '"', '”', '’', '»', ')', '。', '？', '！', '」', '』', '।', '॥', '۔', '؟',
