@@ -6,7 +6,7 @@ mod common;
 use common::{jfk, model};
 use hearken::audio::SegmenterOptions;
 use hearken::stream::{
-    Context, Event, Live, LiveOptions, LocalAgreement, Pass, Recognizer, Request, WhisperRecognizer,
+    Context, Event, Live, LiveOptions, Pass, Recognizer, Request, WhisperRecognizer,
 };
 use hearken::tokenizer::Language;
 use hearken::whisper::decoding::DecodingOptions;
@@ -31,11 +31,7 @@ fn live(samples: &[f32]) -> Vec<Event> {
         segmenter,
         step_s: Some(0.5),
     };
-    let mut live = Live::new(
-        Box::new(recognizer),
-        Box::new(LocalAgreement::default()),
-        options,
-    );
+    let mut live = Live::new(Box::new(recognizer), options);
     let mut events = Vec::new();
     for block in samples.chunks(640).map(Some).chain([None]) {
         match block {

@@ -4,7 +4,7 @@ mod common;
 
 use common::jfk;
 use hearken::audio::SegmenterOptions;
-use hearken::stream::{Hypothesis, Live, LiveOptions, Policy, RecognizeError, Recognizer, Request};
+use hearken::stream::{Hypothesis, Live, LiveOptions, RecognizeError, Recognizer, Request};
 use hearken::text::split;
 use hearken::tokenizer::Language;
 
@@ -57,7 +57,7 @@ fn an_hour_takes_no_more_memory_than_five_minutes() {
         segmenter,
         step_s: Some(0.5),
     };
-    let mut live = Live::new(Box::new(Parrot), Policy::LocalAgreement.start(), options);
+    let mut live = Live::new(Box::new(Parrot), options);
     let speech = jfk();
     let mut hear = |seconds: usize| {
         for block in speech.chunks(800).cycle().take(seconds * 20) {

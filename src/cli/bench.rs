@@ -7,7 +7,6 @@ use clap::{Args, Subcommand};
 use super::EngineArgs;
 use super::values;
 #[cfg(feature = "daemon")]
-use crate::stream::Policy;
 use crate::tokenizer::Language;
 
 /// What can be measured.
@@ -72,9 +71,6 @@ pub struct BenchLiveArgs {
     /// Seconds between two interim passes; 0.2 to 5
     #[arg(long, value_name = "SECONDS", default_value_t = 0.3)]
     pub step: f64,
-    /// Policy that decides which words are committed
-    #[arg(long, value_enum, default_value_t)]
-    pub policy: Policy,
     /// Repeat the recordings until N minutes of audio have been played, and report the memory in use
     /// ten times
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

@@ -123,7 +123,6 @@ mod tests {
             start,
             end,
             probability: 1.0,
-            attended: 0.0,
         };
         let words = vec![word(0.5, 1.0), word(1.0, 2.02)];
         let mut segments = [Segment {

@@ -13,7 +13,7 @@ use crate::audio::SegmenterOptions;
 use crate::audio::capture::{CaptureEvent, CaptureStats, Microphone, StopHandle};
 use crate::audio::{Mono16k, SAMPLE_RATE};
 use crate::config::{Config, ConfigError};
-use crate::stream::{Event, Live, LiveOptions, Policy, WhisperRecognizer};
+use crate::stream::{Event, Live, LiveOptions, WhisperRecognizer};
 use crate::sync::LockExt;
 use crate::text::{Rules, written};
 use crate::whisper::LONGEST_WINDOW;
@@ -496,11 +496,7 @@ impl Session {
         };
         let live = live.for_model(whisper.file().dims());
         let recognizer = WhisperRecognizer::new(whisper, LONGEST_WINDOW, decoding);
-        Some(Live::new(
-            Box::new(recognizer),
-            Policy::default().start(),
-            live,
-        ))
+        Some(Live::new(Box::new(recognizer), live))
     }
 
     fn set_status_message(&self, reason: String) {

@@ -208,6 +208,7 @@ impl Piece {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::fake::{FakeRecognizer, likely};
     use crate::text::split;
     use std::sync::{Arc, Mutex};
 
@@ -329,46 +330,24 @@ mod tests {
 
     type Calls = Arc<Mutex<Vec<(Pass, Option<String>)>>>;
 
-    /// Hears one text in sound alone, another after a context; notes what it was asked.
-    struct Fake {
+    /// A recognizer of one text in sound alone, and of another after a context; notes what it was
+    /// asked.
+    fn fake(
         alone: &'static str,
         after: &'static str,
         language: Option<Language>,
         calls: Calls,
-    }
-
-    impl Recognizer for Fake {
-        fn recognize(
-            &mut self,
-            request: Request<'_>,
-            _: &dyn Fn() -> bool,
-        ) -> Result<Hypothesis, RecognizeError> {
+    ) -> Box<dyn Recognizer> {
+        let recognizer = FakeRecognizer::new(move |request| {
             let context = request.context.map(|context| context.text.clone());
-            let text = if context.is_some() {
-                self.after
-            } else {
-                self.alone
-            };
-            self.calls
+            let text = if context.is_some() { after } else { alone };
+            calls
                 .lock()
                 .expect("one thread")
                 .push((request.pass, context));
-            let words = split(text, Language::ENGLISH);
-            Ok(Hypothesis {
-                words,
-                is_unlikely: false,
-                language: Language::ENGLISH,
-                avg_logprob: -0.1,
-            })
-        }
-
-        fn language(&self) -> Option<Language> {
-            self.language
-        }
-
-        fn max_samples(&self) -> usize {
-            15 * SECOND
-        }
+            likely(split(text, Language::ENGLISH))
+        });
+        Box::new(recognizer.with_language(language))
     }
 
     /// The texts of an utterance after " one two", by the pass each is worth, and what the
@@ -388,12 +367,7 @@ mod tests {
         efforts: &[Pass],
     ) -> (Vec<String>, Vec<(Pass, Option<String>)>) {
         let calls = Calls::default();
-        let mut listener = ContextualRecognizer::new(Box::new(Fake {
-            alone,
-            after,
-            language,
-            calls: calls.clone(),
-        }));
+        let mut listener = ContextualRecognizer::new(fake(alone, after, language, calls.clone()));
         let Piece {
             utterance,
             words,

@@ -1,21 +1,25 @@
-//! From an endless stream of samples to utterances that fit an encoder window, and to live text.
+//! Live text: from samples as they come to partial and final text.
 //!
-//! `Segmenter` cuts the stream; the pipeline for recordings takes its utterances as they are.
-//! [`Live`] shows text while an utterance goes on: a [`Recognizer`] guesses again and again, after
-//! the [`Context`] of what was said before; a [`CommitPolicy`] decides which words of the guesses
-//! are settled, and what is settled never changes.
+//! In: samples, 16 kHz, mono. Out: [`Event`]s. [`Live`] runs a [`Recognizer`] over the utterance that
+//! is being spoken again and again, after the [`Context`] of what was said before; a state machine
+//! (`utterance`) decides which words of the hypotheses are shown and which are committed. Committed
+//! text never changes.
 
+mod agreement;
 mod context;
 mod continuation;
+mod event;
+#[cfg(test)]
+mod fake;
 mod live;
 mod pace;
-mod policy;
 mod recognizer;
 mod rewrite;
+mod utterance;
 
-pub use live::{Event, Final, Live, LiveOptions, Partial};
+pub use event::{Event, Final, Partial};
+pub use live::{Live, LiveOptions};
 pub use pace::Pace;
-pub use policy::{AlignAtt, Both, CommitPolicy, LocalAgreement, Policy};
 pub use recognizer::{
     Context, Hypothesis, Pass, RecognizeError, Recognizer, Request, WhisperRecognizer,
 };

@@ -2,7 +2,7 @@
 //!
 //! In: events as the live engine gives them. Out: the same events with rewritten text and words.
 
-use super::live::{Event, Final, Partial};
+use super::event::{Event, Final, Partial};
 use crate::text::{Rules, trimmed};
 use crate::tokenizer::Language;
 

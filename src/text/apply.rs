@@ -179,6 +179,5 @@ fn joined(words: &[&TimedWord], text: String) -> Option<TimedWord> {
             .iter()
             .map(|word| word.probability)
             .fold(f32::INFINITY, f32::min),
-        attended: words.iter().map(|word| word.attended).fold(0.0, f64::max),
     })
 }

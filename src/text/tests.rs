@@ -282,7 +282,6 @@ fn timed(text: &str, start: f64, probability: f32) -> TimedWord {
         start,
         end: start + 0.5,
         probability,
-        attended: start + 0.2,
     }
 }
 

@@ -16,8 +16,6 @@ pub struct Word {
     pub end_s: f64,
     /// How sure the model is of it, 0 to 1.
     pub confidence: f32,
-    /// The latest moment that the decoder attended to most while it wrote a part of it, in seconds.
-    pub attended_s: f64,
     /// What it is compared by: its letters and digits in lower case, and apostrophes, which tell
     /// "Quilter's" from "Quilters'".
     key: String,
@@ -35,7 +33,6 @@ impl Word {
             start_s: 0.0,
             end_s: 0.0,
             confidence: 0.0,
-            attended_s: 0.0,
             key,
         }
     }
@@ -44,7 +41,6 @@ impl Word {
     pub fn later(mut self, by_s: f64) -> Self {
         self.start_s += by_s;
         self.end_s += by_s;
-        self.attended_s += by_s;
         self
     }
 
@@ -66,15 +62,14 @@ impl Word {
                 .iter()
                 .map(|word| word.confidence)
                 .fold(f32::INFINITY, f32::min),
-            attended_s: words.iter().map(|word| word.attended_s).fold(0.0, f64::max),
             ..Self::new(text)
         })
     }
 
     /// Takes over the times and the confidence of another guess at the same word.
     pub fn retime(&mut self, other: &Self) {
-        (self.start_s, self.end_s, self.attended_s) =
-            (other.start_s, other.end_s, other.attended_s);
+        self.start_s = other.start_s;
+        self.end_s = other.end_s;
         self.confidence = other.confidence;
     }
 
@@ -111,10 +106,10 @@ pub fn timed(words: &[TimedWord], language: Language) -> Vec<Word> {
             }
             if at + len > begin {
                 if first {
-                    (word.start_s, word.attended_s, first) = (time(begin), timed.attended, false);
+                    word.start_s = time(begin);
+                    first = false;
                 }
                 word.end_s = time(end);
-                word.attended_s = word.attended_s.max(timed.attended);
                 (n, sum) = (n + 1.0, sum + timed.probability);
             }
             if at + len > end {
@@ -206,7 +201,6 @@ mod tests {
             start,
             end,
             probability,
-            attended: end - 0.1,
         }
     }
 
@@ -218,20 +212,12 @@ mod tests {
             timed_word(" to", 2.25, 2.5, 1.0),
         ];
         let words = timed(&parts, Language::ENGLISH);
-        let summary = |w: &Word| {
-            (
-                w.text.clone(),
-                w.start_s,
-                w.end_s,
-                w.confidence,
-                w.attended_s,
-            )
-        };
+        let summary = |w: &Word| (w.text.clone(), w.start_s, w.end_s, w.confidence);
         assert_eq!(
             words.iter().map(summary).collect::<Vec<_>>(),
             [
-                (" well-known".to_owned(), 1.0, 2.0, 0.7, 1.9),
-                (" to".to_owned(), 2.25, 2.5, 1.0, 2.4)
+                (" well-known".to_owned(), 1.0, 2.0, 0.7),
+                (" to".to_owned(), 2.25, 2.5, 1.0)
             ]
         );
         let words = timed(

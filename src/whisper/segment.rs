@@ -35,7 +35,4 @@ pub struct TimedWord {
     pub end: f64,
     /// Confidence, 0 to 1: the mean probability of its tokens, given the text before them.
     pub probability: f32,
-    /// The latest of the positions that its tokens attend to most, in seconds from the start of the
-    /// window.
-    pub attended: f64,
 }

@@ -216,7 +216,6 @@ fn engine(whisper: &Arc<Whisper>, settings: &SessionSettings, args: &BenchLiveAr
     let recognizer = WhisperRecognizer::new(whisper.clone(), LONGEST_WINDOW, decoding);
     Live::new(
         Box::new(recognizer),
-        args.policy.start(),
         settings.live.for_model(whisper.file().dims()),
     )
 }

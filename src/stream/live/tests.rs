@@ -3,64 +3,48 @@
 
 use super::*;
 use crate::audio::{FileSource, Mono16k};
-use crate::stream::Policy;
-use crate::text::split;
+use crate::stream::fake::{FakeRecognizer, likely, sure_words};
+use crate::text::join;
+use crate::tokenizer::Language;
 use proptest::prelude::*;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// Words that the model is sure of.
-fn words(text: &str) -> Vec<Word> {
-    let mut words = split(text, Language::ENGLISH);
-    words.iter_mut().for_each(|word| word.confidence = 1.0);
-    words
-}
-
-/// Samples of the longest window: 15.36 s.
-const WINDOW: usize = 245_760;
-
 type Calls = Arc<Mutex<Vec<(Pass, usize, String)>>>;
 
-/// Answers each request with the next of its texts, and keeps the requests.
-struct Scripted {
-    texts: Vec<String>,
-    calls: Calls,
+/// Notes a request.
+fn note(calls: &Calls, request: &Request<'_>) {
+    let prefix = request.prefix.to_owned();
+    let mut calls = calls.lock().expect("one thread");
+    calls.push((request.pass, request.samples.len(), prefix));
 }
 
-impl Recognizer for Scripted {
-    fn recognize(
-        &mut self,
-        request: Request<'_>,
-        _: &dyn Fn() -> bool,
-    ) -> Result<Hypothesis, RecognizeError> {
-        let mut calls = self.calls.lock().expect("one thread");
-        let text = self
-            .texts
-            .get(calls.len() % self.texts.len().max(1))
-            .cloned()
-            .unwrap_or_default();
-        calls.push((
-            request.pass,
-            request.samples.len(),
-            request.prefix.to_owned(),
-        ));
-        Ok(Hypothesis {
-            words: words(&text),
-            is_unlikely: false,
-            language: Language::ENGLISH,
-            avg_logprob: -0.1,
-        })
-    }
+/// A recognizer that answers each request with the next of its texts, and notes it in `calls`.
+fn scripted(texts: &[&str], calls: &Calls) -> Box<dyn Recognizer> {
+    let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+    let calls = calls.clone();
+    Box::new(FakeRecognizer::new(move |request| {
+        let n = calls.lock().expect("one thread").len();
+        note(&calls, request);
+        let text = texts.get(n % texts.len().max(1)).cloned();
+        likely(sure_words(&text.unwrap_or_default()))
+    }))
+}
 
-    fn language(&self) -> Option<Language> {
-        None
-    }
-
-    fn max_samples(&self) -> usize {
-        WINDOW
+/// Options with interim passes every half second.
+fn live_options(max_samples: usize, end_pause: usize) -> LiveOptions {
+    LiveOptions {
+        segmenter: SegmenterOptions {
+            max_samples,
+            end_pause,
+        },
+        step_s: Some(0.5),
     }
 }
+
+/// Longest utterance by default, in samples.
+const LONGEST: usize = 163_840;
 
 fn speech() -> &'static [f32] {
     static SPEECH: OnceLock<Vec<f32>> = OnceLock::new();
@@ -81,30 +65,12 @@ fn run(
     texts: &[&str],
     step_s: Option<f64>,
 ) -> (Vec<Event>, Vec<(Pass, usize, String)>) {
-    run_with(Policy::LocalAgreement, samples, texts, step_s)
-}
-
-fn run_with(
-    policy: Policy,
-    samples: &[f32],
-    texts: &[&str],
-    step_s: Option<f64>,
-) -> (Vec<Event>, Vec<(Pass, usize, String)>) {
     let calls = Calls::default();
-    let texts = texts.iter().map(|text| (*text).to_owned()).collect();
-    let segmenter = SegmenterOptions {
-        end_pause: 12_800,
-        ..SegmenterOptions::default()
+    let options = LiveOptions {
+        step_s,
+        ..live_options(LONGEST, 12_800)
     };
-    let recognizer = Box::new(Scripted {
-        texts,
-        calls: calls.clone(),
-    });
-    let mut live = Live::new(
-        recognizer,
-        policy.start(),
-        LiveOptions { segmenter, step_s },
-    );
+    let mut live = Live::new(scripted(texts, &calls), options);
     let mut events = Vec::new();
     let mut drain = |live: &mut Live| {
         while let Some(event) = live.next_event(&|| false).expect("scripted") {
@@ -141,31 +107,20 @@ fn nothing_is_asked_of_silence() {
 }
 
 #[test]
-fn without_guesses_there_are_only_finals() {
+fn without_interim_passes_there_are_only_finals() {
     let (events, calls) = run(speech(), &[" some words"], None);
     assert_eq!(events.len(), finals(&events).len());
     assert!(!events.is_empty() && calls.iter().all(|(pass, _, _)| *pass == Pass::Final));
 }
 
 #[test]
-fn without_guesses_finals_are_made_ahead_too() {
+fn without_interim_passes_finals_are_made_ahead_too() {
     let calls = Calls::default();
-    let recognizer = Box::new(Scripted {
-        texts: vec![" so".to_owned()],
-        calls: calls.clone(),
-    });
-    let segmenter = SegmenterOptions {
-        end_pause: 12_800,
-        ..SegmenterOptions::default()
+    let options = LiveOptions {
+        step_s: None,
+        ..live_options(LONGEST, 12_800)
     };
-    let mut live = Live::new(
-        recognizer,
-        Policy::LocalAgreement.start(),
-        LiveOptions {
-            segmenter,
-            step_s: None,
-        },
-    );
+    let mut live = Live::new(scripted(&[" so"], &calls), options);
     let mut spoken = speech().get(..36_000).unwrap_or_default().to_vec();
     // The detector notices the end of speech a third of a second late.
     spoken.extend(vec![0.0; 16_000]);
@@ -195,7 +150,7 @@ fn without_guesses_finals_are_made_ahead_too() {
 }
 
 #[test]
-fn an_empty_guess_is_repeated_sooner_and_a_pause_guessed_as_it_begins() {
+fn an_empty_pass_is_repeated_sooner_and_a_pause_is_transcribed_as_it_begins() {
     let (_, calls) = run(speech(), &[""], Some(0.5));
     let lengths: Vec<usize> = calls.iter().take(3).map(|(_, len, _)| *len).collect();
     assert!(
@@ -221,7 +176,7 @@ fn an_empty_guess_is_repeated_sooner_and_a_pause_guessed_as_it_begins() {
 }
 
 #[test]
-fn nothing_is_committed_by_two_guesses_with_an_empty_one_between() {
+fn nothing_is_committed_by_two_passes_with_an_empty_one_between() {
     let committed = |texts: &[&str]| {
         let (events, _) = run(speech(), texts, Some(0.5));
         events
@@ -233,7 +188,7 @@ fn nothing_is_committed_by_two_guesses_with_an_empty_one_between() {
 }
 
 #[test]
-fn the_first_guess_comes_a_step_after_the_onset() {
+fn the_first_pass_comes_a_step_after_the_onset() {
     let (events, calls) = run(speech(), &[" one two"], Some(0.5));
     let Some(Event::Partial(first)) = events.first() else {
         panic!("{events:?}")
@@ -246,60 +201,21 @@ fn the_first_guess_comes_a_step_after_the_onset() {
     assert!(calls[0].1 > 16_000 && calls[0].1 < 18_000, "{:?}", calls[0]);
 }
 
-/// Hears a wrong first word until there is more audio.
-struct Improving(Calls);
-
-impl Recognizer for Improving {
-    fn recognize(
-        &mut self,
-        request: Request<'_>,
-        _: &dyn Fn() -> bool,
-    ) -> Result<Hypothesis, RecognizeError> {
-        let mut calls = self.0.lock().expect("one thread");
-        calls.push((
-            request.pass,
-            request.samples.len(),
-            request.prefix.to_owned(),
-        ));
-        let text = if request.samples.len() < 64_000 {
+#[test]
+fn a_wrong_word_that_is_committed_leads_no_pass_astray() {
+    let calls = Calls::default();
+    let noted = calls.clone();
+    // A wrong first word until there is more audio.
+    let recognizer = FakeRecognizer::new(move |request| {
+        note(&noted, request);
+        likely(sure_words(if request.samples.len() < 64_000 {
             " won two three"
         } else {
             " one two, three four"
-        };
-        Ok(Hypothesis {
-            words: words(text),
-            is_unlikely: false,
-            language: Language::ENGLISH,
-            avg_logprob: -0.1,
-        })
-    }
-
-    fn language(&self) -> Option<Language> {
-        None
-    }
-
-    fn max_samples(&self) -> usize {
-        WINDOW
-    }
-}
-
-#[test]
-fn a_wrong_word_that_is_committed_leads_no_guess_astray() {
-    let calls = Calls::default();
-    let segmenter = SegmenterOptions {
-        end_pause: 40_000,
-        ..SegmenterOptions::default()
-    };
-    let options = LiveOptions {
-        segmenter,
-        step_s: Some(0.5),
-    };
-    let mut live = Live::new(
-        Box::new(Improving(calls.clone())),
-        Policy::LocalAgreement.start(),
-        options,
-    );
-    let (mut shown, mut events) = (Vec::new(), Vec::new());
+        }))
+    });
+    let mut live = Live::new(Box::new(recognizer), live_options(LONGEST, 40_000));
+    let (mut events, mut shown) = (Vec::new(), Vec::new());
     for block in speech()[..128_000].chunks(800) {
         live.push(block);
         events.extend(live.next_event(&|| false).expect("scripted"));
@@ -336,44 +252,15 @@ fn a_wrong_word_that_is_committed_leads_no_guess_astray() {
     );
 }
 
-/// Says what it is told, and of interim texts that they are unlikely.
-struct Unlikely(Scripted);
-
-impl Recognizer for Unlikely {
-    fn recognize(
-        &mut self,
-        request: Request<'_>,
-        never: &dyn Fn() -> bool,
-    ) -> Result<Hypothesis, RecognizeError> {
-        let hypothesis = self.0.recognize(request, never)?;
-        Ok(Hypothesis {
-            is_unlikely: request.pass == Pass::Interim,
-            ..hypothesis
-        })
-    }
-
-    fn language(&self) -> Option<Language> {
-        None
-    }
-
-    fn max_samples(&self) -> usize {
-        WINDOW
-    }
-}
-
 #[test]
 fn of_unlikely_interim_texts_the_first_words_that_two_have_in_common_are_shown() {
     let shown = |texts: &[&str]| {
-        let texts = texts.iter().map(|text| (*text).to_owned()).collect();
-        let recognizer = Box::new(Unlikely(Scripted {
-            texts,
-            calls: Calls::default(),
-        }));
-        let options = LiveOptions {
-            segmenter: SegmenterOptions::default(),
-            step_s: Some(0.5),
-        };
-        let mut live = Live::new(recognizer, Policy::LocalAgreement.start(), options);
+        let mut scripted = scripted(texts, &Calls::default());
+        let recognizer = FakeRecognizer::new(move |request| Hypothesis {
+            is_unlikely: request.pass == Pass::Interim,
+            ..scripted.recognize(*request, &|| false).expect("scripted")
+        });
+        let mut live = Live::new(Box::new(recognizer), live_options(LONGEST, 32_000));
         let mut shown = Vec::new();
         for block in speech()[..32_000].chunks(800) {
             live.push(block);
@@ -393,59 +280,17 @@ fn of_unlikely_interim_texts_the_first_words_that_two_have_in_common_are_shown()
     );
 }
 
-/// Hears words at first, and nobody in the end.
-struct Doubtful(Calls);
-
-impl Recognizer for Doubtful {
-    fn recognize(
-        &mut self,
-        request: Request<'_>,
-        _: &dyn Fn() -> bool,
-    ) -> Result<Hypothesis, RecognizeError> {
-        let mut calls = self.0.lock().expect("one thread");
-        calls.push((
-            request.pass,
-            request.samples.len(),
-            request.prefix.to_owned(),
-        ));
-        let text = if request.pass == Pass::Interim {
-            " one two three"
-        } else {
-            ""
-        };
-        Ok(Hypothesis {
-            words: words(text),
-            is_unlikely: false,
-            language: Language::ENGLISH,
-            avg_logprob: -0.1,
-        })
-    }
-
-    fn language(&self) -> Option<Language> {
-        None
-    }
-
-    fn max_samples(&self) -> usize {
-        WINDOW
-    }
-}
-
 #[test]
 fn words_of_an_utterance_without_text_are_not_those_of_the_next() {
     let calls = Calls::default();
-    let segmenter = SegmenterOptions {
-        max_samples: 64_000,
-        end_pause: 40_000,
-    };
-    let options = LiveOptions {
-        segmenter,
-        step_s: Some(0.5),
-    };
-    let mut live = Live::new(
-        Box::new(Doubtful(calls.clone())),
-        Policy::LocalAgreement.start(),
-        options,
-    );
+    let noted = calls.clone();
+    // Words at first, and nobody in the end.
+    let recognizer = FakeRecognizer::new(move |request| {
+        note(&noted, request);
+        let is_interim = request.pass == Pass::Interim;
+        likely(sure_words(if is_interim { " one two three" } else { "" }))
+    });
+    let mut live = Live::new(Box::new(recognizer), live_options(64_000, 40_000));
     let mut events = Vec::new();
     for block in speech().chunks(800) {
         live.push(block);
@@ -491,15 +336,9 @@ struct Asked {
     heard: Vec<usize>,
 }
 
-/// Hears the words of [`speech`] that lie wholly within the samples, wherever these begin.
-struct Numbering(Arc<Mutex<Vec<Asked>>>);
-
-impl Recognizer for Numbering {
-    fn recognize(
-        &mut self,
-        request: Request<'_>,
-        _: &dyn Fn() -> bool,
-    ) -> Result<Hypothesis, RecognizeError> {
+/// A recognizer of the words of [`speech`] that lie wholly within the samples, wherever these begin.
+fn numbering(asked: Arc<Mutex<Vec<Asked>>>) -> Box<dyn Recognizer> {
+    let recognizer = FakeRecognizer::new(move |request| {
         let place = |samples: &[f32]| {
             let probe = &samples[..64];
             speech()
@@ -516,7 +355,7 @@ impl Recognizer for Numbering {
         let (first, told) = (place(request.samples), numbers(request.prefix));
         let inside = first.div_ceil(HALF)..(first + request.samples.len()) / HALF;
         let heard: Vec<usize> = inside.filter(|number| !told.contains(number)).collect();
-        let mut words = words(
+        let mut words = sure_words(
             &heard
                 .iter()
                 .map(|number| format!(" w{number}"))
@@ -528,45 +367,22 @@ impl Recognizer for Numbering {
         }
         let before = numbers(&format!("{context}{}", request.prefix));
         let context = request.context.map(|context| place(&context.samples));
-        self.0.lock().expect("one thread").push(Asked {
+        asked.lock().expect("one thread").push(Asked {
             first,
             context,
             before,
             heard,
         });
-        Ok(Hypothesis {
-            words,
-            is_unlikely: false,
-            language: Language::ENGLISH,
-            avg_logprob: -0.1,
-        })
-    }
-
-    fn language(&self) -> Option<Language> {
-        Some(Language::ENGLISH)
-    }
-
-    fn max_samples(&self) -> usize {
-        WINDOW
-    }
+        likely(words)
+    });
+    Box::new(recognizer.with_language(Some(Language::ENGLISH)))
 }
 
 #[test]
 fn at_a_cut_the_context_is_what_was_said_before_it() {
     let asked = Arc::default();
-    let segmenter = SegmenterOptions {
-        max_samples: 64_000,
-        end_pause: 40_000,
-    };
-    let options = LiveOptions {
-        segmenter,
-        step_s: Some(0.5),
-    };
-    let mut live = Live::new(
-        Box::new(Numbering(Arc::clone(&asked))),
-        Policy::LocalAgreement.start(),
-        options,
-    );
+    let recognizer = numbering(Arc::clone(&asked));
+    let mut live = Live::new(recognizer, live_options(64_000, 40_000));
     for block in speech().chunks(800) {
         live.push(block);
         while live.next_event(&|| false).expect("scripted").is_some() {}
@@ -606,55 +422,16 @@ fn at_a_cut_the_context_is_what_was_said_before_it() {
     }
 }
 
-/// Takes `cost` for each text, on the clock that it moves.
-struct Slow {
-    clock: Arc<AtomicU64>,
-    cost: Duration,
-}
-
-impl Recognizer for Slow {
-    fn recognize(
-        &mut self,
-        request: Request<'_>,
-        _: &dyn Fn() -> bool,
-    ) -> Result<Hypothesis, RecognizeError> {
-        self.clock
-            .fetch_add(self.cost.as_micros() as u64, Ordering::Relaxed);
-        let words = words(&" word".repeat(request.samples.len() / 6400));
-        Ok(Hypothesis {
-            words,
-            is_unlikely: false,
-            language: Language::ENGLISH,
-            avg_logprob: -0.1,
-        })
-    }
-
-    fn language(&self) -> Option<Language> {
-        None
-    }
-
-    fn max_samples(&self) -> usize {
-        WINDOW
-    }
-}
-
 /// Speaks for `seconds` to a machine on which every text costs that much. Gives the seconds of
 /// audio that had gathered each time that the engine was free again, and the step at the end.
 fn speak_to_slow(cost: Duration, seconds: usize) -> (Vec<f64>, f64) {
     let clock = Arc::new(AtomicU64::new(0));
-    let segmenter = SegmenterOptions {
-        end_pause: 12_800,
-        ..SegmenterOptions::default()
-    };
-    let options = LiveOptions {
-        segmenter,
-        step_s: Some(0.5),
-    };
-    let recognizer = Box::new(Slow {
-        clock: clock.clone(),
-        cost,
+    let of_recognizer = clock.clone();
+    let recognizer = FakeRecognizer::new(move |request| {
+        of_recognizer.fetch_add(cost.as_micros() as u64, Ordering::Relaxed);
+        likely(sure_words(&" word".repeat(request.samples.len() / 6400)))
     });
-    let mut live = Live::new(recognizer, Policy::LocalAgreement.start(), options);
+    let mut live = Live::new(Box::new(recognizer), live_options(LONGEST, 12_800));
     let of_live = clock.clone();
     live.clock = Box::new(move || Duration::from_micros(of_live.load(Ordering::Relaxed)));
     let mut backlogs = Vec::new();
@@ -724,13 +501,12 @@ proptest! {
         texts in prop::collection::vec("( (a|b|no|Yes|well,)){0,4}", 1..9),
         pause in 0usize..40_000,
         step in 0.3f64..1.5,
-        policy in prop::sample::select(&[Policy::LocalAgreement, Policy::AlignAtt, Policy::Both]),
     ) {
         let mut spoken = speech().get(..100_000).unwrap_or_default().to_vec();
         spoken.extend(vec![0.0; pause]);
         spoken.extend_from_slice(speech());
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let (events, _) = run_with(policy, &spoken, &texts, Some(step));
+        let (events, _) = run(&spoken, &texts, Some(step));
         let (mut utterance, mut revision, mut committed) = (1, 0, String::new());
         for event in &events {
             let (number, next, text, words) = match event {

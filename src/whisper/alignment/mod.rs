@@ -21,7 +21,6 @@ use super::segment::{Segment, TimedWord};
 use crate::cpu::{Isa, argmax, sum_exp};
 use crate::tokenizer::{Language, Task, Tokenizer};
 use fit::token_fit;
-use ndarray::ArrayView1;
 use words::{Piece, merge_punctuation, split};
 
 /// Length of an encoder position in seconds.
@@ -111,10 +110,8 @@ impl<'a> Aligner<'a> {
         let probabilities = self.probabilities(logits, &tokens);
         let fit = token_fit(attention.weights()?, first..rows.len() - 1);
         let begins = dtw::begins(fit.view());
-        let attended: Vec<usize> = fit.rows().into_iter().map(most_attended).collect();
         let timed = TimedTokens {
             begins: &begins[before.len()..],
-            attended: &attended[before.len()..],
             probabilities: &probabilities,
         };
         let mut words = timed.words(&split(self.tokenizer, &tokens, input.language));
@@ -172,17 +169,6 @@ pub fn give_words(segments: &mut [Segment], words: Vec<TimedWord>, eot: u32) {
     }
 }
 
-/// Returns the position with the best fit.
-fn most_attended(fit: ArrayView1<'_, f32>) -> usize {
-    let mut best = 0;
-    for (position, value) in fit.iter().enumerate() {
-        if *value > fit[best] {
-            best = position;
-        }
-    }
-    best
-}
-
 /// Returns the probability of `token` in a row of logits.
 fn probability(isa: Isa, logits: &[f32], token: usize) -> f32 {
     let most = argmax(isa, logits).map_or(0.0, |(_, value)| value);
@@ -193,8 +179,6 @@ fn probability(isa: Isa, logits: &[f32], token: usize) -> f32 {
 struct TimedTokens<'a> {
     /// Position at which each token begins, and the end of the last one.
     begins: &'a [usize],
-    /// Position that each token attends to most.
-    attended: &'a [usize],
     probabilities: &'a [f32],
 }
 
@@ -213,7 +197,6 @@ impl TimedTokens<'_> {
                 start: seconds(self.begins[from]),
                 end: seconds(self.begins[to]),
                 probability: sum / piece.tokens as f32,
-                attended: seconds(self.attended[from..to].iter().copied().max().unwrap_or(0)),
             }));
             from = to;
         }

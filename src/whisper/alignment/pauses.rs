@@ -204,7 +204,6 @@ mod tests {
             start,
             end,
             probability: 1.0,
-            attended: end,
         };
         let mut words: Vec<_> = words.iter().map(word).collect();
         Pauses(pauses.to_vec()).part(&mut words);
