@@ -30,10 +30,6 @@ impl Recognizer for Parrot {
     fn language(&self) -> Option<Language> {
         Some(Language::ENGLISH)
     }
-
-    fn max_samples(&self) -> usize {
-        245_760
-    }
 }
 
 /// What this process has in memory, in bytes (proc(5): `statm`, in pages of 4 KiB).

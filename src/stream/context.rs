@@ -1,40 +1,40 @@
-//! What was said just before an utterance: sound and text that it is heard after.
+//! Context of an utterance: the audio and text just before it.
 //!
-//! In: utterances that have ended, with their words. Out: the [`Context`] of the next one: the
-//! latest seconds of sound before it, from the start of a word on, and the text of that sound. The
-//! decoder, given that text as a prefix, writes the utterance as it would write it in one window
-//! with what was said before: digits as digits, a sentence that goes on in lower case, names as
-//! they were heard.
+//! In: utterances that have ended, with their words. Out: the [`Context`] of the next one: the last
+//! seconds of audio before it, starting at a word, and their text. The decoder gets that text as a
+//! prefix and so writes the utterance as it would in one window with the speech before: digits as
+//! digits, continued sentences in lower case, names in the same spelling.
 
 use super::recognizer::{Context, Hypothesis, Pass, RecognizeError, Recognizer, Request};
+use super::seconds;
 use crate::audio::{SAMPLE_RATE, Utterance};
 use crate::text::{Word, join};
 use crate::tokenizer::Language;
 use std::collections::VecDeque;
 
-/// Longest sound of a context, in samples: 6 s. With 3 s there are more wrong words
+/// Maximum length of the audio of a context, in samples: 6 s. With 3 s there are more wrong words
 /// (docs/streaming.md).
-const LONGEST: usize = 6 * SAMPLE_RATE as usize;
-/// Shortest part of an utterance that is a context, in samples: 1 s.
-const SHORTEST: usize = SAMPLE_RATE as usize;
-/// Silence between two utterances after which what was said before is no context any more, in
-/// samples: 2 s, as much as a recording's windows bridge, beyond the half second that belongs to
-/// either utterance.
-const SILENCE: u64 = 2 * SAMPLE_RATE as u64;
-/// The utterance's length is rounded up to this many samples, 2.56 s, where its context has to make
-/// room for it: guesses in a row are then heard after the same sound.
-const STEP: usize = 40_960;
+const MAX_SAMPLES: usize = 6 * SAMPLE_RATE as usize;
+/// Minimum length of a part of an utterance that is used as context, in samples: 1 s.
+const MIN_SAMPLES: usize = SAMPLE_RATE as usize;
+/// Longest silence between two utterances across which context is used, in samples: 2 s, as long as
+/// the pauses within a recording's windows. The half second of silence that belongs to each
+/// utterance does not count.
+const MAX_SILENCE: u64 = 2 * SAMPLE_RATE as u64;
+/// Multiple to which the utterance's length is rounded up before the context gets the rest of the
+/// window, in samples: 2.56 s. Consecutive passes thus have the same context.
+const ROUNDING: usize = 40_960;
 
-/// A recognizer that hears utterances after what was said before them.
+/// Recognizer that decodes each utterance after the context that it keeps.
 pub(super) struct ContextualRecognizer {
     recognizer: Box<dyn Recognizer>,
     past: Past,
-    /// First sample of the latest utterance in whose sound alone there were words.
-    speaks: Option<u64>,
+    /// First sample of the latest utterance whose own audio has words.
+    has_words: Option<u64>,
 }
 
 impl ContextualRecognizer {
-    /// Nothing was said yet.
+    /// Creates a recognizer without context yet.
     pub fn new(recognizer: Box<dyn Recognizer>) -> Self {
         let past = Past {
             window: recognizer.max_samples(),
@@ -43,62 +43,73 @@ impl ContextualRecognizer {
         Self {
             recognizer,
             past,
-            speaks: None,
+            has_words: None,
         }
     }
 
-    /// Transcribes an utterance that begins at sample `start` of the stream; the request has no
-    /// context.
-    ///
-    /// Its sound alone decides whether somebody speaks, and in which language: after other speech
-    /// the decoder finds words in noise, too. Where it finds none in the end, those of the sound
-    /// alone hold.
+    /// Transcribes an utterance that begins at sample `start` of the stream. The request has no
+    /// context yet. The words of the result are in seconds of the stream.
     ///
     /// # Errors
-    /// Those of the recognizer.
+    /// Returns the errors of the recognizer.
     pub fn recognize(
         &mut self,
         start: u64,
         request: Request<'_>,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Hypothesis, RecognizeError> {
+        let hypothesis = self.hypothesis(start, request, cancelled)?;
+        Ok(hypothesis.later(seconds(start)))
+    }
+
+    /// Decodes the utterance without context until that has words, then with context. The
+    /// utterance's own audio decides whether somebody speaks, and in which language, because after
+    /// other speech the decoder finds words in noise, too. If a final pass with context finds no
+    /// words, the words without context remain.
+    fn hypothesis(
+        &mut self,
+        start: u64,
+        request: Request<'_>,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Hypothesis, RecognizeError> {
+        let is_final = request.pass == Pass::Final;
         let mut language = self.recognizer.language().or(request.language);
         let mut alone = None;
-        let is_final = request.pass == Pass::Final;
-        if self.speaks != Some(start) || (is_final && language.is_none()) {
-            let heard = self.recognizer.recognize(request, cancelled)?;
-            let has_words = !heard.words.is_empty() && !heard.is_unlikely;
+        if self.has_words != Some(start) || (is_final && language.is_none()) {
+            let hypothesis = self.recognizer.recognize(request, cancelled)?;
+            let has_words = !hypothesis.words.is_empty() && !hypothesis.is_unlikely;
             if has_words {
-                self.speaks = Some(start);
+                self.has_words = Some(start);
             }
             if !has_words || !is_final {
-                return Ok(heard);
+                return Ok(hypothesis);
             }
-            language = Some(heard.language);
-            alone = Some(heard);
+            language = Some(hypothesis.language);
+            alone = Some(hypothesis);
         }
-        let context =
-            language.and_then(|language| self.past.before(start, request.samples.len(), language));
+        let n_samples = request.samples.len();
+        let context = language.and_then(|language| self.past.before(start, n_samples, language));
         if context.is_some() {
-            let predicted = alone
-                .as_ref()
-                .map_or_else(|| request.predicted.to_owned(), |alone| join(&alone.words));
+            let predicted = alone.as_ref().map(|alone| join(&alone.words));
             let request = Request {
                 context: context.as_ref(),
-                predicted: &predicted,
+                predicted: predicted.as_deref().unwrap_or(request.predicted),
                 language,
                 ..request
             };
-            let heard = self.recognizer.recognize(request, cancelled)?;
-            if !heard.words.is_empty() || !is_final {
-                return Ok(heard);
+            let hypothesis = self.recognizer.recognize(request, cancelled)?;
+            if !hypothesis.words.is_empty() || !is_final {
+                return Ok(hypothesis);
             }
         }
-        alone.map_or_else(|| self.recognizer.recognize(request, cancelled), Ok)
+        match alone {
+            Some(alone) => Ok(alone),
+            None => self.recognizer.recognize(request, cancelled),
+        }
     }
 
-    /// Takes an utterance that has ended; `words` are all that is said in it, in seconds of the
-    /// stream.
+    /// Keeps an utterance that has ended as context of the next ones. `words` are all words said in
+    /// it, in seconds of the stream.
     pub fn keep(&mut self, utterance: Utterance, words: Vec<Word>, language: Language) {
         self.past.keep(Piece {
             utterance,
@@ -108,13 +119,14 @@ impl ContextualRecognizer {
     }
 }
 
-/// The latest utterances.
+/// The latest utterances, as many as a context needs.
 struct Past {
-    /// Samples of the longest window.
+    /// Number of samples of the longest window.
     window: usize,
     pieces: VecDeque<Piece>,
 }
 
+/// Utterance with its words.
 struct Piece {
     utterance: Utterance,
     words: Vec<Word>,
@@ -124,91 +136,106 @@ struct Piece {
 impl Past {
     fn keep(&mut self, piece: Piece) {
         self.pieces.push_back(piece);
-        while self
-            .pieces
-            .iter()
-            .skip(1)
-            .map(|piece| piece.utterance.samples.len())
-            .sum::<usize>()
-            >= LONGEST
-        {
+        while self.n_samples_without_first() >= MAX_SAMPLES {
             self.pieces.pop_front();
         }
     }
 
-    /// The context of an utterance of `len` samples that begins at sample `start` and is in
-    /// `language`, if it has one.
+    fn n_samples_without_first(&self) -> usize {
+        let others = self.pieces.iter().skip(1);
+        others.map(|piece| piece.utterance.samples.len()).sum()
+    }
+
+    /// Returns the context of an utterance of `len` samples in `language` that begins at sample
+    /// `start`, if it has one.
     fn before(&self, start: u64, len: usize, language: Language) -> Option<Context> {
-        let mut room = LONGEST.min(self.window.saturating_sub(len.next_multiple_of(STEP)));
-        let (mut parts, mut next) = (Vec::new(), start);
+        let rest_of_window = self.window.saturating_sub(len.next_multiple_of(ROUNDING));
+        let mut room = MAX_SAMPLES.min(rest_of_window);
+        let mut next = start;
+        let mut parts = Vec::new();
         for piece in self.pieces.iter().rev() {
             let Utterance { samples, start } = &piece.utterance;
             let silence = next.saturating_sub(start + samples.len() as u64);
-            if silence > SILENCE || piece.language != language || piece.words.is_empty() {
+            if silence > MAX_SILENCE || piece.language != language || piece.words.is_empty() {
                 break;
             }
-            let (word, at) = if samples.len() <= room {
-                (0, 0)
+            let from = if samples.len() <= room {
+                WordStart { word: 0, sample: 0 }
             } else {
-                piece.end_of(room)
+                piece.last_words(room)
             };
-            parts.push((
-                samples.get(at..).unwrap_or_default(),
-                piece.words.get(word..).unwrap_or_default(),
-            ));
-            if at > 0 {
+            parts.push((piece, from));
+            if from.sample > 0 {
                 break;
             }
             room -= samples.len();
             next = *start;
         }
         let mut context = Context::default();
-        for (samples, words) in parts.into_iter().rev() {
-            context.samples.extend_from_slice(samples);
-            context.text += &join(words);
+        for (piece, from) in parts.into_iter().rev() {
+            let samples = piece.utterance.samples.get(from.sample..);
+            let words = piece.words.get(from.word..);
+            context
+                .samples
+                .extend_from_slice(samples.unwrap_or_default());
+            context.text += &join(words.unwrap_or_default());
         }
         (!context.samples.is_empty()).then_some(context)
     }
 }
 
+/// Place within an utterance at which a word begins.
+#[derive(Clone, Copy)]
+struct WordStart {
+    /// Index of the word.
+    word: usize,
+    /// Index of the sample.
+    sample: usize,
+}
+
 impl Piece {
-    /// Where its last `room` samples begin or later, at a word: the word's index, and the sample's.
-    /// The first word of a sentence or clause where there is one; the end of all where none is
-    /// left.
-    fn end_of(&self, room: usize) -> (usize, usize) {
-        let Utterance { samples, start } = &self.utterance;
-        let least = samples.len().saturating_sub(room);
-        let starts = self
-            .words
-            .iter()
-            .zip(self.words.iter().skip(1))
-            .enumerate()
-            .map(|(i, (before, word))| {
-                let between = before.end_s.midpoint(word.start_s) * f64::from(SAMPLE_RATE);
-                let opens = before.text.trim_end().ends_with(['.', '?', '!', ',']);
-                (
-                    i + 1,
-                    (between as u64).saturating_sub(*start) as usize,
-                    opens,
-                )
-            });
-        let fit: Vec<_> = starts
-            .filter(|(_, at, _)| (least..samples.len()).contains(at))
-            .collect();
-        let first = fit.iter().find(|(_, _, opens)| *opens).or(fit.first());
-        let is_long_enough = room >= SHORTEST;
-        first
-            .filter(|_| is_long_enough)
-            .map_or((self.words.len(), samples.len()), |&(word, at, _)| {
-                (word, at)
+    /// Returns the first word that begins within the last `room` samples, preferably at the start of
+    /// a sentence or clause; the end of the utterance if there is none or `room` is too short.
+    fn last_words(&self, room: usize) -> WordStart {
+        let n_samples = self.utterance.samples.len();
+        let least = n_samples.saturating_sub(room);
+        let mut first = None;
+        let mut first_of_clause = None;
+        for (i, pair) in self.words.windows(2).enumerate() {
+            let [before, word] = pair else { continue };
+            let sample = self.sample_at(before.end_s.midpoint(word.start_s));
+            if !(least..n_samples).contains(&sample) {
+                continue;
+            }
+            let start = WordStart {
+                word: i + 1,
+                sample,
+            };
+            first = first.or(Some(start));
+            if before.text.trim_end().ends_with(['.', '?', '!', ',']) {
+                first_of_clause = first_of_clause.or(Some(start));
+            }
+        }
+        first_of_clause
+            .or(first)
+            .filter(|_| room >= MIN_SAMPLES)
+            .unwrap_or(WordStart {
+                word: self.words.len(),
+                sample: n_samples,
             })
+    }
+
+    /// Converts seconds of the stream to an index into the samples.
+    fn sample_at(&self, time_s: f64) -> usize {
+        let sample = (time_s * f64::from(SAMPLE_RATE)) as u64;
+        sample.saturating_sub(self.utterance.start) as usize
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::fake::{FakeRecognizer, likely};
+    use crate::stream::fake::{FakeRecognizer, hypothesis};
     use crate::text::split;
     use std::sync::{Arc, Mutex};
 
@@ -221,7 +248,7 @@ mod tests {
         }
     }
 
-    /// An utterance of 1 s a word, whose samples are their places in the stream.
+    /// Returns an utterance of 1 s per word. Each sample is its own index in the stream.
     fn piece(start_s: usize, text: &str) -> Piece {
         let mut words = split(text, Language::ENGLISH);
         for (i, word) in words.iter_mut().enumerate() {
@@ -239,7 +266,7 @@ mod tests {
         }
     }
 
-    /// Seconds in which the context's sound begins and ends, and its text.
+    /// Returns start and end of the context's audio in seconds, and its text.
     fn before(said: &[(usize, &str)], start_s: usize, len_s: usize) -> Option<(f32, f32, String)> {
         let mut past = past();
         said.iter()
@@ -255,13 +282,16 @@ mod tests {
     }
 
     #[test]
-    fn utterances_are_heard_after_those_shortly_before_them() {
-        let told = |from, to, text: &str| Some((from, to, text.to_owned()));
+    fn utterances_shortly_before_are_context() {
+        let context = |from, to, text: &str| Some((from, to, text.to_owned()));
         assert_eq!(before(&[], 0, 1), None);
-        assert_eq!(before(&[(0, " one two")], 3, 1), told(0.0, 2.0, " one two"));
+        assert_eq!(
+            before(&[(0, " one two")], 3, 1),
+            context(0.0, 2.0, " one two")
+        );
         assert_eq!(
             before(&[(0, " one two"), (3, " three")], 4, 1),
-            told(0.0, 4.0, " one two three")
+            context(0.0, 4.0, " one two three")
         );
         assert_eq!(
             before(&[(0, " one two")], 5, 1),
@@ -270,13 +300,13 @@ mod tests {
         );
         assert_eq!(
             before(&[(0, " one"), (5, " two")], 7, 1),
-            told(5.0, 6.0, " two"),
+            context(5.0, 6.0, " two"),
             "and further back"
         );
     }
 
     #[test]
-    fn sound_without_words_parts_utterances() {
+    fn sound_without_words_separates_utterances() {
         let mut past = past();
         past.keep(piece(0, " one two"));
         past.keep(Piece {
@@ -328,80 +358,59 @@ mod tests {
         Ok(())
     }
 
-    type Calls = Arc<Mutex<Vec<(Pass, Option<String>)>>>;
+    /// Pass and text of the context of each request.
+    type Calls = Vec<(Pass, Option<String>)>;
 
-    /// A recognizer of one text in sound alone, and of another after a context; notes what it was
-    /// asked.
-    fn fake(
+    /// Returns the texts of an utterance after " one two" in consecutive passes, and the requests
+    /// to the recognizer. That finds `alone` without context and `after` with it.
+    fn texts(
+        language: Option<Language>,
         alone: &'static str,
         after: &'static str,
-        language: Option<Language>,
-        calls: Calls,
-    ) -> Box<dyn Recognizer> {
-        let recognizer = FakeRecognizer::new(move |request| {
+        passes: &[Pass],
+    ) -> (Vec<String>, Calls) {
+        let calls = Arc::new(Mutex::new(Calls::default()));
+        let log = calls.clone();
+        let fake = FakeRecognizer::in_language(language, move |request| {
             let context = request.context.map(|context| context.text.clone());
             let text = if context.is_some() { after } else { alone };
-            calls
-                .lock()
+            log.lock()
                 .expect("one thread")
                 .push((request.pass, context));
-            likely(split(text, Language::ENGLISH))
+            hypothesis(text)
         });
-        Box::new(recognizer.with_language(language))
-    }
-
-    /// The texts of an utterance after " one two", by the pass each is worth, and what the
-    /// recognizer was asked.
-    fn hear(
-        alone: &'static str,
-        after: &'static str,
-        efforts: &[Pass],
-    ) -> (Vec<String>, Vec<(Pass, Option<String>)>) {
-        hear_in(Some(Language::ENGLISH), alone, after, efforts)
-    }
-
-    fn hear_in(
-        language: Option<Language>,
-        alone: &'static str,
-        after: &'static str,
-        efforts: &[Pass],
-    ) -> (Vec<String>, Vec<(Pass, Option<String>)>) {
-        let calls = Calls::default();
-        let mut listener = ContextualRecognizer::new(fake(alone, after, language, calls.clone()));
+        let mut recognizer = ContextualRecognizer::new(Box::new(fake));
         let Piece {
             utterance,
             words,
             language,
         } = piece(0, " one two");
-        listener.keep(utterance, words, language);
-        let texts = efforts.iter().map(|&pass| {
-            let samples = &[0.0; SECOND];
+        recognizer.keep(utterance, words, language);
+        let mut texts = Vec::new();
+        for &pass in passes {
             let request = Request {
                 context: None,
-                samples,
+                samples: &[0.0; SECOND],
                 prefix: "",
                 predicted: "",
                 language: None,
                 pass,
             };
-            join(
-                &listener
-                    .recognize(2 * SECOND as u64, request, &|| false)
-                    .expect("a text")
-                    .words,
-            )
-        });
-        let texts = texts.collect();
+            let found = recognizer.recognize(2 * SECOND as u64, request, &|| false);
+            texts.push(join(&found.expect("a text").words));
+        }
         let calls = calls.lock().expect("one thread").clone();
         (texts, calls)
     }
 
+    const ENGLISH: Option<Language> = Some(Language::ENGLISH);
+
     #[test]
-    fn a_context_counts_once_the_sound_alone_has_words() {
+    fn context_is_used_once_the_utterance_alone_has_words() {
         use Pass::{Final, Interim};
         let after = Some(" one two".to_owned());
-        let (texts, calls) = hear(" three", " 3", &[Interim, Interim, Final]);
-        assert_eq!(texts, [" three", " 3", " 3"]);
+        let (found, calls) = texts(ENGLISH, " three", " 3", &[Interim, Interim, Final]);
+        assert_eq!(found, [" three", " 3", " 3"]);
         assert_eq!(
             calls,
             [
@@ -410,30 +419,30 @@ mod tests {
                 (Final, after.clone())
             ]
         );
-        let (texts, calls) = hear(" three", " 3", &[Final]);
+        let (found, calls) = texts(ENGLISH, " three", " 3", &[Final]);
         assert_eq!(
-            (texts, calls),
+            (found, calls),
             (vec![" 3".to_owned()], vec![(Final, None), (Final, after)]),
             "without interim passes"
         );
-        let (texts, calls) = hear("", " invented", &[Interim, Final]);
+        let (found, calls) = texts(ENGLISH, "", " invented", &[Interim, Final]);
         assert_eq!(
-            (texts, calls),
+            (found, calls),
             (vec![String::new(); 2], vec![(Interim, None), (Final, None)])
         );
         assert_eq!(
-            hear(" three", "", &[Interim, Interim, Final]).0,
+            texts(ENGLISH, " three", "", &[Interim, Interim, Final]).0,
             [" three", "", " three"],
             "no word is lost"
         );
     }
 
     #[test]
-    fn a_language_that_is_not_given_is_that_of_the_sound_alone() {
+    fn a_language_that_is_not_given_is_detected_without_context() {
         use Pass::{Final, Interim};
         let after = Some(" one two".to_owned());
-        let (texts, calls) = hear_in(None, " three", " 3", &[Interim, Interim, Final]);
-        assert_eq!(texts, [" three", " three", " 3"]);
+        let (found, calls) = texts(None, " three", " 3", &[Interim, Interim, Final]);
+        assert_eq!(found, [" three", " three", " 3"]);
         assert_eq!(
             calls,
             [

@@ -1,59 +1,59 @@
-//! What live transcription reports: interim text while an utterance is spoken, final text after it.
+//! Events of live text.
 
 use crate::text::Word;
 use crate::tokenizer::Language;
 use std::time::Duration;
 
-/// Text of an utterance.
+/// New text.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// Text of an utterance that is still being spoken.
+    /// Text of an utterance that continues.
     Partial(Partial),
-    /// Text of a finished utterance, once for each.
+    /// Text of an utterance that has ended, one for each.
     Final(Final),
 }
 
-/// Text of an utterance that is still being spoken.
+/// Text of an utterance that continues.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Partial {
     /// Number of the utterance, from 1.
     pub utterance: u64,
-    /// Grows with every event of the utterance, from 1.
+    /// Number of the event within the utterance, from 1.
     pub revision: u64,
-    /// Where the utterance begins, in seconds of the stream.
+    /// Start of the utterance in seconds of the stream.
     pub start_s: f64,
-    /// Where the audio that was transcribed ends, in seconds of the stream.
+    /// End of the transcribed audio in seconds of the stream.
     pub end_s: f64,
-    /// Text that no longer changes: it begins with the committed text of the event before.
+    /// Text that never changes again: the committed text of each later event begins with it.
     pub committed: String,
-    /// The words of the committed text, in seconds of the stream.
+    /// Words of the committed text, in seconds of the stream.
     pub words: Vec<Word>,
-    /// Text after it that may change.
+    /// Text after it that may still change.
     pub interim: String,
     /// Language spoken.
     pub language: Language,
 }
 
-/// Text of a finished utterance.
+/// Text of an utterance that has ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Final {
     /// Number of the utterance, from 1.
     pub utterance: u64,
-    /// One more than the revision of the last partial.
+    /// Number of the event within the utterance: one more than that of the last partial.
     pub revision: u64,
-    /// Where the utterance begins, in seconds of the stream.
+    /// Start of the utterance in seconds of the stream.
     pub start_s: f64,
-    /// Where it ends, in seconds of the stream.
+    /// End of the utterance in seconds of the stream.
     pub end_s: f64,
-    /// The text; it begins with the committed text.
+    /// The text. It begins with the committed text.
     pub text: String,
-    /// Its words, in seconds of the stream. Times may differ from those of a partial, which was made
-    /// from less audio.
+    /// Its words, in seconds of the stream. Times may differ from those of a partial, which was
+    /// computed from less audio.
     pub words: Vec<Word>,
     /// Language spoken.
     pub language: Language,
     /// Mean log-probability of a token.
     pub avg_logprob: f32,
-    /// Time from the moment that the end of the utterance was known.
+    /// Time since the end of the utterance became known.
     pub latency: Duration,
 }

@@ -1,17 +1,17 @@
-//! A recognizer that answers from a closure, for tests.
+//! A recognizer for tests.
 
 use super::recognizer::{Hypothesis, RecognizeError, Recognizer, Request};
 use crate::text::{Word, split};
 use crate::tokenizer::Language;
 
-/// Answers each request with what `answer` makes of it.
+/// Answers each request with a function instead of a model.
 pub(super) struct FakeRecognizer<F> {
     answer: F,
     language: Option<Language>,
 }
 
-impl<F: FnMut(&Request<'_>) -> Hypothesis + Send + 'static> FakeRecognizer<F> {
-    /// A recognizer to which no language is given.
+impl<F: FnMut(Request<'_>) -> Hypothesis + Send> FakeRecognizer<F> {
+    /// Creates a recognizer that detects the language.
     pub fn new(answer: F) -> Self {
         Self {
             answer,
@@ -19,44 +19,39 @@ impl<F: FnMut(&Request<'_>) -> Hypothesis + Send + 'static> FakeRecognizer<F> {
         }
     }
 
-    /// The same with a given language.
-    pub fn with_language(self, language: Option<Language>) -> Self {
-        Self { language, ..self }
+    /// Creates a recognizer whose language is given.
+    pub fn in_language(language: Option<Language>, answer: F) -> Self {
+        Self { answer, language }
     }
 }
 
-impl<F: FnMut(&Request<'_>) -> Hypothesis + Send> Recognizer for FakeRecognizer<F> {
+impl<F: FnMut(Request<'_>) -> Hypothesis + Send> Recognizer for FakeRecognizer<F> {
     fn recognize(
         &mut self,
         request: Request<'_>,
-        _: &dyn Fn() -> bool,
+        _cancelled: &dyn Fn() -> bool,
     ) -> Result<Hypothesis, RecognizeError> {
-        Ok((self.answer)(&request))
+        Ok((self.answer)(request))
     }
 
     fn language(&self) -> Option<Language> {
         self.language
     }
-
-    /// 15.36 s.
-    fn max_samples(&self) -> usize {
-        245_760
-    }
 }
 
-/// English words that the model is sure of, without times.
-pub(super) fn sure_words(text: &str) -> Vec<Word> {
-    let mut words = split(text, Language::ENGLISH);
-    words.iter_mut().for_each(|word| word.confidence = 1.0);
-    words
-}
-
-/// A likely hypothesis of English words.
-pub(super) fn likely(words: Vec<Word>) -> Hypothesis {
+/// Returns a likely hypothesis in English.
+pub(super) fn hypothesis(text: &str) -> Hypothesis {
     Hypothesis {
-        words,
+        words: sure_words(text),
         is_unlikely: false,
         language: Language::ENGLISH,
         avg_logprob: -0.1,
     }
+}
+
+/// Returns words of full confidence at the start of the audio.
+pub(super) fn sure_words(text: &str) -> Vec<Word> {
+    let mut words = split(text, Language::ENGLISH);
+    words.iter_mut().for_each(|word| word.confidence = 1.0);
+    words
 }

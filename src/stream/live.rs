@@ -1,37 +1,35 @@
-//! Live text: samples in as they come, [`Event`]s out.
+//! The live engine: queue, clock and recognizer around the state of the current utterance.
 //!
-//! While an utterance is spoken, an interim pass transcribes it every step ([`Pace`]), and twice as
-//! often while there is no text to show. [`UtteranceState`] decides what is shown and what is
-//! committed. A committed word that later audio would have made another keeps its place, and what
-//! follows it is what a recording of the same speech would have there. A pause is transcribed as it
-//! begins, and then left alone, so that the engine is free once half a second of silence has
-//! followed: the final text is made then, ahead of the end of the utterance. If speech continues
-//! after all, that pass was one more interim pass.
+//! In: samples as they come. Out: [`Event`]s.
 //!
-//! Nothing here knows of devices: time is the number of samples heard, and the clock only measures
+//! While an utterance continues, it is decoded again every step ([`Pace`]). Once half a second of
+//! silence has followed, its final pass is made ahead of the pause that ends it; if speech continues
+//! after all, that was one more interim pass.
+//!
+//! Nothing here knows of devices. Time is the number of samples received; the clock only measures
 //! how long the work takes.
 
 use super::context::ContextualRecognizer;
 use super::event::{Event, Final, Partial};
 use super::pace::Pace;
-use super::recognizer::{Hypothesis, Pass, RecognizeError, Recognizer, Request};
-use super::utterance::{Finished, Span, UtteranceState, seconds};
+use super::recognizer::{Pass, RecognizeError, Recognizer};
+use super::utterance::UtteranceState;
 use crate::audio::{Segmenter, SegmenterOptions, Utterance};
 use crate::whisper::{Dims, SAMPLES_PER_POSITION};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How to transcribe live.
+/// Options of live transcription.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LiveOptions {
-    /// How to cut the stream.
+    /// How the stream is cut.
     pub segmenter: SegmenterOptions,
-    /// Least number of seconds between two interim passes; only finals if `None`.
+    /// Least time between two interim passes in seconds. If `None`, there are only finals.
     pub step_s: Option<f64>,
 }
 
 impl LiveOptions {
-    /// The same with utterances that fit the windows of a model.
+    /// Returns the options with utterances that fit the windows of a model.
     pub fn for_model(mut self, dims: &Dims) -> Self {
         let longest = dims.n_audio_ctx * SAMPLES_PER_POSITION;
         self.segmenter.max_samples = self.segmenter.max_samples.min(longest);
@@ -39,30 +37,32 @@ impl LiveOptions {
     }
 }
 
-/// An utterance whose end is known.
-struct Ended {
-    utterance: Utterance,
-    /// When its end was known.
-    at: Duration,
-}
-
-/// Tells the time, from any moment on.
+/// Reports the time since some fixed moment.
 type Clock = Box<dyn Fn() -> Duration + Send>;
 
 /// The live engine.
 pub struct Live {
     recognizer: ContextualRecognizer,
+    /// `None` once the stream has ended.
     segmenter: Option<Segmenter>,
     pace: Option<Pace>,
+    /// Utterances whose final pass is due.
     ended: VecDeque<Ended>,
-    current: UtteranceState,
+    utterance: UtteranceState,
     busy: Duration,
-    /// Measures the time that the work takes.
+    /// Measures the work.
     clock: Clock,
 }
 
+/// Utterance whose end is known.
+struct Ended {
+    utterance: Utterance,
+    /// When its end became known.
+    at: Duration,
+}
+
 impl Live {
-    /// An engine at the start of a stream.
+    /// Creates an engine at the start of a stream.
     pub fn new(recognizer: Box<dyn Recognizer>, options: LiveOptions) -> Self {
         let begun = Instant::now();
         Self {
@@ -70,7 +70,7 @@ impl Live {
             segmenter: Some(Segmenter::new(options.segmenter)),
             pace: options.step_s.map(Pace::new),
             ended: VecDeque::new(),
-            current: UtteranceState::new(1, Vec::new()),
+            utterance: UtteranceState::new(options.step_s.is_some()),
             busy: Duration::ZERO,
             clock: Box::new(move || begun.elapsed()),
         }
@@ -84,33 +84,27 @@ impl Live {
         }
     }
 
-    /// The stream has ended; what was said until then is still to be transcribed.
+    /// Ends the stream. What was said until then is still to be transcribed.
     pub fn finish(&mut self) {
         let last = self.segmenter.take().and_then(Segmenter::finish);
         self.queue(last);
     }
 
-    fn queue(&mut self, ended: impl IntoIterator<Item = Utterance>) {
-        for utterance in ended {
-            let at = (self.clock)();
-            self.ended.push_back(Ended { utterance, at });
-        }
-    }
-
-    /// Does what is due; `None` once nothing is until more samples come.
+    /// Does the next work that is due; returns `None` if there is none until more samples come.
     ///
     /// # Errors
-    /// Returns an error if the recognizer fails, or `cancelled` returns true.
+    /// Returns an error if the recognizer fails, or gives up because `cancelled` returns true.
     pub fn next_event(
         &mut self,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Option<Event>, RecognizeError> {
         while let Some(ended) = self.ended.pop_front() {
-            if let Some(last) = self.conclude(ended, cancelled)? {
+            if let Some(last) = self.finish_utterance(ended, cancelled)? {
                 return Ok(Some(Event::Final(last)));
             }
         }
-        Ok(self.update(cancelled)?.map(Event::Partial))
+        let partial = self.decode_ongoing(cancelled)?;
+        Ok(partial.map(Event::Partial))
     }
 
     /// Whether somebody is speaking.
@@ -118,7 +112,7 @@ impl Live {
         !self.ended.is_empty() || self.ongoing_start().is_some()
     }
 
-    /// Seconds between two interim passes at present; 0 if there are none.
+    /// Current time between two interim passes in seconds; 0 without partials.
     pub fn step_s(&self) -> f64 {
         self.pace.map_or(0.0, |pace| pace.step_s())
     }
@@ -128,108 +122,75 @@ impl Live {
         self.busy
     }
 
-    /// Transcribes the utterance that is being spoken, if that is due.
-    fn update(&mut self, cancelled: &dyn Fn() -> bool) -> Result<Option<Partial>, RecognizeError> {
+    fn queue(&mut self, ended: impl IntoIterator<Item = Utterance>) {
+        for utterance in ended {
+            let at = (self.clock)();
+            self.ended.push_back(Ended { utterance, at });
+        }
+    }
+
+    /// Makes the pass over the utterance that continues, if one is due.
+    fn decode_ongoing(
+        &mut self,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Option<Partial>, RecognizeError> {
         let Some(ongoing) = self.segmenter.as_ref().and_then(Segmenter::ongoing) else {
             return Ok(None);
         };
-        let step_s = self.pace.map(|pace| pace.step_s());
-        let Some(pass) = self.current.due(&ongoing, step_s) else {
+        let Some(pass) = self.utterance.due(&ongoing, self.step_s()) else {
             return Ok(None);
         };
-        let span = Span {
-            start: ongoing.start,
-            len: ongoing.samples.len(),
-        };
         let begun = (self.clock)();
-        let hypothesis = transcribe(
-            &mut self.recognizer,
-            &self.current,
-            span,
-            ongoing.samples,
-            pass,
-            cancelled,
-        )?;
+        let request = self.utterance.request(ongoing.samples, pass);
+        let hypothesis = self
+            .recognizer
+            .recognize(ongoing.start, request, cancelled)?;
         let cost = (self.clock)() - begun;
         self.busy += cost;
         if let Some(pace) = &mut self.pace {
             pace.spent(cost);
         }
-        let is_shown = self.pace.is_some();
-        Ok(self.current.take_partial(hypothesis, span, pass, is_shown))
+        let samples = ongoing.start..ongoing.start + ongoing.samples.len() as u64;
+        Ok(self.utterance.take_partial(&samples, pass, hypothesis))
     }
 
-    /// Makes the final text of an utterance whose end is known; `None` if nobody spoke and no text
-    /// was shown.
-    fn conclude(
+    /// Makes the final text of an utterance; `None` if nobody spoke and no text was shown.
+    fn finish_utterance(
         &mut self,
         ended: Ended,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Option<Final>, RecognizeError> {
-        let Ended { utterance, at } = ended;
-        let span = Span {
-            start: utterance.start,
-            len: utterance.samples.len(),
-        };
+        let Utterance { samples, start } = &ended.utterance;
+        let span = *start..start + samples.len() as u64;
         let begun = (self.clock)();
-        let hypothesis = match self.current.take_ahead(span) {
+        let hypothesis = match self.utterance.take_ahead(&span) {
             Some(hypothesis) => hypothesis,
-            None => transcribe(
-                &mut self.recognizer,
-                &self.current,
-                span,
-                &utterance.samples,
-                Pass::Final,
-                cancelled,
-            )?,
+            None => {
+                let request = self.utterance.request(samples, Pass::Final);
+                self.recognizer.recognize(*start, request, cancelled)?
+            }
         };
-        let is_cut = self.begins_at(span.end());
-        let Finished {
-            last,
-            said,
-            language,
-        } = self.current.finish(hypothesis, span, is_cut);
-        self.recognizer.keep(utterance, said, language);
-        let now = (self.clock)();
-        self.busy += now - begun;
-        Ok(last.map(|last| Final {
-            latency: now - at,
-            ..last
-        }))
+        self.busy += (self.clock)() - begun;
+        let language = hypothesis.language;
+        let is_cut = self.next_start() == Some(span.end);
+        let finished = self.utterance.finish(&span, is_cut, hypothesis);
+        self.recognizer
+            .keep(ended.utterance, finished.said, language);
+        let latency = (self.clock)() - ended.at;
+        Ok(finished.event.map(|event| Final { latency, ..event }))
     }
 
-    /// Whether an utterance begins at this sample.
-    fn begins_at(&self, sample: u64) -> bool {
+    /// First sample of the next utterance, if it has begun.
+    fn next_start(&self) -> Option<u64> {
         let queued = self.ended.front().map(|next| next.utterance.start);
-        queued.or_else(|| self.ongoing_start()) == Some(sample)
+        queued.or_else(|| self.ongoing_start())
     }
 
-    /// First sample of the utterance that is being spoken.
+    /// First sample of the utterance that continues.
     fn ongoing_start(&self) -> Option<u64> {
         let ongoing = self.segmenter.as_ref()?.ongoing()?;
         Some(ongoing.start)
     }
-}
-
-/// One pass over the samples of an utterance, with what is known of it.
-fn transcribe(
-    recognizer: &mut ContextualRecognizer,
-    current: &UtteranceState,
-    span: Span,
-    samples: &[f32],
-    pass: Pass,
-    cancelled: &dyn Fn() -> bool,
-) -> Result<Hypothesis, RecognizeError> {
-    let request = Request {
-        context: None,
-        samples,
-        prefix: &current.prefix(),
-        predicted: current.predicted(),
-        language: current.language(pass),
-        pass,
-    };
-    let hypothesis = recognizer.recognize(span.start, request, cancelled)?;
-    Ok(hypothesis.later(seconds(span.start)))
 }
 
 #[cfg(test)]

@@ -1,9 +1,16 @@
-//! Live text: from samples as they come to partial and final text.
+//! Live text of a stream of samples.
 //!
-//! In: samples, 16 kHz, mono. Out: [`Event`]s. [`Live`] runs a [`Recognizer`] over the utterance that
-//! is being spoken again and again, after the [`Context`] of what was said before; a state machine
-//! (`utterance`) decides which words of the hypotheses are shown and which are committed. Committed
-//! text never changes.
+//! In: samples as they come. Out: [`Event`]s: partials while an utterance continues, then its final.
+//!
+//! ```text
+//! samples ──Segmenter──▶ utterance so far ──Recognizer──▶ Hypothesis ──UtteranceState──▶ Partial, Final
+//!                                 │                ▲                         │
+//!                                 │             Context:                 committed
+//!                              Pace: when   preceding audio and text       words
+//! ```
+//!
+//! [`Live`] holds the queue, the clock and the recognizer. What becomes of a hypothesis is decided
+//! in `utterance.rs`, a state machine that needs none of them.
 
 mod agreement;
 mod context;
@@ -23,3 +30,10 @@ pub use pace::Pace;
 pub use recognizer::{
     Context, Hypothesis, Pass, RecognizeError, Recognizer, Request, WhisperRecognizer,
 };
+
+use crate::audio::SAMPLE_RATE;
+
+/// Converts samples of the stream to seconds.
+fn seconds(samples: u64) -> f64 {
+    samples as f64 / f64::from(SAMPLE_RATE)
+}

@@ -13,7 +13,7 @@ use crate::text::{Word, join, timed, written};
 use crate::tokenizer::{Language, Task, TokenizerError};
 use crate::whisper::decoding::thresholds::MAX_TOKENS_PER_SECOND_INTERIM;
 use crate::whisper::decoding::{DecodingOptions, DecodingResult, FallbackOptions};
-use crate::whisper::{SAMPLES_PER_POSITION, Whisper};
+use crate::whisper::{LONGEST_WINDOW, SAMPLES_PER_POSITION, Whisper};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -109,11 +109,16 @@ pub trait Recognizer: Send {
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Hypothesis, RecognizeError>;
 
-    /// Language of all that it transcribes, if it is given.
-    fn language(&self) -> Option<Language>;
+    /// Language of all audio, if it is given. The default is that it is detected.
+    fn language(&self) -> Option<Language> {
+        None
+    }
 
-    /// Most samples that fit its window, those of the context included.
-    fn max_samples(&self) -> usize;
+    /// Maximum number of samples that fit the window, those of the context included. The default is
+    /// the longest window.
+    fn max_samples(&self) -> usize {
+        LONGEST_WINDOW * SAMPLES_PER_POSITION
+    }
 }
 
 /// Whisper.
@@ -317,7 +322,7 @@ mod tests {
     use crate::audio::SegmenterOptions;
     use crate::models::{ModelFile, Origin, import, synthetic};
     use crate::stream::LiveOptions;
-    use crate::whisper::{Compute, Dims, LONGEST_WINDOW};
+    use crate::whisper::{Compute, Dims};
 
     #[test]
     fn a_model_of_short_windows_gets_no_longer_ones() {

@@ -1,22 +1,23 @@
-//! Text as words that can be compared: hypotheses of the same speech differ in case and punctuation
-//! from one moment to the next.
+//! Words that can be compared, since hypotheses of the same speech differ in case and punctuation.
+//!
+//! In: text, or words with times as the aligner finds them. Out: [`Word`]s.
 
 use super::token::{is_word, tokens};
 use crate::tokenizer::Language;
 use crate::whisper::TimedWord;
 
-/// A word, or a character of a language without spaces.
+/// Word, or character of a language that is written without spaces.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Word {
-    /// As it is written, with the space before it and the punctuation after it.
+    /// Text, with the space before it and the punctuation after it.
     pub text: String,
-    /// When it begins, in seconds.
+    /// Start in seconds.
     pub start_s: f64,
-    /// When it ends, in seconds.
+    /// End in seconds.
     pub end_s: f64,
     /// How sure the model is of it, 0 to 1.
     pub confidence: f32,
-    /// What it is compared by: its letters and digits in lower case, and apostrophes, which tell
+    /// Key of comparisons: letters and digits in lower case, and apostrophes, which distinguish
     /// "Quilter's" from "Quilters'".
     key: String,
 }
@@ -37,22 +38,22 @@ impl Word {
         }
     }
 
-    /// The same word, its times later by so many seconds.
+    /// Returns the word with its times moved `by_s` seconds later.
     pub fn later(mut self, by_s: f64) -> Self {
         self.start_s += by_s;
         self.end_s += by_s;
         self
     }
 
-    /// The same word, what lies before 0 s of it cut off.
+    /// Returns the word with the part before 0 s cut off.
     pub fn from_zero(mut self) -> Self {
         self.start_s = self.start_s.max(0.0);
         self.end_s = self.end_s.max(0.0);
         self
     }
 
-    /// Words as one, written as `text`: from the start of the first to the end of the last, as sure
-    /// as the least sure. `None` where there are no words.
+    /// Joins words to one with the text `text`, from the start of the first to the end of the last, as
+    /// sure as the least sure of them. Returns `None` if there are no words.
     pub fn joined(words: &[Self], text: String) -> Option<Self> {
         let (first, last) = (words.first()?, words.last()?);
         Some(Self {
@@ -66,51 +67,48 @@ impl Word {
         })
     }
 
-    /// Takes over the times and the confidence of another guess at the same word.
+    /// Takes the times and the confidence of another hypothesis of the same word.
     pub fn retime(&mut self, other: &Self) {
         self.start_s = other.start_s;
         self.end_s = other.end_s;
         self.confidence = other.confidence;
     }
 
-    /// How alike the letters of two words are, 0 to 1 (normalised Levenshtein distance).
+    /// Returns the similarity of the letters of two words, 0 to 1 (normalised Levenshtein distance).
     pub fn similarity(&self, other: &Self) -> f64 {
         strsim::normalized_levenshtein(&self.key, &other.key)
     }
 
-    /// Whether it is the same word but for case and punctuation, apostrophes aside.
+    /// Whether two words are the same except for case and punctuation. Apostrophes count.
     pub fn is_like(&self, other: &Self) -> bool {
         self.key == other.key
     }
 }
 
-/// The words of timed text, which may be cut differently: a part of a timed word has its share of
-/// the time.
+/// Splits timed text into words. Timed words may be split differently: a part of one has its share
+/// of the time.
 pub fn timed(words: &[TimedWord], language: Language) -> Vec<Word> {
     let text: String = words.iter().map(|word| word.text.as_str()).collect();
     let mut split = split(&text, language);
-    let (mut begin, mut rest) = (0, words);
-    // Where the first of `rest` begins, in bytes.
+    let mut rest = words;
+    // Byte at which the first of `rest` begins.
     let mut at = 0;
+    let mut begin = 0;
     for word in &mut split {
         let end = begin + word.text.len();
-        let (mut first, mut n, mut sum) = (true, 0.0, 0.0);
-        while let Some(timed) = rest.first() {
+        let mut n_parts = 0.0;
+        let mut sum = 0.0;
+        while let Some(timed) = rest.first()
+            && at < end
+        {
             let len = timed.text.len();
-            let time = |byte: usize| {
-                let share = byte.saturating_sub(at).min(len) as f64 / len.max(1) as f64;
-                timed.start + share * (timed.end - timed.start)
-            };
-            if at >= end {
-                break;
-            }
             if at + len > begin {
-                if first {
-                    word.start_s = time(begin);
-                    first = false;
+                if n_parts == 0.0 {
+                    word.start_s = time_at(timed, begin.saturating_sub(at));
                 }
-                word.end_s = time(end);
-                (n, sum) = (n + 1.0, sum + timed.probability);
+                word.end_s = time_at(timed, end.saturating_sub(at));
+                n_parts += 1.0;
+                sum += timed.probability;
             }
             if at + len > end {
                 break;
@@ -118,13 +116,20 @@ pub fn timed(words: &[TimedWord], language: Language) -> Vec<Word> {
             at += len;
             rest = rest.get(1..).unwrap_or_default();
         }
-        word.confidence = sum / f32::max(n, 1.0);
+        word.confidence = sum / f32::max(n_parts, 1.0);
         begin = end;
     }
     split
 }
 
-/// Splits `text`; the words' texts put together are the text again. Their times are not known.
+/// Returns the time of a byte of a timed word in seconds, as if all bytes took the same time.
+fn time_at(word: &TimedWord, byte: usize) -> f64 {
+    let len = word.text.len();
+    let share = byte.min(len) as f64 / len.max(1) as f64;
+    word.start + share * (word.end - word.start)
+}
+
+/// Splits `text` into words without times. Joined, their texts are `text` again.
 pub fn split(text: &str, language: Language) -> Vec<Word> {
     let by_character = language.is_written_without_spaces();
     let mut words: Vec<String> = Vec::new();
@@ -145,12 +150,12 @@ pub fn split(text: &str, language: Language) -> Vec<Word> {
     words.into_iter().map(Word::new).collect()
 }
 
-/// How many words the two begin with in common.
+/// Returns the number of words that both begin with.
 pub fn common_prefix(a: &[Word], b: &[Word]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a.is_like(b)).count()
 }
 
-/// The words' text.
+/// Joins the texts of words.
 pub fn join(words: &[Word]) -> String {
     words.iter().map(|word| word.text.as_str()).collect()
 }

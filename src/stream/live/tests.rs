@@ -1,9 +1,9 @@
-//! The engine over a recognizer that says what the test wants, on real speech for the voice
-//! detector.
+//! The engine over a fake recognizer, on real speech for the voice detector.
 
 use super::*;
-use crate::audio::{FileSource, Mono16k};
-use crate::stream::fake::{FakeRecognizer, likely, sure_words};
+use crate::audio::{FileSource, Mono16k, SAMPLE_RATE};
+use crate::stream::fake::{FakeRecognizer, hypothesis, sure_words};
+use crate::stream::recognizer::{Hypothesis, Request};
 use crate::text::join;
 use crate::tokenizer::Language;
 use proptest::prelude::*;
@@ -11,40 +11,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-type Calls = Arc<Mutex<Vec<(Pass, usize, String)>>>;
+/// Samples of a block: 50 ms.
+const BLOCK: usize = 800;
 
-/// Notes a request.
-fn note(calls: &Calls, request: &Request<'_>) {
-    let prefix = request.prefix.to_owned();
-    let mut calls = calls.lock().expect("one thread");
-    calls.push((request.pass, request.samples.len(), prefix));
-}
-
-/// A recognizer that answers each request with the next of its texts, and notes it in `calls`.
-fn scripted(texts: &[&str], calls: &Calls) -> Box<dyn Recognizer> {
-    let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
-    let calls = calls.clone();
-    Box::new(FakeRecognizer::new(move |request| {
-        let n = calls.lock().expect("one thread").len();
-        note(&calls, request);
-        let text = texts.get(n % texts.len().max(1)).cloned();
-        likely(sure_words(&text.unwrap_or_default()))
-    }))
-}
-
-/// Options with interim passes every half second.
-fn live_options(max_samples: usize, end_pause: usize) -> LiveOptions {
-    LiveOptions {
-        segmenter: SegmenterOptions {
-            max_samples,
-            end_pause,
-        },
-        step_s: Some(0.5),
-    }
-}
-
-/// Longest utterance by default, in samples.
-const LONGEST: usize = 163_840;
+/// Pass, number of samples and prefix of each request.
+type Calls = Vec<(Pass, usize, String)>;
 
 fn speech() -> &'static [f32] {
     static SPEECH: OnceLock<Vec<f32>> = OnceLock::new();
@@ -59,45 +30,94 @@ fn speech() -> &'static [f32] {
     })
 }
 
-/// Runs the stream through the engine in blocks of 50 ms.
-fn run(
-    samples: &[f32],
-    texts: &[&str],
-    step_s: Option<f64>,
-) -> (Vec<Event>, Vec<(Pass, usize, String)>) {
-    let calls = Calls::default();
-    let options = LiveOptions {
+/// Returns the first 2.25 s of the speech and a second of silence. The voice detector notices the
+/// end of speech a third of a second late.
+fn speech_and_silence() -> Vec<f32> {
+    let mut spoken = speech()[..36_000].to_vec();
+    spoken.extend(vec![0.0; 16_000]);
+    spoken
+}
+
+/// Returns options with a pause of `end_pause` samples between utterances of at most `max_samples`.
+fn options(max_samples: usize, end_pause: usize, step_s: Option<f64>) -> LiveOptions {
+    LiveOptions {
+        segmenter: SegmenterOptions {
+            max_samples,
+            end_pause,
+        },
         step_s,
-        ..live_options(LONGEST, 12_800)
-    };
-    let mut live = Live::new(scripted(texts, &calls), options);
+    }
+}
+
+/// Returns options with a pause of 0.8 s between utterances.
+fn dictation(step_s: Option<f64>) -> LiveOptions {
+    options(SegmenterOptions::default().max_samples, 12_800, step_s)
+}
+
+/// Collects the events that are due.
+fn drain(live: &mut Live, events: &mut Vec<Event>) {
+    while let Some(event) = live.next_event(&|| false).expect("the fake does not fail") {
+        events.push(event);
+    }
+}
+
+/// Runs a stream through an engine whose recognizer answers with `answer`. Returns the events and
+/// the requests.
+fn run_with(
+    samples: &[f32],
+    options: LiveOptions,
+    mut answer: impl FnMut(&Request<'_>, usize) -> Hypothesis + Send + 'static,
+) -> (Vec<Event>, Calls) {
+    let calls = Arc::new(Mutex::new(Calls::default()));
+    let log = calls.clone();
+    let recognizer = FakeRecognizer::new(move |request| {
+        let mut log = log.lock().expect("one thread");
+        let hypothesis = answer(&request, log.len());
+        log.push((
+            request.pass,
+            request.samples.len(),
+            request.prefix.to_owned(),
+        ));
+        hypothesis
+    });
+    let mut live = Live::new(Box::new(recognizer), options);
     let mut events = Vec::new();
-    let mut drain = |live: &mut Live| {
-        while let Some(event) = live.next_event(&|| false).expect("scripted") {
-            events.push(event);
-        }
-    };
-    for block in samples.chunks(800) {
+    for block in samples.chunks(BLOCK) {
         live.push(block);
-        drain(&mut live);
+        drain(&mut live, &mut events);
     }
     live.finish();
-    drain(&mut live);
+    drain(&mut live, &mut events);
     let calls = calls.lock().expect("one thread").clone();
     (events, calls)
 }
 
+/// Runs a stream through an engine whose recognizer answers with one text after the other.
+fn run(samples: &[f32], texts: &[&str], step_s: Option<f64>) -> (Vec<Event>, Calls) {
+    let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+    run_with(samples, dictation(step_s), move |_, n| {
+        hypothesis(&texts[n % texts.len()])
+    })
+}
+
 fn finals(events: &[Event]) -> Vec<&Final> {
-    events
-        .iter()
-        .filter_map(|event| {
-            if let Event::Final(done) = event {
-                Some(done)
-            } else {
-                None
-            }
-        })
-        .collect()
+    let mut finals = Vec::new();
+    for event in events {
+        if let Event::Final(last) = event {
+            finals.push(last);
+        }
+    }
+    finals
+}
+
+fn partials(events: &[Event]) -> Vec<&Partial> {
+    let mut partials = Vec::new();
+    for event in events {
+        if let Event::Partial(partial) = event {
+            partials.push(partial);
+        }
+    }
+    partials
 }
 
 #[test]
@@ -115,84 +135,52 @@ fn without_interim_passes_there_are_only_finals() {
 
 #[test]
 fn without_interim_passes_finals_are_made_ahead_too() {
-    let calls = Calls::default();
-    let options = LiveOptions {
-        step_s: None,
-        ..live_options(LONGEST, 12_800)
-    };
-    let mut live = Live::new(scripted(&[" so"], &calls), options);
-    let mut spoken = speech().get(..36_000).unwrap_or_default().to_vec();
-    // The detector notices the end of speech a third of a second late.
-    spoken.extend(vec![0.0; 16_000]);
-    for block in spoken.chunks(800) {
+    let n_calls = Arc::new(AtomicU64::new(0));
+    let counter = n_calls.clone();
+    let recognizer = FakeRecognizer::new(move |_| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        hypothesis(" so")
+    });
+    let mut live = Live::new(Box::new(recognizer), dictation(None));
+    let mut events = Vec::new();
+    for block in speech_and_silence().chunks(BLOCK) {
         live.push(block);
-        assert_eq!(
-            live.next_event(&|| false).expect("scripted"),
-            None,
-            "there are no partials"
-        );
+        drain(&mut live, &mut events);
     }
-    assert_eq!(
-        calls.lock().expect("one thread").len(),
-        1,
-        "it is made before the pause ends the utterance"
-    );
+    assert_eq!(events, [], "there are no partials");
+    let n = || n_calls.load(Ordering::Relaxed);
+    assert_eq!(n(), 1, "it is made before the pause ends the utterance");
     live.finish();
-    assert!(matches!(
-        live.next_event(&|| false),
-        Ok(Some(Event::Final(_)))
-    ));
-    assert_eq!(
-        calls.lock().expect("one thread").len(),
-        1,
-        "what was made ahead is the final"
-    );
+    drain(&mut live, &mut events);
+    assert_eq!((finals(&events).len(), events.len()), (1, 1));
+    assert_eq!(n(), 1, "what was made ahead is the final");
 }
 
 #[test]
-fn an_empty_pass_is_repeated_sooner_and_a_pause_is_transcribed_as_it_begins() {
+fn an_empty_hypothesis_is_repeated_sooner_and_a_pause_decoded_as_it_begins() {
     let (_, calls) = run(speech(), &[""], Some(0.5));
     let lengths: Vec<usize> = calls.iter().take(3).map(|(_, len, _)| *len).collect();
     assert!(
         lengths[1] - lengths[0] < 4800,
         "less than 0.3 s apart: {lengths:?}"
     );
-    let mut spoken = speech().get(..36_000).unwrap_or_default().to_vec();
-    spoken.extend(vec![0.0; 16_000]);
-    let (_, calls) = run(&spoken, &[" so"], Some(2.0));
-    let passes: Vec<usize> = calls
-        .iter()
-        .filter(|call| call.0 == Pass::Interim)
-        .map(|call| call.1)
-        .collect();
-    let settled = calls
-        .iter()
-        .find(|call| call.0 == Pass::Final)
-        .expect("it is settled")
-        .1;
+    let (_, calls) = run(&speech_and_silence(), &[" so"], Some(2.0));
+    let lengths_of = |pass: Pass| -> Vec<usize> {
+        let of_pass = calls.iter().filter(|call| call.0 == pass);
+        of_pass.map(|call| call.1).collect()
+    };
+    let interim = lengths_of(Pass::Interim);
+    let settled = lengths_of(Pass::Final)[0];
     // At steps of 2 s there would be none; and the engine is free when the pause is settled.
-    assert!((1..=2).contains(&passes.len()), "{calls:?}");
-    assert!(passes.iter().all(|at| at + 4800 <= settled), "{calls:?}");
+    assert!((1..=2).contains(&interim.len()), "{calls:?}");
+    assert!(interim.iter().all(|len| len + 4800 <= settled), "{calls:?}");
 }
 
 #[test]
-fn nothing_is_committed_by_two_passes_with_an_empty_one_between() {
-    let committed = |texts: &[&str]| {
-        let (events, _) = run(speech(), texts, Some(0.5));
-        events
-            .iter()
-            .any(|event| matches!(event, Event::Partial(partial) if !partial.committed.is_empty()))
-    };
-    assert!(committed(&[" one two three"]));
-    assert!(!committed(&[" one two three", ""]));
-}
-
-#[test]
-fn the_first_pass_comes_a_step_after_the_onset() {
+fn the_first_partial_comes_a_step_after_the_onset() {
     let (events, calls) = run(speech(), &[" one two"], Some(0.5));
-    let Some(Event::Partial(first)) = events.first() else {
-        panic!("{events:?}")
-    };
+    let partials = partials(&events);
+    let first = partials[0];
     assert!(first.end_s - first.start_s < 1.1, "{first:?}");
     assert_eq!(
         (first.committed.as_str(), first.interim.as_str()),
@@ -202,213 +190,159 @@ fn the_first_pass_comes_a_step_after_the_onset() {
 }
 
 #[test]
-fn a_wrong_word_that_is_committed_leads_no_pass_astray() {
-    let calls = Calls::default();
-    let noted = calls.clone();
-    // A wrong first word until there is more audio.
-    let recognizer = FakeRecognizer::new(move |request| {
-        note(&noted, request);
-        likely(sure_words(if request.samples.len() < 64_000 {
+fn a_wrong_word_that_is_committed_leads_no_hypothesis_astray() {
+    let max_samples = SegmenterOptions::default().max_samples;
+    let options = options(max_samples, 40_000, Some(0.5));
+    let (events, calls) = run_with(&speech()[..128_000], options, |request, _| {
+        hypothesis(if request.samples.len() < 64_000 {
             " won two three"
         } else {
             " one two, three four"
-        }))
+        })
     });
-    let mut live = Live::new(Box::new(recognizer), live_options(LONGEST, 40_000));
-    let (mut events, mut shown) = (Vec::new(), Vec::new());
-    for block in speech()[..128_000].chunks(800) {
-        live.push(block);
-        events.extend(live.next_event(&|| false).expect("scripted"));
-    }
-    live.finish();
-    events.extend(live.next_event(&|| false).expect("scripted"));
-    for event in &events {
-        if let Event::Partial(partial) = event {
-            shown.push((partial.committed.as_str(), partial.interim.as_str()));
-        }
-    }
+    let mut shown: Vec<(&str, &str)> = partials(&events)
+        .iter()
+        .map(|partial| (partial.committed.as_str(), partial.interim.as_str()))
+        .collect();
     shown.dedup();
-    assert_eq!(
-        shown,
-        [
-            ("", "won two three"),
-            ("won two", " three"),
-            ("won two three", " four")
-        ]
-    );
-    assert_eq!(
-        finals(&events)
-            .iter()
-            .map(|done| done.text.as_str())
-            .collect::<Vec<_>>(),
-        ["won two three four"]
-    );
-    assert!(
-        calls
-            .lock()
-            .expect("one thread")
-            .iter()
-            .all(|(_, _, prefix)| prefix.is_empty())
-    );
-}
-
-#[test]
-fn of_unlikely_interim_texts_the_first_words_that_two_have_in_common_are_shown() {
-    let shown = |texts: &[&str]| {
-        let mut scripted = scripted(texts, &Calls::default());
-        let recognizer = FakeRecognizer::new(move |request| Hypothesis {
-            is_unlikely: request.pass == Pass::Interim,
-            ..scripted.recognize(*request, &|| false).expect("scripted")
-        });
-        let mut live = Live::new(Box::new(recognizer), live_options(LONGEST, 32_000));
-        let mut shown = Vec::new();
-        for block in speech()[..32_000].chunks(800) {
-            live.push(block);
-            if let Some(Event::Partial(partial)) = live.next_event(&|| false).expect("scripted") {
-                shown.push((partial.committed, partial.interim));
-            }
-        }
-        shown
-    };
-    assert_eq!(shown(&[" so what", " some of it"]), []);
-    assert_eq!(shown(&[" so", "", " so", ""]), [], "two in a row");
-    let once = [(String::new(), "some re".to_owned())];
-    assert_eq!(
-        shown(&[" some re", " some re ports", " some re ports for"]),
-        once,
-        "and nothing is committed"
-    );
+    let expected = [
+        ("", "won two three"),
+        ("won two", " three"),
+        ("won two three", " four"),
+    ];
+    assert_eq!(shown, expected);
+    let texts: Vec<&str> = finals(&events)
+        .iter()
+        .map(|last| last.text.as_str())
+        .collect();
+    assert_eq!(texts, ["won two three four"]);
+    assert!(calls.iter().all(|(_, _, prefix)| prefix.is_empty()));
 }
 
 #[test]
 fn words_of_an_utterance_without_text_are_not_those_of_the_next() {
-    let calls = Calls::default();
-    let noted = calls.clone();
     // Words at first, and nobody in the end.
-    let recognizer = FakeRecognizer::new(move |request| {
-        note(&noted, request);
-        let is_interim = request.pass == Pass::Interim;
-        likely(sure_words(if is_interim { " one two three" } else { "" }))
-    });
-    let mut live = Live::new(Box::new(recognizer), live_options(64_000, 40_000));
-    let mut events = Vec::new();
-    for block in speech().chunks(800) {
-        live.push(block);
-        while let Some(event) = live.next_event(&|| false).expect("scripted") {
-            events.push(event);
-        }
-    }
+    let (events, calls) = run_with(
+        speech(),
+        options(64_000, 40_000, Some(0.5)),
+        |request, _| {
+            hypothesis(if request.pass == Pass::Interim {
+                " one two three"
+            } else {
+                ""
+            })
+        },
+    );
     let finals = finals(&events);
     assert!(
-        finals.iter().any(|done| done.text == "one two"),
+        finals.iter().any(|last| last.text == "one two"),
         "{finals:?}"
     );
-    let starts: Vec<f64> = events
-        .iter()
-        .filter_map(|e| {
-            if let Event::Partial(p) = e {
-                Some(p.start_s)
-            } else {
-                None
-            }
-        })
-        .collect();
+    let starts: Vec<f64> = partials(&events).iter().map(|p| p.start_s).collect();
     assert!(
-        finals.iter().any(|done| starts.contains(&done.end_s)),
+        finals.iter().any(|last| starts.contains(&last.end_s)),
         "one is cut in mid-speech: {finals:?} {starts:?}"
     );
-    let calls = calls.lock().expect("one thread");
     assert!(
         calls.iter().all(|(_, _, prefix)| prefix.is_empty()),
         "{calls:?}"
     );
 }
 
-/// Half a second of the stream is a word, the third of them " w3".
+/// Number of samples of a word of the numbered speech: half a second each, the third is " w3".
 const HALF: usize = 8_000;
 
-/// What was asked: the place of the first sample, with the context's; the numbers of the words
-/// before; those heard.
+/// Request to the recognizer of numbered speech, and its answer.
 struct Asked {
+    /// Index of the first sample of the utterance in the stream.
     first: usize,
+    /// The same of its context.
     context: Option<usize>,
+    /// Numbers of the words of context and prefix.
     before: Vec<usize>,
-    heard: Vec<usize>,
+    /// Numbers of the words in the answer.
+    found: Vec<usize>,
 }
 
-/// A recognizer of the words of [`speech`] that lie wholly within the samples, wherever these begin.
-fn numbering(asked: Arc<Mutex<Vec<Asked>>>) -> Box<dyn Recognizer> {
-    let recognizer = FakeRecognizer::new(move |request| {
-        let place = |samples: &[f32]| {
-            let probe = &samples[..64];
-            speech()
-                .windows(64)
-                .position(|window| window == probe)
-                .expect("samples of the stream")
-        };
-        let numbers = |text: &str| {
-            text.split_whitespace()
-                .filter_map(|w| w[1..].parse().ok())
-                .collect::<Vec<usize>>()
-        };
-        let context = request.context.map_or("", |context| &context.text);
-        let (first, told) = (place(request.samples), numbers(request.prefix));
-        let inside = first.div_ceil(HALF)..(first + request.samples.len()) / HALF;
-        let heard: Vec<usize> = inside.filter(|number| !told.contains(number)).collect();
-        let mut words = sure_words(
-            &heard
-                .iter()
-                .map(|number| format!(" w{number}"))
-                .collect::<String>(),
-        );
-        for (word, number) in words.iter_mut().zip(&heard) {
-            let start_s = (*number * HALF - first) as f64 / 16_000.0;
-            (word.start_s, word.end_s) = (start_s, start_s + 0.5);
-        }
-        let before = numbers(&format!("{context}{}", request.prefix));
-        let context = request.context.map(|context| place(&context.samples));
-        asked.lock().expect("one thread").push(Asked {
-            first,
-            context,
-            before,
-            heard,
-        });
-        likely(words)
-    });
-    Box::new(recognizer.with_language(Some(Language::ENGLISH)))
+/// Returns the index of some samples of [`speech`].
+fn index_of(samples: &[f32]) -> usize {
+    let probe = &samples[..64];
+    speech()
+        .windows(64)
+        .position(|window| window == probe)
+        .expect("samples of the stream")
+}
+
+/// Returns the numbers of words.
+fn numbers(text: &str) -> Vec<usize> {
+    let words = text.split_whitespace();
+    words.filter_map(|word| word[1..].parse().ok()).collect()
+}
+
+/// Finds the words of the numbered speech that lie entirely within the samples, except those of the
+/// prefix.
+fn find_numbered(request: &Request<'_>) -> (Hypothesis, Asked) {
+    let first = index_of(request.samples);
+    let known = numbers(request.prefix);
+    let inside = first.div_ceil(HALF)..(first + request.samples.len()) / HALF;
+    let found: Vec<usize> = inside.filter(|number| !known.contains(number)).collect();
+    let text: String = found.iter().map(|number| format!(" w{number}")).collect();
+    let mut words = sure_words(&text);
+    for (word, number) in words.iter_mut().zip(&found) {
+        word.start_s = (*number * HALF - first) as f64 / 16_000.0;
+        word.end_s = word.start_s + 0.5;
+    }
+    let context = request.context.map_or("", |context| &context.text);
+    let asked = Asked {
+        first,
+        context: request.context.map(|context| index_of(&context.samples)),
+        before: numbers(&format!("{context}{}", request.prefix)),
+        found,
+    };
+    let hypothesis = Hypothesis {
+        words,
+        ..hypothesis("")
+    };
+    (hypothesis, asked)
 }
 
 #[test]
 fn at_a_cut_the_context_is_what_was_said_before_it() {
-    let asked = Arc::default();
-    let recognizer = numbering(Arc::clone(&asked));
-    let mut live = Live::new(recognizer, live_options(64_000, 40_000));
-    for block in speech().chunks(800) {
+    let log: Arc<Mutex<Vec<Asked>>> = Arc::default();
+    let asked = log.clone();
+    let recognizer = FakeRecognizer::in_language(Some(Language::ENGLISH), move |request| {
+        let (hypothesis, asked) = find_numbered(&request);
+        log.lock().expect("one thread").push(asked);
+        hypothesis
+    });
+    let options = options(64_000, 40_000, Some(0.5));
+    let mut live = Live::new(Box::new(recognizer), options);
+    for block in speech().chunks(BLOCK) {
         live.push(block);
-        while live.next_event(&|| false).expect("scripted").is_some() {}
+        drain(&mut live, &mut Vec::new());
     }
     let asked = asked.lock().expect("one thread");
-    let after: Vec<&Asked> = asked
+    let with_context: Vec<&Asked> = asked
         .iter()
         .filter(|asked| asked.context.is_some())
         .collect();
     assert!(
-        after.len() >= 4,
+        with_context.len() >= 4,
         "{} of {} have a context",
-        after.len(),
+        with_context.len(),
         asked.len()
     );
     for Asked {
         first,
         context,
         before,
-        heard,
-    } in after
+        found,
+    } in with_context
     {
-        let said: Vec<usize> = before.iter().chain(heard).copied().collect();
+        let said: Vec<usize> = before.iter().chain(found).copied().collect();
         assert!(
             said.windows(2).all(|pair| pair[0] < pair[1]),
-            "in order, none twice: {before:?} {heard:?}"
+            "in order, none twice: {before:?} {found:?}"
         );
         let begins = context.map_or(0, |place| place.abs_diff(said[0] * HALF));
         assert!(
@@ -417,43 +351,38 @@ fn at_a_cut_the_context_is_what_was_said_before_it() {
         );
         assert!(
             said.windows(2).all(|pair| pair[1] - pair[0] <= 3),
-            "none is left out: {before:?} {heard:?} at {first}"
+            "none is left out: {before:?} {found:?} at {first}"
         );
     }
 }
 
-/// Speaks for `seconds` to a machine on which every text costs that much. Gives the seconds of
-/// audio that had gathered each time that the engine was free again, and the step at the end.
-fn speak_to_slow(cost: Duration, seconds: usize) -> (Vec<f64>, f64) {
+/// Speaks for `seconds` to a machine that needs `cost` for each pass. Returns how many seconds of
+/// audio were waiting each time that the engine was free again, and the step at the end.
+fn speak_to_slow_machine(cost: Duration, seconds: usize) -> (Vec<f64>, f64) {
     let clock = Arc::new(AtomicU64::new(0));
-    let of_recognizer = clock.clone();
+    let clock_of_work = clock.clone();
     let recognizer = FakeRecognizer::new(move |request| {
-        of_recognizer.fetch_add(cost.as_micros() as u64, Ordering::Relaxed);
-        likely(sure_words(&" word".repeat(request.samples.len() / 6400)))
+        clock_of_work.fetch_add(cost.as_micros() as u64, Ordering::Relaxed);
+        hypothesis(&" word".repeat(request.samples.len() / 6400))
     });
-    let mut live = Live::new(Box::new(recognizer), live_options(LONGEST, 12_800));
-    let of_live = clock.clone();
-    live.clock = Box::new(move || Duration::from_micros(of_live.load(Ordering::Relaxed)));
+    let mut live = Live::new(Box::new(recognizer), dictation(Some(0.5)));
+    let clock_of_live = clock.clone();
+    live.clock = Box::new(move || Duration::from_micros(clock_of_live.load(Ordering::Relaxed)));
     let mut backlogs = Vec::new();
     let mut blocks = speech().chunks(960).cycle();
-    let mut heard = 0;
-    while heard < seconds * 16_000 {
+    let mut received = 0;
+    while received < seconds * SAMPLE_RATE as usize {
         let spoken = clock.load(Ordering::Relaxed) as usize * 16 / 1000;
-        backlogs.push(spoken.saturating_sub(heard) as f64 / 16_000.0);
-        // What has gathered is heard at once; where nothing has, the engine waits for the next
-        // block.
-        let until = spoken.max(heard + 1);
-        while heard < until {
+        backlogs.push(spoken.saturating_sub(received) as f64 / 16_000.0);
+        // All that is waiting comes at once. If nothing is, the engine waits for the next block.
+        let until = spoken.max(received + 1);
+        while received < until {
             let block = blocks.next().expect("an endless speaker");
             live.push(block);
-            heard += block.len();
+            received += block.len();
         }
-        clock.fetch_max(heard as u64 * 1000 / 16, Ordering::Relaxed);
-        while live
-            .next_event(&|| false)
-            .expect("it does not fail")
-            .is_some()
-        {}
+        clock.fetch_max(received as u64 * 1000 / 16, Ordering::Relaxed);
+        drain(&mut live, &mut Vec::new());
     }
     (backlogs, live.step_s())
 }
@@ -483,14 +412,14 @@ proptest! {
     #[test]
     fn on_a_slow_machine_the_step_widens_and_the_backlog_does_not_grow(ms in 1u64..1500) {
         let cost = Duration::from_millis(ms);
-        let (backlogs, step_s) = speak_to_slow(cost, 90);
+        let (backlogs, step_s) = speak_to_slow_machine(cost, 90);
         let mut pace = Pace::new(0.5);
         (0..100).for_each(|_| pace.spent(cost));
         prop_assert!((step_s - pace.step_s()).abs() < 0.2, "{} s instead of {}", step_s, pace.step_s());
-        // A guess, and the final of an utterance that has ended meanwhile, made twice at most.
+        // An interim pass, and the final of an utterance that has ended meanwhile, made twice at most.
         let most_s = 3.0 * cost.as_secs_f64() + 0.1;
         let worst_s = backlogs.iter().copied().fold(0.0, f64::max);
-        prop_assert!(worst_s <= most_s, "{} s have gathered at {} s a text", worst_s, cost.as_secs_f64());
+        prop_assert!(worst_s <= most_s, "{} s are waiting at {} s per pass", worst_s, cost.as_secs_f64());
         let (early, late) = backlogs.split_at(backlogs.len() / 2);
         let mean = |of: &[f64]| of.iter().sum::<f64>() / of.len() as f64;
         prop_assert!(mean(late) <= mean(early) + 0.3 * cost.as_secs_f64(), "{} s after {}", mean(late), mean(early));
