@@ -2,7 +2,7 @@
 //! the windows.
 
 use super::compute_lock::ComputeLock;
-use super::{Encoded, Settings, WindowTranscript};
+use super::window::{Encoded, Settings, WindowTranscript};
 use crate::recognize::{SecondPass, WindowAudio, WindowError, WindowText, WindowTexts, place};
 use crate::whisper::decoding::{Decoding, DecodingError, DecodingOptions, PromptHistory};
 use crate::whisper::{Batch, Decoded, Whisper};

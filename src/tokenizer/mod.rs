@@ -63,15 +63,6 @@ impl Tokenizer {
         self.vocabulary.len()
     }
 
-    /// The tokens that OpenAI's decoding suppresses by default (`suppress_tokens="-1"`), computed
-    /// from the vocabulary, ascending.
-    ///
-    /// # Errors
-    /// Returns an error if the vocabulary cannot encode the symbols among them.
-    pub(crate) fn default_suppressed(&self) -> Result<Vec<u32>, TokenizerError> {
-        suppress::tokens(self)
-    }
-
     /// The tokens that `-1` in OpenAI's `suppress_tokens` stands for, as the model file lists them.
     pub fn non_speech_tokens(&self) -> &[u32] {
         &self.non_speech_tokens

@@ -14,28 +14,31 @@ const MUSIC: &str = "♩ ♪ ♫ ♬ ♭ ♮ ♯";
 /// Allowed within a word, suppressed at its beginning.
 const WORD_BEGINNINGS: [&str; 2] = [" -", " '"];
 
-/// Ids of the suppressed tokens, ascending.
-///
-/// # Errors
-/// Returns an error if the vocabulary cannot encode the symbols.
-pub(super) fn tokens(tokenizer: &Tokenizer) -> Result<Vec<u32>, TokenizerError> {
-    let mut ids: BTreeSet<u32> = tokenizer.special().never_sampled().into_iter().collect();
-    for text in WORD_BEGINNINGS {
-        ids.extend(tokenizer.encode(text)?.first());
-    }
-    for symbol in SYMBOLS.split(' ') {
-        for text in [symbol.to_owned(), format!(" {symbol}")] {
-            if let [token] = tokenizer.encode(&text)?[..] {
-                ids.insert(token);
+impl Tokenizer {
+    /// The tokens that OpenAI's decoding suppresses by default (`suppress_tokens="-1"`), computed
+    /// from the vocabulary, ascending.
+    ///
+    /// # Errors
+    /// Returns an error if the vocabulary cannot encode the symbols among them.
+    pub(crate) fn default_suppressed(&self) -> Result<Vec<u32>, TokenizerError> {
+        let mut ids: BTreeSet<u32> = self.special().never_sampled().into_iter().collect();
+        for text in WORD_BEGINNINGS {
+            ids.extend(self.encode(text)?.first());
+        }
+        for symbol in SYMBOLS.split(' ') {
+            for text in [symbol.to_owned(), format!(" {symbol}")] {
+                if let [token] = self.encode(&text)?[..] {
+                    ids.insert(token);
+                }
             }
         }
-    }
-    for symbol in MUSIC.split(' ') {
-        for text in [symbol.to_owned(), format!(" {symbol}")] {
-            ids.extend(tokenizer.encode(&text)?.first());
+        for symbol in MUSIC.split(' ') {
+            for text in [symbol.to_owned(), format!(" {symbol}")] {
+                ids.extend(self.encode(&text)?.first());
+            }
         }
+        Ok(ids.into_iter().collect())
     }
-    Ok(ids.into_iter().collect())
 }
 
 #[cfg(test)]
@@ -45,7 +48,10 @@ mod tests {
 
     fn suppressed(n_vocab: usize) -> Vec<u32> {
         let vocabulary = Vocabulary::published(n_vocab).unwrap();
-        tokens(&Tokenizer::new(vocabulary, &[]).unwrap()).unwrap()
+        Tokenizer::new(vocabulary, &[])
+            .unwrap()
+            .default_suppressed()
+            .unwrap()
     }
 
     /// `suppress_ids` of the converted base model in CTranslate2 layout.

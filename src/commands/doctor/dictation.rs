@@ -1,6 +1,6 @@
 //! What dictation needs beside transcription: a microphone, a session bus and the daemon on it.
 
-use super::{Check, Status, ok};
+use super::check::{Check, Status, ok};
 use crate::advice::Advice;
 use crate::audio::capture::{self, CaptureError, Device};
 use crate::client::ClientError;

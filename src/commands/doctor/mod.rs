@@ -3,7 +3,11 @@
 //! In: the machine, as the system describes it. Out: one [`Check`] a line.
 
 #[cfg(feature = "daemon")]
+mod check;
 mod dictation;
+
+use check::ok;
+pub use check::{Check, Status};
 
 use crate::advice::Advice;
 use std::env;
@@ -20,32 +24,6 @@ use crate::npu::{self, Finding};
 
 /// Free memory in KiB below which models larger than base are likely to be driven to swap.
 const LITTLE_MEMORY_KIB: u64 = 1024 * 1024;
-
-/// How a check came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// As it should be.
-    Ok,
-    /// Works, but not as well as it could.
-    Warn,
-    /// Transcription does not work without it.
-    Missing,
-    /// Wrong: whatever reads it refuses it.
-    Error,
-}
-
-/// One thing that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
-    /// What was looked at, in a word or two.
-    pub name: &'static str,
-    /// How it came out.
-    pub status: Status,
-    /// What was found.
-    pub detail: String,
-    /// A command or an action that fixes it.
-    pub remedy: Option<String>,
-}
 
 /// Looks at everything.
 pub fn run() -> Vec<Check> {
@@ -86,31 +64,6 @@ pub fn exit_code(checks: &[Check]) -> u8 {
 /// Returns the checks as lines of text, each remedy below its check.
 pub fn report(checks: &[Check]) -> String {
     checks.iter().map(ToString::to_string).collect()
-}
-
-impl Display for Check {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let status = match self.status {
-            Status::Ok => "ok",
-            Status::Warn => "warning",
-            Status::Missing => "missing",
-            Status::Error => "error",
-        };
-        writeln!(f, "{status:<9}{:<18}{}", self.name, self.detail)?;
-        match &self.remedy {
-            Some(remedy) => writeln!(f, "{:27}-> {remedy}", ""),
-            None => Ok(()),
-        }
-    }
-}
-
-fn ok(name: &'static str, detail: impl Into<String>) -> Check {
-    Check {
-        name,
-        status: Status::Ok,
-        detail: detail.into(),
-        remedy: None,
-    }
 }
 
 fn cpu() -> Check {

@@ -16,7 +16,8 @@ use crate::models::error::ModelError;
 use crate::models::tensors::hex;
 use crate::models::{Done, Progress};
 
-use super::{Failure, check_sha256, part_of};
+use super::failure::{Failure, check_sha256};
+use crate::models::store::part_of;
 
 /// Timeout for resolving and connecting to a server that may not exist.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,5 +1,6 @@
 //! Fetch: a model of the manifest in, an installed model file out. Sources are tried in order.
 
+mod failure;
 mod http;
 mod packages;
 #[cfg(test)]
@@ -15,26 +16,7 @@ use super::file::ModelFile;
 use super::import::{Origin, Prepare, import};
 use super::manifest::{Model, Source};
 use super::store::{Store, part_of};
-
-/// Why a source failed.
-#[derive(Debug)]
-enum Failure {
-    /// Another source may work.
-    Source(String),
-    /// No source will work: the model cannot be stored on this machine.
-    Local(ModelError),
-}
-
-impl From<ModelError> for Failure {
-    fn from(error: ModelError) -> Self {
-        match error {
-            ModelError::NoSpace { .. } | ModelError::Write { .. } | ModelError::Prepare { .. } => {
-                Self::Local(error)
-            }
-            _ => Self::Source(error.explain()),
-        }
-    }
-}
+use failure::Failure;
 
 /// Result of a fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,16 +156,4 @@ fn fetch_from(
         }
         Failure::from(error)
     })
-}
-
-/// Compares a checksum with the published one, and removes the file if they differ.
-fn check_sha256(path: &Path, actual: &str, expected: &str) -> Result<(), Failure> {
-    if actual == expected {
-        return Ok(());
-    }
-    // A complete file with wrong contents would fail again at the next attempt.
-    fs::remove_file(path).map_err(ModelError::write(path, 0))?;
-    let reason =
-        format!("its sha256 is {actual}, but {expected} is published; the file was removed");
-    Err(Failure::Source(Defect::new(reason).to_string()))
 }

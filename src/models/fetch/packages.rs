@@ -15,7 +15,8 @@ use crate::models::error::ModelError;
 use crate::models::tensors::hex;
 use crate::models::{Done, Progress};
 
-use super::{Failure, check_sha256, part_of};
+use super::failure::{Failure, check_sha256};
+use crate::models::store::part_of;
 
 /// Commands to call pip, in order of preference.
 const PIPS: [&[&str]; 3] = [&["python3", "-m", "pip"], &["pip3"], &["pip"]];

@@ -1,6 +1,7 @@
 //! The tensors of a Whisper model: dimensions in, OpenAI's names and shapes out.
 
-use super::{Defect, Dims};
+use crate::models::dims::Dims;
+use crate::models::error::Defect;
 
 /// Vocabulary sizes of Whisper's three tokenizers: English, multilingual, and multilingual with
 /// Cantonese (large-v3).

@@ -21,9 +21,6 @@ const RIVALS: usize = 2;
 /// the other's probability loses 0.3.
 const PRIOR: f32 = 0.2;
 
-/// Probabilities of the languages, likeliest first, if the language was detected.
-pub(super) type LanguageProbs = Option<Vec<(Language, f32)>>;
-
 /// Returns the language in the options, if the model supports it; `None` if it must be detected.
 pub(super) fn given_language(
     tokenizer: &Tokenizer,
@@ -111,14 +108,6 @@ pub(super) fn rivals(probabilities: &[(Language, f32)]) -> Vec<Language> {
         }
         _ => Vec::new(),
     }
-}
-
-/// Whether `language` was given, or detected with a high probability.
-pub(super) fn is_sure(detected: &LanguageProbs, language: Language) -> bool {
-    let is_likely = |(other, p): &(Language, f32)| *other == language && *p >= MIN_LANGUAGE_PROB;
-    detected
-        .as_ref()
-        .is_none_or(|probabilities| probabilities.iter().any(is_likely))
 }
 
 /// Returns how well a text in a language fits the audio. `prior` is the log-probability of the

@@ -8,6 +8,7 @@
 //! window. [`PromptHistory`] carries text from one window to the next.
 
 mod beam;
+mod fallback;
 mod filters;
 mod greedy;
 mod guards;
@@ -23,10 +24,11 @@ mod segments;
 pub mod thresholds;
 mod window;
 
+pub use fallback::FallbackOptions;
 pub use guards::is_sparse;
 pub use hotwords::Hotwords;
 pub use language::detect_language;
-pub use options::{DecodingOptions, FallbackOptions, OptionsError, SuppressTokens};
+pub use options::{DecodingOptions, OptionsError, SuppressTokens};
 pub use prompt::PromptHistory;
 pub use result::{DecodingError, DecodingResult};
 pub use segments::{Segmentation, segments_from_tokens};

@@ -6,10 +6,13 @@ use std::io::Write;
 
 use flate2::{Compression, write::ZlibEncoder};
 
-use super::language::is_sure;
 use super::logits::NotFinite;
 use super::options::OptionsError;
+use super::thresholds::MIN_LANGUAGE_PROB;
 use crate::tokenizer::Language;
+
+/// Probabilities of the languages, likeliest first, if the language was detected.
+pub(super) type LanguageProbs = Option<Vec<(Language, f32)>>;
 
 /// Transcript of one window (`DecodingResult` in openai-whisper's `decoding.py`).
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +44,14 @@ impl DecodingResult {
     pub fn is_language_sure(&self) -> bool {
         is_sure(&self.language_probs, self.language)
     }
+}
+
+/// Whether `language` was given, or detected with a high probability.
+pub(super) fn is_sure(detected: &LanguageProbs, language: Language) -> bool {
+    let is_likely = |(other, p): &(Language, f32)| *other == language && *p >= MIN_LANGUAGE_PROB;
+    detected
+        .as_ref()
+        .is_none_or(|probabilities| probabilities.iter().any(is_likely))
 }
 
 /// Error of decoding a window. `E` is the error of the [`crate::whisper::Inference`].

@@ -3,13 +3,13 @@
 //!
 //! In: logits. Out: [`Request`]s for more, then the [`DecodingResult`].
 
+use super::fallback::FallbackOptions;
 use super::guards;
 use super::hypothesis::Hypothesis;
-use super::language::{Candidates, LanguageProbs, given_language, is_sure, rivals, text_score};
+use super::language::{Candidates, given_language, rivals, text_score};
 use super::options::DecodingOptions;
-use super::options::FallbackOptions;
 use super::prompt::initial_tokens;
-use super::result::DecodingError;
+use super::result::{DecodingError, LanguageProbs, is_sure};
 use super::result::{DecodingResult, compression_ratio};
 use super::search::{Found, Search};
 use super::thresholds::{MAX_NO_SPEECH_PROB, MIN_AVG_LOGPROB_SPARSE};

@@ -1,0 +1,71 @@
+//! When a window is decoded again at a higher temperature, and when its text is silence.
+//!
+//! In: a [`DecodingResult`] and OpenAI's thresholds. Out: yes or no.
+
+use super::result::DecodingResult;
+
+/// When a transcript is rejected, and what is tried next (`decode_with_fallback` in
+/// openai-whisper's `transcribe.py`). The defaults are OpenAI's unless noted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FallbackOptions {
+    /// Temperatures to try in turn; if empty, only the one in the decoding options.
+    pub temperatures: Vec<f32>,
+    /// A greedy text with a mean log-probability below this is searched again with five beams, if
+    /// more than one temperature may be tried; never if `None`. Not OpenAI's.
+    pub beam_logprob_threshold: Option<f32>,
+    /// A compression ratio above this means repetitions.
+    pub compression_ratio_threshold: Option<f32>,
+    /// A mean log-probability below this means guesses.
+    pub logprob_threshold: Option<f32>,
+    /// A probability of `<|nospeech|>` above this means silence if the mean log-probability is too
+    /// low as well.
+    pub no_speech_threshold: Option<f32>,
+}
+
+impl Default for FallbackOptions {
+    fn default() -> Self {
+        Self {
+            temperatures: vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0],
+            beam_logprob_threshold: Some(-0.5),
+            compression_ratio_threshold: Some(2.4),
+            logprob_threshold: Some(-1.0),
+            no_speech_threshold: Some(0.6),
+        }
+    }
+}
+
+impl FallbackOptions {
+    /// Whether `result` should be decoded again at the next temperature.
+    pub fn needs_fallback(&self, result: &DecodingResult) -> bool {
+        let repetitive = self.is_repetitive(result);
+        let unlikely = self
+            .logprob_threshold
+            .is_some_and(|least| result.avg_logprob < least);
+        let no_speech = self
+            .no_speech_threshold
+            .is_some_and(|most| result.no_speech_prob > most);
+        (repetitive || unlikely) && !(no_speech && unlikely)
+    }
+
+    /// Whether the text of `result` repeats itself by OpenAI's measure.
+    pub(super) fn is_repetitive(&self, result: &DecodingResult) -> bool {
+        self.compression_ratio_threshold
+            .is_some_and(|most| result.compression_ratio > most)
+    }
+
+    /// Whether the window of `result` is silent, so that its text must be dropped. OpenAI's rule
+    /// keeps text with a mean log-probability above the threshold, whatever the probability of
+    /// `<|nospeech|>`.
+    pub fn is_silence(&self, result: &DecodingResult) -> bool {
+        if result.is_non_speech {
+            return true;
+        }
+        let no_speech = self
+            .no_speech_threshold
+            .is_some_and(|most| result.no_speech_prob > most);
+        no_speech
+            && !self
+                .logprob_threshold
+                .is_some_and(|least| result.avg_logprob > least)
+    }
+}
