@@ -32,8 +32,7 @@ pub struct Source {
 impl Source {
     /// Reads the files of this repository.
     pub fn read() -> Self {
-        let root =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let mut texts = Vec::new();
         collect(&root, &root, &mut texts);
         assert!(texts.len() > 100, "src/ was not found");
