@@ -41,10 +41,7 @@ doc: ## builds the crates' documentation; a broken link is an error
 # The same cases of the property tests each time, so that it says the same of the same commit; cargo test draws new ones.
 unit: export PROPTEST_RNG_SEED = 1
 unit: ## the tests that need neither a model nor a sound server; under a minute once built
-	HEARKEN_MODELS_DIR=/nonexistent cargo test --locked --workspace --lib --bins $(UNIT_TESTS:%=--test %)
-
-# Integration tests that need neither a model nor a sound server.
-UNIT_TESTS := audio_bad_input audio_formats command_line layers mel_golden output_destination output_formats segmentation
+	HEARKEN_MODELS_DIR=/nonexistent cargo test --locked --workspace --lib --bins --test it --test layers
 
 test: export PROPTEST_RNG_SEED = 1
 test: ## installs missing packages, then runs all checks and tests
@@ -56,7 +53,7 @@ test: ## installs missing packages, then runs all checks and tests
 	kernels/test
 	cargo build --release --locked
 	@$(MAKE) --no-print-directory model
-	cargo test --release --locked --no-fail-fast
+	cargo test --release --locked --no-fail-fast -- --include-ignored
 	xrt-sys/check-shim
 	@packaging/test-aarch64
 

@@ -19,8 +19,7 @@ pub use bench::BenchLiveArgs;
 pub use bench::{BenchCommand, BenchDecoderArgs, BenchEncoderArgs, BenchFileArgs};
 #[cfg(feature = "daemon")]
 pub use dictation::{
-    DaemonArgs, DictationCommand, LastArgs, ListenArgs, RecordArgs, SessionArgs, StatusArgs,
-    TextArgs,
+    DictationCommand, LastArgs, ListenArgs, RecordArgs, SessionArgs, StatusArgs, TextArgs,
 };
 pub use models::ModelsCommand;
 pub use transcribe::{DecodingArgs, TranscribeArgs};

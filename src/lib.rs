@@ -10,29 +10,41 @@
 
 pub mod advice;
 pub mod audio;
-pub mod cli;
+pub(crate) mod cli;
 #[cfg(feature = "daemon")]
-pub mod client;
+pub(crate) mod client;
+#[doc(hidden)]
 pub mod commands;
 pub mod compute;
-pub mod config;
-pub mod cpu;
+pub(crate) mod config;
+pub(crate) mod cpu;
 #[cfg(feature = "daemon")]
-pub mod dbus;
+pub(crate) mod dbus;
 pub mod engine;
-pub mod env;
-pub mod mel;
+pub(crate) mod env;
+pub(crate) mod mel;
 pub mod models;
-pub mod npu;
+pub(crate) mod npu;
 pub mod output;
 pub mod pipeline;
-pub mod recognize;
+pub(crate) mod recognize;
 #[cfg(feature = "daemon")]
-pub mod session;
-pub mod settings;
+pub(crate) mod session;
+pub(crate) mod settings;
 pub mod stream;
 mod suggest;
 mod sync;
 pub mod text;
 pub mod tokenizer;
 pub mod whisper;
+
+// Helpers that unit tests share with the programs under tests/, under the name that these use.
+#[cfg(test)]
+extern crate self as hearken;
+#[cfg(test)]
+mod mel_golden;
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+mod support;

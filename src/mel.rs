@@ -39,11 +39,6 @@ pub struct Mel {
 }
 
 impl Mel {
-    /// Number of mel bins.
-    pub fn n_mels(&self) -> usize {
-        self.values.nrows()
-    }
-
     /// Number of frames of 10 ms.
     pub fn n_frames(&self) -> usize {
         self.values.ncols()

@@ -83,6 +83,7 @@ macro_rules! settings {
         }
 
         #[doc = concat!("Values in place of those in [`", stringify!($settings), "`].")]
+        #[allow(dead_code)] // Not every section has options.
         #[derive(Debug, Clone, Default)]
         $(#[$meta])*
         pub struct $overrides {
@@ -117,6 +118,7 @@ macro_rules! settings {
             }
 
             /// Takes the values that are given.
+            #[allow(dead_code)] // Not every section has options.
             pub fn merge(&mut self, overrides: $overrides) {
                 $(if let Some(value) = overrides.$key {
                     self.$key = value;
@@ -127,6 +129,7 @@ macro_rules! settings {
             ///
             /// # Errors
             /// Returns an error if a value is outside its limits.
+            #[allow(dead_code)] // Not every section has limits.
             pub fn check(&self) -> Result<(), SettingError> {
                 $($(within($section, stringify!($key), self.$key, $least, $most)?;)?)*
                 Ok(())

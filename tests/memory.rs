@@ -1,12 +1,13 @@
 //! What live transcription holds in memory. A program of its own: it looks at all of its process.
 
-mod common;
+#[path = "support/mod.rs"]
+mod support;
 
-use common::jfk;
 use hearken::audio::SegmenterOptions;
 use hearken::stream::{Hypothesis, Live, LiveOptions, RecognizeError, Recognizer, Request};
 use hearken::text::split;
 use hearken::tokenizer::Language;
+use support::jfk;
 
 /// Says the same of everything.
 struct Parrot;

@@ -119,7 +119,8 @@ pub(super) fn gelu_vector<S: Simd>(s: S, x: S::F) -> S::F {
     s.sub(s.max(x, s.splat(0.0)), tail)
 }
 
-/// Applies GELU to each value.
+/// Applies GELU to each value, as the epilogue of a product does.
+#[cfg(test)]
 pub fn gelu(isa: Isa, values: &mut [f32]) {
     struct Gelu<'a>(&'a mut [f32]);
     impl Kernel for Gelu<'_> {
@@ -135,7 +136,8 @@ pub fn gelu(isa: Isa, values: &mut [f32]) {
     isa.dispatch(Gelu(values));
 }
 
-/// Replaces a row of scores by their softmax.
+/// Replaces a row of scores by their softmax, as attention does.
+#[cfg(test)]
 pub fn softmax(isa: Isa, scores: &mut [f32]) {
     struct Softmax<'a>(&'a mut [f32]);
     impl Kernel for Softmax<'_> {

@@ -25,10 +25,12 @@ pub use attention::decoder::{AttendPanels, AttendTokens, to_f16};
 pub use attention::encoder::{Attention, KeysValues};
 pub use attention::panels::{KvFormat, Panels, pack_panels, panels_len};
 pub use attention::weights::AttentionWeights;
-pub use gemm::linear::{Epilogue, Linear, Packed, PackedI8, pack_i8};
+pub use gemm::linear::{Epilogue, Linear, PackedI8, pack_i8};
 pub use gemm::npu_io::{Product, finish_product, terms_width, to_bf16_terms, to_i8};
 pub use isa::{Isa, IsaError};
-pub use math::{LayerNorm, gelu, layer_norm, softmax};
+#[cfg(test)]
+pub use math::gelu;
+pub use math::{LayerNorm, layer_norm};
 pub use matrix::{MatMut, MatRef};
 pub use memory::bandwidth::read_all;
 pub use memory::pages::LargePages;

@@ -43,9 +43,6 @@ pub enum DeviceError {
     /// The overlays lack what the model needs, or cannot be read.
     #[error("{0}")]
     Overlay(String),
-    /// The shim or XRT cannot be loaded.
-    #[error("{0}")]
-    Runtime(String),
 }
 
 /// Calls a function of the ABI and turns its status into a result.

@@ -18,11 +18,10 @@ mod paths;
 mod setup;
 mod weights;
 
-pub use backend::{BackendState, Npu, NpuEncoder};
-pub use detect::{Finding, examine, is_there};
-pub use device::DeviceError;
+pub use backend::{BackendState, Npu};
+pub use detect::{Finding, examine};
 pub use gemm::{Submission, Times};
-pub use setup::{NpuOptions, SetupError, pack_weights, shapes};
+pub use setup::{NpuOptions, SetupError, pack_weights};
 
 #[cfg(test)]
 mod tests;

@@ -17,11 +17,8 @@ use crate::audio::{
     Utterance,
 };
 use crate::recognize::{WindowAudio, WindowEncoder, WindowError};
-use crate::tokenizer::Language;
-use crate::whisper::decoding::{DecodingError, DecodingOptions, FallbackOptions};
-use crate::whisper::{
-    AudioFeatures, DecodeError, EncodeError, SAMPLES_PER_POSITION, Segment, Whisper,
-};
+use crate::whisper::decoding::DecodingError;
+use crate::whisper::{DecodeError, EncodeError, SAMPLES_PER_POSITION, Whisper};
 use compute_lock::ComputeLock;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::borrow::Cow;

@@ -9,6 +9,5 @@ mod pre_capture;
 mod shared_engine;
 
 pub use live_session::{Session, SessionError, SessionEvent, SessionSettings, SessionState};
-pub use metrics::{MetricsSnapshot, SessionMetrics};
 pub use pre_capture::PreCapture;
 pub use shared_engine::{EngineEvent, EngineState, SharedEngine};

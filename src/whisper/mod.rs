@@ -1,6 +1,6 @@
 //! The Whisper model: encoder, decoder and OpenAI's decoding rules.
 
-pub mod alignment;
+pub(crate) mod alignment;
 mod attention_capture;
 mod batch;
 mod decoder;
@@ -9,8 +9,8 @@ mod encoder;
 mod inference;
 mod kv_cache;
 mod model;
-pub mod prepare;
-pub mod recordings;
+pub(crate) mod prepare;
+pub(crate) mod recordings;
 mod segment;
 mod tail;
 mod weights;

@@ -11,7 +11,6 @@ pub use check::{Check, Status};
 
 use crate::advice::Advice;
 use std::env;
-use std::fmt::{self, Display};
 use std::fs;
 use std::path::Path;
 use std::thread;

@@ -6,16 +6,15 @@ mod packages;
 #[cfg(test)]
 mod tests;
 
-use crate::advice::Advice;
 use std::fs;
 use std::path::Path;
 
 use super::Progress;
-use super::error::{Defect, ModelError};
+use super::error::ModelError;
 use super::file::ModelFile;
 use super::import::{Origin, Prepare, import};
 use super::manifest::{Model, Source};
-use super::store::{Store, part_of};
+use super::store::Store;
 use failure::Failure;
 
 /// Result of a fetch.

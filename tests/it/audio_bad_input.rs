@@ -1,15 +1,13 @@
 //! Input that is no good audio: each kind has its own error, and everything before the damage is
 //! kept.
 
-mod common;
-
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use common::{Decoded, data, decode_all};
+use crate::support::{Decoded, data, decode_all};
 use hearken::advice::Advice;
 use hearken::audio::{AudioError, AudioWarning};
 use tempfile::TempDir;

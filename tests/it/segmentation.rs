@@ -1,8 +1,6 @@
 //! Real speech through the voice detector and the segmenter.
 
-mod common;
-
-use common::jfk;
+use crate::support::jfk;
 use hearken::audio::{Segmenter, SegmenterOptions, Utterance};
 
 const SECOND: usize = 16_000;

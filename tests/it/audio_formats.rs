@@ -1,9 +1,7 @@
 //! Every container and codec gives the same speech: 2.5 s of a public-domain recording in each of
 //! them.
 
-mod common;
-
-use common::{data, decode_all};
+use crate::support::{data, decode_all};
 use hearken::audio::SAMPLE_RATE;
 
 /// Longest lag looked for, in samples: 50 ms.

@@ -3,7 +3,7 @@
 use hearken::output::{Footer, Format, Header, Segment};
 use serde_json::Value;
 
-const SCHEMA: &str = include_str!("../docs/transcript.schema.json");
+const SCHEMA: &str = include_str!("../../docs/transcript.schema.json");
 
 /// A whole transcript in memory.
 struct Transcript {
@@ -91,37 +91,37 @@ fn assert_valid(json: &Value) {
 
 #[test]
 fn txt() {
-    let expected = include_str!("data/transcript/expected.txt");
+    let expected = include_str!("../data/transcript/expected.txt");
     assert_eq!(tricky().render(Format::Txt), expected);
 }
 
 #[test]
 fn srt() {
-    let expected = include_str!("data/transcript/expected.srt");
+    let expected = include_str!("../data/transcript/expected.srt");
     assert_eq!(tricky().render(Format::Srt), expected);
 }
 
 #[test]
 fn vtt() {
-    let expected = include_str!("data/transcript/expected.vtt");
+    let expected = include_str!("../data/transcript/expected.vtt");
     assert_eq!(tricky().render(Format::Vtt), expected);
 }
 
 #[test]
 fn tsv() {
-    let expected = include_str!("data/transcript/expected.tsv");
+    let expected = include_str!("../data/transcript/expected.tsv");
     assert_eq!(tricky().render(Format::Tsv), expected);
 }
 
 #[test]
 fn lrc() {
-    let expected = include_str!("data/transcript/expected.lrc");
+    let expected = include_str!("../data/transcript/expected.lrc");
     assert_eq!(tricky().render(Format::Lrc), expected);
 }
 
 #[test]
 fn json() {
-    let expected = include_str!("data/transcript/expected.json");
+    let expected = include_str!("../data/transcript/expected.json");
     assert_eq!(tricky().render(Format::Json), expected);
 }
 

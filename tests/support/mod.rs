@@ -1,8 +1,6 @@
-//! What the integration tests share.
+//! What test programs share: data, decoded recordings, the model, golden data.
 
 #![allow(dead_code)] // Each test program uses a part of it.
-
-pub mod desktop;
 
 use hearken::audio::{AudioError, AudioWarning, FileSource, Mono16k};
 use hearken::models::{ModelFile, Store};

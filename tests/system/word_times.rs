@@ -2,9 +2,7 @@
 //!
 //! Needs the model `base`: `make test` fetches it.
 
-mod common;
-
-use common::jfk;
+use crate::support::jfk;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;

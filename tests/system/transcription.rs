@@ -3,9 +3,7 @@
 //!
 //! Needs the model `base`: `make test` fetches it.
 
-mod common;
-
-use common::{data, jfk};
+use crate::support::{data, jfk};
 use hearken::commands::error::exit;
 use std::io::Write;
 use std::path::{Path, PathBuf};

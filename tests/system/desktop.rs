@@ -1,7 +1,7 @@
 //! A desktop session of its own for a test: message bus, sound server with a null sink, and the
 //! daemon; all real.
 
-use super::model;
+use crate::support::model;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};

@@ -1,9 +1,7 @@
 //! Live transcription with the real model, without an audio device: the text of recordings, as it
 //! grows.
 
-mod common;
-
-use common::{jfk, model};
+use crate::support::{jfk, model};
 use hearken::audio::SegmenterOptions;
 use hearken::stream::{
     Context, Event, Live, LiveOptions, Pass, Recognizer, Request, WhisperRecognizer,

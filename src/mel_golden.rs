@@ -1,11 +1,9 @@
 //! The log-mel spectrogram against openai-whisper's own, and what it costs.
 
-mod common;
-
 use std::fs;
 
-use common::{data, decode_all};
-use hearken::mel::LogMel;
+use crate::mel::LogMel;
+use crate::support::{data, decode_all};
 use ndarray::ArrayView1;
 
 /// openai-whisper's `log_mel_spectrogram` of `golden/jfk_16k.flac` padded to 30 s: every eighth

@@ -1,10 +1,8 @@
 //! The daemon with real parts: a message bus, PulseAudio with a null sink, the program, and clients
 //! that are none of ours. Speech is played into the sink in real time.
 
-mod common;
-
-use common::desktop::{Desktop, Followed, read_all, signal, words};
-use common::{data, decode_all, jfk};
+use crate::desktop::{Desktop, Followed, read_all, signal, words};
+use crate::support::{data, decode_all, jfk};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Stdio;
@@ -704,7 +702,7 @@ fn a_file_over_the_bus_has_the_text_of_the_command() {
 
 #[test]
 fn the_daemon_waits_for_its_model_and_heeds_signals() {
-    let installed = common::model("base");
+    let installed = crate::support::model("base");
     let mut desktop = Desktop::without_daemon();
     desktop.configure("[endpoint]\npuase = 1\n");
     let refused = desktop.output_of(desktop.hearken().arg("daemon"));

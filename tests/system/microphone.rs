@@ -1,10 +1,8 @@
 //! What becomes of the microphone: moved, suspended, held by a server that hangs; and what it heard
 //! before anybody asked.
 
-mod common;
-
-use common::desktop::{Desktop, signal, words};
-use common::jfk;
+use crate::desktop::{Desktop, signal, words};
+use crate::support::jfk;
 use serde_json::Value;
 use std::time::Duration;
 

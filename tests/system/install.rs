@@ -1,9 +1,7 @@
 //! What `make install` puts in place: the bus starts the daemon from it, and systemd understands
 //! the unit.
 
-mod common;
-
-use common::desktop::{Desktop, Running, signal};
+use crate::desktop::{Desktop, Running, signal};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;

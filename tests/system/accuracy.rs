@@ -4,9 +4,7 @@
 //!
 //! Needs the model `base`: `make test` fetches it.
 
-mod common;
-
-use common::{data, decode_all};
+use crate::support::{data, decode_all};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -146,7 +144,7 @@ fn nothing_is_lost_or_doubled_where_windows_are_cut() {
     }
     // Without pauses between them; every word once, in order.
     let path = scratch.path().join("joined.wav");
-    std::fs::write(&path, common::wav16(&samples)).expect("a scratch file");
+    std::fs::write(&path, crate::support::wav16(&samples)).expect("a scratch file");
     let heard = transcribe(&[&path], &["--language", "en"]).remove(0);
     let wrong = strsim::generic_levenshtein(&reference, &heard);
     assert!(
