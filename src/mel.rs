@@ -39,6 +39,11 @@ pub struct Mel {
 }
 
 impl Mel {
+    /// Number of mel bins.
+    pub fn n_mels(&self) -> usize {
+        self.values.nrows()
+    }
+
     /// Number of frames of 10 ms.
     pub fn n_frames(&self) -> usize {
         self.values.ncols()
@@ -71,11 +76,6 @@ impl LogMel {
             power: vec![0.0; N_BINS],
             fft,
         }
-    }
-
-    /// Number of mel bins.
-    pub fn n_mels(&self) -> usize {
-        self.n_mels
     }
 
     /// Returns the spectrogram of a window of `n_frames` frames (10 ms each) that starts with
