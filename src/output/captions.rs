@@ -1,6 +1,6 @@
 //! Formats that a player shows in time with the recording: SubRip, WebVTT and LRC.
 //!
-//! Segments without text are left out: an empty cue is an error in SubRip and of no use in the
+//! Segments without text are left out: an empty cue is an error in SubRip and useless in the
 //! others.
 
 use super::transcript::{Footer, Header, Segment};
@@ -18,14 +18,14 @@ impl TranscriptWriter for Srt {
     }
 
     fn segment(&mut self, segment: &Segment) -> String {
-        // SubRip has no escape; openai-whisper shortens the arrow in the same way.
+        // SubRip has no escapes; openai-whisper shortens the arrow in the same way.
         let text = one_line(&segment.text).replace("-->", "->");
         if text.is_empty() {
             return text;
         }
         self.cues += 1;
-        let (start, end) = (clock(segment.start_s), clock(segment.end_s));
-        let (start, end) = (start.hours_always(','), end.hours_always(','));
+        let start = clock(segment.start_s).hours_always(',');
+        let end = clock(segment.end_s).hours_always(',');
         format!("{}\n{start} --> {end}\n{text}\n\n", self.cues)
     }
 
@@ -34,7 +34,7 @@ impl TranscriptWriter for Srt {
     }
 }
 
-/// WebVTT: `00:01.000 --> 00:02.500`, with hours only where there are any, as openai-whisper writes
+/// WebVTT: `00:01.000 --> 00:02.500`, with hours only if there are any, as openai-whisper writes
 /// it.
 pub(super) struct Vtt;
 
@@ -48,12 +48,9 @@ impl TranscriptWriter for Vtt {
         if text.is_empty() {
             return text;
         }
-        let (start, end) = (clock(segment.start_s), clock(segment.end_s));
-        format!(
-            "{} --> {}\n{text}\n\n",
-            start.hours_if_any('.'),
-            end.hours_if_any('.')
-        )
+        let start = clock(segment.start_s).hours_if_any('.');
+        let end = clock(segment.end_s).hours_if_any('.');
+        format!("{start} --> {end}\n{text}\n\n")
     }
 
     fn finish(&mut self, _footer: &Footer) -> String {
@@ -75,11 +72,9 @@ impl TranscriptWriter for Lrc {
             return text;
         }
         let time = clock(segment.start_s);
-        let (minutes, seconds) = (time.hours * 60 + time.minutes, time.seconds);
-        format!(
-            "[{minutes:02}:{seconds:02}.{:02}]{text}\n",
-            time.milliseconds / 10
-        )
+        let minutes = time.hours * 60 + time.minutes;
+        let hundredths = time.milliseconds / 10;
+        format!("[{minutes:02}:{:02}.{hundredths:02}]{text}\n", time.seconds)
     }
 
     fn finish(&mut self, _footer: &Footer) -> String {
@@ -87,14 +82,15 @@ impl TranscriptWriter for Lrc {
     }
 }
 
-/// WebVTT cue text: `&` and `<` begin markup, and `-->` must not occur (WebVTT, section 4.2.1).
+/// Escapes the text of a WebVTT cue: `&` and `<` begin markup, and `-->` must not occur (WebVTT,
+/// section 4.2.1).
 fn escape_markup(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
 }
 
-/// A time as a clock shows it.
+/// Time in the parts that a clock shows.
 struct Clock {
     hours: u64,
     minutes: u64,

@@ -1,8 +1,7 @@
-//! Where transcripts go: standard output, or one file per input and format in a directory.
+//! Destinations of transcripts: standard output, or one file per input and format in a directory.
 //!
-//! In: the inputs' names and the formats, once, then each transcript as it grows. Out: text that is
-//! on standard output as soon as it is known, or files that carry their name only once they are
-//! complete.
+//! In: the names of the inputs and the formats, once, then each transcript as it grows. Out: text
+//! on standard output as soon as it is known, or files that get their name once they are complete.
 
 use crate::sync::LockExt;
 use std::collections::{BTreeSet, HashMap};
@@ -21,41 +20,40 @@ use super::format::Format;
 use super::transcript::{Footer, Header, Segment};
 use super::writer::TranscriptWriter;
 
-/// Mode of a finished transcript before the user's umask: that of any new file, not a temporary
-/// file's 0600.
+/// Mode of a finished transcript before the umask: that of any new file, not the 0600 of a
+/// temporary file.
 const FILE_MODE: u32 = 0o666;
 
-/// Paths of the temporary files that there are.
+/// Paths of the temporary files that exist.
 static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
-/// Removes the temporary files of all transcripts that are being written: for a program that ends
-/// without dropping them.
+/// Removes the temporary files of all unfinished transcripts, before the program ends without
+/// dropping them.
 pub fn remove_unfinished() {
     for path in &*UNFINISHED.lock_unpoisoned() {
-        // One that has just got its name, or lies where nothing can be removed any more, is no
-        // concern of ours.
+        // A file that has just got its name, or cannot be removed, does not matter.
         let _ = std::fs::remove_file(path);
     }
 }
 
-/// Where the transcripts of a run go, checked before any work is done.
+/// Destination of the transcripts of a run, checked before any work begins.
 #[derive(Debug)]
 pub struct Destination {
     formats: Vec<Format>,
     directory: Option<PathBuf>,
-    /// Whether several texts without a name of their own follow one another on standard output.
+    /// Whether texts on standard output have headings, because several follow one another.
     has_headings: bool,
-    /// Whether there was a heading already.
+    /// Whether there has been a heading.
     has_begun: AtomicBool,
 }
 
 impl Destination {
-    /// Checks that every transcript has a place of its own, and makes the output directory if it is
-    /// not there.
+    /// Checks that every transcript has its own place, and creates the output directory if it does
+    /// not exist.
     ///
     /// # Errors
-    /// When two inputs would be written to one file, when standard output would have to take what
-    /// it cannot, or when the directory cannot be made or written to.
+    /// Returns an error if two inputs would be written to one file, if the transcripts cannot share
+    /// standard output, or if the directory cannot be created or written.
     pub fn new(
         inputs: &[PathBuf],
         formats: &[Format],
@@ -80,11 +78,11 @@ impl Destination {
         })
     }
 
-    /// Begins the transcript of `input`, under a heading as of head(1) where texts follow one
-    /// another.
+    /// Begins the transcript of `input`, under a heading like that of head(1) if several texts
+    /// follow one another.
     ///
     /// # Errors
-    /// When a file cannot be made, or standard output does not take the beginning.
+    /// Returns an error if a file cannot be created, or the beginning cannot be written.
     pub fn open(&self, input: &Path, header: &Header) -> Result<Output, OutputError> {
         if self.has_headings {
             let blank = if self.has_begun.swap(true, Ordering::Relaxed) {
@@ -117,8 +115,8 @@ impl Destination {
     }
 }
 
-/// The transcript of one input as it is written, in all formats. Dropped before [`Output::finish`],
-/// it leaves no file.
+/// Transcript of one input, in all formats. If it is dropped before [`Output::finish`], it leaves
+/// no file.
 pub struct Output {
     parts: Vec<Part>,
 }
@@ -129,10 +127,10 @@ struct Part {
 }
 
 impl Output {
-    /// Appends a segment; on standard output it is to be seen at once.
+    /// Appends a segment. On standard output it is visible at once.
     ///
     /// # Errors
-    /// When a file or standard output does not take it.
+    /// Returns an error if the segment cannot be written.
     pub fn segment(&mut self, segment: &Segment) -> Result<(), OutputError> {
         for part in &mut self.parts {
             let text = part.writer.segment(segment);
@@ -144,7 +142,7 @@ impl Output {
     /// Ends the transcript and gives the files their names. Returns the files.
     ///
     /// # Errors
-    /// When a file or standard output does not take the end, or a file cannot be named.
+    /// Returns an error if the end cannot be written, or a file cannot be renamed.
     pub fn finish(self, footer: &Footer) -> Result<Vec<PathBuf>, OutputError> {
         let mut files = Vec::new();
         for mut part in self.parts {
@@ -165,7 +163,7 @@ enum Sink {
     },
 }
 
-/// An entry of [`UNFINISHED`], as long as it lives.
+/// Entry of [`UNFINISHED`] for as long as it lives.
 struct Unfinished(PathBuf);
 
 impl Unfinished {
@@ -235,10 +233,11 @@ impl Sink {
     }
 }
 
-/// Writes text to standard output and sees that it gets there.
+/// Writes text to standard output and flushes it.
 ///
 /// # Errors
-/// [`OutputError::Closed`] when the reader has gone, [`OutputError::Write`] on any other failure.
+/// Returns [`OutputError::Closed`] if the reader has gone, [`OutputError::Write`] for any other
+/// error.
 pub fn print(text: &str) -> Result<(), OutputError> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())
@@ -288,8 +287,7 @@ fn each_has_its_own_file(
     Ok(())
 }
 
-/// Makes the directory, and finds out now whether a file can be made in it: not after an hour of
-/// transcription.
+/// Creates the directory and checks that it is writable now, not after an hour of transcription.
 fn make_writable(directory: &Path) -> Result<(), OutputError> {
     let failed = |source| OutputError::Directory {
         path: directory.to_owned(),
@@ -300,7 +298,7 @@ fn make_writable(directory: &Path) -> Result<(), OutputError> {
     Ok(())
 }
 
-/// `<stem>.<extension>` in the directory; standard input is called `stdin`.
+/// Returns the path `<stem>.<extension>` in the directory. The stem of standard input is `stdin`.
 fn target(directory: &Path, input: &Path, format: Format) -> PathBuf {
     let stem = match input.to_str() {
         Some("-") => "stdin".as_ref(),

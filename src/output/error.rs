@@ -1,4 +1,4 @@
-//! Why a transcript could not be written, and what to do about it.
+//! Errors of writing a transcript, with their remedies.
 
 use crate::advice::Advice;
 use std::borrow::Cow;
@@ -7,27 +7,27 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Failure to write a transcript, or a destination that cannot work.
+/// Error of writing a transcript, or a destination that cannot work.
 #[derive(Debug, Error)]
 pub enum OutputError {
-    /// The reader of standard output has gone, as `head` does: no failure, but nothing more can be
-    /// said.
+    /// The reader of standard output has gone, as `head` does. This is not a failure, but nothing
+    /// more can be written.
     #[error("standard output was closed by its reader")]
     Closed,
-    /// A file or standard output refused what was to be written.
+    /// A file or standard output could not be written.
     #[error("{}: cannot write: {source}", path.display())]
     Write {
         /// The file, or `standard output`.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the system.
         source: io::Error,
     },
-    /// The output directory cannot be made or written to.
+    /// The output directory cannot be created or written.
     #[error("{}: cannot use this output directory: {source}", path.display())]
     Directory {
         /// The directory.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the system.
         source: io::Error,
     },
     /// Two inputs would be written to one file.
@@ -35,27 +35,27 @@ pub enum OutputError {
         first.display(), second.display(), target.display()
     )]
     SameTarget {
-        /// The input that comes first.
+        /// The first input.
         first: PathBuf,
         /// The other input.
         second: PathBuf,
         /// The file that both would be written to.
         target: PathBuf,
     },
-    /// Several formats, but only one standard output.
+    /// Several formats were requested for standard output.
     #[error("--format: {count} formats cannot share standard output")]
     SeveralFormats {
-        /// How many formats were asked for.
+        /// Number of formats.
         count: usize,
     },
-    /// Several inputs in a format whose documents cannot follow one another.
+    /// Several inputs were given, but documents of this format cannot follow one another.
     #[error(
         "--format {extension}: {count} transcripts cannot follow one another on standard output"
     )]
     SeveralInputs {
-        /// The format, by its extension.
+        /// Extension of the format.
         extension: &'static str,
-        /// How many inputs there are.
+        /// Number of inputs.
         count: usize,
     },
 }
@@ -74,17 +74,15 @@ impl Advice for OutputError {
     }
 }
 
-/// What to do about a refusal of the file system.
+/// Returns the remedy for an error of the file system.
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::PermissionDenied => {
-            "choose a directory of yours with --output-dir, or change its permissions"
+            "choose a directory that you own with --output-dir, or change its permissions"
         }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space or write elsewhere",
-        ErrorKind::ReadOnlyFilesystem => {
-            "choose an --output-dir on a file system that can be written"
-        }
-        ErrorKind::NotFound => "choose an --output-dir that can be made",
+        ErrorKind::ReadOnlyFilesystem => "choose an --output-dir on a writable file system",
+        ErrorKind::NotFound => "choose an --output-dir that can be created",
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
             "a file is in the way: choose another --output-dir"
         }

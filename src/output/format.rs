@@ -1,4 +1,4 @@
-//! The file formats of a transcript: which there are, and what each writes as segments come in.
+//! The file formats of a transcript.
 
 use clap::ValueEnum;
 
@@ -7,7 +7,7 @@ use super::json::Json;
 use super::plain::{Tsv, Txt};
 use super::writer::TranscriptWriter;
 
-/// A file format of a transcript.
+/// File format of a transcript.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
 pub enum Format {
     /// Plain text, a line per segment
@@ -25,7 +25,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// File name extension, without the dot.
+    /// File name extension without the dot.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Txt => "txt",
@@ -37,18 +37,18 @@ impl Format {
         }
     }
 
-    /// Whether the format shows when each segment was said.
+    /// Whether the format shows the times of segments.
     pub fn shows_times(self) -> bool {
         self != Self::Txt
     }
 
-    /// Whether one document may follow another on standard output: text lines may, and JSON readers
-    /// take a sequence of values; the other formats allow a single timeline or header.
+    /// Whether one document may follow another on standard output. Lines of text may, and JSON
+    /// readers accept a sequence of values. The other formats allow a single timeline or header.
     pub fn can_follow_another(self) -> bool {
         matches!(self, Self::Txt | Self::Json)
     }
 
-    /// A writer for one transcript.
+    /// Creates a writer for one transcript.
     pub fn writer(self) -> Box<dyn TranscriptWriter> {
         match self {
             Self::Txt => Box::new(Txt),

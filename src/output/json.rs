@@ -1,5 +1,5 @@
-//! JSON that is written as the recording goes by: header, segments (one a line), and at the end
-//! what only the end tells. Described by `docs/transcript.schema.json`.
+//! JSON, written while the transcription runs: header, segments (one per line), and the fields that
+//! are only known at the end. `docs/transcript.schema.json` describes it.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use super::transcript::{Footer, Header, Segment, round_to_ms};
 use super::writer::TranscriptWriter;
 use crate::text::append;
 
-/// The JSON writer; it keeps the text alone, for the footer.
+/// JSON writer. It keeps only the text, for the footer.
 #[derive(Default)]
 pub(super) struct Json {
     text: String,
@@ -41,8 +41,8 @@ impl TranscriptWriter for Json {
     }
 }
 
-/// A value as JSON. Numbers that are not finite become null; the types written here have no other
-/// way to fail.
+/// Returns a value as JSON. Numbers that are not finite become null; nothing else can fail for the
+/// types written here.
 fn json<T: Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }

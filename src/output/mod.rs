@@ -1,8 +1,8 @@
-//! Text out: a transcript that grows, written as it does.
+//! Output of transcripts, written while the transcription runs.
 //!
 //! In: a [`Header`], [`Segment`]s in order, a [`Footer`]. Out: one or more file formats
-//! ([`Format`]) on standard output or in files ([`Destination`]); progress for whoever watches the
-//! terminal ([`Progress`]).
+//! ([`Format`]) on standard output or in files ([`Destination`]), and progress on the terminal
+//! ([`Progress`]).
 
 mod captions;
 mod destination;

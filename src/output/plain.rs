@@ -1,10 +1,10 @@
-//! Formats made of plain lines: text alone, and a table with times.
+//! Formats made of plain lines: text only, and a table with times.
 
 use super::transcript::{Footer, Header, Segment};
 use super::writer::{TranscriptWriter, milliseconds, one_line};
 use crate::text::trimmed;
 
-/// A line of text per segment, or several where it has line ends, which openai-whisper writes, too.
+/// A line of text per segment, or several if the segment has line ends, as openai-whisper does.
 pub(super) struct Txt;
 
 impl TranscriptWriter for Txt {
@@ -14,7 +14,7 @@ impl TranscriptWriter for Txt {
 
     fn segment(&mut self, segment: &Segment) -> String {
         let text = trimmed(&segment.text);
-        // The end of the segment before is a line end, too, and so is that of this one.
+        // The segment before ends with a line end already, and so does this one.
         let text = text.strip_prefix('\n').unwrap_or(text);
         let mut lines = text
             .split('\n')
@@ -32,8 +32,8 @@ impl TranscriptWriter for Txt {
     }
 }
 
-/// Tab-separated start, end and text under a heading, times in whole milliseconds, as
-/// openai-whisper writes it.
+/// Tab-separated start, end and text under a heading, with times in milliseconds, as openai-whisper
+/// writes it.
 pub(super) struct Tsv;
 
 impl TranscriptWriter for Tsv {
@@ -46,7 +46,8 @@ impl TranscriptWriter for Tsv {
         if text.is_empty() {
             return text;
         }
-        let (start, end) = (milliseconds(segment.start_s), milliseconds(segment.end_s));
+        let start = milliseconds(segment.start_s);
+        let end = milliseconds(segment.end_s);
         format!("{start}\t{end}\t{text}\n")
     }
 

@@ -1,26 +1,26 @@
-//! What the terminal shows while a recording is transcribed, and the line that closes it.
+//! Progress of a transcription on the terminal, and the line that summarises it.
 //!
-//! In: how far into the recording the text has got. Out: one line on standard error, redrawn in
-//! place; nothing if standard error is not a terminal.
+//! In: the position in the recording. Out: one line on standard error, redrawn in place; nothing if
+//! standard error is not a terminal.
 
 use std::fmt::Write;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-/// Redraws a second: enough for a clock of seconds to look alive.
+/// Number of redraws per second: enough for a clock of seconds to look alive.
 const REDRAWS_PER_SECOND: u8 = 5;
 
-/// Position in a recording, speed and time left, on a line of the terminal. Its length counts
-/// milliseconds of audio.
+/// Line of the terminal with the position in a recording, the speed and the time left. Its length
+/// is in milliseconds of audio.
 #[derive(Clone)]
 pub struct Progress {
     bar: ProgressBar,
 }
 
 impl Progress {
-    /// Begins to show progress through a recording of `duration_s` seconds, if that is known. Shows
-    /// nothing where standard error is not a terminal, or if `quiet`.
+    /// Begins to show the progress of a recording of `duration_s` seconds, if that is known. Shows
+    /// nothing if `quiet` or if standard error is not a terminal.
     pub fn new(duration_s: Option<f64>, quiet: bool) -> Self {
         let target = if quiet {
             ProgressDrawTarget::hidden()
@@ -36,7 +36,7 @@ impl Progress {
             Some(_) => "{position} / {duration} {bar:30} {speed}, {left} left",
             None => "{position} {spinner} {speed}",
         };
-        // A template that does not parse costs the looks, not the transcript.
+        // An invalid template changes the looks, but does not stop the transcription.
         let style = ProgressStyle::with_template(template)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .with_key("position", |state: &ProgressState, out: &mut dyn Write| {
@@ -59,7 +59,7 @@ impl Progress {
         Self { bar }
     }
 
-    /// Tells that everything before `position_s` (seconds of audio) has been transcribed.
+    /// Reports that everything before `position_s` (seconds of audio) has been transcribed.
     pub fn advance_to(&self, position_s: f64) {
         let position = audio_ms(position_s);
         self.bar.set_position(
@@ -69,18 +69,18 @@ impl Progress {
         );
     }
 
-    /// Takes the line off the terminal while `f` writes to it.
+    /// Removes the line from the terminal while `f` writes to it.
     pub fn suspend<R>(&self, f: impl FnOnce() -> R) -> R {
         self.bar.suspend(f)
     }
 
-    /// Takes the line off the terminal for good.
+    /// Removes the line from the terminal for good.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
 }
 
-/// What a run was worth: seconds of audio, seconds it took, and their ratio both ways.
+/// Returns the summary of a run: seconds of audio, seconds of work, and their ratio both ways.
 pub fn closing_line(audio_s: f64, elapsed: Duration) -> String {
     let elapsed_s = elapsed.as_secs_f64();
     let spent = format!("{audio_s:.1} s of audio in {elapsed_s:.2} s");
@@ -99,7 +99,7 @@ fn audio_ms(seconds: f64) -> u64 {
     (seconds * 1000.0) as u64
 }
 
-/// Seconds of audio per second of work.
+/// Returns the seconds of audio per second of work.
 fn speed(position_ms: u64, elapsed: Duration) -> f64 {
     match elapsed.as_secs_f64() {
         elapsed_s if elapsed_s > 0.0 => position_ms as f64 / 1000.0 / elapsed_s,
@@ -115,7 +115,7 @@ fn left(state: &ProgressState) -> String {
     }
 }
 
-/// Milliseconds as `m:ss` or `h:mm:ss`.
+/// Formats milliseconds as `m:ss` or `h:mm:ss`.
 fn clock(ms: u64) -> String {
     let (hours, minutes, seconds) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
     match hours {
@@ -125,7 +125,7 @@ fn clock(ms: u64) -> String {
 }
 
 fn put(out: &mut dyn Write, text: &str) {
-    // The bar has no use for the error, and its line buffer none to give.
+    // The bar ignores errors, and its line buffer cannot fail.
     let _ = out.write_str(text);
 }
 

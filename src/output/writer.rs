@@ -1,29 +1,29 @@
-//! What every file format does: turn a transcript that grows into a file that grows.
+//! The interface of the file formats.
 //!
 //! In: header, segments in order, footer. Out: text to append to the file.
 
 use super::transcript::{Footer, Header, Segment};
 
-/// Turns a transcript that grows into a file that grows: each call returns what to append.
+/// Turns a growing transcript into a growing file. Each call returns the text to append.
 ///
-/// Called once with the header, then for each segment in order, then once with the footer; what was
-/// returned up to any segment shows all text up to it.
+/// It is called once with the header, then with each segment in order, then once with the footer.
+/// The text returned up to a segment includes the text of that segment.
 pub trait TranscriptWriter: Send {
-    /// What the file begins with.
+    /// Returns the beginning of the file.
     fn begin(&mut self, header: &Header) -> String;
-    /// What a segment adds.
+    /// Returns the text of a segment.
     fn segment(&mut self, segment: &Segment) -> String;
-    /// What the file ends with.
+    /// Returns the end of the file.
     fn finish(&mut self, footer: &Footer) -> String;
 }
 
-/// The text on one line: formats made of lines give line ends and tabs a meaning of their own.
+/// Returns the text on one line. In formats made of lines, line ends and tabs have another meaning.
 pub(super) fn one_line(text: &str) -> String {
     let spaced = text.replace(char::is_control, " ");
     spaced.trim().to_owned()
 }
 
-/// Whole milliseconds of a time in seconds; negative times and NaN count as 0.
+/// Rounds seconds to milliseconds. Negative times and NaN count as 0.
 pub(super) fn milliseconds(seconds: f64) -> u64 {
     (seconds * 1000.0).round() as u64
 }

@@ -1,14 +1,13 @@
-//! Who computes: the encoder and the decoder share the machine's cores, and take turns rather than
-//! get in each other's way.
+//! A mutex with priority: encoder and decoder share the machine's cores, so only one computes at a
+//! time.
 //!
-//! The encoder goes first whenever it has a window to encode: it is held back by the bounded
-//! channel behind it, so the decoder has as many windows in flight as it takes, and reads its
-//! weights once for all of them.
+//! The encoder has priority. The bounded channel after it limits its lead, and the decoder gets as
+//! many windows in flight as it takes, whose passes read the weights only once.
 
 use crate::sync::{LockExt, WaitExt};
 use std::sync::{Condvar, Mutex};
 
-/// The right to compute.
+/// Lock that a stage holds while it computes.
 #[derive(Default)]
 pub struct ComputeLock {
     state: Mutex<State>,
@@ -21,11 +20,11 @@ struct State {
     encoder_waits: bool,
 }
 
-/// A turn; it ends when this is dropped.
+/// Guard of the lock, which is free again when the guard is dropped.
 pub struct ComputeGuard<'a>(&'a ComputeLock);
 
 impl ComputeLock {
-    /// Waits for the encoder's turn.
+    /// Locks for the encoder.
     pub fn encoder(&self) -> ComputeGuard<'_> {
         let mut state = self.state.lock_unpoisoned();
         state.encoder_waits = true;
@@ -39,7 +38,7 @@ impl ComputeLock {
         ComputeGuard(self)
     }
 
-    /// Waits for the decoder's turn.
+    /// Locks for the decoder, if the encoder does not wait.
     pub fn decoder(&self) -> ComputeGuard<'_> {
         let mut state = self.state.lock_unpoisoned();
         while state.taken || state.encoder_waits {
@@ -73,7 +72,7 @@ mod tests {
             let lock = &lock;
             scope.spawn(move || {
                 let _guard = lock.encoder();
-                // A decoder that did not wait would be heard before.
+                // A decoder that did not wait would log first.
                 std::thread::sleep(Duration::from_millis(20));
                 encoder_log.send("encoder")
             });

@@ -1,5 +1,7 @@
-//! The decoder's stage: encoder states to text, several windows in flight, transcripts in the order of
-//! the windows.
+//! Third stage: from encoder states to text.
+//!
+//! In: encoded windows. Out: their transcripts, in the same order, although several windows are in
+//! flight at once.
 
 use super::compute_lock::ComputeLock;
 use super::window::{Encoded, Settings, WindowTranscript};
@@ -10,20 +12,22 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Windows in flight: more of them gain little, since products of so many rows wait for arithmetic
-/// rather than for the weights, and each keeps up to 10 MB (base) of keys and values.
+/// Maximum number of windows in flight. More gain little, since products of that many rows are
+/// limited by arithmetic and not by reading the weights, and each window has a KV cache of up to 10
+/// MB (base).
 pub const IN_FLIGHT: usize = 8;
 
-/// The same with beams, which are rows of a pass too and have keys and values of their own.
+/// The same with beams, each of which is a row of a pass and has its own keys and values.
 const IN_FLIGHT_WITH_BEAMS: usize = 6;
 
-/// Windows whose text waits for that of an earlier one.
+/// Maximum number of windows whose transcript waits for that of an earlier one.
 const WAITING: usize = 32;
 
 /// Decodes windows until there are no more, or until `stop` is set.
 ///
 /// # Errors
-/// Where the decoder fails, or the encoder in a second attempt, or [`DecodingError::Cancelled`].
+/// Returns an error if the decoder fails, if the encoder fails in a second pass, or if `stop` is
+/// set.
 pub fn decode(
     whisper: &Whisper,
     settings: &Settings,
@@ -60,29 +64,31 @@ struct Stage<'a> {
     whisper: &'a Whisper,
     settings: &'a Settings,
     stop: &'a AtomicBool,
+    /// Options of the next window.
     options: DecodingOptions,
     history: PromptHistory,
-    /// Windows by their number.
+    /// Windows in flight, by their number in the stream.
     batch: Batch<'a, usize>,
     texts: WindowTexts<'a>,
-    /// Windows whose text was not published, in order.
+    /// Windows that are not published yet, in order.
     windows: VecDeque<Pending>,
+    /// Number of windows published.
     published: usize,
     /// End of the last window in which somebody spoke, in seconds of the stream.
     spoken_until_s: f64,
 }
 
-/// A window whose text was not published.
+/// Window that is not published yet.
 struct Pending {
-    /// Where it begins, in seconds of the stream.
+    /// Start in seconds of the stream.
     start_s: f64,
     audio: WindowAudio,
-    /// What it says, once that is known.
+    /// Its text, once it is decoded.
     text: Option<WindowText>,
 }
 
 impl Pending {
-    /// Where it ends, in seconds of the stream.
+    /// End in seconds of the stream.
     fn end_s(&self) -> f64 {
         self.start_s + self.audio.seconds()
     }
@@ -119,15 +125,15 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Whether the next window's options do not depend on the text of the windows before it.
-    fn independent(&self) -> bool {
+    /// Whether the options of the next window do not depend on the text of the windows before it.
+    fn is_independent(&self) -> bool {
         let prompted =
             self.settings.condition_on_previous_text || !self.history.prompt().is_empty();
         self.options.language.is_some() && !prompted
     }
 
-    /// Takes in the windows that are there and fit; waits for one where none is in flight. Returns
-    /// whether more may come.
+    /// Takes the windows that are ready, up to the maximum in flight. Waits for one if none is in
+    /// flight. Returns whether more may come.
     fn admit(
         &mut self,
         lock: &ComputeLock,
@@ -135,7 +141,7 @@ impl<'a> Stage<'a> {
     ) -> Result<bool, WindowError> {
         loop {
             let most = match self.options.beam_size {
-                _ if !self.independent() => 1,
+                _ if !self.is_independent() => 1,
                 None => IN_FLIGHT,
                 Some(_) => IN_FLIGHT_WITH_BEAMS,
             };
@@ -169,8 +175,7 @@ impl<'a> Stage<'a> {
             self.whisper.file().dims().n_text_ctx,
             &audio.describe(&self.options),
             &self.settings.fallback,
-        )
-        .map_err(DecodingError::from)?;
+        )?;
         let number = self.published + self.windows.len();
         let _guard = lock.decoder();
         self.batch.admit(number, &features, decoding)?;
@@ -182,7 +187,7 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Notes what a window says.
+    /// Keeps the text of a decoded window, after a second pass if needed.
     fn finish(&mut self, done: Decoded<usize>) -> Result<(), WindowError> {
         let Decoded {
             tag: number,
@@ -204,7 +209,7 @@ impl<'a> Stage<'a> {
         let better = second_pass.better_text(&first, &window.audio, &self.options, &mut cache)?;
         self.batch.reuse(cache);
         let mut text = better.unwrap_or_else(|| first.clone());
-        // A second pass takes the language that the first detected.
+        // A second pass in the language of the first detects none itself.
         let probabilities = &mut text.result.language_probs;
         *probabilities = probabilities.take().or(first.result.language_probs);
         window.audio.samples = Vec::new();
@@ -212,7 +217,7 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// What the first window that was not published says, once it is known.
+    /// Returns the transcript of the next window to publish, once it is decoded.
     fn transcript(&mut self) -> Option<WindowTranscript> {
         let window = self.windows.front_mut()?;
         let WindowText {
@@ -223,7 +228,7 @@ impl<'a> Stage<'a> {
         self.windows.pop_front();
         self.published += 1;
         if !self.settings.fallback.is_silence(&result) {
-            // A doubtful language says little of what follows: it is detected anew.
+            // An uncertain language is detected again in the next window.
             self.options.language = self
                 .options
                 .language

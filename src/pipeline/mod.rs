@@ -1,11 +1,14 @@
-//! The stages of a transcription, each on a thread of its own, joined by bounded channels.
+//! Transcribes a recording in stages, each on its own thread, joined by bounded channels.
+//!
+//! In: an [`AudioSource`]. Out: a [`WindowTranscript`] for each window, in order, then a
+//! [`StreamSummary`].
 //!
 //! ```text
 //! AudioSource ──frontend: 16 kHz mono, utterances──▶ encoder: log-mel, AudioFeatures ──▶ decoder: text ──▶ caller
 //! ```
 //!
-//! A file is a stream that ends: nothing behind the source knows the difference. A stage ends when
-//! the one before it does; dropping a receiver stops the stages before it.
+//! A file is a stream that ends: no stage after the source knows the difference. A stage ends when
+//! the one before it does. Dropping a receiver stops the stages before it.
 
 mod compute_lock;
 mod decode;
@@ -28,34 +31,34 @@ pub use decode::IN_FLIGHT;
 use window::Encoded;
 pub use window::{Settings, WindowTranscript};
 
-/// Utterances or features that wait between two stages: enough that no stage waits for another's
-/// start.
+/// Number of items that may wait between two stages, so that a stage can begin its next item before
+/// the other takes the last.
 const QUEUE: usize = 2;
 
-/// How a stream ended.
+/// Summary of a stream that has ended.
 #[derive(Debug)]
 pub struct StreamSummary {
-    /// Seconds of audio that were read.
+    /// Length of the audio read, in seconds.
     pub duration_s: f64,
-    /// Damage that ended the stream early; everything before it was transcribed.
+    /// Damage that ended the stream early. Everything before it was transcribed.
     pub damage: Option<AudioError>,
-    /// Lesser defects of the audio.
+    /// Minor defects of the audio.
     pub warnings: Vec<AudioWarning>,
 }
 
-/// Why a transcription fails. `E` is the caller's error in taking a passage.
+/// Error of a transcription. `E` is the caller's error in taking a transcript.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError<E> {
-    /// The caller could not take a passage.
+    /// The caller could not take a transcript.
     #[error(transparent)]
     Publish(E),
     /// The encoder failed.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// The decoder failed, or was told to stop.
+    /// The decoder failed, or the caller stopped it.
     #[error(transparent)]
     Decode(#[from] DecodingError<DecodeError>),
-    /// A stage ended by a defect of the program.
+    /// A stage panicked because of a bug.
     #[error("a stage of the pipeline has panicked")]
     Panicked,
 }
@@ -72,7 +75,7 @@ impl<E: Advice> Advice for PipelineError<E> {
 }
 
 impl<E> PipelineError<E> {
-    /// Whether it is merely that the caller said stop.
+    /// Whether the transcription only failed because the caller stopped it.
     pub fn is_stop(&self) -> bool {
         matches!(self, Self::Decode(DecodingError::Cancelled))
     }
@@ -87,11 +90,12 @@ impl<E> From<WindowError> for PipelineError<E> {
     }
 }
 
-/// Transcribes a source to its end, or until `stop` is set, and hands each window's text to
+/// Transcribes a source to its end, or until `stop` is set, and passes each window's transcript to
 /// `publish`, in order.
 ///
 /// # Errors
-/// Where a stage fails or `publish` does; a damaged source is no error but told by the [`StreamSummary`].
+/// Returns an error if a stage or `publish` fails. A damaged source is not an error: the
+/// [`StreamSummary`] reports it.
 pub fn transcribe<E>(
     whisper: &Whisper,
     source: Box<dyn AudioSource>,
@@ -104,26 +108,26 @@ pub fn transcribe<E>(
         let (to_encoder, utterances) = bounded(QUEUE);
         let (to_decoder, encoded) = bounded(QUEUE);
         let (to_publisher, transcripts) = bounded(QUEUE);
-        let frontend = scope.spawn(move || listen(source, settings, stop, &to_encoder));
+        let frontend = scope.spawn(move || segment(source, settings, stop, &to_encoder));
         let encoder =
             scope.spawn(move || encode(whisper, settings, lock, &utterances, &to_decoder));
         let decoder = scope
             .spawn(move || decode::decode(whisper, settings, stop, lock, &encoded, &to_publisher));
         let published = transcripts.iter().try_for_each(&mut publish);
-        // Stages that still run find their receivers gone.
+        // Stops the stages that still run.
         drop(transcripts);
         let decoded = decoder.join().map_err(|_| PipelineError::Panicked);
         let encoded = encoder.join().map_err(|_| PipelineError::Panicked);
-        let ending = frontend.join().map_err(|_| PipelineError::Panicked)?;
+        let summary = frontend.join().map_err(|_| PipelineError::Panicked)?;
         published.map_err(PipelineError::Publish)?;
         encoded??;
         decoded??;
-        Ok(ending)
+        Ok(summary)
     })
 }
 
-/// First stage: the source's audio as utterances that fit the window.
-fn listen(
+/// First stage: from audio to utterances that fit the window.
+fn segment(
     source: Box<dyn AudioSource>,
     settings: &Settings,
     stop: &AtomicBool,
@@ -136,15 +140,15 @@ fn listen(
         ..SegmenterOptions::default()
     });
     let mut n_samples = 0;
-    let mut heard = true;
+    let mut is_taken = true;
     let damage = loop {
-        if !heard || stop.load(Ordering::Relaxed) {
+        if !is_taken || stop.load(Ordering::Relaxed) {
             break None;
         }
         match stream.next_block() {
             Ok(Some(block)) => {
                 n_samples += block.len();
-                heard = segmenter
+                is_taken = segmenter
                     .push(block)
                     .into_iter()
                     .all(|utterance| next.send(utterance).is_ok());
@@ -153,22 +157,21 @@ fn listen(
             Err(damage) => break Some(damage),
         }
     };
-    if heard && !stop.load(Ordering::Relaxed) {
-        // Where nobody listens any more there is nobody to tell.
+    if is_taken && !stop.load(Ordering::Relaxed) {
+        // If the next stage has ended, nobody needs the last utterance.
         let _ = segmenter
             .finish()
             .into_iter()
             .try_for_each(|utterance| next.send(utterance));
     }
-    let duration_s = n_samples as f64 / f64::from(SAMPLE_RATE);
     StreamSummary {
-        duration_s,
+        duration_s: n_samples as f64 / f64::from(SAMPLE_RATE),
         damage,
         warnings: stream.warnings(),
     }
 }
 
-/// Second stage: utterances to encoder states.
+/// Second stage: from utterances to encoder states.
 fn encode(
     whisper: &Whisper,
     settings: &Settings,

@@ -1,29 +1,30 @@
-//! What goes through the stages: settings for all windows, an encoded window, its transcript.
+//! Data that passes through the stages: settings, an encoded window, its transcript.
 
 use crate::recognize::WindowAudio;
 use crate::tokenizer::Language;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions};
 use crate::whisper::{AudioFeatures, Segment};
 
-/// How to transcribe.
+/// Settings of a transcription.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Encoder positions of the longest window, 20 ms each: 768, or 1500 for OpenAI's 30 s.
+    /// Number of encoder positions of the longest window, 20 ms each: 768, or 1500 for OpenAI's
+    /// 30 s.
     pub n_ctx: usize,
-    /// Options for each window. A language that is not given is detected in each window, until one
-    /// is sure of it.
+    /// Options for each window. A language that is not given is detected in each window until it is
+    /// sure.
     pub decoding: DecodingOptions,
-    /// When a window is decoded again.
+    /// When a window is decoded again at a higher temperature.
     pub fallback: FallbackOptions,
-    /// The text before the audio, as tokens.
+    /// Tokens of the text before the audio.
     pub initial_prompt: Vec<u32>,
-    /// Whether a window's prompt is the text before it.
+    /// Whether the prompt of a window includes the text of the windows before it.
     pub condition_on_previous_text: bool,
-    /// Whether to find the times of words.
+    /// Whether segments have timed words.
     pub word_timestamps: bool,
 }
 
-/// What a window says.
+/// Transcript of a window.
 #[derive(Debug, Clone)]
 pub struct WindowTranscript {
     /// Start of the window's audio in seconds from the start of the stream.
@@ -32,9 +33,9 @@ pub struct WindowTranscript {
     pub end_s: f64,
     /// Language spoken.
     pub language: Language,
-    /// Segments with text, times in seconds from the start of the stream; none where nobody spoke.
+    /// Segments with text, times in seconds from the start of the stream; empty if nobody spoke.
     pub segments: Vec<Segment>,
-    /// Temperature with which the text was accepted.
+    /// Temperature at which the text was accepted.
     pub temperature: f32,
     /// Mean log-probability of its tokens.
     pub avg_logprob: f32,
@@ -44,9 +45,9 @@ pub struct WindowTranscript {
     pub no_speech_prob: f32,
 }
 
-/// An encoded utterance.
+/// Encoded utterance.
 pub(super) struct Encoded {
-    /// Where it begins, in seconds of the stream.
+    /// Start in seconds of the stream.
     pub start_s: f64,
     pub audio: WindowAudio,
     pub features: AudioFeatures,

@@ -52,8 +52,8 @@ impl From<DecodeError> for WindowError {
     }
 }
 
-/// Encodes and decodes one window. Returns what the decoder found, and its state, in which words can
-/// be aligned.
+/// Encodes and decodes one window. Returns what the decoder found, and its state, in which words
+/// can be aligned.
 ///
 /// # Errors
 /// Returns an error if the encoder or the decoder fails, or `cancelled` returns true.

@@ -1,4 +1,5 @@
-//! A second pass over a window whose text is suspicious. It costs next to nothing while all is well.
+//! A second pass over a window whose text is suspicious. It costs next to nothing while all is
+//! well.
 //!
 //! | suspicion | second pass |
 //! |---|---|
@@ -22,8 +23,8 @@ use crate::whisper::{Whisper, WindowCache};
 /// Longest piece as a share of the window: two pieces in most cases.
 const PIECE: f64 = 0.6;
 
-/// Whether a text may have stopped before the speech: it ends in mid-sentence, its last word ends at
-/// `end_s` seconds, and sound follows.
+/// Whether a text may have stopped before the speech: it ends in mid-sentence, its last word ends
+/// at `end_s` seconds, and sound follows.
 pub fn ends_mid_sentence(text: &str, end_s: f64, audio: &WindowAudio) -> bool {
     audio.pauses.may_hide_more(text, end_s, audio.seconds())
 }

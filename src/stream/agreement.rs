@@ -1,14 +1,15 @@
 //! Commit policy: the words of a hypothesis that are shown once and for all.
 //!
-//! In: the words of each hypothesis that follow the committed ones. Out: how many of them to commit.
+//! In: the words of each hypothesis that follow the committed ones. Out: how many of them to
+//! commit.
 
 use crate::text::{Word, common_prefix};
 
 /// Length of audio needed after a word that the model is sure of, in seconds.
 const MIN_AUDIO_AFTER_S: f64 = 0.3;
 
-/// Additional length of audio needed after a word of no confidence at all, in seconds. The less sure
-/// the model is of a word, the likelier it is that more audio changes it.
+/// Additional length of audio needed after a word of no confidence at all, in seconds. The less
+/// sure the model is of a word, the likelier it is that more audio changes it.
 const DOUBT_S: f64 = 1.5;
 
 /// Weight of the doubt of the following words, relative to the word's own: if the model is not sure

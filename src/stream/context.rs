@@ -194,8 +194,8 @@ struct WordStart {
 }
 
 impl Piece {
-    /// Returns the first word that begins within the last `room` samples, preferably at the start of
-    /// a sentence or clause; the end of the utterance if there is none or `room` is too short.
+    /// Returns the first word that begins within the last `room` samples, preferably at the start
+    /// of a sentence or clause; the end of the utterance if there is none or `room` is too short.
     fn last_words(&self, room: usize) -> WordStart {
         let n_samples = self.utterance.samples.len();
         let least = n_samples.saturating_sub(room);

@@ -1,56 +1,69 @@
-//! Where the speech of settled words ends in a later hypothesis of the same utterance.
+//! The words of a hypothesis that follow words which an earlier hypothesis has settled.
+//!
+//! In: settled words, and all words of a later hypothesis of the same speech. Out: how many of the
+//! latter cover the speech of the former.
 
 use crate::text::{Word, common_prefix};
-use std::iter;
 
-/// What a second is worth in finding where two texts part, in words.
-const SECOND: f64 = 0.5;
+/// Cost of a second between the ends of two texts, in words.
+const COST_PER_SECOND: f64 = 0.5;
 
 /// Similarity of their letters from which two words may be the same one, one of them cut short.
-const ALIKE: f64 = 0.5;
+const MIN_SIMILARITY: f64 = 0.5;
 
-/// How many words of `heard` say what `settled` says, if in other words: those with the smallest
-/// edit distance to it, and the distance in time between the ends of both added. A word for another
-/// costs what their letters differ by, at most as much as a word left out.
+/// Returns how many leading words of `heard` cover the speech of `settled`: the prefix with the
+/// smallest word edit distance plus a penalty for the difference of their end times. Replacing a
+/// word by another costs as much as their letters differ, at most as much as leaving one out.
 pub fn continuation(settled: &[Word], heard: &[Word]) -> usize {
-    let agreed = common_prefix(settled, heard);
-    let Some(last) = settled.get(agreed..).and_then(<[Word]>::last) else {
-        return agreed;
+    let n_agreed = common_prefix(settled, heard);
+    let Some(last) = settled.get(n_agreed..).and_then(<[Word]>::last) else {
+        return n_agreed;
     };
-    // Levenshtein's distances of the settled words to the first 0, 1, ... of those heard.
+    let first_start_s = heard.first().map(|word| word.start_s);
+    let ends_s = first_start_s
+        .into_iter()
+        .chain(heard.iter().map(|word| word.end_s));
+    let lost = std::iter::once(0.0).chain(heard.iter().map(|word| cost_of_losing(word, last)));
+    let mut best = 0;
+    let mut least = f64::INFINITY;
+    for (n, ((distance, end_s), lost)) in distances(settled, heard)
+        .into_iter()
+        .zip(ends_s)
+        .zip(lost)
+        .enumerate()
+    {
+        let cost = distance + lost + COST_PER_SECOND * (end_s - last.end_s).abs();
+        if cost < least {
+            best = n;
+            least = cost;
+        }
+    }
+    best
+}
+
+/// Returns the word edit distances of `settled` to the first 0, 1, … words of `heard`
+/// (Levenshtein).
+fn distances(settled: &[Word], heard: &[Word]) -> Vec<f64> {
     let mut distances: Vec<f64> = (0..=heard.len()).map(|n| n as f64).collect();
     for word in settled {
         let mut row = vec![distances.first().map_or(0.0, |distance| distance + 1.0)];
-        for (other, above) in heard.iter().zip(distances.windows(2)) {
-            let &[diagonal, above] = above else { continue };
+        for (other, pair) in heard.iter().zip(distances.windows(2)) {
+            let &[diagonal, above] = pair else { continue };
             let replaced = diagonal + 1.0 - word.similarity(other);
             let left = row.last().copied().unwrap_or(f64::INFINITY);
             row.push(replaced.min(above + 1.0).min(left + 1.0));
         }
         distances = row;
     }
-    let ends = heard
-        .first()
-        .map(|word| word.start_s)
-        .into_iter()
-        .chain(heard.iter().map(|word| word.end_s));
-    // Another word whose middle lies behind all that is settled says more than that.
-    let is_more = |word: &Word| {
-        let middle_s = (word.start_s + word.end_s) / 2.0;
-        middle_s > last.end_s && word.similarity(last) < ALIKE
-    };
-    let lost = iter::once(0.0).chain(
-        heard
-            .iter()
-            .map(|word| if is_more(word) { 1.0 } else { 0.0 }),
-    );
-    let costs = distances.iter().zip(ends).zip(lost);
-    let costs =
-        costs.map(|((words, end_s), lost)| words + lost + SECOND * (end_s - last.end_s).abs());
-    costs
-        .enumerate()
-        .min_by(|(_, a), (_, b)| a.total_cmp(b))
-        .map_or(0, |(n, _)| n)
+    distances
+}
+
+/// Returns the cost of a prefix that ends with `word`. A different word whose middle lies after the
+/// `last` settled word says more than the settled ones, and would be lost.
+fn cost_of_losing(word: &Word, last: &Word) -> f64 {
+    let middle_s = (word.start_s + word.end_s) / 2.0;
+    let says_more = middle_s > last.end_s && word.similarity(last) < MIN_SIMILARITY;
+    if says_more { 1.0 } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -59,7 +72,7 @@ mod tests {
     use crate::text::{join, split};
     use crate::tokenizer::Language;
 
-    /// Words of 0.3 s each.
+    /// Returns words of 0.3 s each.
     fn spoken(text: &str) -> Vec<Word> {
         let mut words = split(text, Language::ENGLISH);
         for (i, word) in words.iter_mut().enumerate() {
@@ -69,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_settled_words_is_found_behind_others() {
+    fn words_that_follow_settled_ones_are_found_after_other_words() {
         let rest = |settled: &str, heard: &str| {
             let heard = spoken(heard);
             join(&heard[continuation(&spoken(settled), &heard)..])
@@ -107,12 +120,12 @@ mod tests {
         assert_eq!(
             join(&heard[continuation(&settled, &heard)..]),
             " Fitz-Ooth to",
-            "it is said much later"
+            "it was said much later"
         );
     }
 
     #[test]
-    fn a_word_behind_all_that_is_settled_is_not_lost() {
+    fn a_word_after_all_settled_ones_is_not_lost() {
         let mut settled = spoken(" and so my and so my");
         settled[5].end_s = 2.32;
         let mut heard = spoken(" And so my fellow Americans");

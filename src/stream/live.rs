@@ -3,8 +3,8 @@
 //! In: samples as they come. Out: [`Event`]s.
 //!
 //! While an utterance continues, it is decoded again every step ([`Pace`]). Once half a second of
-//! silence has followed, its final pass is made ahead of the pause that ends it; if speech continues
-//! after all, that was one more interim pass.
+//! silence has followed, its final pass is made ahead of the pause that ends it; if speech
+//! continues after all, that was one more interim pass.
 //!
 //! Nothing here knows of devices. Time is the number of samples received; the clock only measures
 //! how long the work takes.

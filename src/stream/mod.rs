@@ -1,6 +1,7 @@
 //! Live text of a stream of samples.
 //!
-//! In: samples as they come. Out: [`Event`]s: partials while an utterance continues, then its final.
+//! In: samples as they come. Out: [`Event`]s: partials while an utterance continues, then its
+//! final.
 //!
 //! ```text
 //! samples ──Segmenter──▶ utterance so far ──Recognizer──▶ Hypothesis ──UtteranceState──▶ Partial, Final

@@ -1,8 +1,6 @@
-//! What turns the samples of an utterance into text: [`WhisperRecognizer`], and in tests something
-//! faster.
+//! Turns the samples of an utterance into text: [`WhisperRecognizer`], or a fake in tests.
 //!
-//! In: a [`Request`] with the samples of an utterance, and what was said before it. Out: a
-//! [`Hypothesis`].
+//! In: a [`Request`] with the samples of an utterance and its context. Out: a [`Hypothesis`].
 
 use crate::advice::Advice;
 use crate::audio::{SAMPLE_RATE, sound_seconds};
@@ -17,43 +15,44 @@ use crate::whisper::{LONGEST_WINDOW, SAMPLES_PER_POSITION, Whisper};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// How much work a text is worth.
+/// Kind of a pass over an utterance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pass {
-    /// One attempt, for text that will be replaced.
+    /// One attempt, for text that later passes replace.
     Interim,
-    /// OpenAI's full procedure, for text that stays.
+    /// OpenAI's full procedure with fallback, for text that stays.
     Final,
 }
 
-/// Sound before an utterance, and its text.
+/// Audio before an utterance, and its text.
 #[derive(Debug, Default, PartialEq)]
 pub struct Context {
-    /// Samples, 16 kHz, mono. The silence that parts utterances is left out of them.
+    /// Samples, 16 kHz, mono, without the silence between utterances.
     pub samples: Vec<f32>,
-    /// What is said in them, with the space it begins with.
+    /// Text of the samples, with its leading space.
     pub text: String,
 }
 
-/// What to transcribe.
+/// Request to transcribe an utterance.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// What was said before; it is not transcribed again.
+    /// Preceding audio and its text, which is not part of the result.
     pub context: Option<&'a Context>,
-    /// Samples of an utterance, 16 kHz, mono, that fit the window together with the context's.
+    /// Samples of the utterance, 16 kHz, mono. They fit the window together with those of the
+    /// context.
     pub samples: &'a [f32],
     /// Text that the transcript is known to begin with.
     pub prefix: &'a str,
-    /// Predicted text after the prefix, with the space that it begins with: the more of it is right,
-    /// the less work remains.
+    /// Predicted text after the prefix, with its leading space. The more of it is right, the less
+    /// work remains.
     pub predicted: &'a str,
     /// Language, if it is known.
     pub language: Option<Language>,
-    /// How much work it is worth.
+    /// Kind of the pass.
     pub pass: Pass,
 }
 
-/// A transcript.
+/// Text that the model proposes for an utterance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hypothesis {
     /// Words after the prefix, in seconds from the utterance's first sample; none if nobody speaks
@@ -69,7 +68,7 @@ pub struct Hypothesis {
 }
 
 impl Hypothesis {
-    /// The same text, its words later by `by_s` seconds.
+    /// Returns the hypothesis with its words moved `by_s` seconds later.
     pub fn later(mut self, by_s: f64) -> Self {
         let words = self.words.into_iter();
         self.words = words.map(|word| word.later(by_s)).collect();
@@ -77,10 +76,10 @@ impl Hypothesis {
     }
 }
 
-/// Why there is no transcript.
+/// Error of transcribing an utterance.
 #[derive(Debug, thiserror::Error)]
 pub enum RecognizeError {
-    /// Encoder or decoder failed, or the caller cancelled.
+    /// The encoder or the decoder failed, or the caller cancelled.
     #[error(transparent)]
     Window(#[from] WindowError),
     /// The prefix cannot be turned into tokens.
@@ -99,7 +98,7 @@ impl Advice for RecognizeError {
 
 /// Turns samples into text.
 pub trait Recognizer: Send {
-    /// Transcribes; gives up soon after `cancelled` returns true.
+    /// Transcribes an utterance. Gives up soon after `cancelled` returns true.
     ///
     /// # Errors
     /// Returns an error if the model fails, or `cancelled` returns true.
@@ -121,7 +120,7 @@ pub trait Recognizer: Send {
     }
 }
 
-/// Whisper.
+/// Recognizer with a Whisper model.
 pub struct WhisperRecognizer {
     whisper: Arc<Whisper>,
     encoder: WindowEncoder,
@@ -139,8 +138,8 @@ struct Decoded {
 }
 
 impl WhisperRecognizer {
-    /// A recognizer for windows of at most `n_ctx` encoder positions of 20 ms each, or as many as
-    /// the model has; `decoding` holds for all that it transcribes.
+    /// Creates a recognizer for windows of at most `n_ctx` encoder positions of 20 ms each, or as
+    /// many as the model has. `decoding` are the options of all passes.
     pub fn new(whisper: Arc<Whisper>, n_ctx: usize, decoding: DecodingOptions) -> Self {
         Self {
             encoder: WindowEncoder::new(&whisper),
@@ -154,8 +153,8 @@ impl WhisperRecognizer {
         }
     }
 
-    /// Transcribes, and if the text ends in mid-sentence while sound follows, again with timestamps,
-    /// which lead the decoder on where it would stop at a pause.
+    /// Transcribes an utterance. If the final text ends in mid-sentence although sound follows, a
+    /// second pass with timestamps leads the decoder across the pause at which it stopped.
     fn transcribe(
         &mut self,
         request: Request<'_>,
@@ -190,7 +189,7 @@ impl WhisperRecognizer {
         WindowAudio::new(&self.whisper, samples, self.n_ctx)
     }
 
-    /// Decodes a window, judges its text and finds its words.
+    /// Decodes a window, judges its text and aligns its words.
     fn decode(
         &mut self,
         audio: &WindowAudio,
@@ -202,7 +201,7 @@ impl WhisperRecognizer {
             temperatures: vec![0.0],
             ..self.fallback.clone()
         };
-        // A second pass that is not sure at once is no use.
+        // The text of a second pass is only used if it is good at once.
         let is_second = !options.without_timestamps;
         let fallback = if request.pass == Pass::Interim || is_second {
             &once
@@ -241,7 +240,7 @@ impl WhisperRecognizer {
         })
     }
 
-    /// Options for one request.
+    /// Returns the decoding options for a request.
     fn options(&self, request: &Request<'_>) -> Result<DecodingOptions, RecognizeError> {
         let seconds = seconds(request.samples) as f32;
         let tokenizer = self.whisper.tokenizer();
@@ -261,8 +260,8 @@ impl WhisperRecognizer {
         })
     }
 
-    /// Whether a context is of use: its text is short enough for the decoder and says in its words
-    /// what is said in its sound, which a translation does not.
+    /// Whether a context can be used: its text is short enough for the decoder, and it is a
+    /// transcript of its audio, not a translation.
     fn can_use(&self, context: &Context) -> bool {
         let most = self.whisper.file().dims().n_text_ctx / 4;
         let tokens = self.whisper.tokenizer().encode_prompt(&context.text);
@@ -301,13 +300,14 @@ impl From<Decoded> for Hypothesis {
     }
 }
 
-/// The words of an utterance after the samples of its context, in seconds from its own start.
+/// Returns the words of an utterance in seconds from its own start, given those in seconds from the
+/// start of the context.
 fn after(context: &[f32], words: Vec<Word>) -> Vec<Word> {
     let context_s = seconds(context);
     let words = words
         .into_iter()
         .map(|word| word.later(-context_s).from_zero());
-    // If nothing more is said, the decoder still adds a full stop or a comma to the context's text.
+    // Even if nothing is said after the context, the decoder adds a full stop or a comma to it.
     let is_mark = |word: &Word| !context.is_empty() && !word.text.contains(char::is_alphanumeric);
     words.skip_while(is_mark).collect()
 }

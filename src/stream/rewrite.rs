@@ -1,13 +1,13 @@
 //! The user's text rules, applied to live text.
 //!
-//! In: events as the live engine gives them. Out: the same events with rewritten text and words.
+//! In: events of the live engine. Out: the same events with rewritten text and words.
 
 use super::event::{Event, Final, Partial};
 use crate::text::{Rules, trimmed};
 use crate::tokenizer::Language;
 
 impl Event {
-    /// The event with its text, which is in `language`, rewritten by `rules`.
+    /// Returns the event with its text, which is in `language`, rewritten by `rules`.
     pub fn rewritten(self, rules: &Rules, language: Language) -> Self {
         match self {
             Self::Partial(partial) => Self::Partial(partial.rewritten(rules, language)),

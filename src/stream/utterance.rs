@@ -274,9 +274,9 @@ impl UtteranceState {
     }
 }
 
-/// Returns the number of committed words that lie before a cut at sample `end`: those that the final
-/// hypothesis consists of (`agreed` words are the same), or else, by their times, those whose middle
-/// lies before it. The others belong to the next utterance.
+/// Returns the number of committed words that lie before a cut at sample `end`: those that the
+/// final hypothesis consists of (`agreed` words are the same), or else, by their times, those whose
+/// middle lies before it. The others belong to the next utterance.
 fn n_before_cut(committed: &[Word], found: &[Word], agreed: usize, end: u64) -> usize {
     // A hypothesis without words does not tell where the cut lies.
     if agreed > 0 && agreed == found.len() {

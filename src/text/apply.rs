@@ -1,7 +1,8 @@
-//! The rules on what the pipeline and the live engine give.
+//! Applies the rules to segments and to live words.
 //!
-//! Words that become one entry have the start of the first, the end of the last, and the confidence
-//! of the least sure. A spoken mark stands at a word and does not change the times of that.
+//! In: segments or words. Out: the same, rewritten. Words that become one entry have the start of
+//! the first, the end of the last and the confidence of the least sure. A spoken mark belongs to a
+//! word and does not change its times.
 
 use super::rewrite::Entry;
 use super::token::tokens;
@@ -11,19 +12,19 @@ use crate::tokenizer::Language;
 use crate::whisper::{Segment, TimedWord};
 use std::collections::HashSet;
 
-/// A piece of a recording's text.
+/// Piece of a recording's text.
 struct Piece {
     text: String,
-    /// Number of the segment that it belongs to.
+    /// Index of its segment.
     segment: usize,
-    /// Its timed words, where there are any.
+    /// Timed words, if there are any.
     words: Vec<TimedWord>,
 }
 
 impl Rules {
-    /// Rewrites the segments of an utterance, text in `language`, and their words; a phrase belongs
-    /// to the segment that it begins in. Tokens stay those of what Whisper wrote. Segments without
-    /// text are left out.
+    /// Rewrites the segments of an utterance with text in `language`, and their words. A phrase
+    /// belongs to the segment in which it begins. Tokens do not change. Segments without text are
+    /// removed.
     pub fn segments(&self, segments: &mut Vec<Segment>, language: Language) {
         let Some(rewriter) = self.rewriter(language) else {
             return;
@@ -51,8 +52,8 @@ impl Rules {
         segments.retain(|segment| !trimmed(&segment.text).is_empty());
     }
 
-    /// Rewrites the words of an utterance in `language` that is still spoken: the settled ones, and
-    /// the interim text after them. `None` if nothing is rewritten in that language.
+    /// Rewrites an utterance in `language` that continues: its settled words, and the interim text
+    /// after them. Returns `None` if there are no rules for that language.
     pub fn interim(
         &self,
         settled: &[Word],
@@ -71,8 +72,8 @@ impl Rules {
         Some((settled, interim))
     }
 
-    /// Rewrites the words of a finished utterance in `language`. `None` if nothing is rewritten in
-    /// that language.
+    /// Rewrites the words of a finished utterance in `language`. Returns `None` if there are no
+    /// rules for that language.
     pub fn words(&self, words: &[Word], language: Language) -> Option<Rewritten> {
         let entries = self.rewriter(language)?.rewrite(texts(words), false);
         Some(Rewritten::new(entries, words))
@@ -82,9 +83,9 @@ impl Rules {
 /// Rewritten words of an utterance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rewritten {
-    /// Their text, without the space that it begins with.
+    /// Text, without its leading space.
     pub text: String,
-    /// The words, with the times of those that they were made of.
+    /// Words, with the times of the words that they were made of.
     pub words: Vec<Word>,
 }
 
@@ -101,7 +102,7 @@ fn texts(words: &[Word]) -> impl Iterator<Item = &str> {
     words.iter().map(|word| word.text.as_str())
 }
 
-/// The text of an utterance, without the space that it begins with.
+/// Returns the text of an utterance without its leading space.
 fn text(entries: &[Entry]) -> String {
     let text: String = entries.iter().map(|entry| entry.text.as_str()).collect();
     let begin = text
@@ -110,7 +111,7 @@ fn text(entries: &[Entry]) -> String {
     text.get(begin..).unwrap_or_default().to_owned()
 }
 
-/// The entries as words with the times of what they were made of.
+/// Returns the entries as words, with the times of the words that they were made of.
 fn words(entries: Vec<Entry>, from: &[Word]) -> Vec<Word> {
     let is_word = |entry: &Entry| !entry.text.trim().is_empty();
     let to_word = |entry: Entry| Word::joined(from.get(entry.from)?, entry.text);
@@ -121,7 +122,7 @@ fn words(entries: Vec<Entry>, from: &[Word]) -> Vec<Word> {
         .collect()
 }
 
-/// Cuts a segment into pieces: its timed words, those put together that are one word, or else the
+/// Splits a segment into pieces: its timed words, joined if they are parts of one word, or else the
 /// words of its text.
 fn pieces(segment: &Segment, number: usize, language: Language) -> Vec<Piece> {
     if segment.words.is_empty() {
@@ -167,7 +168,7 @@ fn pieces(segment: &Segment, number: usize, language: Language) -> Vec<Piece> {
     pieces
 }
 
-/// Words as one, written as `text`; none where there are no words or no text.
+/// Joins words to one with the text `text`. Returns `None` if there are no words or no text.
 fn joined(words: &[&TimedWord], text: String) -> Option<TimedWord> {
     let (first, last) = (words.first()?, words.last()?);
     (!text.trim().is_empty()).then(|| TimedWord {

@@ -1,17 +1,16 @@
-//! The text that Whisper wrote, to the text that the user wants: replacements from the
-//! configuration, and spoken punctuation.
+//! Text rules: replacements from the configuration, and spoken punctuation.
 //!
-//! In: pieces of text, the words of an utterance, from a recording ([`Rules::segments`]) or while
-//! it is spoken ([`Rules::interim`], [`Rules::words`]). Out: entries of text, and the pieces that each is made of,
-//! which give it its times.
+//! In: pieces of text (the words of an utterance) of a recording ([`Rules::segments`]) or of live
+//! text ([`Rules::interim`], [`Rules::words`]). Out: entries of text, each with the range of pieces
+//! that it was made of and takes its times from.
 //!
 //! ```text
 //! pieces ──token: words, signs, spaces──▶ phrases: longest match ──▶ rewrite: text, spaces, capitals ──▶ entries
 //! ```
 //!
-//! The text of an utterance that goes on is made of the committed words alone, and stops before a
-//! phrase that the next word might complete: what a longer utterance gives always begins with it.
-//! The decoder never sees rewritten text.
+//! While an utterance continues, only its committed words are rewritten, and the result stops
+//! before a phrase that the next word might complete. The rewritten text of more words therefore
+//! always begins with it. The decoder never sees rewritten text.
 
 mod apply;
 mod phrases;
@@ -31,28 +30,28 @@ use rewrite::Rewriter;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-/// What to make of the text that Whisper wrote.
+/// Rules that rewrite the text of the model.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
-    /// The replacements alone.
+    /// Replacements only.
     replacements: Phrases,
-    /// The replacements with a language's spoken punctuation, by code; empty where that is off.
+    /// Replacements and spoken punctuation by language code; empty if spoken punctuation is off.
     spoken: HashMap<&'static str, Phrases>,
 }
 
-/// Why a replacement cannot be used.
+/// Error of a replacement.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReplacementError {
-    /// There is nothing to look for.
+    /// The left side is empty.
     #[error("replacements.'{0}': the left side is empty")]
     Empty(String),
-    /// Another line looks for the same.
-    #[error("replacements.'{0}': '{1}' is the same but for case and spaces")]
+    /// Two left sides are the same.
+    #[error("replacements.'{0}': '{1}' differs only in case and spaces")]
     Twice(String, String),
-    /// A character that programs do not take as text.
+    /// The right side has a control character, which programs do not accept as text.
     #[error("replacements.'{0}': the right side has the control character {1:?}")]
     Control(String, char),
-    /// The right side is of another type.
+    /// The right side is not text.
     #[error("replacements.'{0}' is of type {1}, not text")]
     Type(String, String),
 }
@@ -60,9 +59,9 @@ pub enum ReplacementError {
 impl Advice for ReplacementError {
     fn remedy(&self) -> Option<Cow<'_, str>> {
         Some(match self {
-            Self::Empty(..) => "write there what is to be replaced".into(),
+            Self::Empty(..) => "write the text to replace there".into(),
             Self::Twice(..) => "keep one of them".into(),
-            Self::Control(..) => "leave it out".into(),
+            Self::Control(..) => "remove it".into(),
             Self::Type(..) => {
                 "write it as \"as heard\" = \"as wanted\", with quotes on both sides".into()
             }
@@ -71,11 +70,11 @@ impl Advice for ReplacementError {
 }
 
 impl Rules {
-    /// Rules that replace the keys of `replacements`, whole words or phrases in any case, by their
-    /// values, and punctuation that is spoken, where `spoken_punctuation` says so, by its signs.
+    /// Creates rules that replace the keys of `replacements`, whole words or phrases in any case,
+    /// by their values, and with `spoken_punctuation` the names of punctuation marks by the marks.
     ///
     /// # Errors
-    /// Where a replacement makes no sense.
+    /// Returns an error if a replacement is invalid.
     pub fn new(
         replacements: &BTreeMap<String, String>,
         spoken_punctuation: bool,
@@ -119,7 +118,7 @@ impl Rules {
         })
     }
 
-    /// What to do about text of a language; `None` where it stays as it is.
+    /// Returns the rewriter for text in a language; `None` if it stays as it is.
     fn rewriter(&self, language: Language) -> Option<Rewriter<'_>> {
         let spoken = self.spoken.get(language.code());
         let phrases = spoken.unwrap_or(&self.replacements);
@@ -130,7 +129,7 @@ impl Rules {
     }
 }
 
-/// The language that is written where `spoken` is spoken.
+/// Returns the language of the text, given the language spoken.
 pub fn written(task: Task, spoken: Language) -> Language {
     match task {
         Task::Transcribe => spoken,
@@ -138,12 +137,12 @@ pub fn written(task: Task, spoken: Language) -> Language {
     }
 }
 
-/// Text without the spaces around it; line ends stay.
+/// Removes the spaces around a text, but not line ends.
 pub fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() && c != '\n')
 }
 
-/// Adds text that begins with a space; that is left out where a line ends or begins.
+/// Appends text that begins with a space. Next to a line end the space is left out.
 pub fn append(text: &mut String, more: &str) {
     let bare = more.trim_start_matches(' ');
     text.push_str(if text.ends_with('\n') || bare.starts_with('\n') {

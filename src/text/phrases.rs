@@ -1,46 +1,48 @@
-//! Phrases to look for, as a tree of words: the longest that is there wins.
+//! Phrases to find, as a tree of words.
+//!
+//! In: tokens of an utterance. Out: the longest phrase that begins at the first of them.
 
 use super::punctuation::Mark;
 use super::token::{is_space, key, tokens};
 use std::collections::HashMap;
 
-/// What to do about a phrase.
+/// Replacement of a phrase.
 #[derive(Debug, Clone)]
 pub(super) enum Action {
-    /// Write this.
+    /// Write this text.
     Replace(String),
     /// Write these marks.
     Punctuate(&'static [Mark]),
 }
 
-/// A token of an utterance.
+/// Token of an utterance.
 #[derive(Debug)]
 pub(super) struct Token<'a> {
     pub text: &'a str,
-    /// What it is compared by.
+    /// Key of comparisons.
     pub key: String,
-    /// Number of the piece that it belongs to.
+    /// Index of its piece.
     pub piece: usize,
 }
 
-/// The phrases that begin with some words.
+/// Phrases that begin with the same words.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Phrases {
     longer: HashMap<String, Phrases>,
-    /// What to do where these words are a phrase.
+    /// Replacement, if these words are a phrase.
     action: Option<Action>,
 }
 
-/// What begins at a token.
+/// Result of a search.
 pub(super) enum Found<'a> {
     Nothing,
-    /// The next word decides.
+    /// More words are needed to decide.
     Undecided,
-    /// A phrase of so many tokens.
+    /// Phrase, and its number of tokens.
     Phrase(&'a Action, usize),
 }
 
-/// The keys of a phrase's tokens, spaces left out.
+/// Returns the keys of a phrase's tokens without spaces.
 pub(super) fn phrase(text: &str) -> Vec<String> {
     tokens(text)
         .into_iter()
@@ -50,12 +52,12 @@ pub(super) fn phrase(text: &str) -> Vec<String> {
 }
 
 impl Phrases {
-    /// Whether there are none.
+    /// Whether there are no phrases.
     pub fn is_empty(&self) -> bool {
         self.longer.is_empty()
     }
 
-    /// Adds a phrase, in place of an equal one.
+    /// Adds a phrase. It replaces an equal one.
     pub fn insert(&mut self, phrase: Vec<String>, action: Action) {
         let node = phrase
             .into_iter()
@@ -63,7 +65,7 @@ impl Phrases {
         node.action = Some(action);
     }
 
-    /// Adds the phrases of `others`, in place of equal ones.
+    /// Adds the phrases of `others`. They replace equal ones.
     pub fn extend(&mut self, others: &Self) {
         if let Some(action) = &others.action {
             self.action = Some(action.clone());
@@ -73,10 +75,11 @@ impl Phrases {
         }
     }
 
-    /// The longest phrase that begins at the first of the tokens, which is no space; more tokens
-    /// may follow them where `is_open`.
+    /// Finds the longest phrase that begins at the first token, which is not a space. If `is_open`,
+    /// more tokens may follow.
     pub fn find(&self, tokens: &[Token<'_>], is_open: bool) -> Found<'_> {
-        let (mut node, mut found) = (self, Found::Nothing);
+        let mut node = self;
+        let mut found = Found::Nothing;
         for (i, token) in tokens
             .iter()
             .enumerate()

@@ -1,25 +1,25 @@
-//! What is said for a punctuation mark, and how the mark stands between words.
+//! Spoken names of punctuation marks, and how the marks are spaced.
 //!
-//! The words are those of dictation in each language; the marks are those that Whisper writes, in
-//! French with the space that it puts before some. "Bracket" is [ ], "parenthesis" ( ).
+//! The names are those of dictation in each language. The marks are those that Whisper writes, in
+//! French with the space before some of them. "Bracket" is [ ], "parenthesis" ( ).
 
-/// A punctuation mark.
+/// Punctuation mark.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mark {
-    /// As it is written.
+    /// Text of the mark.
     pub text: &'static str,
-    /// Where it stands.
+    /// Place of the mark.
     pub place: Place,
-    /// Whether a sentence begins behind it.
+    /// Whether a sentence begins after it.
     pub ends_sentence: bool,
 }
 
-/// Where a mark stands.
+/// Place of a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// At the word before it.
+    /// Directly after a word.
     After,
-    /// At the word after it.
+    /// Directly before a word.
     Before,
     /// Between two lines.
     Break,
@@ -60,13 +60,13 @@ const fn line(text: &'static str) -> Mark {
 const LINE: Mark = line("\n");
 const PARAGRAPH: Mark = line("\n\n");
 
-/// What is said, and the marks that it stands for.
+/// Spoken names, and the marks that they stand for.
 type Spoken = (&'static [&'static str], &'static [Mark]);
 
 /// Codes of the languages whose punctuation can be spoken.
 pub(super) const LANGUAGES: [&str; 4] = ["en", "de", "fr", "es"];
 
-/// What can be said in a language.
+/// Returns the spoken punctuation of a language.
 pub(super) fn spoken_in(code: &str) -> &'static [Spoken] {
     match code {
         "en" => ENGLISH,

@@ -1,26 +1,28 @@
-//! Pieces of text to entries: phrases give way to what is wanted, the rest stays as it is.
+//! Rewrites pieces of text: phrases are replaced, the rest stays as it is.
 //!
-//! Whisper punctuates by itself, around the words of spoken punctuation too ("Hello, comma, how"):
-//! its own marks beside a spoken one give way to it.
+//! In: pieces of an utterance. Out: [`Entry`]s.
+//!
+//! Whisper punctuates automatically, also around the words of spoken punctuation ("Hello, comma,
+//! how"). Its marks next to a spoken mark are removed.
 
 use super::phrases::{Action, Found, Phrases, Token};
 use super::punctuation::{Mark, Place};
 use super::token::{is_space, is_word, key, tokens};
 use std::ops::Range;
 
-/// Marks that Whisper may write beside a spoken one.
+/// Marks that Whisper may write next to a spoken one.
 const OWN_MARKS: &str = ",.;:!?…–—-";
-/// Marks that give way to an opening mark or a line end behind them; what ends a sentence stays.
+/// Marks that are removed before an opening mark or a line end. The end of a sentence stays.
 const PAUSE_MARKS: &str = ",";
 
-/// Text, and the pieces whose times it has.
+/// Text, and the pieces that it takes its times from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub text: String,
     pub from: Range<usize>,
 }
 
-/// What is rewritten.
+/// Rewriter for text in one language.
 #[derive(Clone, Copy)]
 pub(super) struct Rewriter<'r> {
     pub phrases: &'r Phrases,
@@ -29,9 +31,8 @@ pub(super) struct Rewriter<'r> {
 }
 
 impl Rewriter<'_> {
-    /// Rewrites an utterance, so far or as a whole. Where it `is_open`, more pieces may follow:
-    /// then the text ends before what they could still change, so that the text with them begins
-    /// with it.
+    /// Rewrites an utterance. If it `is_open`, more pieces may follow; then the result ends before
+    /// anything that they could still change, so that the result with them begins with it.
     pub fn rewrite<'a>(
         self,
         pieces: impl IntoIterator<Item = &'a str>,
@@ -55,7 +56,7 @@ impl Rewriter<'_> {
             }
             match self.phrases.find(rest, is_open) {
                 Found::Undecided => break,
-                Found::Phrase(action, n) if !goes_on(action, rest, n) => {
+                Found::Phrase(action, n) if !is_part_of_word(action, rest, n) => {
                     let (phrase, behind) = rest.split_at(n);
                     writer.act(
                         action,
@@ -70,15 +71,15 @@ impl Rewriter<'_> {
             }
         }
         if is_open {
-            // A phrase that follows might take it back.
+            // A phrase that follows may remove them.
             writer.give_way(if self.is_spoken { OWN_MARKS } else { "" });
         }
         writer.entries()
     }
 }
 
-/// Whether spoken punctuation is but a part of a word: "the colon's".
-fn goes_on(action: &Action, tokens: &[Token<'_>], n: usize) -> bool {
+/// Whether spoken punctuation is only a part of a word: "the colon's".
+fn is_part_of_word(action: &Action, tokens: &[Token<'_>], n: usize) -> bool {
     let same_piece =
         |token: &&Token<'_>| Some(token.piece) == tokens.get(n - 1).map(|last| last.piece);
     let next = |i: usize| tokens.get(i).filter(same_piece);
@@ -87,32 +88,31 @@ fn goes_on(action: &Action, tokens: &[Token<'_>], n: usize) -> bool {
         && next(n + 1).is_some_and(|token| is_word(token.text))
 }
 
-/// The text so far.
+/// Text written so far.
 #[derive(Default)]
 struct Writer {
     text: String,
-    /// Where each entry begins in the text, and its pieces.
+    /// Start of each entry in bytes of the text, and its pieces.
     entries: Vec<(usize, Range<usize>)>,
-    /// Where the next entry begins, if before the text that it brings: a mark that belongs to the
-    /// word after it.
+    /// Start of the next entry, if a mark before its word belongs to it.
     lead: Option<usize>,
-    /// The pieces of the first mark without a word.
+    /// Pieces of the first mark, if there is no word for it yet.
     first: Option<Range<usize>>,
-    /// Text before this was asked for as it is, and does not give way.
+    /// End of the text that rules have written, which is never removed, in bytes.
     settled: usize,
     behind: Behind,
 }
 
-/// What a phrase does to the text behind it.
+/// Effect of a phrase on the text after it.
 #[derive(Default)]
 struct Behind {
-    /// Marks that are dropped.
+    /// Marks that are removed.
     drops: &'static str,
-    /// Whether spaces are dropped.
+    /// Whether spaces are removed.
     joins: bool,
     /// Whether the next word begins with a capital letter.
     capital: bool,
-    /// Whether nothing but spaces and dropped marks has followed yet.
+    /// Whether only spaces and removed marks have followed yet.
     is_next: bool,
 }
 
@@ -130,7 +130,7 @@ impl Writer {
         }
         let is_word = is_word(token.text);
         let capital = std::mem::take(&mut self.behind).capital;
-        // An opening quote or bracket does not begin the sentence: the word in it does.
+        // An opening quote or bracket does not begin the sentence, but the word after it does.
         self.behind.capital = capital && !is_word;
         if capital && is_word {
             self.push(&capitalised(token.text), token.piece..token.piece + 1)
@@ -198,8 +198,7 @@ impl Writer {
         };
     }
 
-    /// Adds text of some pieces: to the last entry where that has the first of them, else as a new
-    /// one.
+    /// Adds the text of pieces: to the last entry if that has the first of them, else as a new one.
     fn push(&mut self, text: &str, pieces: Range<usize>) {
         match self.entries.last_mut() {
             Some((_, from)) if from.end > pieces.start && self.lead.is_none() => {
@@ -213,7 +212,7 @@ impl Writer {
         self.text.push_str(text);
     }
 
-    /// Takes back spaces, and marks out of `marks`, at the end of the text.
+    /// Removes spaces, and marks in `marks`, from the end of the text.
     fn give_way(&mut self, marks: &str) {
         let kept = self
             .free()
@@ -230,7 +229,7 @@ impl Writer {
         self.lead = self.lead.filter(|lead| *lead < self.text.len());
     }
 
-    /// The text that may give way.
+    /// Text that may be removed.
     fn free(&self) -> &str {
         self.text.get(self.settled..).unwrap_or_default()
     }
@@ -254,7 +253,7 @@ impl Writer {
     }
 }
 
-/// The word with a capital letter.
+/// Returns the word with a capital first letter.
 fn capitalised(word: &str) -> String {
     let mut rest = word.chars();
     rest.next()

@@ -1,12 +1,12 @@
-//! Text as words, signs and spaces.
+//! Splits text into words, signs and spaces.
 
 use fancy_regex::Regex;
 use std::sync::LazyLock;
 
 /// In this order: a space; a character of a script that is written without spaces, with its marks
-/// (ー is of no script); a word of any other script, with what joins its parts, as in "well-known",
-/// "example.com" or "3.5"; a sign. An apostrophe is a sign, so that a name is found in "Jon's" and
-/// "d'Alembert".
+/// (ー belongs to no script); a word of any other script, including the signs that join its parts,
+/// as in "well-known", "example.com" or "3.5"; a sign. An apostrophe is a sign, so that a name is
+/// found in "Jon's" and "d'Alembert".
 const TOKENS: &str = r"(?sx)
     \s+
     | [\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー] \p{M}*
@@ -16,7 +16,7 @@ const TOKENS: &str = r"(?sx)
 
 static EXPRESSION: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(TOKENS).ok());
 
-/// Cuts text into words, signs and spaces: put together they are the text again.
+/// Splits text into words, signs and spaces. Joined, they are the text again.
 pub fn tokens(text: &str) -> Vec<&str> {
     let mut tokens: Vec<&str> = Vec::new();
     let mut end = 0;
@@ -28,7 +28,7 @@ pub fn tokens(text: &str) -> Vec<&str> {
         tokens.push(found.as_str());
         end = found.end();
     }
-    // What cannot be cut is one token.
+    // A rest that does not match is one token.
     tokens.extend(text.get(end..).filter(|rest| !rest.is_empty()));
     tokens
 }
@@ -43,7 +43,7 @@ pub fn is_word(token: &str) -> bool {
     token.contains(char::is_alphanumeric)
 }
 
-/// What a token is compared by: case and the shape of an apostrophe do not matter.
+/// Returns the key of comparisons: case and the shape of an apostrophe do not matter.
 pub(super) fn key(token: &str) -> String {
     match token {
         "’" => "'".to_owned(),
@@ -57,7 +57,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn words_of_every_script_are_told_apart() {
+    fn words_of_every_script_are_separated() {
         for (text, wanted) in [
             (" Hello,  you", vec![" ", "Hello", ",", "  ", "you"]),
             (

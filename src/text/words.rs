@@ -52,8 +52,8 @@ impl Word {
         self
     }
 
-    /// Joins words to one with the text `text`, from the start of the first to the end of the last, as
-    /// sure as the least sure of them. Returns `None` if there are no words.
+    /// Joins words to one with the text `text`, from the start of the first to the end of the last,
+    /// as sure as the least sure of them. Returns `None` if there are no words.
     pub fn joined(words: &[Self], text: String) -> Option<Self> {
         let (first, last) = (words.first()?, words.last()?);
         Some(Self {
@@ -74,7 +74,8 @@ impl Word {
         self.confidence = other.confidence;
     }
 
-    /// Returns the similarity of the letters of two words, 0 to 1 (normalised Levenshtein distance).
+    /// Returns the similarity of the letters of two words, 0 to 1 (normalised Levenshtein
+    /// distance).
     pub fn similarity(&self, other: &Self) -> f64 {
         strsim::normalized_levenshtein(&self.key, &other.key)
     }

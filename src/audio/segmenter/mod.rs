@@ -1,18 +1,18 @@
-//! From an endless 16 kHz stream to utterances: stretches of speech that fit an encoder window.
+//! Endpointing: cuts an endless stream into utterances that fit an encoder window.
 //!
-//! In: blocks of any size. Out: [`Utterance`]s in order, none overlapping another, each at most
-//! [`SegmenterOptions::max_samples`] long. All speech is in exactly one of them; silence between
-//! them is left out.
+//! In: samples at 16 kHz, mono, in blocks of any size. Out: [`Utterance`]s in order, without
+//! overlap, each at most [`SegmenterOptions::max_samples`] long. All speech is in exactly one of
+//! them; silence between them is left out.
 //!
-//! Speech begins with a few frames that the voice detector is sure of, and the utterance half a
-//! second before that. Frames it is unsure of count as speech for a while after sure ones and just
-//! before them: dropping noise is welcome, dropping speech is not. Pauses stay inside an utterance,
-//! so that the decoder gets long context, until one is as long as [`SegmenterOptions::end_pause`]
-//! or the window is full. A full window is cut at its best pause ([`best_cut`]), and what follows
-//! the cut opens the next utterance: where the pause is short the two abut exactly.
+//! Speech begins with a few frames that the voice detector is sure of; the utterance begins half a
+//! second earlier. Unsure frames count as speech if they closely follow or precede sure ones:
+//! losing noise is fine, losing speech is not. Pauses stay inside an utterance, so that the decoder
+//! gets long context, until one reaches [`SegmenterOptions::end_pause`] or the window is full. A
+//! full window is cut at its best pause ([`best_cut`]), and the rest begins the next utterance. If
+//! the pause is short, the two abut exactly.
 //!
-//! Decisions are made per frame of 16 ms, so they do not depend on how the input was cut into
-//! blocks. Memory holds a window and the pause that ends it at most.
+//! Decisions are made per frame of 16 ms, so they do not depend on the block size. At most one
+//! window and the pause that ends it are held in memory.
 
 mod cut;
 mod frames;
@@ -25,16 +25,17 @@ use cut::{Cut, best_cut};
 use frames::{HANGOVER, OFFSET_THRESHOLD, ONSET_THRESHOLD, frames};
 use std::ops::Range;
 
-/// Sure frames in a row that begin speech: 80 ms. Clicks are shorter.
+/// Number of consecutive sure frames that begin speech: 80 ms. Clicks are shorter.
 const ONSET_FRAMES: usize = 5;
-/// How far unsure frames extend speech beyond sure ones, in frames: 2 s.
+/// Number of frames by which unsure frames may extend speech beyond sure ones: 2 s.
 const UNSURE_FRAMES: usize = frames(2.0);
-/// What stays of the two where the window is too short for them, in frames: 0.1 s.
-const LEAST_PADDING: usize = frames(0.1);
-/// Shortest window that can be asked for, in frames: 4 s, room for what may precede an onset.
+/// Minimum of pre-roll and of hangover, in frames, if the window is too short for all of them: 0.1
+/// s.
+const MIN_PADDING: usize = frames(0.1);
+/// Shortest window in frames: 4 s, which holds everything that may precede an onset.
 const MIN_WINDOW: usize = frames(4.0);
 
-/// A stretch of speech.
+/// Stretch of speech.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Utterance {
     /// Samples, 16 kHz, mono.
@@ -43,26 +44,26 @@ pub struct Utterance {
     pub start: u64,
 }
 
-/// Speech that goes on: what its utterance would be if the stream ended here.
+/// Speech that continues: its utterance as it would be if the stream ended here.
 #[derive(Debug, Clone, Copy)]
 pub struct Ongoing<'a> {
     /// Samples, 16 kHz, mono.
     pub samples: &'a [f32],
     /// Index of the first sample on the stream's clock (16 kHz).
     pub start: u64,
-    /// How many of them lead up to the end of the latest speech; silence follows.
+    /// Number of samples up to the end of the latest speech. Silence follows.
     pub voiced: usize,
-    /// Whether enough silence has followed that only further speech could change it.
+    /// Whether enough silence has followed that only more speech can change the utterance.
     pub is_settled: bool,
 }
 
-/// How to cut.
+/// Limits of an utterance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SegmenterOptions {
-    /// Longest utterance in samples. Default: 163,840 (10.24 s). Less than 4 s is taken as 4 s.
+    /// Longest utterance in samples, at least 4 s. Default: 163,840 (10.24 s).
     pub max_samples: usize,
-    /// Pause that ends an utterance, in samples. Default: 32,000 (2 s), which fills windows;
-    /// dictation wants its text sooner. Less than 0.5 s is taken as 0.5 s.
+    /// Pause that ends an utterance in samples, at least 0.5 s. Default: 32,000 (2 s), which fills
+    /// windows; dictation needs its text sooner.
     pub end_pause: usize,
 }
 
@@ -78,13 +79,13 @@ impl Default for SegmenterOptions {
 /// Cuts a stream into utterances.
 pub struct Segmenter {
     vad: Vad,
-    /// Samples that do not fill a frame yet.
+    /// Samples that do not yet fill a frame.
     partial: Vec<f32>,
     cutter: Cutter,
 }
 
 impl Segmenter {
-    /// A segmenter at the start of a stream.
+    /// Creates a segmenter at the start of a stream.
     pub fn new(options: SegmenterOptions) -> Self {
         Self {
             vad: Vad::new(),
@@ -109,41 +110,42 @@ impl Segmenter {
         done
     }
 
-    /// The speech that goes on, if any does.
+    /// The speech that continues, if any.
     pub fn ongoing(&self) -> Option<Ongoing<'_>> {
         self.cutter.ongoing()
     }
 
-    /// Ends the stream and returns the last utterance, if speech was going on.
+    /// Ends the stream. Returns the last utterance, if speech continued until now.
     pub fn finish(mut self) -> Option<Utterance> {
         self.cutter.finish(&self.partial)
     }
 }
 
-/// The segmenter behind its voice detector.
+/// Segmenter that works on the scores of the voice detector.
 struct Cutter {
     max_frames: usize,
     end_pause: usize,
-    /// Frames that may still become part of an utterance: their samples and scores.
+    /// Samples of the frames held, which may still become part of an utterance.
     samples: Vec<f32>,
+    /// Scores of the frames held.
     scores: Vec<FrameScore>,
-    /// Index of the first of them in the stream.
+    /// Index of the first frame held in the stream.
     base: u64,
-    /// The speech going on, in an utterance that begins with the first frame held; `None` in
+    /// Speech that continues, in an utterance that begins with the first frame held; `None` in
     /// silence.
     speech: Option<Speech>,
-    /// Sure frames in a row at the end.
+    /// Number of consecutive sure frames at the end.
     sure_run: usize,
 }
 
-/// Speech going on, in indices of the frames held.
+/// Speech that continues, in indices of the frames held.
 #[derive(Clone, Copy)]
 struct Speech {
-    /// Frames before it that may be left out where the window is too short.
-    spare: usize,
-    /// Its last frame that is surely speech.
+    /// Number of frames before it that may be left out if the window is too short.
+    trimmable: usize,
+    /// Last frame that is surely speech.
     last_sure: usize,
-    /// Its last frame that counts as speech.
+    /// Last frame that counts as speech.
     last: usize,
 }
 
@@ -170,28 +172,28 @@ impl Cutter {
         };
         match self.speech {
             None => {
-                self.listen();
+                self.detect_onset();
                 None
             }
-            Some(speech) => self.follow(speech, score),
+            Some(speech) => self.track_speech(speech, score),
         }
     }
 
-    /// In silence: looks for an onset, and forgets what lies too far back to matter.
-    fn listen(&mut self) {
+    /// Looks for an onset in silence, and drops frames that lie too far back to matter.
+    fn detect_onset(&mut self) {
         if self.sure_run >= ONSET_FRAMES {
-            // Less is held where a cut has just taken the rest.
+            // Fewer frames are held if a cut has just taken the rest.
             let sure = self.scores.len().saturating_sub(ONSET_FRAMES);
             let unsure = self.scores.iter().take(sure).rev().take(UNSURE_FRAMES);
             let first = sure - unsure.take_while(|s| s.speech > OFFSET_THRESHOLD).count();
-            self.forget(first.saturating_sub(PRE_ROLL));
-            let spare = first.min(PRE_ROLL).saturating_sub(LEAST_PADDING);
+            self.drop_frames(first.saturating_sub(PRE_ROLL));
+            let trimmable = first.min(PRE_ROLL).saturating_sub(MIN_PADDING);
             self.speech = Some(Speech {
-                spare,
+                trimmable,
                 ..Speech::at(self.scores.len() - 1)
             });
         } else {
-            self.forget(
+            self.drop_frames(
                 self.scores
                     .len()
                     .saturating_sub(PRE_ROLL + UNSURE_FRAMES + ONSET_FRAMES),
@@ -199,22 +201,22 @@ impl Cutter {
         }
     }
 
-    /// In speech: looks for its end.
-    fn follow(&mut self, mut speech: Speech, score: FrameScore) -> Option<Utterance> {
+    /// Looks for the end of speech. Returns the utterance if it ends, by a pause or a full window.
+    fn track_speech(&mut self, mut speech: Speech, score: FrameScore) -> Option<Utterance> {
         let newest = self.scores.len() - 1;
-        speech.hear(newest, score);
+        speech.observe(newest, score);
         self.speech = Some(speech);
         if newest - speech.last >= self.end_pause {
             return Some(self.end(speech));
         }
-        if speech.last + 1 + LEAST_PADDING > self.max_frames + speech.spare {
+        if speech.last + 1 + MIN_PADDING > self.max_frames + speech.trimmable {
             let window = self.scores.len().min(self.max_frames);
             return Some(self.take(best_cut(&self.scores[..window])));
         }
         None
     }
 
-    /// Ends the stream, which has `rest` (less than a frame) after the frames pushed.
+    /// Ends the stream, which has the samples `rest` (less than a frame) after the last frame.
     fn finish(&mut self, rest: &[f32]) -> Option<Utterance> {
         let speech = self.speech?;
         let reaches_rest = speech.last + 1 + HANGOVER >= self.scores.len();
@@ -226,10 +228,10 @@ impl Cutter {
         Some(utterance)
     }
 
-    /// Ends the utterance with its speech.
+    /// Ends the utterance after its speech.
     fn end(&mut self, speech: Speech) -> Utterance {
         let Range { start, end } = self.extent(speech);
-        self.forget(start);
+        self.drop_frames(start);
         self.take(Cut {
             end: end - start,
             next: None,
@@ -250,17 +252,17 @@ impl Cutter {
         })
     }
 
-    /// The frames of an utterance that ends with its speech; where the window is too short, it has
-    /// less silence after it, and if that is not enough, before it: the detector is late at onsets
-    /// and later at ends.
+    /// Returns the frames of an utterance that ends after its speech. If the window is too short,
+    /// the hangover is shortened first, then the pre-roll: the detector is late at onsets, and
+    /// later at ends.
     fn extent(&self, speech: Speech) -> Range<usize> {
-        let needed = speech.last + 1 + LEAST_PADDING;
-        let start = needed.saturating_sub(self.max_frames).min(speech.spare);
+        let needed = speech.last + 1 + MIN_PADDING;
+        let start = needed.saturating_sub(self.max_frames).min(speech.trimmable);
         let end = (speech.last + 1 + HANGOVER).min(self.scores.len());
         start..start + (end - start).min(self.max_frames)
     }
 
-    /// Takes the utterance up to a cut out of what is held.
+    /// Takes the utterance up to a cut from the frames held.
     fn take(&mut self, cut: Cut) -> Utterance {
         let samples = self
             .samples
@@ -271,13 +273,13 @@ impl Cutter {
             samples,
             start: self.base * FRAME as u64,
         };
-        self.forget(cut.next.unwrap_or(cut.end));
+        self.drop_frames(cut.next.unwrap_or(cut.end));
         self.speech = cut.next.and_then(|_| Speech::in_frames(&self.scores));
         utterance
     }
 
     /// Drops the first `n` frames held.
-    fn forget(&mut self, n: usize) {
+    fn drop_frames(&mut self, n: usize) {
         let n = n.min(self.scores.len());
         self.scores.drain(..n);
         self.samples.drain(..n * FRAME);
@@ -288,27 +290,28 @@ impl Cutter {
 impl Speech {
     fn at(frame: usize) -> Self {
         Self {
-            spare: 0,
+            trimmable: 0,
             last_sure: frame,
             last: frame,
         }
     }
 
-    /// Takes note of a frame.
-    fn hear(&mut self, frame: usize, score: FrameScore) {
+    /// Takes the score of a frame.
+    fn observe(&mut self, frame: usize, score: FrameScore) {
         if score.speech >= ONSET_THRESHOLD {
-            (self.last_sure, self.last) = (frame, frame);
+            self.last_sure = frame;
+            self.last = frame;
         } else if score.speech > OFFSET_THRESHOLD && frame - self.last_sure <= UNSURE_FRAMES {
             self.last = frame;
         }
     }
 
-    /// The speech that goes on after a cut, if there is any in the frames after it.
+    /// Returns the speech in the frames after a cut, if there is any.
     fn in_frames(scores: &[FrameScore]) -> Option<Self> {
         let first = scores.iter().position(|s| s.speech > OFFSET_THRESHOLD)?;
         let mut speech = Self::at(first);
         for (frame, score) in scores.iter().enumerate().skip(first) {
-            speech.hear(frame, *score);
+            speech.observe(frame, *score);
         }
         Some(speech)
     }
@@ -320,14 +323,14 @@ mod tests {
 
     use super::*;
 
-    /// A stretch of frames alike: probability of speech, level, how many.
+    /// Run of equal frames: speech probability, level in dB, number.
     type Stretch = (f32, f32, usize);
 
     const SPEECH: f32 = 0.9;
     const DOUBT: f32 = 0.5;
     const SILENCE: f32 = 0.1;
 
-    /// Scores of some stretches; the levels waver, so that there are quiet spots to find.
+    /// Returns the scores of some runs. The levels waver, so that there are quiet spots to find.
     fn scores(stretches: &[Stretch]) -> Vec<FrameScore> {
         let alike = |&(speech, level_db, n): &Stretch| {
             std::iter::repeat_n(FrameScore { speech, level_db }, n)
@@ -344,7 +347,7 @@ mod tests {
             .collect()
     }
 
-    /// Cuts a stream whose samples are their own index, with `rest` samples after the frames.
+    /// Cuts a stream of which each sample is its own index, with `rest` samples after the frames.
     fn cut(options: SegmenterOptions, scores: &[FrameScore], rest: usize) -> Vec<Utterance> {
         let mut cutter = Cutter::new(options);
         let mut utterances = Vec::new();
@@ -406,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_on_becomes_the_utterance_once_it_is_settled() {
+    fn ongoing_speech_is_the_utterance_once_it_is_settled() {
         let stream = scores(&[
             (SILENCE, -60.0, 100),
             (SPEECH, -20.0, 50),
@@ -541,8 +544,7 @@ mod tests {
 
         #[test]
         fn blocks_do_not_matter(sizes in prop::collection::vec(1usize..5000, 1..40)) {
-            // Noise bursts that the detector may take for what it likes: the same whatever the
-            // blocks.
+            // Noise bursts: whatever the detector makes of them must not depend on the blocks.
             let total: usize = sizes.iter().sum();
             let wave = |i: usize| ((i * i % 971) as f32 / 485.0 - 1.0) * if (i / 9000).is_multiple_of(2) { 0.5 } else { 0.001 };
             let stream: Vec<f32> = (0..total).map(wave).collect();

@@ -416,7 +416,8 @@ proptest! {
         let mut pace = Pace::new(0.5);
         (0..100).for_each(|_| pace.spent(cost));
         prop_assert!((step_s - pace.step_s()).abs() < 0.2, "{} s instead of {}", step_s, pace.step_s());
-        // An interim pass, and the final of an utterance that has ended meanwhile, made twice at most.
+        // An interim pass, and the final of an utterance that has ended meanwhile, made twice at
+        // most.
         let most_s = 3.0 * cost.as_secs_f64() + 0.1;
         let worst_s = backlogs.iter().copied().fold(0.0, f64::max);
         prop_assert!(worst_s <= most_s, "{} s are waiting at {} s per pass", worst_s, cost.as_secs_f64());
