@@ -82,16 +82,11 @@ struct Stage<'a> {
 struct Pending {
     /// Start in seconds of the stream.
     start_s: f64,
+    /// End in seconds of the stream. The samples are dropped before the window is published.
+    end_s: f64,
     audio: WindowAudio,
     /// Its text, once it is decoded.
     text: Option<WindowText>,
-}
-
-impl Pending {
-    /// End in seconds of the stream.
-    fn end_s(&self) -> f64 {
-        self.start_s + self.audio.seconds()
-    }
 }
 
 impl<'a> Stage<'a> {
@@ -181,6 +176,7 @@ impl<'a> Stage<'a> {
         self.batch.admit(number, &features, decoding)?;
         self.windows.push_back(Pending {
             start_s,
+            end_s: start_s + audio.seconds(),
             audio,
             text: None,
         });
@@ -224,7 +220,7 @@ impl<'a> Stage<'a> {
             result,
             mut segments,
         } = window.text.take()?;
-        let (start_s, end_s) = (window.start_s, window.end_s());
+        let (start_s, end_s) = (window.start_s, window.end_s);
         self.windows.pop_front();
         self.published += 1;
         if !self.settings.fallback.is_silence(&result) {
