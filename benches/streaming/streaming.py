@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Compares commit policies of live transcription over the recordings of a manifest; README.md describes the figures.
+"""Measures live transcription over the recordings of a manifest; README.md describes the figures.
 
-    streaming.py MANIFEST [--policies P,...] [filters] [--json OUT] [-- OPTIONS OF bench live]
+    streaming.py MANIFEST [filters] [--json OUT] [-- OPTIONS OF bench live]
 """
 
 import argparse
@@ -19,7 +19,6 @@ import programs  # noqa: E402
 import score  # noqa: E402
 
 HEARKEN = HERE.parents[1] / "target" / "release" / "hearken"
-POLICIES = ["local-agreement", "align-att", "both"]
 TIMES = [
     ("first partial", "first_partial_s"),
     ("committed word", "committed_s"),
@@ -33,17 +32,17 @@ def main():
     clips = manifest.choose(manifest.read(arguments.manifest), arguments)
     file_run = programs.hearken(arguments.hearken, clips, "given", "txt", [])
     texts = {clip.id: file_run["clips"][clip.id]["text"] for clip in clips}
-    runs = {policy: live(arguments, clips, policy) for policy in arguments.policies}
-    results = {policy: figures(run, clips, texts) for policy, run in runs.items()}
-    print(table(results, rate(texts, clips, {clip.id: clip.reference for clip in clips}), len(clips)))
+    run = live(arguments, clips)
+    metrics = figures(run, clips, texts)
+    print(table(metrics, rate(texts, clips, {clip.id: clip.reference for clip in clips}), len(clips)))
     if arguments.json:
-        result = {"clips": [clip.id for clip in clips], "file": texts, "metrics": results, "runs": runs}
+        result = {"clips": [clip.id for clip in clips], "file": texts, "metrics": metrics, "run": run}
         partial = arguments.json.with_name(arguments.json.name + ".part")
         partial.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
         partial.replace(arguments.json)
 
 
-def live(arguments, clips, policy):
+def live(arguments, clips):
     """What `hearken bench live` reports for each clip; one process for each language, which is given."""
     groups = defaultdict(list)
     for clip in clips:
@@ -51,7 +50,7 @@ def live(arguments, clips, policy):
     reports = {}
     for language, members in groups.items():
         files = [str(clip.path) for clip in members]
-        command = [arguments.hearken, "bench", "live", *language, "--policy", policy, *arguments.options, "--file", *files]
+        command = [arguments.hearken, "bench", "live", *language, *arguments.options, "--file", *files]
         done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
         if done.returncode != 0:
             raise manifest.Bad(f"{arguments.hearken} failed: {done.stderr.strip().splitlines()[-1:]}")
@@ -68,7 +67,7 @@ def rate(texts, clips, references):
 
 
 def figures(run, clips, file_texts):
-    """The figures of a policy: rates in percent, times in seconds as p50 and p95."""
+    """The figures of a run: rates in percent, times in seconds as p50 and p95."""
     texts = {name: report["text"] for name, report in run.items()}
     total = lambda key: sum(report[key] for report in run.values())  # noqa: E731
     result = {
@@ -83,24 +82,22 @@ def figures(run, clips, file_texts):
     return result
 
 
-def table(results, file_rate, n_clips):
-    heading = ["policy", "WER %", "differs from file %", *[f"{name}, s" for name, _ in TIMES], "processor %"]
+def table(metrics, file_rate, n_clips):
+    heading = ["WER %", "differs from file %", *[f"{name}, s" for name, _ in TIMES], "processor %"]
     lines = [f"{n_clips} clips; file mode: WER {file_rate:.2f} %. Times: p50 / p95.", ""]
     lines += ["| " + " | ".join(heading) + " |", "|---" * len(heading) + "|"]
-    for policy, result in results.items():
-        times = [result[name] for name, _ in TIMES]
-        cells = [f"{time['p50']:.2f} / {time['p95']:.2f}" if time["of"] else "none" for time in times]
-        rates = [f"{result['wer']:.2f}", f"{result['differs from file']:.2f}"]
-        lines.append("| " + " | ".join([policy, *rates, *cells, f"{result['cpu']:.0f}"]) + " |")
+    times = [metrics[name] for name, _ in TIMES]
+    cells = [f"{time['p50']:.2f} / {time['p95']:.2f}" if time["of"] else "none" for time in times]
+    rates = [f"{metrics['wer']:.2f}", f"{metrics['differs from file']:.2f}"]
+    lines.append("| " + " | ".join([*rates, *cells, f"{metrics['cpu']:.0f}"]) + " |")
     return "\n".join(lines)
 
 
 def parse():
-    parser = argparse.ArgumentParser(description="Compare the commit policies of live transcription.")
+    parser = argparse.ArgumentParser(description="Measure live transcription.")
     parser.add_argument("manifest", type=Path, help="tab-separated: id, path, seconds, language, category, reference")
     parser.add_argument("--hearken", type=Path, default=HEARKEN, help="program to measure [target/release/hearken]")
     names = lambda text: text.split(",")  # noqa: E731
-    parser.add_argument("--policies", type=names, default=POLICIES, metavar="P,...", help="policies to compare [all]")
     for name in ("sets", "languages", "categories", "ids"):
         parser.add_argument(f"--{name}", type=names, default=None, metavar="A,B", help=f"only these {name}")
     parser.add_argument("--min-seconds", type=float, default=0.0, metavar="S", help="only clips of this length or more")
