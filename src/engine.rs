@@ -10,7 +10,7 @@ use std::thread::available_parallelism;
 
 use crate::audio::SAMPLE_RATE;
 use crate::compute::{Compute, ComputeError, ComputeTypes, Device};
-use crate::models::{ModelError, ModelFile, Store};
+use crate::models::{DEFAULT_MODEL, ModelError, ModelFile, Store};
 use crate::npu::{BackendState, Npu, NpuOptions, SetupError};
 use crate::whisper::{Dims, LoadError, SAMPLES_PER_POSITION, TAIL_LENGTHS, Whisper};
 
@@ -63,6 +63,19 @@ impl Advice for EngineError {
             Self::Load(error) => error.remedy(),
             Self::Npu(error) => error.remedy(),
             Self::Compute(_) => None,
+        }
+    }
+}
+
+impl Default for EngineOptions {
+    /// The default model in int8 on the CPU, with one thread per core.
+    fn default() -> Self {
+        Self {
+            model: DEFAULT_MODEL.to_owned(),
+            compute: Compute::Auto,
+            device: Device::Cpu,
+            window: None,
+            threads: None,
         }
     }
 }

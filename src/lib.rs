@@ -1,12 +1,37 @@
 //! Hearken: streaming speech-to-text with OpenAI's Whisper, on the user's own machine.
 //!
-//! Audio goes in at [`audio`], is cut into utterances by [`stream`], becomes a log-mel spectrogram
-//! in [`mel`], encoder states and tokens in [`whisper`] (on the vector kernels of [`cpu`], or with
-//! [`npu`]) and leaves as text through [`text`] and [`output`], or, spoken into a microphone,
-//! through `session` and `dbus`. [`models`] keeps the weights.
+//! Transcribe a recording with the installed model `base` (`hearken models fetch base`):
+//!
+//! ```no_run
+//! use hearken::audio::FileSource;
+//! use hearken::engine::{Engine, EngineOptions};
+//! use hearken::pipeline::Transcriber;
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let engine = Engine::load(&EngineOptions::default(), |state| eprintln!("{state}"))?;
+//!     let source = FileSource::open("talk.flac".as_ref())?;
+//!     Transcriber::new(&engine.whisper).run(source, |window| {
+//!         println!("{}", window.text());
+//!         Ok::<_, std::io::Error>(())
+//!     })?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! | module | in | out |
+//! |---|---|---|
+//! | [`audio`] | a file, pipe or microphone | 16 kHz mono samples, utterances |
+//! | [`models`] | downloads, checkpoints | installed model files |
+//! | [`engine`] | a model's name, a device | a [`whisper::Whisper`] that is ready |
+//! | [`pipeline`] | a source | the text of its windows, while it is being read |
+//! | [`stream`] | samples as they come | partial and final text |
+//! | [`text`] | words as Whisper writes them | replacements, spoken punctuation |
+//! | [`output`] | segments | txt, srt, vtt, tsv, lrc, json |
+//!
+//! `examples/` has a program for a file, for the microphone, and a client of the daemon.
 //!
 //! Features, all on by default: `daemon` (microphone, sessions, D-Bus and the commands that use
-//! them), `fetch` (downloads of models).
+//! them) and `fetch` (downloads of models).
 
 pub mod advice;
 pub mod audio;

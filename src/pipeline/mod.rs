@@ -12,6 +12,7 @@
 
 mod compute_lock;
 mod decode;
+mod transcriber;
 mod window;
 
 use crate::advice::Advice;
@@ -28,6 +29,7 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use decode::IN_FLIGHT;
+pub use transcriber::Transcriber;
 use window::Encoded;
 pub use window::{Settings, WindowTranscript};
 

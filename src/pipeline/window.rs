@@ -3,7 +3,7 @@
 use crate::recognize::WindowAudio;
 use crate::tokenizer::Language;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions};
-use crate::whisper::{AudioFeatures, Segment};
+use crate::whisper::{AudioFeatures, LONGEST_WINDOW, Segment};
 
 /// Settings of a transcription.
 #[derive(Debug, Clone)]
@@ -22,6 +22,20 @@ pub struct Settings {
     pub condition_on_previous_text: bool,
     /// Whether segments have timed words.
     pub word_timestamps: bool,
+}
+
+impl Default for Settings {
+    /// Windows of at most 15.36 s, greedy decoding with OpenAI's fallback, language detection.
+    fn default() -> Self {
+        Self {
+            n_ctx: LONGEST_WINDOW,
+            decoding: DecodingOptions::default(),
+            fallback: FallbackOptions::default(),
+            initial_prompt: Vec::new(),
+            condition_on_previous_text: false,
+            word_timestamps: false,
+        }
+    }
 }
 
 /// Transcript of a window.
@@ -45,7 +59,15 @@ pub struct WindowTranscript {
     pub no_speech_prob: f32,
 }
 
-/// Encoded utterance.
+impl WindowTranscript {
+    /// The text of all segments, trimmed.
+    pub fn text(&self) -> String {
+        let texts = self.segments.iter().map(|segment| segment.text.as_str());
+        texts.collect::<String>().trim().to_owned()
+    }
+}
+
+/// An encoded utterance.
 pub(super) struct Encoded {
     /// Start in seconds of the stream.
     pub start_s: f64,
