@@ -26,13 +26,15 @@ pub use error::{Defect, ModelError, PrepareError};
 pub use fetch::{Fetched, fetch, is_offline};
 #[cfg(test)]
 pub(crate) use file::VERSION;
-pub use file::{Int8Report, ModelFile, TensorReport, inspect, write_random};
+pub(crate) use file::write_random;
+pub use file::{Int8Report, ModelFile, TensorReport, inspect};
 #[cfg(test)]
 pub(crate) use import::synthetic;
 pub use import::{NewTensor, Origin, Prepare, import};
 pub use manifest::{Manifest, Model, Source};
+pub(crate) use store::npu_weights;
 pub(crate) use store::part_of;
-pub use store::{Lock, Store, npu_weights};
+pub use store::{Lock, Store};
 pub use tensors::{Dtype, Tensor, TensorFile};
 pub(crate) use tensors::{Entry, write as write_tensors};
 

@@ -206,7 +206,9 @@ impl Layers for &EncoderWeights {
     }
 }
 
-/// Intermediate result of the encoder, passed to hooks.
+/// Intermediate result of the encoder, passed to hooks: tails are made of [`Stage::Qkv`], and tests
+/// compare the others with openai-whisper.
+#[cfg_attr(not(test), allow(dead_code))]
 pub enum Stage<'a> {
     /// After the convolutions and the positional embedding, `[n_ctx, n_audio_state]`.
     Stem(ArrayView2<'a, f32>),

@@ -17,17 +17,23 @@ mod weights;
 mod window;
 
 pub use crate::models::{Dims, SAMPLES_PER_POSITION};
-pub use attention_capture::AttentionCapture;
-pub use batch::{Batch, Decoded};
-pub use decoder::{DecodeError, Decoder, DecoderWeights, Row, Workspace};
-pub use encoder::{
-    AudioFeatures, CpuEncoder, EncodeError, Encoder, EncoderFactory, EncoderWeights, Layer, Layers,
-    Stage,
-};
-pub use inference::{Inference, Request};
-pub use kv_cache::WindowCache;
+pub(crate) use batch::{Batch, Decoded};
+pub use decoder::DecodeError;
+pub(crate) use decoder::{Decoder, Row, Workspace};
+pub use encoder::EncodeError;
+pub(crate) use encoder::{AudioFeatures, CpuEncoder, Encoder, EncoderFactory, Layer, Layers};
+pub use inference::Inference;
+pub(crate) use kv_cache::WindowCache;
 pub use model::{LoadError, Whisper};
 pub use segment::{Segment, TimedWord};
-pub use tail::{LONGEST_WINDOW, TAIL_LENGTHS, TAIL_RUNS, Tail, Tails};
-pub use weights::{Compute, LayerSpec, row_major};
-pub use window::Window;
+pub use tail::LONGEST_WINDOW;
+pub(crate) use tail::{TAIL_LENGTHS, Tails};
+pub use weights::Compute;
+pub(crate) use weights::row_major;
+pub(crate) use window::Window;
+
+// Parts that tests look at by themselves.
+#[cfg(test)]
+pub(crate) use decoder::DecoderWeights;
+#[cfg(test)]
+pub(crate) use encoder::{EncoderWeights, Stage};

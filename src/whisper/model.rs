@@ -87,12 +87,12 @@ impl Whisper {
     }
 
     /// The CPU that computes.
-    pub fn cpu(&self) -> &Cpu {
+    pub(crate) fn cpu(&self) -> &Cpu {
         &self.cpu
     }
 
     /// Returns the model with encoders from `factory`.
-    pub fn with_encoders(self, factory: Arc<dyn EncoderFactory>) -> Self {
+    pub(crate) fn with_encoders(self, factory: Arc<dyn EncoderFactory>) -> Self {
         Self {
             encoders: Some(factory),
             ..self
@@ -100,7 +100,7 @@ impl Whisper {
     }
 
     /// Creates an encoder over the model's weights.
-    pub fn encoder(&self) -> Box<dyn Encoder> {
+    pub(crate) fn encoder(&self) -> Box<dyn Encoder> {
         let cpu = CpuEncoder::new(self.cpu.clone(), self.encoder.clone(), self.tails.clone());
         match &self.encoders {
             Some(factory) => factory.clone().encoder(cpu),
@@ -109,12 +109,12 @@ impl Whisper {
     }
 
     /// The decoder.
-    pub fn decoder(&self) -> &Decoder {
+    pub(crate) fn decoder(&self) -> &Decoder {
         &self.decoder
     }
 
     /// Creates an aligner, which finds the times of words.
-    pub fn aligner(&self) -> Aligner<'_> {
+    pub(crate) fn aligner(&self) -> Aligner<'_> {
         Aligner::new(&self.decoder, &self.tokenizer, self.file.alignment_heads())
     }
 
@@ -124,7 +124,7 @@ impl Whisper {
     }
 
     /// Number of positions of the window for an utterance; see [`Tails::window`].
-    pub fn window(&self, n_samples: usize, longest: usize) -> usize {
+    pub(crate) fn window(&self, n_samples: usize, longest: usize) -> usize {
         self.tails.window(n_samples, longest)
     }
 }

@@ -136,11 +136,6 @@ impl Linear {
         }
     }
 
-    /// Number of outputs.
-    pub fn n(&self) -> usize {
-        self.n
-    }
-
     /// Bytes of its weights.
     pub fn bytes(&self) -> usize {
         match &self.weights {

@@ -5,10 +5,12 @@
 use super::hypothesis::Hypothesis;
 use super::logits::{NotFinite, log_sum_exp};
 use super::options::{DecodingOptions, OptionsError};
+#[cfg(test)]
 use super::result::DecodingError;
 use super::thresholds::MIN_LANGUAGE_PROB;
 use crate::cpu::Isa;
 use crate::tokenizer::{Language, Task, Tokenizer};
+#[cfg(test)]
 use crate::whisper::Inference;
 use crate::whisper::inference::Request;
 
@@ -122,7 +124,8 @@ pub(super) fn text_score(text: &Hypothesis, prior: f32) -> f32 {
 /// # Errors
 /// Returns an error if the model is English-only or knows none of the languages, or if the decoder
 /// fails.
-pub fn detect_language<I: Inference>(
+#[cfg(test)]
+pub(crate) fn detect_language<I: Inference>(
     inference: &mut I,
     tokenizer: &Tokenizer,
     allowlist: &[Language],

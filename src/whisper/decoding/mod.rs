@@ -21,18 +21,19 @@ mod prompt;
 mod result;
 mod search;
 mod segments;
-pub mod thresholds;
+pub(crate) mod thresholds;
 mod window;
 
 pub use fallback::FallbackOptions;
-pub use guards::is_sparse;
+pub(crate) use guards::is_sparse;
 pub use hotwords::Hotwords;
-pub use language::detect_language;
+#[cfg(test)]
+use language::detect_language;
 pub use options::{DecodingOptions, OptionsError, SuppressTokens};
-pub use prompt::PromptHistory;
+pub(crate) use prompt::PromptHistory;
 pub use result::{DecodingError, DecodingResult};
-pub use segments::{Segmentation, segments_from_tokens};
-pub use window::{Decoding, Progress};
+pub(crate) use segments::segments_from_tokens;
+pub(crate) use window::{Decoding, Progress};
 
 use super::inference::{Inference, Request};
 use crate::tokenizer::Tokenizer;
@@ -45,7 +46,8 @@ use crate::tokenizer::Tokenizer;
 /// # Errors
 /// Returns an error if the options contradict each other or the model, if the decoder fails, or if
 /// `cancelled` returns true.
-pub fn decode_window<I: Inference>(
+#[cfg(test)]
+pub(crate) fn decode_window<I: Inference>(
     inference: &mut I,
     tokenizer: &Tokenizer,
     options: &DecodingOptions,
@@ -61,7 +63,7 @@ pub fn decode_window<I: Inference>(
 ///
 /// # Errors
 /// Returns the errors of [`decode_window`].
-pub fn decode_with_fallback<I: Inference>(
+pub(crate) fn decode_with_fallback<I: Inference>(
     inference: &mut I,
     tokenizer: &Tokenizer,
     options: &DecodingOptions,

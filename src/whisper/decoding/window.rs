@@ -87,6 +87,7 @@ impl<'t> Decoding<'t> {
         Self::begin(isa, tokenizer, n_text_ctx, attempts, fallback.clone())
     }
 
+    #[cfg(test)]
     /// Begins a window that is decoded once, with exactly these options.
     pub(super) fn once<E>(
         isa: Isa,
