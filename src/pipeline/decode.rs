@@ -91,21 +91,15 @@ struct Pending {
 
 impl<'a> Stage<'a> {
     fn new(whisper: &'a Whisper, settings: &'a Settings, stop: &'a AtomicBool) -> Self {
-        let Settings {
-            initial_prompt,
-            condition_on_previous_text,
-            ..
-        } = settings;
-        let n_text_ctx = whisper.file().dims().n_text_ctx;
         Self {
             whisper,
             settings,
             stop,
             options: settings.decoding.clone(),
             history: PromptHistory::new(
-                initial_prompt.clone(),
-                *condition_on_previous_text,
-                n_text_ctx,
+                settings.initial_prompt.clone(),
+                settings.condition_on_previous_text,
+                whisper.file().dims().n_text_ctx,
             ),
             batch: Batch::new(whisper.decoder()),
             texts: WindowTexts::new(
@@ -122,9 +116,9 @@ impl<'a> Stage<'a> {
 
     /// Whether the options of the next window do not depend on the text of the windows before it.
     fn is_independent(&self) -> bool {
-        let prompted =
+        let has_prompt =
             self.settings.condition_on_previous_text || !self.history.prompt().is_empty();
-        self.options.language.is_some() && !prompted
+        self.options.language.is_some() && !has_prompt
     }
 
     /// Takes the windows that are ready, up to the maximum in flight. Waits for one if none is in
@@ -156,6 +150,7 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// Begins to decode a window.
     fn take(&mut self, lock: &ComputeLock, window: Encoded) -> Result<(), WindowError> {
         let Encoded {
             start_s,
@@ -220,7 +215,8 @@ impl<'a> Stage<'a> {
             result,
             mut segments,
         } = window.text.take()?;
-        let (start_s, end_s) = (window.start_s, window.end_s);
+        let start_s = window.start_s;
+        let end_s = window.end_s;
         self.windows.pop_front();
         self.published += 1;
         if !self.settings.fallback.is_silence(&result) {

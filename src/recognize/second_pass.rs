@@ -153,8 +153,11 @@ impl SecondPass<'_> {
     ) -> Result<Option<WindowText>, WindowError> {
         let text = self.text_of(audio, &with_timestamps(options, first))?;
         let n_words = |text: &str| split(text, first.language).len();
-        let (n, n_before) = (n_words(&text.result.text), n_words(&first.text));
-        if !is_better(&text.result, n, n_before) {
+        if !is_better(
+            &text.result,
+            n_words(&text.result.text),
+            n_words(&first.text),
+        ) {
             return Ok(None);
         }
         Ok(self.without_timestamps(text))

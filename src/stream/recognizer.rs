@@ -208,36 +208,46 @@ impl WhisperRecognizer {
         } else {
             &self.fallback
         };
-        let whisper = &self.whisper;
         let encoder = &mut self.encoder;
         let (result, mut window) =
-            recognize(whisper, encoder, audio, options, fallback, cancelled)?;
-        let verdict = match request.pass {
-            Pass::Interim => verdict::of_interim(
-                &result,
-                options.n_said() + result.tokens.len(),
-                options.sound_s.unwrap_or_default(),
-                &self.fallback,
-            ),
-            Pass::Final if self.fallback.is_silence(&result) => Verdict::Drop,
-            Pass::Final if is_second && result.is_rejected => Verdict::Drop,
-            Pass::Final => Verdict::Show,
-        };
+            recognize(&self.whisper, encoder, audio, options, fallback, cancelled)?;
+        let verdict = self.judge(&result, options, request.pass);
         let mut words = Vec::new();
         if verdict != Verdict::Drop {
-            let texts = WindowTexts::new(whisper, &self.fallback, options.task, true);
-            let (tokens, language) = (&result.tokens, result.language);
-            let aligned = texts.words(&options.prefix, tokens, language, audio, window.cache());
-            let aligned = aligned.map_err(WindowError::from)?;
+            let aligned = WindowTexts::new(&self.whisper, &self.fallback, options.task, true)
+                .words(
+                    &options.prefix,
+                    &result.tokens,
+                    result.language,
+                    audio,
+                    window.cache(),
+                )
+                .map_err(WindowError::from)?;
             let context = request.context.map_or(&[][..], |context| &context.samples);
-            let words_of_all = timed(&aligned, written(options.task, language));
-            words = after(context, words_of_all);
+            let language = written(options.task, result.language);
+            words = after(context, timed(&aligned, language));
         }
         Ok(Decoded {
             result,
             verdict,
             words,
         })
+    }
+
+    /// Judges the text of a pass. A pass with timestamps is a second one.
+    fn judge(&self, result: &DecodingResult, options: &DecodingOptions, pass: Pass) -> Verdict {
+        let is_second = !options.without_timestamps;
+        match pass {
+            Pass::Interim => verdict::of_interim(
+                result,
+                options.n_said() + result.tokens.len(),
+                options.sound_s.unwrap_or_default(),
+                &self.fallback,
+            ),
+            Pass::Final if self.fallback.is_silence(result) => Verdict::Drop,
+            Pass::Final if is_second && result.is_rejected => Verdict::Drop,
+            Pass::Final => Verdict::Show,
+        }
     }
 
     /// Returns the decoding options for a request.
@@ -332,10 +342,8 @@ mod tests {
             ..synthetic::dims()
         };
         let directory = tempfile::tempdir().expect("a directory");
-        let (pt, model) = (
-            directory.path().join("tiny.pt"),
-            directory.path().join("tiny.safetensors"),
-        );
+        let pt = directory.path().join("tiny.pt");
+        let model = directory.path().join("tiny.safetensors");
         synthetic::write_pt(&pt, &dims, &synthetic::model(&dims));
         let origin = Origin {
             name: "tiny".to_owned(),

@@ -149,17 +149,15 @@ fn pieces(segment: &Segment, number: usize, language: Language) -> Vec<Piece> {
             end
         })
         .collect();
-    let (mut pieces, mut words, mut at) = (Vec::new(), Vec::new(), 0);
+    let mut pieces = Vec::new();
+    let mut words: Vec<TimedWord> = Vec::new();
+    let mut at = 0;
     for word in &segment.words {
         at += word.text.len();
         words.push(word.clone());
         if ends.contains(&at) {
-            let text = words
-                .iter()
-                .map(|word: &TimedWord| word.text.as_str())
-                .collect();
             pieces.push(Piece {
-                text,
+                text: words.iter().map(|word| word.text.as_str()).collect(),
                 segment: number,
                 words: std::mem::take(&mut words),
             });

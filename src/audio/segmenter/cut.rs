@@ -137,11 +137,8 @@ fn quiet_level(scores: &[FrameScore]) -> f32 {
     let mut levels: Vec<f32> = scores.iter().map(|s| s.level_db).collect();
     levels.sort_by(f32::total_cmp);
     let rank = (levels.len() as f64 * FLOOR_SHARE) as usize;
-    let (floor, loudest) = (levels.get(rank), levels.iter().rev().nth(rank));
-    let (floor, loudest) = (
-        floor.copied().unwrap_or(0.0),
-        loudest.copied().unwrap_or(0.0),
-    );
+    let floor = levels.get(rank).copied().unwrap_or(0.0);
+    let loudest = levels.iter().rev().nth(rank).copied().unwrap_or(0.0);
     floor + (loudest - floor) * QUIET_SHARE
 }
 
