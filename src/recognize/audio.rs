@@ -1,6 +1,6 @@
-//! The audio of one window, and its way through the encoder.
+//! The audio of one window, and its encoding.
 //!
-//! In: samples. Out: what decoder and aligner must know of them, encoder states.
+//! In: samples. Out: properties of the samples for decoder and aligner, encoder states.
 
 use crate::audio::{SAMPLE_RATE, sound_seconds};
 use crate::mel::{LogMel, Mel};
@@ -10,9 +10,9 @@ use crate::whisper::{AudioFeatures, EncodeError, Encoder, SAMPLES_PER_POSITION, 
 
 /// Audio of one window.
 pub struct WindowAudio {
-    /// Samples, 16 kHz, mono, at most as many as fit the window.
+    /// Samples, 16 kHz, mono, at most as many as the window holds.
     pub samples: Vec<f32>,
-    /// Encoder positions of the window, 20 ms each.
+    /// Number of encoder positions of the window, 20 ms each.
     pub n_ctx: usize,
     /// Pauses in the samples.
     pub pauses: Pauses,
@@ -21,7 +21,8 @@ pub struct WindowAudio {
 }
 
 impl WindowAudio {
-    /// Audio of the shortest window that fits `samples`, of at most `longest` positions.
+    /// Creates the audio of the shortest window that holds `samples`, of at most `longest`
+    /// positions.
     pub fn new(whisper: &Whisper, samples: Vec<f32>, longest: usize) -> Self {
         let n_ctx = whisper.window(samples.len(), longest);
         Self {
@@ -37,12 +38,12 @@ impl WindowAudio {
         self.samples.len() as f64 / f64::from(SAMPLE_RATE)
     }
 
-    /// Length of the window in seconds, which no timestamp exceeds.
+    /// Length of the window in seconds. No timestamp exceeds it.
     pub fn window_s(&self) -> f32 {
         (self.n_ctx * SAMPLES_PER_POSITION) as f32 / SAMPLE_RATE as f32
     }
 
-    /// Adds to `options` what the decoder must know of this audio.
+    /// Returns `options` with the properties of this audio.
     pub fn describe(&self, options: &DecodingOptions) -> DecodingOptions {
         DecodingOptions {
             max_timestamp: Some(self.window_s()),
@@ -53,14 +54,14 @@ impl WindowAudio {
     }
 }
 
-/// An encoder and the log-mel spectrogram before it, with their working memory.
+/// Log-mel spectrogram and encoder, with their working memory.
 pub struct WindowEncoder {
     log_mel: LogMel,
     encoder: Box<dyn Encoder>,
 }
 
 impl WindowEncoder {
-    /// An encoder for windows of a model.
+    /// Creates an encoder for windows of a model.
     pub fn new(whisper: &Whisper) -> Self {
         Self {
             log_mel: LogMel::new(whisper.file().dims().n_mels),
@@ -77,15 +78,15 @@ impl WindowEncoder {
         self.encode_mel(&mel)
     }
 
-    /// Log-mel spectrogram of a window, padded with silence.
+    /// Computes the log-mel spectrogram of a window, padded with silence.
     pub fn mel(&mut self, audio: &WindowAudio) -> Mel {
         self.log_mel.compute(&audio.samples, 2 * audio.n_ctx)
     }
 
-    /// Encodes a spectrogram that [`WindowEncoder::mel`] made.
+    /// Encodes a spectrogram from [`WindowEncoder::mel`].
     ///
     /// # Errors
-    /// As [`WindowEncoder::encode`].
+    /// Returns the errors of [`WindowEncoder::encode`].
     pub fn encode_mel(&mut self, mel: &Mel) -> Result<AudioFeatures, EncodeError> {
         self.encoder.encode(mel)
     }

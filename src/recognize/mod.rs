@@ -1,4 +1,4 @@
-//! A window of audio becomes text: the one way for recordings, jobs and the microphone.
+//! Turns a window of audio into text, for recordings, jobs and the microphone alike.
 //!
 //! ```text
 //! WindowAudio ──WindowEncoder: log-mel, encoder──▶ AudioFeatures ──decoder──▶ DecodingResult ──WindowTexts──▶ segments, words
@@ -6,9 +6,9 @@
 //!                                                                  verdict ◀───┘        └── second_pass, if in doubt
 //! ```
 //!
-//! In: samples that fit a window, options. Out: a [`WindowText`], or for interim text a
-//! [`Verdict`](verdict::Verdict) about it. The pipeline decodes several windows in one pass and so
-//! calls encoder and decoder by itself; [`recognize`] does both for one window.
+//! In: samples that fit a window, and options. Out: a [`WindowText`]; for interim text also a
+//! [`Verdict`](verdict::Verdict). [`recognize`] encodes and decodes one window. The pipeline
+//! decodes several windows in one pass, so it calls encoder and decoder separately.
 
 mod audio;
 pub mod second_pass;
@@ -26,7 +26,7 @@ use crate::whisper::decoding::{
 use crate::whisper::{DecodeError, EncodeError, Whisper, Window};
 use std::borrow::Cow;
 
-/// Why a window does not become text.
+/// Error of turning a window into text.
 #[derive(Debug, thiserror::Error)]
 pub enum WindowError {
     /// The encoder failed.
@@ -52,8 +52,8 @@ impl From<DecodeError> for WindowError {
     }
 }
 
-/// Encodes and decodes one window. Returns what the decoder found, and its state, in which words
-/// can be aligned.
+/// Encodes and decodes one window. Returns the result, and the decoder's state, which the aligner
+/// needs.
 ///
 /// # Errors
 /// Returns an error if the encoder or the decoder fails, or `cancelled` returns true.

@@ -1,5 +1,4 @@
-//! A second pass over a window whose text is suspicious. It costs next to nothing while all is
-//! well.
+//! A second pass over a window whose text is suspicious. Other windows cost almost nothing.
 //!
 //! | suspicion | second pass |
 //! |---|---|
@@ -29,7 +28,7 @@ pub fn ends_mid_sentence(text: &str, end_s: f64, audio: &WindowAudio) -> bool {
     audio.pauses.may_hide_more(text, end_s, audio.seconds())
 }
 
-/// Options of the pass that leads the decoder beyond a text that ends in mid-sentence.
+/// Returns the options of a second pass after a text that ends in mid-sentence.
 pub fn with_timestamps(options: &DecodingOptions, first: &DecodingResult) -> DecodingOptions {
     DecodingOptions {
         language: Some(first.language),
@@ -38,7 +37,7 @@ pub fn with_timestamps(options: &DecodingOptions, first: &DecodingResult) -> Dec
     }
 }
 
-/// Whether the text of a second pass replaces the first: it is likely and has more words.
+/// Whether the text of a second pass replaces the first: it is likely, and has more words.
 pub fn is_better(second: &DecodingResult, n_words: usize, n_words_before: usize) -> bool {
     is_likely(second) && n_words > n_words_before
 }
@@ -47,19 +46,20 @@ pub fn is_better(second: &DecodingResult, n_words: usize, n_words_before: usize)
 pub struct SecondPass<'a> {
     /// The model.
     pub whisper: &'a Whisper,
-    /// What makes texts.
+    /// Creates the texts.
     pub texts: &'a WindowTexts<'a>,
     /// When a window is decoded again at a higher temperature.
     pub fallback: &'a FallbackOptions,
-    /// Positions of the longest window.
+    /// Number of encoder positions of the longest window.
     pub n_ctx: usize,
-    /// Whether to give up.
+    /// Returns whether to give up.
     pub cancelled: &'a dyn Fn() -> bool,
 }
 
 impl SecondPass<'_> {
-    /// A better text of a window than `first`, which was decoded with `options`; `None` if there is
-    /// nothing to doubt, or nothing better. `cache` is the window's state in the decoder.
+    /// Returns a better text of a window than `first`, which was decoded with `options`; `None` if
+    /// `first` is not suspicious or there is no better one. `cache` is the window's state in the
+    /// decoder.
     ///
     /// # Errors
     /// Returns an error if the encoder or the decoder fails, or the caller cancelled.
@@ -87,8 +87,8 @@ impl SecondPass<'_> {
         Ok(None)
     }
 
-    /// The text of sound in which none was found. A language that is not given is detected again,
-    /// since the language of no text says little.
+    /// Decodes sound again in which no text was found. A language that is not given is detected
+    /// again, since without text the first detection is unreliable.
     fn retry_empty(
         &self,
         first: &DecodingResult,
@@ -115,7 +115,7 @@ impl SecondPass<'_> {
         Ok(Some(text).filter(|text| is_likely(&text.result) && !text.segments.is_empty()))
     }
 
-    /// The texts of pieces of the window, if they hold more.
+    /// Decodes the window in pieces. Returns their text if it has more letters.
     fn retry_in_pieces(
         &self,
         first: &DecodingResult,
@@ -135,7 +135,7 @@ impl SecondPass<'_> {
             }
             let start_s = start as f64 / f64::from(SAMPLE_RATE);
             place(&mut text.segments, start_s, piece.seconds());
-            // Text of a piece in which nobody speaks is none.
+            // A piece in which nobody speaks has no segments.
             if !text.segments.is_empty() {
                 texts.push(text);
             }
@@ -145,6 +145,7 @@ impl SecondPass<'_> {
         Ok(text.filter(|text| n_letters(&text.result.text) as f32 >= least))
     }
 
+    /// Decodes the window with timestamps. Returns the text if it has more words.
     fn retry_with_timestamps(
         &self,
         first: &DecodingResult,
@@ -169,7 +170,7 @@ impl SecondPass<'_> {
         audio: &WindowAudio,
         cache: &mut WindowCache,
     ) -> Result<bool, WindowError> {
-        // Finding the words costs more than looking at the text.
+        // Alignment is more expensive than a look at the text.
         if ends_sentence(&result.text) {
             return Ok(false);
         }
@@ -181,8 +182,8 @@ impl SecondPass<'_> {
             .is_some_and(|last| ends_mid_sentence(&result.text, last.end, audio)))
     }
 
-    /// A text found with timestamps in the form of one found without: a single segment of text
-    /// tokens.
+    /// Returns a text decoded with timestamps in the form of one decoded without: a single segment
+    /// of text tokens.
     fn without_timestamps(&self, text: WindowText) -> Option<WindowText> {
         let eot = self.whisper.tokenizer().special().eot;
         let mut whole = text.segments.into_iter().reduce(|mut whole, more| {
@@ -201,7 +202,7 @@ impl SecondPass<'_> {
         })
     }
 
-    /// The text of a window, with times within its audio.
+    /// Decodes a window. Times lie within its audio.
     fn text_of(
         &self,
         audio: &WindowAudio,
@@ -223,12 +224,12 @@ impl SecondPass<'_> {
     }
 }
 
-/// Letters and digits of a text.
+/// Returns the number of letters and digits of a text.
 fn n_letters(text: &str) -> usize {
     text.chars().filter(|c| c.is_alphanumeric()).count()
 }
 
-/// A window cut at its pauses into pieces.
+/// Cuts a window into pieces at its pauses.
 fn cut(samples: &[f32]) -> Vec<Utterance> {
     let mut segmenter = Segmenter::new(SegmenterOptions {
         max_samples: (samples.len() as f64 * PIECE) as usize,
@@ -239,7 +240,7 @@ fn cut(samples: &[f32]) -> Vec<Utterance> {
     pieces
 }
 
-/// The texts of two pieces as one: as likely as the less likely piece.
+/// Joins the texts of two pieces to one that is as likely as the less likely piece.
 fn join(first: WindowText, second: WindowText) -> WindowText {
     let (a, b) = (first.result, second.result);
     let mut segments = first.segments;
@@ -281,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn few_tokens_in_much_sound_are_doubtful() {
+    fn few_tokens_in_much_sound_are_suspicious() {
         let timestamps = vec![EOT + 200; 100];
         let sparse = result([vec![7; 20], timestamps.clone()].concat(), "", -0.1);
         assert!(is_short(&sparse, 12.0, EOT), "timestamps are no text");
@@ -290,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn sound_without_words_is_doubtful_unless_the_model_says_that_nobody_speaks() {
+    fn sound_without_words_is_suspicious_unless_the_model_says_that_nobody_speaks() {
         let nothing = result(vec![], "", -1.2);
         let nobody = DecodingResult {
             no_speech_prob: 0.7,

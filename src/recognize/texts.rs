@@ -1,7 +1,7 @@
-//! From what the decoder found in a window to segments and words.
+//! Turns the tokens of a window into segments and words.
 //!
 //! In: a [`DecodingResult`], the window's audio and its state in the decoder. Out: segments, with
-//! the times of their words if they are wanted.
+//! timed words if requested.
 
 use super::WindowAudio;
 use crate::tokenizer::{Language, Task};
@@ -12,13 +12,13 @@ use crate::whisper::{DecodeError, Segment, TimedWord, Whisper, WindowCache};
 /// Text of a window.
 #[derive(Debug, Clone)]
 pub struct WindowText {
-    /// What the decoder found.
+    /// Result of the decoder.
     pub result: DecodingResult,
-    /// Its segments, in seconds from the window's start; none if nobody speaks.
+    /// Segments, in seconds from the window's start; empty if nobody speaks.
     pub segments: Vec<Segment>,
 }
 
-/// Makes the texts of the windows of one stream.
+/// Creates the texts of the windows of one stream.
 pub struct WindowTexts<'a> {
     whisper: &'a Whisper,
     fallback: &'a FallbackOptions,
@@ -28,8 +28,8 @@ pub struct WindowTexts<'a> {
 }
 
 impl<'a> WindowTexts<'a> {
-    /// For windows that are decoded with `fallback` for `task`; with `word_timestamps` the segments
-    /// have timed words.
+    /// Creates texts of windows that are decoded with `fallback` for `task`. With
+    /// `word_timestamps`, the segments have timed words.
     pub fn new(
         whisper: &'a Whisper,
         fallback: &'a FallbackOptions,
@@ -45,7 +45,7 @@ impl<'a> WindowTexts<'a> {
         }
     }
 
-    /// The text of a window. `cache` is the window's state in the decoder.
+    /// Returns the text of a window. `cache` is the window's state in the decoder.
     ///
     /// # Errors
     /// Returns an error if the decoder fails.
@@ -72,7 +72,8 @@ impl<'a> WindowTexts<'a> {
         Ok(WindowText { result, segments })
     }
 
-    /// The words of `tokens`, which follow `before` in the window, in seconds from its start.
+    /// Returns the words of `tokens`, which follow `before` in the window, in seconds from its
+    /// start.
     ///
     /// # Errors
     /// Returns an error if the decoder fails.
@@ -96,9 +97,10 @@ impl<'a> WindowTexts<'a> {
     }
 }
 
-/// Turns times within an utterance of so many seconds into times of what it begins in at `start_s`.
+/// Moves the times of an utterance of `seconds` to those of a stream in which it begins at
+/// `start_s`.
 pub fn place(segments: &mut [Segment], start_s: f64, seconds: f64) {
-    // The last position may end behind the audio.
+    // The last position may end after the audio.
     let placed = |time: &mut f64| *time = start_s + time.min(seconds);
     for segment in segments {
         placed(&mut segment.start);
@@ -116,7 +118,7 @@ mod tests {
     use crate::whisper::TimedWord;
 
     #[test]
-    fn times_are_those_of_the_stream_and_none_is_behind_the_audio() {
+    fn times_are_those_of_the_stream_and_none_is_after_the_audio() {
         let word = |start, end| TimedWord {
             text: " a".into(),
             tokens: 1,

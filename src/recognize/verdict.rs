@@ -1,5 +1,7 @@
-//! Whether the text of a window is to be believed; the thresholds and their measurements are in
-//! [`thresholds`](crate::whisper::decoding::thresholds).
+//! Judges the text of a window.
+//!
+//! In: what the decoder found, and the seconds of sound in the window. Out: whether to believe it.
+//! The thresholds and their measurements are in `whisper/decoding/thresholds.rs`.
 
 use crate::whisper::decoding::thresholds::{
     MAX_NO_SPEECH_PROB, MAX_NO_SPEECH_PROB_IF_REPEATED, MAX_SOUND_S_IF_REPEATED,
@@ -8,26 +10,26 @@ use crate::whisper::decoding::thresholds::{
 };
 use crate::whisper::decoding::{DecodingResult, FallbackOptions, is_sparse};
 
-/// What happens with an interim text.
+/// Verdict on an interim text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is shown.
+    /// Show it.
     Show,
-    /// What it has in common with the next one is shown.
+    /// Show the words that the next interim text begins with, too.
     ShowIfRepeated,
-    /// It is dropped: nobody speaks, or it is a loop or a guess.
+    /// Drop it: nobody speaks, or it is a loop or too unlikely.
     Drop,
 }
 
-/// Judges an interim text of `sound_s` seconds of sound, which `n_tokens` tokens say, given ones
-/// among them.
+/// Judges an interim text for `sound_s` seconds of sound. `n_tokens` is its number of tokens,
+/// including those of the prefix in the same sound.
 pub fn of_interim(
     result: &DecodingResult,
     n_tokens: usize,
     sound_s: f32,
     fallback: &FallbackOptions,
 ) -> Verdict {
-    // Few words in much sound may be none; what follows them is looked for in the final text alone.
+    // Few words in much sound may be a hallucination. Only the final pass searches for more.
     if is_sparse(n_tokens, sound_s) {
         return Verdict::Drop;
     }
@@ -46,13 +48,13 @@ pub fn of_interim(
     }
 }
 
-/// Whether the text of a second pass is believed.
+/// Whether to believe the text of a second pass.
 pub fn is_likely(result: &DecodingResult) -> bool {
     !result.is_rejected && result.avg_logprob >= MIN_AVG_LOGPROB_SECOND_PASS
 }
 
-/// Whether a text has too few tokens for `sound_s` seconds of sound. Timestamps, from `eot` on, are
-/// not text.
+/// Whether a text has too few tokens for `sound_s` seconds of sound. Timestamps, which are above
+/// `eot`, do not count.
 pub(super) fn is_short(result: &DecodingResult, sound_s: f32, eot: u32) -> bool {
     let n_tokens = result.tokens.iter().filter(|token| **token < eot).count();
     sound_s >= MIN_SOUND_S_SHORT_TEXT

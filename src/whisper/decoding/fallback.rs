@@ -3,6 +3,9 @@
 //! In: a [`DecodingResult`] and OpenAI's thresholds. Out: yes or no.
 
 use super::result::DecodingResult;
+use super::thresholds::{
+    MAX_COMPRESSION_RATIO, MAX_NO_SPEECH_PROB_FALLBACK, MIN_AVG_LOGPROB, MIN_AVG_LOGPROB_GREEDY,
+};
 
 /// When a transcript is rejected, and what is tried next (`decode_with_fallback` in
 /// openai-whisper's `transcribe.py`). The defaults are OpenAI's unless noted.
@@ -26,10 +29,10 @@ impl Default for FallbackOptions {
     fn default() -> Self {
         Self {
             temperatures: vec![0.0, 0.2, 0.4, 0.6, 0.8, 1.0],
-            beam_logprob_threshold: Some(-0.5),
-            compression_ratio_threshold: Some(2.4),
-            logprob_threshold: Some(-1.0),
-            no_speech_threshold: Some(0.6),
+            beam_logprob_threshold: Some(MIN_AVG_LOGPROB_GREEDY),
+            compression_ratio_threshold: Some(MAX_COMPRESSION_RATIO),
+            logprob_threshold: Some(MIN_AVG_LOGPROB),
+            no_speech_threshold: Some(MAX_NO_SPEECH_PROB_FALLBACK),
         }
     }
 }
