@@ -67,9 +67,7 @@ pub mod whisper;
 #[cfg(test)]
 extern crate self as hearken;
 #[cfg(test)]
-mod mel_golden;
-#[cfg(test)]
-mod model_tests;
-#[cfg(test)]
 #[path = "../tests/support/mod.rs"]
 mod support;
+#[cfg(test)]
+mod tests;

@@ -40,7 +40,7 @@ pub enum WindowError {
 impl Advice for WindowError {
     fn remedy(&self) -> Option<Cow<'_, str>> {
         match self {
-            Self::Encode(_) => None,
+            Self::Encode(error) => error.remedy(),
             Self::Decode(error) => error.remedy(),
         }
     }
