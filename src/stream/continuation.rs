@@ -11,22 +11,22 @@ const COST_PER_SECOND: f64 = 0.5;
 /// Similarity of their letters from which two words may be the same one, one of them cut short.
 const MIN_SIMILARITY: f64 = 0.5;
 
-/// Returns how many leading words of `heard` cover the speech of `settled`: the prefix with the
+/// Returns how many leading words of `found` cover the speech of `settled`: the prefix with the
 /// smallest word edit distance plus a penalty for the difference of their end times. Replacing a
 /// word by another costs as much as their letters differ, at most as much as leaving one out.
-pub fn continuation(settled: &[Word], heard: &[Word]) -> usize {
-    let n_agreed = common_prefix(settled, heard);
+pub fn continuation(settled: &[Word], found: &[Word]) -> usize {
+    let n_agreed = common_prefix(settled, found);
     let Some(last) = settled.get(n_agreed..).and_then(<[Word]>::last) else {
         return n_agreed;
     };
-    let first_start_s = heard.first().map(|word| word.start_s);
+    let first_start_s = found.first().map(|word| word.start_s);
     let ends_s = first_start_s
         .into_iter()
-        .chain(heard.iter().map(|word| word.end_s));
-    let lost = std::iter::once(0.0).chain(heard.iter().map(|word| cost_of_losing(word, last)));
+        .chain(found.iter().map(|word| word.end_s));
+    let lost = std::iter::once(0.0).chain(found.iter().map(|word| cost_of_losing(word, last)));
     let mut best = 0;
     let mut least = f64::INFINITY;
-    for (n, ((distance, end_s), lost)) in distances(settled, heard)
+    for (n, ((distance, end_s), lost)) in distances(settled, found)
         .into_iter()
         .zip(ends_s)
         .zip(lost)
@@ -41,13 +41,13 @@ pub fn continuation(settled: &[Word], heard: &[Word]) -> usize {
     best
 }
 
-/// Returns the word edit distances of `settled` to the first 0, 1, … words of `heard`
+/// Returns the word edit distances of `settled` to the first 0, 1, … words of `found`
 /// (Levenshtein).
-fn distances(settled: &[Word], heard: &[Word]) -> Vec<f64> {
-    let mut distances: Vec<f64> = (0..=heard.len()).map(|n| n as f64).collect();
+fn distances(settled: &[Word], found: &[Word]) -> Vec<f64> {
+    let mut distances: Vec<f64> = (0..=found.len()).map(|n| n as f64).collect();
     for word in settled {
         let mut row = vec![distances.first().map_or(0.0, |distance| distance + 1.0)];
-        for (other, pair) in heard.iter().zip(distances.windows(2)) {
+        for (other, pair) in found.iter().zip(distances.windows(2)) {
             let &[diagonal, above] = pair else { continue };
             let replaced = diagonal + 1.0 - word.similarity(other);
             let left = row.last().copied().unwrap_or(f64::INFINITY);
@@ -83,9 +83,9 @@ mod tests {
 
     #[test]
     fn words_that_follow_settled_ones_are_found_after_other_words() {
-        let rest = |settled: &str, heard: &str| {
-            let heard = spoken(heard);
-            join(&heard[continuation(&spoken(settled), &heard)..])
+        let rest = |settled: &str, found: &str| {
+            let found = spoken(found);
+            join(&found[continuation(&spoken(settled), &found)..])
         };
         assert_eq!(rest("", " and so"), " and so");
         assert_eq!(rest(" And so", " and, so my fellow"), " my fellow");
@@ -98,27 +98,27 @@ mod tests {
             " on"
         );
         assert_eq!(rest(" and so my", ""), "");
-        let (mut settled, heard) = (
+        let (mut settled, found) = (
             spoken(" please enter agent"),
             spoken(" please enter your agent number"),
         );
-        settled[2].end_s = heard[3].end_s;
+        settled[2].end_s = found[3].end_s;
         assert_eq!(
-            join(&heard[continuation(&settled, &heard)..]),
+            join(&found[continuation(&settled, &found)..]),
             " number",
             "a word was left out"
         );
-        let (mut settled, mut heard) = (spoken(" Mistress Fitz"), spoken(" Mistress Fitz-Ooth to"));
-        (settled[1].end_s, heard[1].end_s) = (0.5, 0.8);
+        let (mut settled, mut found) = (spoken(" Mistress Fitz"), spoken(" Mistress Fitz-Ooth to"));
+        (settled[1].end_s, found[1].end_s) = (0.5, 0.8);
         assert_eq!(
-            join(&heard[continuation(&settled, &heard)..]),
+            join(&found[continuation(&settled, &found)..]),
             " to",
             "a part of a word is that word"
         );
         settled[1] = split(" um", Language::ENGLISH).remove(0).later(0.3);
-        (heard[1].start_s, heard[1].end_s) = (1.2, 1.5);
+        (found[1].start_s, found[1].end_s) = (1.2, 1.5);
         assert_eq!(
-            join(&heard[continuation(&settled, &heard)..]),
+            join(&found[continuation(&settled, &found)..]),
             " Fitz-Ooth to",
             "it was said much later"
         );
@@ -128,16 +128,16 @@ mod tests {
     fn a_word_after_all_settled_ones_is_not_lost() {
         let mut settled = spoken(" and so my and so my");
         settled[5].end_s = 2.32;
-        let mut heard = spoken(" And so my fellow Americans");
+        let mut found = spoken(" And so my fellow Americans");
         for (word, (start_s, end_s)) in
-            heard[2..]
+            found[2..]
                 .iter_mut()
                 .zip([(1.37, 2.2), (2.2, 2.56), (2.56, 3.12)])
         {
             (word.start_s, word.end_s) = (start_s, end_s);
         }
         assert_eq!(
-            join(&heard[continuation(&settled, &heard)..]),
+            join(&found[continuation(&settled, &found)..]),
             " fellow Americans"
         );
     }
