@@ -298,7 +298,7 @@ fn standard_input() {
         for piped in [true, false] {
             let mut command = Command::new(std::env::current_exe().expect("own path"));
             command
-                .args(["standard_input", "--exact", "--nocapture"])
+                .args(["audio_bad_input::standard_input", "--exact", "--nocapture"])
                 .env(ROLE, "1")
                 .stdout(Stdio::piped());
             let stdin = if piped {

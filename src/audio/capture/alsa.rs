@@ -1,8 +1,8 @@
 //! Recording from ALSA's devices, for systems without a sound server.
 
 use super::device::Device;
-use super::ring::{CaptureStats, Drain, Feed, ring};
-use super::{CaptureError, RING_SECONDS};
+use super::error::CaptureError;
+use super::ring::{CaptureStats, Drain, Feed, RING_SECONDS, ring};
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
 use cpal::{
     Error, ErrorKind, FromSample, Host, SampleFormat, SizedSample, Stream, SupportedStreamConfig,
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How long a device may take to open.
-const PATIENCE: Duration = Duration::from_secs(2);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A recording stream.
 pub(super) struct Recording {
@@ -173,7 +173,7 @@ where
         };
         feed.push(samples.chunks_exact(channels).map(mean));
     };
-    device.build_input_stream(config.config(), callback, watch, Some(PATIENCE))
+    device.build_input_stream(config.config(), callback, watch, Some(REPLY_TIMEOUT))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Input devices and how a user names one.
 
-use super::CaptureError;
+use super::error::CaptureError;
 
 /// An input device.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,10 +8,10 @@
 mod alsa;
 mod device;
 mod error;
-mod moves;
-mod patience;
 mod pulse;
 mod ring;
+mod stream_moves;
+mod timeout;
 
 pub use device::Device;
 pub use error::CaptureError;
@@ -24,9 +24,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-/// Sound that fits between the callback and its reader, in seconds: the reader only resamples, so
-/// it is never late by as much.
-const RING_SECONDS: usize = 4;
 /// Sound that is still recorded once the user says stop, since people press the key on their last
 /// syllable.
 const TAIL: Duration = Duration::from_millis(300);

@@ -8,10 +8,10 @@
 //! server that hangs is waited for with one thread, however often it is tried again.
 
 use super::device::{Device, find};
-use super::moves::{self, Moves};
-use super::patience::{AtMostOne, within};
-use super::ring::{CaptureStats, Drain, Feed, ring};
-use super::{CaptureError, RING_SECONDS};
+use super::error::CaptureError;
+use super::ring::{CaptureStats, Drain, Feed, RING_SECONDS, ring};
+use super::stream_moves::{self, MoveWatcher};
+use super::timeout::{AtMostOne, within};
 use crate::sync::LockExt;
 use pulseaudio::protocol::stream::{BufferAttr, StreamFlags};
 use pulseaudio::protocol::{
@@ -59,7 +59,7 @@ pub(super) struct Recording {
     pub rate: u32,
     /// The device's id.
     pub device: String,
-    moves: Option<Moves>,
+    moves: Option<MoveWatcher>,
 }
 
 /// The server's input devices, microphones first.
@@ -97,7 +97,7 @@ pub(super) fn open(
     let stream = ask("record", client.create_record_stream(params, sink(feed)))?;
     let moves = socket()
         .ok()
-        .and_then(|socket| Moves::watch(socket, cookie(), tag).ok());
+        .and_then(|socket| MoveWatcher::watch(socket, cookie(), tag).ok());
     Ok(Recording {
         stream,
         drain,
@@ -236,7 +236,7 @@ fn ask<T>(
     })
 }
 
-/// A value of the property [`moves::TAG`] that no other stream of this server has.
+/// A value of the property [`stream_moves::TAG`] that no other stream of this server has.
 fn tag() -> Vec<u8> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -258,7 +258,7 @@ fn params(rate: u32, device: Option<&str>, tag: &[u8]) -> RecordStreamParams {
     let mut props = Props::new();
     props.set(Prop::MediaName, c"Dictation");
     props.set(Prop::ApplicationId, c"org.hearken.Hearken");
-    props.set_bytes(moves::TAG, tag);
+    props.set_bytes(stream_moves::TAG, tag);
     let fragment_size = rate * FRAGMENT_MS / 1000 * size_of::<f32>() as u32;
     RecordStreamParams {
         sample_spec: SampleSpec {

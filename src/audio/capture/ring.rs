@@ -8,6 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::Thread;
 
+/// Sound that fits between the callback and its reader, in seconds: the reader only resamples, so
+/// it is never late by as much.
+pub(super) const RING_SECONDS: usize = 4;
+
 /// What went wrong while capturing, counted.
 #[derive(Debug, Default)]
 pub struct CaptureStats {

@@ -24,12 +24,12 @@ const LONGEST_MESSAGE: usize = 1 << 20;
 pub(super) const TAG: &CStr = c"org.hearken.stream";
 
 /// Watches a recording stream as long as it lives.
-pub(super) struct Moves {
+pub(super) struct MoveWatcher {
     socket: UnixStream,
     devices: Receiver<String>,
 }
 
-impl Moves {
+impl MoveWatcher {
     /// Watches the stream whose property [`TAG`] is `tag`, over a connection that was just made.
     /// Where the server does not play along, no move is told; the recording goes on without.
     pub fn watch(socket: UnixStream, cookie: Vec<u8>, tag: Vec<u8>) -> io::Result<Self> {
@@ -53,7 +53,7 @@ impl Moves {
     }
 }
 
-impl Drop for Moves {
+impl Drop for MoveWatcher {
     fn drop(&mut self) {
         // Wakes the thread, which ends then. A connection that is closed already has done so.
         let _ = self.socket.shutdown(Shutdown::Both);

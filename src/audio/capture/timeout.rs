@@ -1,7 +1,7 @@
 //! Waiting for a sound server that may never answer, with no thread left behind that waits for
 //! ever.
 
-use super::CaptureError;
+use super::error::CaptureError;
 use crate::sync::LockExt;
 use std::pin::pin;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -11,14 +11,14 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 /// How long the server may take to answer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Waits for `answer`, at most [`PATIENCE`].
+/// Waits for `answer`, at most [`REPLY_TIMEOUT`].
 ///
 /// # Errors
 /// [`CaptureError::Silent`] after that.
 pub(super) fn within<T>(answer: impl Future<Output = T>) -> Result<T, CaptureError> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + REPLY_TIMEOUT;
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut answer = pin!(answer);
     loop {
@@ -50,7 +50,7 @@ impl<T: Send + 'static> AtMostOne<T> {
         Self(Mutex::new(None))
     }
 
-    /// Has `work` done, or goes on waiting for what was begun before; waits at most [`PATIENCE`].
+    /// Has `work` done, or goes on waiting for what was begun before; waits at most [`REPLY_TIMEOUT`].
     ///
     /// # Errors
     /// [`CaptureError::Silent`] after that.
@@ -64,7 +64,7 @@ impl<T: Send + 'static> AtMostOne<T> {
             });
             receiver
         });
-        receiver.recv_timeout(PATIENCE).map_err(|error| {
+        receiver.recv_timeout(REPLY_TIMEOUT).map_err(|error| {
             if error == RecvTimeoutError::Timeout {
                 *pending = Some(receiver);
             }
@@ -85,7 +85,7 @@ mod tests {
             within(std::future::pending::<()>()),
             Err(CaptureError::Silent)
         ));
-        assert!(begun.elapsed() >= PATIENCE);
+        assert!(begun.elapsed() >= REPLY_TIMEOUT);
         assert!(matches!(within(async { 7 }), Ok(7)));
     }
 
