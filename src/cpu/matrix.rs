@@ -138,8 +138,8 @@ impl<'a> MatMut<'a> {
             rows > 0 && first + rows <= self.rows,
             "a part beyond its matrix view"
         );
-        // SAFETY: row `first` lies in the view, which `new` checked; the part borrows the view.
         MatMut {
+            // SAFETY: row `first` lies in the view, which `new` checked; the part borrows the view.
             data: unsafe { self.data.add(first * self.stride) },
             rows,
             of: PhantomData,
