@@ -1,31 +1,34 @@
-// softmax(Q K^T / 8) V of one head for 64 queries, over any number of keys, 32 at a time (online softmax: Milakov and
-// Gimelshein, arXiv:1805.02867; the tiling of FlashAttention, arXiv:2205.14135).
+// softmax(Q K^T / 8) V of one head for 64 queries, over any number of keys, 32 at a time (online
+// softmax: Milakov and Gimelshein, arXiv:1805.02867; the tiling of FlashAttention,
+// arXiv:2205.14135).
 //
 // In: Q [64][64], K and V [32][64] of one head, bf16, as the DMA lays them out:
 //   q: [16 strips of 4 queries][8 blocks of 8 dimensions][4][8]
 //   k, v: [4 blocks of 8 keys][8 blocks of 8 dimensions][8][8]
-// and parameters, i32: the number of keys that count is parameters[kKeyCount]; later ones, which fill the window up, get
-// weight 0. All values must be finite, those of the filling too. Out: [16 strips][8 blocks of 8 dimensions][4][8], bf16.
+// and parameters, i32: the number of valid keys is parameters[kKeyCount]; later keys, which pad the
+// window, get weight 0. All values must be finite, those of the padding too.
+// Out: [16 strips][8 blocks of 8 dimensions][4][8], bf16.
 //
-// Kept between calls in the tile's memory: for each query the greatest score so far and the sum of the weights (f32 [2][64]),
-// and the weighted sum of the values (f32 [16][8][4][8]).
+// Kept between calls in the tile's memory: for each query the greatest score so far and the sum of
+// the weights (f32 [2][64]), and the weighted sum of the values (f32 [16][8][4][8]).
 //
-// Products are exact bf16 products summed in f32 (mmul 4x8x8, without AIE_API_EMULATE_BFLOAT16_MMUL_WITH_BFP16). Weights
-// are rounded to bf16, which is what the product with V takes; their sum is that of the rounded weights, so that they add up
-// to one.
+// Products are exact bf16 products summed in f32 (mmul 4x8x8, without
+// AIE_API_EMULATE_BFLOAT16_MMUL_WITH_BFP16). Weights are rounded to bf16, which is what the product
+// with V takes; their sum is that of the rounded weights, so that they add up to one.
 #include "exp2.hpp"
 
 namespace {
 
 constexpr unsigned kQueries = 64, kKeys = 32, kWidth = 64;
 constexpr unsigned kStrip = 4, kBlock = 8;
-constexpr unsigned kStrips = kQueries / kStrip, kKeyBlocks = kKeys / kBlock, kBlocks = kWidth / kBlock;
-constexpr unsigned kKeyCount = 2;          // place in the parameters
-constexpr float kScale = 0.18033688f;      // log2(e) / sqrt(64)
-constexpr float kLowest = -3.0e38f;        // below every score, and finite
+constexpr unsigned kStrips = kQueries / kStrip, kKeyBlocks = kKeys / kBlock,
+                   kBlocks = kWidth / kBlock;
+constexpr unsigned kKeyCount = 2;      // place in the parameters
+constexpr float kScale = 0.18033688f;  // log2(e) / sqrt(64)
+constexpr float kLowest = -3.0e38f;    // below every score, and finite
 
 using Product = aie::mmul<kStrip, kBlock, kBlock, bfloat16, bfloat16, accauto>;
-using Scores = floats;                                   // 4 queries × 8 keys or dimensions
+using Scores = floats;  // 4 queries × 8 keys or dimensions
 using Weights = aie::vector<bfloat16, Product::size_C>;
 static_assert(kLanes == Product::size_C);
 
@@ -35,7 +38,8 @@ alignas(64) const int32 kColumn[Product::size_C] = {0, 1, 2, 3, 4, 5, 6, 7, 0, 1
 /// One value for each of the 4 queries, over the 8 columns.
 inline __aie_inline Scores by_query(const float *p) {
     Scores v;
-    for (unsigned r = 0; r < kStrip; ++r) v.template insert<kBlock>(r, aie::broadcast<float, kBlock>(p[r]));
+    for (unsigned r = 0; r < kStrip; ++r)
+        v.template insert<kBlock>(r, aie::broadcast<float, kBlock>(p[r]));
     return v;
 }
 
@@ -47,7 +51,8 @@ inline __aie_inline Weights narrow(const Scores &s) {
     return aie::accum<accfloat, Product::size_C>(s).template to_vector<bfloat16>();
 }
 
-/// The scores of one strip against one block of keys, in units of log2. `transposed`: [8 blocks of dimensions][8][8 keys].
+/// The scores of one strip against one block of keys, in units of log2. `transposed`: [8 blocks of
+/// dimensions][8][8 keys].
 inline __aie_inline Scores scores(const bfloat16 *restrict q, const bfloat16 *restrict transposed) {
     Product s;
     s.mul(aie::load_v<Product::size_A>(q), aie::load_v<Product::size_B>(transposed));
@@ -77,16 +82,18 @@ void attention_begin(float *state, float *sum) {
 }
 
 /// Takes in keys first_key .. first_key + 31. `transposed` is room for K^T, bf16 [4][8][8][8].
-void attention_block(bfloat16 *restrict q, bfloat16 *restrict k, bfloat16 *restrict v, bfloat16 *restrict transposed,
-                     float *restrict state, float *restrict sum, int32 first_key, int32 *parameters) {
+void attention_block(bfloat16 *restrict q, bfloat16 *restrict k, bfloat16 *restrict v,
+                     bfloat16 *restrict transposed, float *restrict state, float *restrict sum,
+                     int32 first_key, int32 *parameters) {
     event0();
     aie::set_rounding(aie::rounding_mode::conv_even);
     const int32 valid = parameters[kKeyCount] - first_key;
     if (valid <= 0) return;
 
     for (unsigned i = 0; i < kKeyBlocks * kBlocks; ++i)
-        aie::store_v(transposed + i * Product::size_B,
-                     aie::transpose(aie::load_v<Product::size_B>(k + i * Product::size_B), kBlock, kBlock));
+        aie::store_v(
+            transposed + i * Product::size_B,
+            aie::transpose(aie::load_v<Product::size_B>(k + i * Product::size_B), kBlock, kBlock));
 
     const auto column = aie::load_v<Product::size_C>(kColumn);
     for (unsigned strip = 0; strip < kStrips; ++strip) {
@@ -100,8 +107,9 @@ void attention_block(bfloat16 *restrict q, bfloat16 *restrict k, bfloat16 *restr
         for (unsigned b = 0; b < kKeyBlocks; ++b) {
             const int32 left = valid - static_cast<int32>(b * kBlock);
             counts[b] = aie::lt(column, aie::broadcast<int32, Product::size_C>(left));
-            s[b] = aie::select(constant(kLowest),
-                               scores(queries, transposed + b * kBlocks * Product::size_B), counts[b]);
+            s[b] =
+                aie::select(constant(kLowest),
+                            scores(queries, transposed + b * kBlocks * Product::size_B), counts[b]);
             most = aie::max(most, s[b]);
         }
 
@@ -118,11 +126,13 @@ void attention_block(bfloat16 *restrict q, bfloat16 *restrict k, bfloat16 *restr
         Weights p[kKeyBlocks];
         Scores weight = aie::zeros<float, Product::size_C>();
         for (unsigned b = 0; b < kKeyBlocks; ++b) {
-            p[b] = aie::select(aie::zeros<bfloat16, Product::size_C>(), narrow(power_of_two(aie::sub(s[b], now))), counts[b]);
+            p[b] = aie::select(aie::zeros<bfloat16, Product::size_C>(),
+                               narrow(power_of_two(aie::sub(s[b], now))), counts[b]);
             weight = aie::add(weight, widen(p[b]));
         }
         for (unsigned r = 0; r < kStrip; ++r)
-            total[r] = total[r] * shrink[r * kBlock] + aie::reduce_add(weight.template extract<kBlock>(r));
+            total[r] =
+                total[r] * shrink[r * kBlock] + aie::reduce_add(weight.template extract<kBlock>(r));
 
         for (unsigned d = 0; d < kBlocks; ++d) {
             float *restrict out = sum + (strip * kBlocks + d) * Product::size_C;

@@ -25,7 +25,8 @@ void every_value() {
     for (float &b : bias.data) b = 0;
     double worst = 0;
     for (unsigned first = 0; first < 65536; first += kBlock) {
-        for (unsigned i = 0; i < kBlock; ++i) x.data[i].bits = static_cast<std::uint16_t>(first + i);
+        for (unsigned i = 0; i < kBlock; ++i)
+            x.data[i].bits = static_cast<std::uint16_t>(first + i);
         check::power_up();
         bias_gelu(x.data, bias.data, y.data);
         for (unsigned i = 0; i < kBlock; ++i) {
@@ -53,19 +54,23 @@ void bias_is_added_in_f32() {
     for (unsigned i = 0; i < kBlock; ++i) {
         const double exact = gelu(double(float(x.data[i])) + bias.data[i % kColumns]);
         // The sum's own rounding to f32, 2^-18 at 100, has a slope of at most 1.13.
-        CHECK(std::fabs(y.data[i] - exact) <= bound(exact) + 0x1p-17, "at %u: %g, should be %g", i, float(y.data[i]), exact);
+        CHECK(std::fabs(y.data[i] - exact) <= bound(exact) + 0x1p-17, "at %u: %g, should be %g", i,
+              float(y.data[i]), exact);
     }
 }
 
 /// Without the GELU the result is the sum, correctly rounded to bf16, ties to even.
 void bias_add_rounds_once() {
-    for (unsigned c = 0; c < kColumns; ++c) bias.data[c] = c % 2 ? check::normal(3.0f) : 0x1p-8f * float(c % 5);
-    for (unsigned i = 0; i < kBlock; ++i) x.data[i] = check::bf16(i % 3 ? check::normal(3.0f) : 1.0f + 0x1p-7f * float(i % 7));
+    for (unsigned c = 0; c < kColumns; ++c)
+        bias.data[c] = c % 2 ? check::normal(3.0f) : 0x1p-8f * float(c % 5);
+    for (unsigned i = 0; i < kBlock; ++i)
+        x.data[i] = check::bf16(i % 3 ? check::normal(3.0f) : 1.0f + 0x1p-7f * float(i % 7));
     check::power_up();
     bias_add(x.data, bias.data, y.data);
     for (unsigned i = 0; i < kBlock; ++i) {
         const bfloat16 exact = check::bf16(float(x.data[i]) + bias.data[i % kColumns]);
-        CHECK(y.data[i].bits == exact.bits, "at %u: %g, should be %g", i, float(y.data[i]), float(exact));
+        CHECK(y.data[i].bits == exact.bits, "at %u: %g, should be %g", i, float(y.data[i]),
+              float(exact));
     }
 }
 

@@ -1,12 +1,15 @@
-// y = GELU(x + bias), with the GELU of Whisper: x Φ(x), Φ by the error function, not its tanh approximation.
+// y = GELU(x + bias), with the GELU of Whisper: x Φ(x), Φ by the error function, not its tanh
+// approximation.
 //
-// In: x, a block of a product's result, bf16 row-major [ROWS][COLUMNS]; bias, f32 [COLUMNS]. Out: y, bf16, as x.
-// `bias_add` leaves the GELU out, for the query's and the value's bias before attention.
+// In: x, a block of a product's result, bf16 row-major [ROWS][COLUMNS]; bias, f32 [COLUMNS]. Out:
+// y, bf16, as x. `bias_add` leaves the GELU out, for the query's and the value's bias before
+// attention.
 //
-// GELU(x) = max(x, 0) - a Φ(-a) with a = |x|, and Φ(-a) = exp(-a²/2) R(a), where R(a) = ½ erfcx(a/√2) falls smoothly from
-// ½ to 0.07. So nothing cancels for negative x, and the tail's error is relative, as bf16's own. R is a polynomial of degree
-// 8 in a, fitted for the least relative error on [0, 5.5] (Lawson's iteration on Chebyshev nodes): at most 1.9e-4, a
-// twentieth of half a unit in the last place of bf16. Beyond 5.5 the term is held at its value there, 1e-7.
+// GELU(x) = max(x, 0) - a Φ(-a) with a = |x|, and Φ(-a) = exp(-a²/2) R(a), where R(a) = ½
+// erfcx(a/√2) falls smoothly from ½ to 0.07. So nothing cancels for negative x, and the tail's
+// error is relative, as bf16's own. R is a polynomial of degree 8 in a, fitted for the least
+// relative error on [0, 5.5] (Lawson's iteration on Chebyshev nodes): at most 1.9e-4, a twentieth
+// of half a unit in the last place of bf16. Beyond 5.5 the term is held at its value there, 1e-7.
 #include "exp2.hpp"
 
 #ifndef ROWS
@@ -18,12 +21,13 @@
 
 namespace {
 
-static_assert(COLUMNS % kLanes == 0, "a row is a whole number of vectors");
+static_assert(COLUMNS % kLanes == 0, "a row must consist of whole vectors");
 
 constexpr float kLimit = 5.5f;
 constexpr float kMinusHalfLog2E = -0.72134752f;
-constexpr float kMills[9] = {4.99904369e-01f,  -3.96455462e-01f, 2.38218367e-01f,  -1.09576978e-01f, 3.68283325e-02f,
-                             -8.51358889e-03f, 1.26054690e-03f,  -1.06637050e-04f, 3.89938926e-06f};
+constexpr float kMills[9] = {4.99904369e-01f,  -3.96455462e-01f, 2.38218367e-01f,
+                             -1.09576978e-01f, 3.68283325e-02f,  -8.51358889e-03f,
+                             1.26054690e-03f,  -1.06637050e-04f, 3.89938926e-06f};
 
 inline __aie_inline floats gelu(const floats &x) {
     const floats zero = constant(0.0f);
@@ -34,8 +38,9 @@ inline __aie_inline floats gelu(const floats &x) {
     return aie::sub(aie::max(x, zero), times(times(a, r), e));
 }
 
-template <bool kGelu>
-inline __aie_inline void rows(const bfloat16 *restrict x, const float *restrict bias, bfloat16 *restrict y) {
+template <bool kGelu> inline __aie_inline void rows(const bfloat16 *restrict x,
+                                                    const float *restrict bias,
+                                                    bfloat16 *restrict y) {
     event0();
     aie::set_rounding(aie::rounding_mode::conv_even);
     for (unsigned column = 0; column < COLUMNS; column += kLanes) {

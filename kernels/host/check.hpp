@@ -1,4 +1,5 @@
-// Counting checks for the tests of the tile programs: CHECK(condition, "format", ...) says what failed; finish() ends main.
+// Counting checks for the tests of the tile programs: CHECK(condition, "format", ...) says what
+// failed; finish() ends main.
 #pragma once
 
 #include <cstdarg>
@@ -12,7 +13,8 @@ namespace check {
 
 inline int passed = 0, failed = 0;
 
-__attribute__((format(printf, 4, 5))) inline bool that(bool holds, const char *file, int line, const char *format, ...) {
+__attribute__((format(printf, 4, 5))) inline bool that(bool holds, const char *file, int line,
+                                                       const char *format, ...) {
     ++(holds ? passed : failed);
     if (!holds && failed <= 10) {
         va_list arguments;
@@ -35,7 +37,9 @@ inline std::mt19937 &generator() {
     static std::mt19937 g(20260807);
     return g;
 }
-inline float normal(float deviation) { return std::normal_distribution<float>(0, deviation)(generator()); }
+inline float normal(float deviation) {
+    return std::normal_distribution<float>(0, deviation)(generator());
+}
 
 inline bfloat16 bf16(float x) {
     bfloat16 b;

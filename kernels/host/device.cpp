@@ -1,6 +1,7 @@
-// A device behind Hearken's C ABI to NPUs (xrt-sys/include/hearken_xrt.h), for the test of hardware/check alone: it computes with
-// the tile programs on the host. Its "instruction stream" is five words: 0x54534554, operator, and the shape (three words).
-// Host and device have copies of their own, moved by sync only. Runs with HEARKEN_TEST_DEVICE=wrong give a wrong element.
+// A device behind Hearken's C ABI to NPUs (xrt-sys/include/hearken_xrt.h), for the tests of the
+// bring-up checks: it computes with the tile programs on the host. Its "instruction stream" is five
+// words: 0x54534554, the operator, and the shape (three words). Host and device have separate
+// copies of a buffer, moved by sync only. With HEARKEN_TEST_DEVICE=wrong a run has a wrong element.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -18,7 +19,8 @@ void residual_bias(float *object, float *bias);
 void residual_add(bfloat16 *x, float *residual, float *bias, float *out);
 void attention_parameters(bfloat16 *object, int32 *parameters);
 void attention_begin(float *state, float *sum);
-void attention_block(bfloat16 *, bfloat16 *, bfloat16 *, bfloat16 *, float *, float *, int32, int32 *);
+void attention_block(bfloat16 *, bfloat16 *, bfloat16 *, bfloat16 *, float *, float *, int32,
+                     int32 *);
 void attention_end(float *state, float *sum, bfloat16 *out);
 }
 
@@ -53,15 +55,18 @@ template <typename F> void blocks(Buffer **a, unsigned m, unsigned n, F function
     bfloat16 x[8 * 256], y[8 * 256];
     for (unsigned r = 0; r < m; r += 8)
         for (unsigned c = 0; c < n; c += 256) {
-            for (unsigned i = 0; i < 8; ++i) std::memcpy(x + i * 256, a[3]->as<bfloat16>() + (r + i) * n + c, 512);
+            for (unsigned i = 0; i < 8; ++i)
+                std::memcpy(x + i * 256, a[3]->as<bfloat16>() + (r + i) * n + c, 512);
             function(x, a[4]->as<float>() + c, y);
-            for (unsigned i = 0; i < 8; ++i) std::memcpy(a[5]->as<bfloat16>() + (r + i) * n + c, y + i * 256, 512);
+            for (unsigned i = 0; i < 8; ++i)
+                std::memcpy(a[5]->as<bfloat16>() + (r + i) * n + c, y + i * 256, 512);
         }
 }
 
 /// B's place of (k, j) in groups of 8 k, by the manifest's loops with k_slice 128, n_tile 64.
 std::size_t group(unsigned k, unsigned j, unsigned depth) {
-    return ((std::size_t(j / 64) * (depth / 128) + k / 128) * 8 + j % 64 / 8) * 128 + k % 128 / 8 * 8 + j % 8;
+    return ((std::size_t(j / 64) * (depth / 128) + k / 128) * 8 + j % 64 / 8) * 128 +
+           k % 128 / 8 * 8 + j % 8;
 }
 
 void product_bf16(Buffer **a, unsigned m, unsigned depth, unsigned n) {
@@ -69,7 +74,8 @@ void product_bf16(Buffer **a, unsigned m, unsigned depth, unsigned n) {
     for (unsigned k = 0; k < depth; ++k)
         for (unsigned j = 0; j < n; ++j) {
             const std::uint8_t *block = a[4]->as<std::uint8_t>() + group(k, j, depth) * 9;
-            b[std::size_t(k) * n + j] = std::ldexp(float(std::int8_t(block[1 + k % 8])), block[0] - 127 - 6);
+            b[std::size_t(k) * n + j] =
+                std::ldexp(float(std::int8_t(block[1 + k % 8])), block[0] - 127 - 6);
         }
     std::vector<float> row(n);
     for (unsigned i = 0; i < m; ++i) {
@@ -78,7 +84,8 @@ void product_bf16(Buffer **a, unsigned m, unsigned depth, unsigned n) {
             const float v = a[3]->as<bfloat16>()[std::size_t(i) * depth + k];
             for (unsigned j = 0; j < n; ++j) row[j] += v * b[std::size_t(k) * n + j];
         }
-        for (unsigned j = 0; j < n; ++j) a[5]->as<bfloat16>()[std::size_t(i) * n + j] = narrow(row[j]);
+        for (unsigned j = 0; j < n; ++j)
+            a[5]->as<bfloat16>()[std::size_t(i) * n + j] = narrow(row[j]);
     }
 }
 
@@ -87,8 +94,11 @@ void product_i8(Buffer **a, unsigned m, unsigned depth, unsigned n) {
         for (unsigned j = 0; j < n; ++j) {
             std::int32_t sum = 0;
             for (unsigned k = 0; k < depth; ++k) {
-                const std::size_t at = ((std::size_t(j / 64) * (depth / 128) + k / 128) * 8 + j % 64 / 8) * 1024 + k % 128 / 8 * 64 + k % 8 * 8 + j % 8;
-                sum += a[3]->as<std::int8_t>()[std::size_t(i) * depth + k] * a[4]->as<std::int8_t>()[at];
+                const std::size_t at =
+                    ((std::size_t(j / 64) * (depth / 128) + k / 128) * 8 + j % 64 / 8) * 1024 +
+                    k % 128 / 8 * 64 + k % 8 * 8 + j % 8;
+                sum += a[3]->as<std::int8_t>()[std::size_t(i) * depth + k] *
+                       a[4]->as<std::int8_t>()[at];
             }
             a[5]->as<std::int32_t>()[std::size_t(i) * n + j] = sum;
         }
@@ -99,12 +109,15 @@ void residual(Buffer **a, unsigned m) {
     for (unsigned r = 0; r < 4; ++r) std::memcpy(object + r * 512, a[5]->device.data(), 2048);
     residual_bias(object, bias);
     for (unsigned r = 0; r < m; r += 4)
-        residual_add(a[3]->as<bfloat16>() + r * 512, a[4]->as<float>() + r * 512, bias, a[6]->as<float>() + r * 512);
+        residual_add(a[3]->as<bfloat16>() + r * 512, a[4]->as<float>() + r * 512, bias,
+                     a[6]->as<float>() + r * 512);
 }
 
-template <unsigned R> void tiled(const bfloat16 *from, unsigned stride, unsigned rows, bfloat16 *to) {
+template <unsigned R>
+void tiled(const bfloat16 *from, unsigned stride, unsigned rows, bfloat16 *to) {
     for (unsigned r = 0; r < rows; ++r)
-        for (unsigned c = 0; c < 64; ++c) to[((r / R * 8 + c / 8) * R + r % R) * 8 + c % 8] = from[std::size_t(r) * stride + c];
+        for (unsigned c = 0; c < 64; ++c)
+            to[((r / R * 8 + c / 8) * R + r % R) * 8 + c % 8] = from[std::size_t(r) * stride + c];
 }
 
 void attention(Buffer **a, unsigned m, unsigned heads) {
@@ -126,26 +139,42 @@ void attention(Buffer **a, unsigned m, unsigned heads) {
             attention_end(state, sum, out);
             for (unsigned i = 0; i < 64; ++i)
                 for (unsigned c = 0; c < 64; ++c)
-                    a[5]->as<bfloat16>()[std::size_t(r + i) * d + head * 64 + c] = out[((i / 4 * 8 + c / 8) * 4 + i % 4) * 8 + c % 8];
+                    a[5]->as<bfloat16>()[std::size_t(r + i) * d + head * 64 + c] =
+                        out[((i / 4 * 8 + c / 8) * 4 + i % 4) * 8 + c % 8];
         }
 }
 
 int execute(Run *run) {
     const std::uint32_t *words = run->arguments[1]->as<std::uint32_t>();
-    if (run->opcode != 3 || run->words != 5 || words[0] != 0x54534554) return refuse("not a run of this device");
+    if (run->opcode != 3 || run->words != 5 || words[0] != 0x54534554)
+        return refuse("not a run of this device");
     Buffer **a = run->arguments;
     switch (words[1]) {
-        case 1: blocks(a, words[2], words[3], bias_add); break;
-        case 2: product_bf16(a, words[2], words[3], words[4]); break;
-        case 3: product_i8(a, words[2], words[3], words[4]); break;
-        case 4: blocks(a, words[2], words[3], bias_gelu); break;
+        case 1:
+            blocks(a, words[2], words[3], bias_add);
+            break;
+        case 2:
+            product_bf16(a, words[2], words[3], words[4]);
+            break;
+        case 3:
+            product_i8(a, words[2], words[3], words[4]);
+            break;
+        case 4:
+            blocks(a, words[2], words[3], bias_gelu);
+            break;
         case 5:
             for (unsigned r = 0; r < words[2]; r += 8)
-                layer_norm(a[3]->as<float>() + r * 512, a[4]->as<float>(), a[5]->as<bfloat16>() + r * 512);
+                layer_norm(a[3]->as<float>() + r * 512, a[4]->as<float>(),
+                           a[5]->as<bfloat16>() + r * 512);
             break;
-        case 7: residual(a, words[2]); break;
-        case 6: attention(a, words[2], words[3]); break;
-        default: return refuse("no such operator");
+        case 7:
+            residual(a, words[2]);
+            break;
+        case 6:
+            attention(a, words[2], words[3]);
+            break;
+        default:
+            return refuse("no such operator");
     }
     const char *wrong = std::getenv("HEARKEN_TEST_DEVICE");
     if (wrong && std::strcmp(wrong, "wrong") == 0) a[5]->device[1] ^= 0x40;
@@ -183,7 +212,8 @@ int hx_buffer_new(int *, std::size_t bytes, std::uint32_t, std::uint32_t, Buffer
 int hx_buffer_free(Buffer *buffer) { return delete buffer, 0; }
 int hx_buffer_map(Buffer *buffer, void **out) { return *out = buffer->host.data(), 0; }
 int hx_buffer_sync(Buffer *buffer, std::uint32_t direction, std::size_t bytes, std::size_t offset) {
-    auto &from = direction == 0 ? buffer->host : buffer->device, &to = direction == 0 ? buffer->device : buffer->host;
+    auto &from = direction == 0 ? buffer->host : buffer->device,
+         &to = direction == 0 ? buffer->device : buffer->host;
     std::memcpy(to.data() + offset, from.data() + offset, bytes);
     return 0;
 }

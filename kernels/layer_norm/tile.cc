@@ -1,12 +1,13 @@
 // y = (x - mean) / sqrt(variance + 1e-5) * gamma + beta, for each row.
 //
-// In: x, rows of the residual stream, f32 row-major [ROWS][WIDTH]; parameters, f32 [2][WIDTH]: gamma, then beta. Out: y,
-// bf16 [ROWS][WIDTH]: what the next product takes as its A.
+// In: x, rows of the residual stream, f32 row-major [ROWS][WIDTH]; parameters, f32 [2][WIDTH]:
+// gamma, then beta. Out: y, bf16 [ROWS][WIDTH], the A of the next product.
 //
-// The variance is the mean of the squared distances from the mean, in a second pass: Whisper's residual stream has channels
-// in the hundreds beside others near zero, where the difference of the mean square and the squared mean would cancel. The
-// second pass also sums the distances, and what that sum is from zero the first mean was off by. The hardware's inverse
-// square root is good to 6.5e-4; one Newton step makes it f32.
+// The variance is the mean of the squared distances from the mean, in a second pass: Whisper's
+// residual stream has channels in the hundreds beside others near zero, for which the difference of
+// the mean square and the squared mean would cancel. The second pass also sums the distances: the
+// sum is the error of the first mean. The hardware's inverse square root is accurate to 6.5e-4; one
+// Newton step makes it f32.
 #include "float.hpp"
 
 #ifndef ROWS
@@ -18,7 +19,7 @@
 
 namespace {
 
-static_assert(WIDTH % kLanes == 0, "a row is a whole number of vectors");
+static_assert(WIDTH % kLanes == 0, "a row must consist of whole vectors");
 constexpr float kEpsilon = 1e-5f;
 
 inline __aie_inline float inverse_square_root(float v) {
@@ -26,8 +27,8 @@ inline __aie_inline float inverse_square_root(float v) {
     return r * (1.5f - 0.5f * v * r * r);
 }
 
-inline __aie_inline void row(const float *restrict x, const float *restrict gamma, const float *restrict beta,
-                      bfloat16 *restrict y) {
+inline __aie_inline void row(const float *restrict x, const float *restrict gamma,
+                             const float *restrict beta, bfloat16 *restrict y) {
     constexpr float kScale = 1.0f / WIDTH;
     floats sum = constant(0);
     for (unsigned i = 0; i < WIDTH; i += kLanes) sum = aie::add(sum, aie::load_v<kLanes>(x + i));
@@ -57,6 +58,7 @@ inline __aie_inline void row(const float *restrict x, const float *restrict gamm
 extern "C" void layer_norm(float *x, float *parameters, bfloat16 *y) {
     event0();
     aie::set_rounding(aie::rounding_mode::conv_even);
-    for (unsigned r = 0; r < ROWS; ++r) row(x + r * WIDTH, parameters, parameters + WIDTH, y + r * WIDTH);
+    for (unsigned r = 0; r < ROWS; ++r)
+        row(x + r * WIDTH, parameters, parameters + WIDTH, y + r * WIDTH);
     event1();
 }

@@ -1,12 +1,13 @@
 /* The C ABI between Hearken and an NPU's runtime.
  *
- * Two implementations: shim/shim.cpp over XRT's C++ interface, built into libhearken_xrt.so and loaded at run time, and
- * the emulator in src/software/. The Rust side is src/api.rs; HX_ABI_VERSION changes whenever this file does.
+ * Two implementations: shim/shim.cpp over XRT's C++ interface, built into libhearken_xrt.so and
+ * loaded at run time, and the emulator in src/emulator/. The Rust side is src/api.rs;
+ * HX_ABI_VERSION changes whenever this file does.
  *
- * Functions return HX_OK or another status; hx_last_error then tells why, until the thread's next call. Handles belong
- * to the caller and are released by their close or free function in this order: lists, runs, kernel, context (which
- * takes a run that hangs off the array), buffers, xclbin, device. No function may be called for one handle by two
- * threads at once. */
+ * Functions return HX_OK or another status; hx_last_error then tells why, until the thread's next
+ * call. Handles belong to the caller and are released by their close or free function in this
+ * order: lists, runs, kernel, context (which takes a run that hangs off the array), buffers,
+ * xclbin, device. No function may be called for one handle by two threads at once. */
 #ifndef HEARKEN_XRT_H
 #define HEARKEN_XRT_H
 
@@ -35,7 +36,8 @@ enum {
 /* Kinds of memory. */
 enum {
     HX_CACHEABLE = 0, /* device heap; for instructions */
-    HX_HOST_ONLY = 1, /* host memory that the device reads; for data; counts against RLIMIT_MEMLOCK */
+    HX_HOST_ONLY =
+        1, /* host memory that the device reads; for data; counts against RLIMIT_MEMLOCK */
 };
 
 /* Directions of hx_buffer_sync. */
@@ -83,7 +85,8 @@ int hx_buffer_sync(hx_buffer *buffer, uint32_t direction, size_t bytes, size_t o
 
 int hx_run_new(hx_kernel *kernel, hx_run **out);
 int hx_run_free(hx_run *run);
-/* `bytes` is the size of the kernel's argument: 8 for the opcode, 4 for the number of instruction words. */
+/* `bytes` is the size of the kernel's argument: 8 for the opcode, 4 for the number of instruction
+ * words. */
 int hx_run_set_scalar(hx_run *run, uint32_t index, const void *value, size_t bytes);
 int hx_run_set_buffer(hx_run *run, uint32_t index, hx_buffer *buffer);
 int hx_run_start(hx_run *run);

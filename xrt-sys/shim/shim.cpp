@@ -1,5 +1,5 @@
-// The ABI of include/hearken_xrt.h over XRT's C++ interface (2.17 or newer; XRT's C interface knows no hardware
-// contexts). Every body runs inside `answer`, so that no exception leaves this file.
+// The ABI of include/hearken_xrt.h over XRT's C++ interface (2.17 or newer; XRT's C interface knows
+// no hardware contexts). Every body runs inside `answer`, so that no exception leaves this file.
 
 #include "../include/hearken_xrt.h"
 
@@ -24,8 +24,8 @@
 #include <experimental/xrt_xclbin.h>
 #endif
 
-// A handle holds its parents too: XRT's objects share ownership, so that the order of release is right even where the
-// caller's is not.
+// A handle holds its parents too: XRT's objects share ownership, so that the order of release is
+// right even where the caller's is not.
 struct hx_device {
     xrt::device device;
 };
@@ -81,8 +81,7 @@ template <typename Work> int answer(Work &&work) noexcept {
 }
 
 template <typename T> T &checked(T *pointer) {
-    if (pointer == nullptr)
-        throw misuse("a null pointer");
+    if (pointer == nullptr) throw misuse("a null pointer");
     return *pointer;
 }
 
@@ -92,23 +91,22 @@ template <typename T> int release(T *handle) noexcept {
 
 xrt::bo::flags flags(uint32_t kind) {
     switch (kind) {
-    case HX_CACHEABLE:
-        return xrt::bo::flags::cacheable;
-    case HX_HOST_ONLY:
-        return xrt::bo::flags::host_only;
-    default:
-        throw misuse("no such kind of memory");
+        case HX_CACHEABLE:
+            return xrt::bo::flags::cacheable;
+        case HX_HOST_ONLY:
+            return xrt::bo::flags::host_only;
+        default:
+            throw misuse("no such kind of memory");
     }
 }
 
 // XRT takes 0 for no limit, which this interface does not offer.
 std::chrono::milliseconds limit(uint32_t milliseconds) {
-    if (milliseconds == 0)
-        throw misuse("no time to wait");
+    if (milliseconds == 0) throw misuse("no time to wait");
     return std::chrono::milliseconds(milliseconds);
 }
 
-} // namespace
+}  // namespace
 
 extern "C" {
 
@@ -124,8 +122,7 @@ int hx_device_close(hx_device *device) { return release(device); }
 
 int hx_device_name(hx_device *device, char *to, size_t size) {
     return answer([&] {
-        if (size == 0)
-            throw misuse("there is nowhere to write the name");
+        if (size == 0) throw misuse("there is nowhere to write the name");
         const std::string name = checked(device).device.get_info<xrt::info::device::name>();
         const size_t length = std::min(name.size(), size - 1);
         std::memcpy(&checked(to), name.data(), length);
@@ -137,7 +134,8 @@ int hx_xclbin_open(hx_device *device, const char *path, hx_xclbin **out) {
     return answer([&] {
         xrt::device &owner = checked(device).device;
         xrt::xclbin xclbin{std::string(&checked(path))};
-        // load_xclbin would be refused: an NPU's xclbins are registered and configured by a context.
+        // load_xclbin would be refused: an NPU's xclbins are registered and configured by a
+        // context.
         xrt::uuid uuid = owner.register_xclbin(xclbin);
         checked(out) = new hx_xclbin{owner, std::move(xclbin), std::move(uuid)};
     });
@@ -173,7 +171,8 @@ int hx_kernel_close(hx_kernel *kernel) { return release(kernel); }
 
 int hx_kernel_group(hx_kernel *kernel, uint32_t index, uint32_t *out) {
     return answer([&] {
-        checked(out) = static_cast<uint32_t>(checked(kernel).kernel.group_id(static_cast<int>(index)));
+        checked(out) =
+            static_cast<uint32_t>(checked(kernel).kernel.group_id(static_cast<int>(index)));
     });
 }
 
@@ -193,7 +192,8 @@ int hx_buffer_sync(hx_buffer *buffer, uint32_t direction, size_t bytes, size_t o
     return answer([&] {
         if (direction != HX_TO_DEVICE && direction != HX_FROM_DEVICE)
             throw misuse("a sync in no direction");
-        const auto way = direction == HX_TO_DEVICE ? XCL_BO_SYNC_BO_TO_DEVICE : XCL_BO_SYNC_BO_FROM_DEVICE;
+        const auto way =
+            direction == HX_TO_DEVICE ? XCL_BO_SYNC_BO_TO_DEVICE : XCL_BO_SYNC_BO_FROM_DEVICE;
         checked(buffer).buffer.sync(way, bytes, offset);
     });
 }
@@ -226,7 +226,8 @@ int hx_run_set_scalar(hx_run *run, uint32_t index, const void *value, size_t byt
 }
 
 int hx_run_set_buffer(hx_run *run, uint32_t index, hx_buffer *buffer) {
-    return answer([&] { checked(run).run.set_arg(static_cast<int>(index), checked(buffer).buffer); });
+    return answer(
+        [&] { checked(run).run.set_arg(static_cast<int>(index), checked(buffer).buffer); });
 }
 
 int hx_run_start(hx_run *run) {
@@ -237,19 +238,20 @@ int hx_run_wait(hx_run *run, uint32_t milliseconds, uint32_t *state) {
     return answer([&] {
         uint32_t &to = checked(state);
         switch (checked(run).run.wait(limit(milliseconds))) {
-        case ERT_CMD_STATE_COMPLETED:
-            to = HX_COMPLETED;
-            break;
-        // XRT reports its own waiting time as TIMEOUT, or leaves the state at that of a run under way.
-        case ERT_CMD_STATE_TIMEOUT:
-        case ERT_CMD_STATE_NEW:
-        case ERT_CMD_STATE_QUEUED:
-        case ERT_CMD_STATE_RUNNING:
-        case ERT_CMD_STATE_SUBMITTED:
-            to = HX_TIMED_OUT;
-            break;
-        default:
-            to = HX_FAILED;
+            case ERT_CMD_STATE_COMPLETED:
+                to = HX_COMPLETED;
+                break;
+            // XRT reports its own waiting time as TIMEOUT, or leaves the state at that of a run
+            // under way.
+            case ERT_CMD_STATE_TIMEOUT:
+            case ERT_CMD_STATE_NEW:
+            case ERT_CMD_STATE_QUEUED:
+            case ERT_CMD_STATE_RUNNING:
+            case ERT_CMD_STATE_SUBMITTED:
+                to = HX_TIMED_OUT;
+                break;
+            default:
+                to = HX_FAILED;
         }
     });
 }
@@ -284,4 +286,4 @@ int hx_list_reset(hx_list *list) {
     return answer([&] { checked(list).list.reset(); });
 }
 
-} // extern "C"
+}  // extern "C"

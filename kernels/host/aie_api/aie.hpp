@@ -1,20 +1,23 @@
-// What the tile programs use of the AIE API, with its meaning, for g++ on a host.
+// The part of the AIE API that the tile programs use, implemented for g++ on a host.
 //
-// In: a tile program that includes <aie_api/aie.hpp>, compiled with -I kernels/host. Out: the same program as ordinary
-// scalar code, so that it can be tested without the toolchain and without an NPU. Names, template parameters and argument
-// order are those of Xilinx/aie_api for AIE2P; nothing is here that no tile program uses.
+// In: a tile program that includes <aie_api/aie.hpp>, compiled with -I kernels/host. Out: the same
+// program as ordinary scalar code, so that it can be tested without the toolchain and without an
+// NPU. Names, template parameters and argument order are those of Xilinx/aie_api for AIE2P.
 //
-// Where the hardware's result is not fixed by its documentation, the meaning here has two variants. By default products
-// and sums of f32 are rounded to the nearest f32, and so are inv and invsqrt. With AIE_HOST_PESSIMISTIC a product of f32
-// is the sum of three products of bf16 halves (AIE2P has no f32 multiplier, aie_api/detail/aie2p/mul_acc32_fp.hpp), sums of
-// vectors drop the bits that do not fit, inv misses by up to 1e-4 and invsqrt by up to 6.5e-4 (the constants and iterations
-// of aie_api/detail/aie2/elementary.hpp). The tests run both ways; a tile program has to be right in both.
+// If the documentation does not determine the hardware's result, there are two variants. By
+// default, products and sums of f32, inv and invsqrt are rounded to the nearest f32. With
+// AIE_HOST_PESSIMISTIC a product of f32 is the sum of three products of bf16 halves (AIE2P has no
+// f32 multiplier, aie_api/detail/aie2p/mul_acc32_fp.hpp), sums of vectors truncate, inv is off by
+// up to 1e-4 and invsqrt by up to 6.5e-4 (the constants and iterations of
+// aie_api/detail/aie2/elementary.hpp). The tests run with both; a tile program must be right in
+// both.
 //
-// There is no exp2 and no tanh here: the hardware's, from a table, miss 2^x by 6 % and more (measured in mlir-aie,
-// aie_kernels/aie2p/exp2f_vec.cc). The tile programs use exp2.hpp.
+// exp2 and tanh are missing on purpose: the hardware's, from a table, are off by 6 % and more
+// (measured in mlir-aie, aie_kernels/aie2p/exp2f_vec.cc). The tile programs use exp2.hpp.
 //
-// NaN: arithmetic propagates it; a comparison with it is false, so that max, min and select pass the other operand on.
-// Denormals are kept. Both are assumptions about the hardware; kernels/README.md lists them.
+// NaN: arithmetic propagates it; a comparison with it is false, so that max, min and select return
+// the other operand. Denormals are kept. Both are assumptions about the hardware, listed in
+// kernels/README.md.
 #pragma once
 
 #include <cmath>
@@ -34,7 +37,8 @@ inline void event1() {}
 
 namespace aie {
 
-/// Rounding of conversions to fewer bits; `floor` drops the bits (the state in which a core starts).
+/// Rounding of conversions to fewer bits; `floor` drops the bits (the state in which a core
+/// starts).
 enum class rounding_mode { floor, conv_even };
 
 namespace detail {
@@ -85,7 +89,9 @@ namespace detail {
 inline float product(float a, float b) {
 #ifdef AIE_HOST_PESSIMISTIC
     if (std::isfinite(a) && std::isfinite(b)) {
-        auto upper = [](float x) { return of_bits(static_cast<std::uint32_t>(to_bf16(x, rounding)) << 16); };
+        auto upper = [](float x) {
+            return of_bits(static_cast<std::uint32_t>(to_bf16(x, rounding)) << 16);
+        };
         const float ah = upper(a), bh = upper(b);
         if (std::isfinite(ah) && std::isfinite(bh)) {
             const float al = upper(a - ah), bl = upper(b - bh);
@@ -104,7 +110,8 @@ inline float total(float a, float b) {
     // The exact sum in double, cut off to f32 towards zero.
     const double exact = double(a) + double(b);
     const float nearest = static_cast<float>(exact);
-    if (std::isfinite(nearest) && std::fabs(double(nearest)) > std::fabs(exact)) return std::nextafter(nearest, 0.0f);
+    if (std::isfinite(nearest) && std::fabs(double(nearest)) > std::fabs(exact))
+        return std::nextafter(nearest, 0.0f);
     return nearest;
 #else
     return a + b;
@@ -121,8 +128,12 @@ inline float miss(float x, [[maybe_unused]] float most) {
 }
 
 template <typename Tag> struct lane;
-template <> struct lane<accfloat> { using type = float; };
-template <> struct lane<acc32> { using type = int32; };
+template <> struct lane<accfloat> {
+    using type = float;
+};
+template <> struct lane<acc32> {
+    using type = int32;
+};
 }  // namespace detail
 
 template <typename T, unsigned N> struct vector {
@@ -187,14 +198,15 @@ template <typename T, unsigned N> vector<T, N> broadcast(T x) {
 
 template <typename T, unsigned N> vector<T, N> zeros() { return broadcast<T, N>(T(0)); }
 
-#define AIE_HOST_LANES(NAME, EXPRESSION)                                                     \
-    template <typename T, unsigned N> vector<T, N> NAME(const vector<T, N> &a, const vector<T, N> &b) { \
-        vector<T, N> r;                                                                      \
-        for (unsigned i = 0; i < N; ++i) {                                                   \
-            const T x = a.data[i], y = b.data[i];                                            \
-            r.data[i] = EXPRESSION;                                                          \
-        }                                                                                    \
-        return r;                                                                            \
+#define AIE_HOST_LANES(NAME, EXPRESSION)                              \
+    template <typename T, unsigned N>                                 \
+    vector<T, N> NAME(const vector<T, N> &a, const vector<T, N> &b) { \
+        vector<T, N> r;                                               \
+        for (unsigned i = 0; i < N; ++i) {                            \
+            const T x = a.data[i], y = b.data[i];                     \
+            r.data[i] = EXPRESSION;                                   \
+        }                                                             \
+        return r;                                                     \
     }
 AIE_HOST_LANES(add, detail::total(x, y))
 AIE_HOST_LANES(sub, detail::total(x, T(-y)))
@@ -204,11 +216,13 @@ AIE_HOST_LANES(min, y < x ? y : x)
 
 template <unsigned N> vector<int32, N> upshift(const vector<int32, N> &v, unsigned shift) {
     vector<int32, N> r;
-    for (unsigned i = 0; i < N; ++i) r.data[i] = static_cast<int32>(static_cast<std::uint32_t>(v.data[i]) << shift);
+    for (unsigned i = 0; i < N; ++i)
+        r.data[i] = static_cast<int32>(static_cast<std::uint32_t>(v.data[i]) << shift);
     return r;
 }
 
-template <typename T, unsigned N> accum<accfloat, N> mul(const vector<T, N> &a, const vector<T, N> &b) {
+template <typename T, unsigned N>
+accum<accfloat, N> mul(const vector<T, N> &a, const vector<T, N> &b) {
     accum<accfloat, N> r;
     for (unsigned i = 0; i < N; ++i) r.data[i] = detail::product(a.data[i], b.data[i]);
     return r;
@@ -236,7 +250,8 @@ template <typename T, unsigned N> mask<N> lt(const vector<T, N> &a, const vector
 }
 
 /// Where the mask is set the second operand, else the first.
-template <typename T, unsigned N> vector<T, N> select(const vector<T, N> &a, const vector<T, N> &b, const mask<N> &m) {
+template <typename T, unsigned N>
+vector<T, N> select(const vector<T, N> &a, const vector<T, N> &b, const mask<N> &m) {
     vector<T, N> r;
     for (unsigned i = 0; i < N; ++i) r.data[i] = m.data[i] ? b.data[i] : a.data[i];
     return r;
@@ -246,7 +261,8 @@ inline float inv(float x) { return detail::miss(1 / x, 1e-4f); }
 inline float invsqrt(float x) { return detail::miss(1 / std::sqrt(x), 6.5e-4f); }
 
 /// The matrix [rows][columns] of the lanes, transposed.
-template <typename T, unsigned N> vector<T, N> transpose(const vector<T, N> &v, unsigned rows, unsigned columns) {
+template <typename T, unsigned N>
+vector<T, N> transpose(const vector<T, N> &v, unsigned rows, unsigned columns) {
     vector<T, N> r;
     for (unsigned i = 0; i < rows; ++i)
         for (unsigned j = 0; j < columns; ++j) r.data[j * rows + i] = v.data[i * columns + j];
@@ -254,7 +270,8 @@ template <typename T, unsigned N> vector<T, N> transpose(const vector<T, N> &v, 
 }
 
 /// C[M][N] += A[M][K] × B[K][N], all row-major; i8 sums in i32, bf16 in f32 with exact products.
-template <unsigned M, unsigned K, unsigned N, typename A, typename B, typename = accauto> struct mmul {
+template <unsigned M, unsigned K, unsigned N, typename A, typename B, typename = accauto>
+struct mmul {
     using value = std::conditional_t<std::is_integral_v<A>, int32, float>;
     using tag = std::conditional_t<std::is_integral_v<A>, acc32, accfloat>;
     static constexpr unsigned size_A = M * K, size_B = K * N, size_C = M * N;
@@ -271,7 +288,9 @@ template <unsigned M, unsigned K, unsigned N, typename A, typename B, typename =
         sum = {};
         mac(a, b);
     }
-    template <typename T> vector<T, size_C> to_vector() const { return sum.template to_vector<T>(); }
+    template <typename T> vector<T, size_C> to_vector() const {
+        return sum.template to_vector<T>();
+    }
 };
 
 }  // namespace aie

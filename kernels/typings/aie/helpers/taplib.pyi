@@ -1,0 +1,1 @@
+from hearken_kernels.dataflow.model import TensorAccessPattern as TensorAccessPattern

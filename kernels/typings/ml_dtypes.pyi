@@ -1,0 +1,3 @@
+from hearken_kernels.dataflow.model import DType
+
+bfloat16: DType
