@@ -2,8 +2,8 @@
 //!
 //! In: the machine, as the system describes it. Out: one [`Check`] a line.
 
-#[cfg(feature = "daemon")]
 mod check;
+#[cfg(feature = "daemon")]
 mod dictation;
 
 use check::ok;
