@@ -3,9 +3,9 @@
 //! In: logits, which the rules filter and choose tokens from. Out: a [`DecodingResult`], and from
 //! its tokens timed [`Segment`](super::Segment)s.
 //!
-//! A [`Decoding`] is a state machine for one window. It asks for logits through [`Request`]s, so
-//! that a decoder can serve several windows in one pass. [`decode_with_fallback`] serves a single
-//! window. [`PromptHistory`] carries text from one window to the next.
+//! A `Decoding` is a state machine for one window. It asks for logits through `Request`s, so
+//! that a decoder can serve several windows in one pass. `decode_with_fallback` serves a single
+//! window. `PromptHistory` carries text from one window to the next.
 
 mod beam;
 mod fallback;
