@@ -6,7 +6,6 @@ use clap::{Args, Subcommand};
 
 use super::EngineArgs;
 use super::values;
-#[cfg(feature = "daemon")]
 use crate::tokenizer::Language;
 
 /// What can be measured.
