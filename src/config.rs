@@ -25,6 +25,7 @@ use crate::text::{ReplacementError, Rules};
 const REPLACEMENTS: &str = "replacements";
 
 /// Most threads, as on the command line.
+#[cfg_attr(not(feature = "daemon"), allow(dead_code))]
 const MAX_THREADS: usize = 1024;
 
 /// Names of the sections.
@@ -179,6 +180,7 @@ impl Config {
     }
 
     /// Returns the options of the engine.
+    #[cfg_attr(not(feature = "daemon"), allow(dead_code))]
     pub fn engine(&self) -> EngineOptions {
         EngineOptions {
             model: self.model.name.clone(),

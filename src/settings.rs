@@ -249,6 +249,7 @@ pub trait Named: Sized {
     fn parse(name: &str) -> Result<Self, String>;
 
     /// Its name.
+    #[cfg_attr(not(feature = "daemon"), allow(dead_code))]
     fn name(&self) -> &'static str;
 }
 
