@@ -309,7 +309,7 @@ mod tests {
         );
         assert!(
             complaint("[replacements]\nbell = \"\\u0007\"")
-                .contains("control character '\\u{7}'; leave")
+                .contains("control character '\\u{7}'; remove")
         );
         let no_table = "invalid type: integer, expected a table in `";
         assert!(complaint("replacements = 3").starts_with(no_table));
