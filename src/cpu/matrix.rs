@@ -20,7 +20,7 @@ impl<'a> MatRef<'a> {
     /// Where the last row would not lie in `data`.
     pub fn new(data: &'a [f32], rows: usize, cols: usize, stride: usize) -> Self {
         assert!(
-            rows == 0 || (rows - 1) * stride + cols <= data.len(),
+            fits(data.len(), rows, cols, stride),
             "matrix view beyond its data"
         );
         Self {
@@ -53,7 +53,10 @@ impl<'a> MatRef<'a> {
     /// # Panics
     /// Where there are fewer, or none are asked for.
     pub fn part(&self, first: usize, rows: usize) -> Self {
-        assert!(first + rows <= self.rows, "a part beyond its matrix view");
+        assert!(
+            first <= self.rows && rows <= self.rows - first,
+            "a part beyond its matrix view"
+        );
         Self {
             data: &self.data[first * self.stride..],
             rows,
@@ -91,7 +94,7 @@ impl<'a> MatMut<'a> {
     pub fn new(data: &'a mut [f32], rows: usize, cols: usize, stride: usize) -> Self {
         assert!(cols <= stride, "rows of a writable matrix view overlap");
         assert!(
-            rows == 0 || (rows - 1) * stride + cols <= data.len(),
+            fits(data.len(), rows, cols, stride),
             "matrix view beyond its data"
         );
         Self {
@@ -135,7 +138,7 @@ impl<'a> MatMut<'a> {
     /// Where there are fewer.
     pub fn part(&mut self, first: usize, rows: usize) -> MatMut<'_> {
         assert!(
-            rows > 0 && first + rows <= self.rows,
+            rows > 0 && first <= self.rows && rows <= self.rows - first,
             "a part beyond its matrix view"
         );
         MatMut {
@@ -184,5 +187,41 @@ impl<'a> MatMut<'a> {
             of: PhantomData,
         };
         (tile, row, col)
+    }
+}
+
+/// Whether the last of `rows` rows lies in `len` values; sizes whose product overflows do not.
+fn fits(len: usize, rows: usize, cols: usize, stride: usize) -> bool {
+    let Some(last) = rows.checked_sub(1) else {
+        return true;
+    };
+    let end = last.checked_mul(stride).and_then(|at| at.checked_add(cols));
+    end.is_some_and(|end| end <= len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "matrix view beyond its data")]
+    fn sizes_that_overflow_are_no_view() {
+        MatMut::new(&mut [0.0; 4], (1 << 63) + 1, 2, 2);
+    }
+
+    #[test]
+    #[should_panic(expected = "a part beyond its matrix view")]
+    fn a_part_that_overflows_is_no_part() {
+        MatMut::new(&mut [0.0; 4], 2, 2, 2).part(usize::MAX, 1);
+    }
+
+    #[test]
+    fn views_reach_to_the_end_of_their_data_and_no_further() {
+        assert!(fits(4, 2, 2, 2) && fits(0, 0, 9, 9) && !fits(3, 2, 2, 2));
+        let mut values = [1.0, 2.0, 3.0, 4.0];
+        assert_eq!(
+            MatMut::new(&mut values, 2, 2, 2).part(1, 1).row(0),
+            [3.0, 4.0]
+        );
     }
 }
