@@ -7,7 +7,7 @@ HEARKEN := target/release/hearken
 # Rust is often installed for one user and not on the PATH of a script.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
-.PHONY: build help setup check lint unit doc demo test test-aarch64 model install deb shim third-party
+.PHONY: build help setup check lint unit doc demo test test-loom test-aarch64 model install deb shim third-party
 .NOTPARALLEL:
 
 build: ## builds target/release/hearken (the default)
@@ -55,7 +55,11 @@ test: ## installs missing packages, then runs all checks and tests
 	@$(MAKE) --no-print-directory model
 	cargo test --release --locked --no-fail-fast -- --include-ignored
 	xrt-sys/check-shim
+	packaging/test-loom
 	@packaging/test-aarch64
+
+test-loom: ## the thread pool in every order of its threads' steps, by loom; part of make test
+	packaging/test-loom
 
 test-aarch64: ## the kernels on another processor, emulated; part of make test
 	@packaging/test-aarch64

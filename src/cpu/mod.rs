@@ -20,6 +20,7 @@ mod quantize;
 mod reduce;
 #[cfg(test)]
 mod reference;
+mod sync;
 
 pub use attention::decoder::{AttendPanels, AttendTokens, to_f16};
 pub use attention::encoder::{Attention, KeysValues};

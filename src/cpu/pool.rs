@@ -6,17 +6,17 @@
 //! tasks are taken, and late risers find it closed.
 
 use crate::cpu::matrix::MatMut;
+use crate::cpu::sync::{
+    Arc, AtomicBool, AtomicU64, AtomicUsize, Builder, Instant, JoinHandle, Mutex, Thread, YIELD,
+    park, spin_loop, yield_now,
+};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{JoinHandle, Thread};
-use std::time::{Duration, Instant};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering::*;
+use std::time::Duration;
 
 /// How long a worker looks for work before it parks.
 const SPIN: Duration = Duration::from_millis(1);
-
-/// Turns of the spinning loops after which the core is offered to others: a few microseconds.
-const YIELD: u32 = 256;
 
 /// The pool. One job runs at a time; further callers wait their turn.
 pub struct Pool {
@@ -68,10 +68,7 @@ impl Pool {
                 let shared = shared.clone();
                 let name = format!("hearken-cpu-{i}");
                 // A system that refuses a thread leaves fewer workers, and the same results.
-                std::thread::Builder::new()
-                    .name(name)
-                    .spawn(move || shared.work())
-                    .ok()
+                Builder::new().name(name).spawn(move || shared.work()).ok()
             })
             .collect();
         let handles = workers.iter().map(|w| w.thread().clone()).collect();
@@ -179,9 +176,9 @@ impl Shared {
             spins += 1;
             if spins.is_multiple_of(YIELD) {
                 // The worker may have lost its core.
-                std::thread::yield_now();
+                yield_now();
             }
-            std::hint::spin_loop();
+            spin_loop();
         }
     }
 
@@ -215,11 +212,11 @@ impl Shared {
                 }
                 continue;
             }
-            std::hint::spin_loop();
+            spin_loop();
             spins = spins.wrapping_add(1);
             if spins.is_multiple_of(YIELD) {
                 // Whoever has work may be waiting for this core.
-                std::thread::yield_now();
+                yield_now();
                 if idle_since.elapsed() > SPIN {
                     self.sleep(last);
                     idle_since = Instant::now();
@@ -246,7 +243,7 @@ impl Shared {
         // Whoever opens a job after this line sees the sleeper; whoever did before is seen here.
         let state = self.state.load(SeqCst);
         if (state & OPEN == 0 || state / (2 * OPEN) == last) && !self.quit.load(SeqCst) {
-            std::thread::park();
+            park();
         }
         self.sleepers.fetch_sub(1, SeqCst);
     }

@@ -1,0 +1,3 @@
+//! The thread pool of the crate `hearken`, compiled with loom's atomics and threads.
+
+pub mod cpu;
