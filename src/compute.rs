@@ -5,7 +5,7 @@
 //! with identical results, so changing only the device never changes a transcript. A format that
 //! the device does not have is refused.
 
-use crate::whisper;
+use crate::whisper::Precision;
 use clap::ValueEnum;
 
 /// Precision of matrix products, as the user chooses it.
@@ -70,7 +70,7 @@ pub enum NpuFormat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ComputeTypes {
     /// Format on the CPU: of all products, or of those that the NPU leaves to it.
-    pub cpu: whisper::Compute,
+    pub cpu: Precision,
     /// Format on the NPU, if one encodes.
     pub npu: Option<NpuFormat>,
 }
@@ -94,13 +94,13 @@ impl ComputeTypes {
     /// Returns an error if the device does not have that format.
     pub fn new(compute: Compute, device: Device) -> Result<Self, ComputeError> {
         let (cpu, npu) = match (compute, device) {
-            (Compute::F32, Device::Cpu) => (whisper::Compute::F32, None),
+            (Compute::F32, Device::Cpu) => (Precision::F32, None),
             (Compute::F32, npu) => return Err(ComputeError::F32(npu)),
             (Compute::Bf16, Device::Cpu) => return Err(ComputeError::Bf16),
             // The CPU's share, which is all of it if the NPU fails, is no less exact.
-            (Compute::Bf16, _) => (whisper::Compute::F32, Some(NpuFormat::Bf16)),
-            (Compute::Int8 | Compute::Auto, Device::Cpu) => (whisper::Compute::Int8, None),
-            (Compute::Int8 | Compute::Auto, _) => (whisper::Compute::Int8, Some(NpuFormat::Int8)),
+            (Compute::Bf16, _) => (Precision::F32, Some(NpuFormat::Bf16)),
+            (Compute::Int8 | Compute::Auto, Device::Cpu) => (Precision::Int8, None),
+            (Compute::Int8 | Compute::Auto, _) => (Precision::Int8, Some(NpuFormat::Int8)),
         };
         Ok(Self { cpu, npu })
     }
@@ -126,14 +126,14 @@ mod tests {
                 assert_eq!(
                     on(Device::Cpu),
                     ComputeTypes {
-                        cpu: whisper::Compute::Int8,
+                        cpu: Precision::Int8,
                         npu: None
                     }
                 );
                 assert_eq!(
                     on(device),
                     ComputeTypes {
-                        cpu: whisper::Compute::Int8,
+                        cpu: Precision::Int8,
                         npu: Some(NpuFormat::Int8)
                     }
                 );

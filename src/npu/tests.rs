@@ -8,7 +8,7 @@ use crate::compute::{Device, NpuFormat};
 use crate::cpu::{Cpu, Isa, Pool};
 use crate::mel::Mel;
 use crate::models::{ModelFile, Origin, import, npu_weights, part_of, synthetic, write_random};
-use crate::whisper::{Compute, CpuEncoder, Dims, Encoder, EncoderWeights, Tails};
+use crate::whisper::{CpuEncoder, Dims, Encoder, EncoderWeights, Precision, Tails};
 use ndarray::Array2;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -73,12 +73,12 @@ impl Model {
         })
     }
 
-    fn cpu(&self, compute: Compute) -> CpuEncoder {
+    fn cpu(&self, precision: Precision) -> CpuEncoder {
         let cpu = Arc::new(Cpu {
             isa: Isa::detect().expect("an instruction set"),
             pool: Pool::new(2),
         });
-        let weights = Arc::new(EncoderWeights::load(&self.file, compute).expect("weights"));
+        let weights = Arc::new(EncoderWeights::load(&self.file, precision).expect("weights"));
         CpuEncoder::new(cpu, weights, Tails::none(self.file.dims().n_audio_layer))
     }
 
@@ -125,7 +125,7 @@ fn bf16_products_keep_the_encoder_close_to_f32() {
     for n_frames in [2, 300, 1100] {
         let mel = model.window(n_frames);
         let want = model
-            .cpu(Compute::F32)
+            .cpu(Precision::F32)
             .encode(&mel)
             .expect("a window")
             .states;
@@ -134,7 +134,7 @@ fn bf16_products_keep_the_encoder_close_to_f32() {
                 submission,
                 ..options(NpuFormat::Bf16)
             });
-            let got = NpuEncoder::new(npu.clone(), model.cpu(Compute::F32))
+            let got = NpuEncoder::new(npu.clone(), model.cpu(Precision::F32))
                 .encode(&mel)
                 .expect("a window")
                 .states;
@@ -159,7 +159,7 @@ fn int8_products_are_the_cpus_bit_for_bit() {
     for n_frames in [2, 300, 1100] {
         let mel = model.window(n_frames);
         let want = model
-            .cpu(Compute::Int8)
+            .cpu(Precision::Int8)
             .encode(&mel)
             .expect("a window")
             .states;
@@ -168,7 +168,7 @@ fn int8_products_are_the_cpus_bit_for_bit() {
                 submission,
                 ..options(NpuFormat::Int8)
             });
-            let got = NpuEncoder::new(npu.clone(), model.cpu(Compute::Int8))
+            let got = NpuEncoder::new(npu.clone(), model.cpu(Precision::Int8))
                 .encode(&mel)
                 .expect("a window")
                 .states;
@@ -190,7 +190,7 @@ fn the_device_is_left_as_it_was_found() {
     let model = Model::small();
     let (npu, _) = model.npu(options(NpuFormat::Int8));
     let machine = npu.machine().expect("the emulator").clone();
-    NpuEncoder::new(npu, model.cpu(Compute::Int8))
+    NpuEncoder::new(npu, model.cpu(Precision::Int8))
         .encode(&model.window(20))
         .expect("a window");
     assert_eq!((machine.objects(), machine.misuses()), (0, 0));
@@ -216,7 +216,7 @@ fn whatever_fails_the_window_is_encoded() {
     // Two runs to a product, of which one is under way when the other fails.
     let mel = model.window(520);
     let want = model
-        .cpu(Compute::Int8)
+        .cpu(Precision::Int8)
         .encode(&mel)
         .expect("a window")
         .states;
@@ -227,7 +227,7 @@ fn whatever_fails_the_window_is_encoded() {
             ..options(NpuFormat::Int8)
         };
         let (npu, _) = model.npu(options.clone());
-        NpuEncoder::new(npu.clone(), model.cpu(Compute::Int8))
+        NpuEncoder::new(npu.clone(), model.cpu(Precision::Int8))
             .encode(&mel)
             .expect("a window");
         let machine = npu.machine().expect("the emulator");
@@ -279,7 +279,7 @@ fn whatever_fails_the_window_is_encoded() {
                     ..options.clone()
                 });
                 let machine = npu.machine().expect("the emulator").clone();
-                let mut encoder = NpuEncoder::new(npu.clone(), model.cpu(Compute::Int8));
+                let mut encoder = NpuEncoder::new(npu.clone(), model.cpu(Precision::Int8));
                 for window in 0..2 {
                     let got = encoder
                         .encode(&mel)
@@ -307,7 +307,7 @@ fn a_release_that_fails_stops_nothing() {
     let model = Model::small();
     let mel = model.window(20);
     let want = model
-        .cpu(Compute::Int8)
+        .cpu(Precision::Int8)
         .encode(&mel)
         .expect("a window")
         .states;
@@ -322,7 +322,7 @@ fn a_release_that_fails_stops_nothing() {
             ..options(NpuFormat::Int8)
         });
         let machine = npu.machine().expect("the emulator").clone();
-        let got = NpuEncoder::new(npu, model.cpu(Compute::Int8))
+        let got = NpuEncoder::new(npu, model.cpu(Precision::Int8))
             .encode(&mel)
             .expect("a window");
         assert!(got.states == want && told.lock().expect("no panic").is_empty());
@@ -348,7 +348,7 @@ fn a_device_that_comes_back_is_used_again() {
         first_pause,
         ..options(NpuFormat::Int8)
     });
-    let mut encoder = NpuEncoder::new(npu.clone(), model.cpu(Compute::Int8));
+    let mut encoder = NpuEncoder::new(npu.clone(), model.cpu(Precision::Int8));
     let begun = Instant::now();
     while told.lock().expect("no panic").len() < 2 {
         encoder.encode(&mel).expect("a window");
@@ -382,7 +382,7 @@ fn weights_are_packed_once_and_again_when_anything_differs() {
         let mel = model.window(20);
         let states = |model: &Model| {
             let (npu, told) = model.npu(options(format));
-            let states = NpuEncoder::new(npu, model.cpu(Compute::Int8))
+            let states = NpuEncoder::new(npu, model.cpu(Precision::Int8))
                 .encode(&mel)
                 .expect("a window")
                 .states;

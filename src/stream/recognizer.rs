@@ -332,7 +332,7 @@ mod tests {
     use crate::audio::SegmenterOptions;
     use crate::models::{ModelFile, Origin, import, synthetic};
     use crate::stream::LiveOptions;
-    use crate::whisper::{Compute, Dims};
+    use crate::whisper::{Dims, Precision};
 
     #[test]
     fn a_model_of_short_windows_gets_no_longer_ones() {
@@ -352,7 +352,7 @@ mod tests {
         };
         import(&pt, &model, &origin, &|_, _| Ok(Vec::new()), &mut |_, _| ()).expect("an import");
         let file = Arc::new(ModelFile::open(&model).expect("a model"));
-        let whisper = Arc::new(Whisper::load(file, Compute::F32, 1).expect("a model"));
+        let whisper = Arc::new(Whisper::load(file, Precision::F32, 1).expect("a model"));
 
         let options = LiveOptions {
             segmenter: SegmenterOptions::default(),

@@ -8,8 +8,8 @@ use crate::support::{data, decode_all, golden, model, n_threads};
 use crate::tokenizer::Language;
 use crate::whisper::decoding::{DecodingOptions, decode_window};
 use crate::whisper::{
-    AudioFeatures, Compute, CpuEncoder, Decoder, DecoderWeights, EncoderWeights, Inference, Stage,
-    Tails, Whisper, Window,
+    AudioFeatures, CpuEncoder, Decoder, DecoderWeights, EncoderWeights, Inference, Precision,
+    Stage, Tails, Whisper, Window,
 };
 use ndarray::{Array2, ArrayView2, s};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ fn jfk() -> Vec<f32> {
     decode_all(&data("golden/jfk_16k.flac")).samples
 }
 
-fn encoder(compute: Compute, tails: bool) -> CpuEncoder {
+fn encoder(precision: Precision, tails: bool) -> CpuEncoder {
     let file = model("base");
     let cpu = Arc::new(Cpu::new(n_threads()).expect("an instruction set"));
     let tails = if tails {
@@ -29,16 +29,16 @@ fn encoder(compute: Compute, tails: bool) -> CpuEncoder {
     };
     CpuEncoder::new(
         cpu,
-        Arc::new(EncoderWeights::load(&file, compute).expect("weights")),
+        Arc::new(EncoderWeights::load(&file, precision).expect("weights")),
         tails,
     )
 }
 
-fn decoder(compute: Compute) -> Decoder {
+fn decoder(precision: Precision) -> Decoder {
     let cpu = Arc::new(Cpu::new(n_threads()).expect("an instruction set"));
     Decoder::new(
         cpu,
-        Arc::new(DecoderWeights::load(model("base"), compute).expect("weights")),
+        Arc::new(DecoderWeights::load(model("base"), precision).expect("weights")),
     )
 }
 
@@ -68,7 +68,7 @@ fn f32_encoder_stages_equal_the_reference() {
     let mel = LogMel::new(80).compute(&jfk(), 3000);
     let mut stem = Array2::zeros((0, 512));
     let mut block0 = Array2::zeros((0, 512));
-    let features = encoder(Compute::F32, false)
+    let features = encoder(Precision::F32, false)
         .encode_with_hook(&mel, &mut |stage| match stage {
             Stage::Stem(x) => stem = every(25, x),
             Stage::Block(0, x) => block0 = every(25, x),
@@ -92,7 +92,7 @@ fn a_window_cut_to_10_24_s_equals_the_reference() {
     let cut = Mel {
         values: mel.values.slice(s![.., ..1024]).to_owned(),
     };
-    let features = encoder(Compute::F32, false)
+    let features = encoder(Precision::F32, false)
         .encode_with_hook(&cut, &mut |_| ())
         .expect("a window");
     let cosine = worst_cosine(
@@ -108,20 +108,20 @@ fn int8_encoder_is_close_to_f32() {
     let audio = jfk();
     for (n_ctx, tails) in [(1500, false), (512, true), (128, true)] {
         let mel = LogMel::new(80).compute(&audio, 2 * n_ctx);
-        let states = |compute| {
-            encoder(compute, tails)
+        let states = |precision| {
+            encoder(precision, tails)
                 .encode_with_hook(&mel, &mut |_| ())
                 .expect("a window")
                 .states
         };
-        let cosine = cosine(&states(Compute::Int8), &states(Compute::F32));
+        let cosine = cosine(&states(Precision::Int8), &states(Precision::F32));
         assert!(cosine >= 0.99, "{n_ctx} positions: cosine {cosine}");
     }
 }
 
 fn features(mel_frames: usize) -> AudioFeatures {
     let mel = LogMel::new(80).compute(&jfk(), mel_frames);
-    encoder(Compute::F32, false)
+    encoder(Precision::F32, false)
         .encode_with_hook(&mel, &mut |_| ())
         .expect("a window")
 }
@@ -130,7 +130,7 @@ fn features(mel_frames: usize) -> AudioFeatures {
 #[test]
 #[ignore = "needs the model base: make test"]
 fn f32_decoder_logits_equal_the_reference() {
-    let decoder = decoder(Compute::F32);
+    let decoder = decoder(Precision::F32);
     let features = features(3000);
     for (kind, prompt) in [
         ("nots", vec![50258, 50259, 50359, 50363]),
@@ -163,7 +163,7 @@ fn f32_decoder_logits_equal_the_reference() {
 #[ignore = "needs the model base: make test"]
 fn greedy_tokens_equal_the_reference() {
     let file = model("base");
-    let whisper = Whisper::load(file, Compute::F32, n_threads()).expect("a model");
+    let whisper = Whisper::load(file, Precision::F32, n_threads()).expect("a model");
     let features = features(3000);
     for (kind, without_timestamps) in [("nots", true), ("ts", false)] {
         let options = DecodingOptions {
@@ -185,8 +185,8 @@ fn greedy_tokens_equal_the_reference() {
 #[test]
 #[ignore = "needs the model base: make test"]
 fn prefill_equals_steps() {
-    for compute in [Compute::F32, Compute::Int8] {
-        let decoder = decoder(compute);
+    for precision in [Precision::F32, Precision::Int8] {
+        let decoder = decoder(precision);
         let features = features(1000);
         let prompt = [50258, 50259, 50359, 50363, 400, 370, 452];
         let mut at_once = Window::new(&decoder, &features).expect("features of the model");
@@ -199,7 +199,7 @@ fn prefill_equals_steps() {
             let cosine = cosine(&row[..51865], want);
             assert!(
                 cosine > 0.999_999,
-                "{compute:?}, position {i}: cosine {cosine}"
+                "{precision:?}, position {i}: cosine {cosine}"
             );
             if let Some(token) = prompt.get(i + 1) {
                 row = stepped.step(&[*token; 2]).expect("a step");

@@ -5,7 +5,7 @@ use crate::mel::LogMel;
 use crate::models::ModelFile;
 use crate::npu::{Npu, NpuOptions};
 use crate::support::{jfk, model, n_threads};
-use crate::whisper::{Compute, Whisper};
+use crate::whisper::{Precision, Whisper};
 use std::os::unix::fs::symlink;
 use std::sync::{Arc, OnceLock};
 use tempfile::TempDir;
@@ -23,8 +23,8 @@ fn packed_model() -> Arc<ModelFile> {
     Arc::new(ModelFile::open(&path).expect("a model"))
 }
 
-fn states(compute: Compute, format: Option<NpuFormat>) -> Vec<f32> {
-    let whisper = Whisper::load(packed_model(), compute, n_threads()).expect("a model");
+fn states(precision: Precision, format: Option<NpuFormat>) -> Vec<f32> {
+    let whisper = Whisper::load(packed_model(), precision, n_threads()).expect("a model");
     let whisper = match format {
         None => whisper,
         Some(format) => {
@@ -43,8 +43,8 @@ fn states(compute: Compute, format: Option<NpuFormat>) -> Vec<f32> {
 #[ignore = "needs the model base: make test"]
 fn bf16_is_close_to_f32_in_every_row_and_int8_is_the_cpus() {
     let (want, got) = (
-        states(Compute::F32, None),
-        states(Compute::F32, Some(NpuFormat::Bf16)),
+        states(Precision::F32, None),
+        states(Precision::F32, Some(NpuFormat::Bf16)),
     );
     let cosine = |a: &[f32], b: &[f32]| {
         let dot = |a: &[f32], b: &[f32]| {
@@ -68,5 +68,5 @@ fn bf16_is_close_to_f32_in_every_row_and_int8_is_the_cpus() {
         rows[0],
         rows[rows.len() / 20]
     );
-    assert!(states(Compute::Int8, None) == states(Compute::Int8, Some(NpuFormat::Int8)));
+    assert!(states(Precision::Int8, None) == states(Precision::Int8, Some(NpuFormat::Int8)));
 }

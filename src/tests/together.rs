@@ -9,7 +9,7 @@ use crate::whisper::decoding::{
     Decoding, DecodingError, DecodingOptions, DecodingResult, FallbackOptions, decode_window,
     decode_with_fallback,
 };
-use crate::whisper::{AudioFeatures, Batch, Compute, DecodeError, Whisper, Window};
+use crate::whisper::{AudioFeatures, Batch, DecodeError, Precision, Whisper, Window};
 
 /// Seconds of the recording that windows are cut from; they end at different times.
 const WINDOWS: [(usize, usize); 5] = [(0, 10), (0, 4), (3, 8), (7, 11), (2, 11)];
@@ -20,8 +20,8 @@ struct Model {
 }
 
 impl Model {
-    fn new(compute: Compute) -> Self {
-        let whisper = Whisper::load(model("base"), compute, n_threads()).expect("a model");
+    fn new(precision: Precision) -> Self {
+        let whisper = Whisper::load(model("base"), precision, n_threads()).expect("a model");
         let audio = decode_all(&data("golden/jfk_16k.flac")).samples;
         let encode = |(from, to): &(usize, usize)| {
             let samples = &audio[from * 16_000..audio.len().min(to * 16_000)];
@@ -106,7 +106,7 @@ fn windows_together_say_what_each_says_alone() {
         no_speech_threshold: None,
         ..plain.clone()
     };
-    let model = Model::new(Compute::Int8);
+    let model = Model::new(Precision::Int8);
     for (options, fallback) in [
         (DecodingOptions::default(), &plain),
         (
@@ -144,7 +144,7 @@ fn windows_together_say_what_each_says_alone() {
         );
         assert_eq!(together, alone, "{options:?}");
     }
-    let model = Model::new(Compute::F32);
+    let model = Model::new(Precision::F32);
     let together: Vec<_> = model
         .together(&english, &plain)
         .into_iter()
@@ -156,7 +156,7 @@ fn windows_together_say_what_each_says_alone() {
 #[test]
 #[ignore = "needs the model base: make test"]
 fn a_draft_does_not_change_what_a_window_says() {
-    let model = Model::new(Compute::Int8);
+    let model = Model::new(Precision::Int8);
     for without_timestamps in [false, true] {
         let options = DecodingOptions {
             language: Some(Language::ENGLISH),

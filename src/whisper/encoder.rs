@@ -8,7 +8,7 @@
 //! end is silent.
 
 use super::tail::{Tail, Tails};
-use super::weights::{Compute, LayerSpec, layer_norm};
+use super::weights::{LayerSpec, Precision, layer_norm};
 use crate::advice::Advice;
 use crate::cpu::{Attention, Cpu, Epilogue, LayerNorm, Linear, MatMut, MatRef};
 use crate::mel::Mel;
@@ -105,7 +105,7 @@ pub struct EncoderWeights {
     positions: Array2<f32>,
     blocks: Vec<Norms>,
     ln_post: LayerNorm,
-    compute: Compute,
+    precision: Precision,
 }
 
 /// Layer norms of a block.
@@ -223,7 +223,7 @@ impl EncoderWeights {
     ///
     /// # Errors
     /// Returns an error if a tensor is missing or damaged.
-    pub fn load(file: &Arc<ModelFile>, compute: Compute) -> Result<Self, ModelError> {
+    pub fn load(file: &Arc<ModelFile>, precision: Precision) -> Result<Self, ModelError> {
         let norm =
             |layer: usize, name: &str| layer_norm(file, &format!("encoder.blocks.{layer}.{name}"));
         let norms = |layer| {
@@ -232,7 +232,7 @@ impl EncoderWeights {
                 mlp: norm(layer, "mlp_ln")?,
             })
         };
-        let linear = |layer: Layer| layer.spec().load(file, compute);
+        let linear = |layer: Layer| layer.spec().load(file, precision);
         Ok(Self {
             dims: *file.dims(),
             linear: Layer::all(file.dims())
@@ -243,7 +243,7 @@ impl EncoderWeights {
                 .map(norms)
                 .collect::<Result<_, ModelError>>()?,
             ln_post: layer_norm(file, "encoder.ln_post")?,
-            compute,
+            precision,
         })
     }
 
@@ -358,7 +358,7 @@ impl EncoderWeights {
 impl CpuEncoder {
     /// Creates an encoder over these weights.
     pub fn new(cpu: Arc<Cpu>, weights: Arc<EncoderWeights>, tails: Tails) -> Self {
-        let attention = Attention::new(weights.compute == Compute::Int8);
+        let attention = Attention::new(weights.precision == Precision::Int8);
         Self {
             cpu,
             weights,

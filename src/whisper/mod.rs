@@ -28,7 +28,7 @@ pub use model::{LoadError, Whisper};
 pub use segment::{Segment, TimedWord};
 pub use tail::LONGEST_WINDOW;
 pub(crate) use tail::{TAIL_LENGTHS, Tails};
-pub use weights::Compute;
+pub use weights::Precision;
 pub(crate) use weights::row_major;
 pub(crate) use window::Window;
 

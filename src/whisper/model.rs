@@ -6,7 +6,7 @@ use super::alignment::Aligner;
 use super::decoder::{Decoder, DecoderWeights};
 use super::encoder::{CpuEncoder, Encoder, EncoderFactory, EncoderWeights};
 use super::tail::Tails;
-use super::weights::Compute;
+use super::weights::Precision;
 use crate::advice::Advice;
 use crate::cpu::{Cpu, IsaError};
 use crate::models::{ModelError, ModelFile};
@@ -59,12 +59,16 @@ impl Whisper {
     /// # Errors
     /// Returns an error if the file is damaged, or if `HEARKEN_CPU` names an instruction set that
     /// this machine does not have.
-    pub fn load(file: Arc<ModelFile>, compute: Compute, threads: usize) -> Result<Self, LoadError> {
+    pub fn load(
+        file: Arc<ModelFile>,
+        precision: Precision,
+        threads: usize,
+    ) -> Result<Self, LoadError> {
         let cpu = Arc::new(Cpu::new(threads)?);
-        let encoder = Arc::new(EncoderWeights::load(&file, compute)?);
+        let encoder = Arc::new(EncoderWeights::load(&file, precision)?);
         let decoder = Decoder::new(
             cpu.clone(),
-            Arc::new(DecoderWeights::load(file.clone(), compute)?),
+            Arc::new(DecoderWeights::load(file.clone(), precision)?),
         );
         let tails = Tails::load(&file)?;
         let vocabulary =

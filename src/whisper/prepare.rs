@@ -6,7 +6,7 @@
 use super::SAMPLES_PER_POSITION;
 use super::encoder::{CpuEncoder, EncodeError, EncoderWeights, Stage};
 use super::tail::{TAIL_LENGTHS, TAIL_RUNS, Tails};
-use super::weights::{Compute, LayerSpec};
+use super::weights::{LayerSpec, Precision};
 use crate::cpu::{Cpu, IsaError};
 use crate::mel::{LogMel, Mel};
 use crate::models::{Dims, Dtype, ModelError, ModelFile, NewTensor};
@@ -97,7 +97,7 @@ fn tails(
     let dims = *file.dims();
     let n_threads = std::thread::available_parallelism().map_or(1, usize::from);
     let cpu = Arc::new(Cpu::new(n_threads)?);
-    let weights = Arc::new(EncoderWeights::load(file, Compute::F32)?);
+    let weights = Arc::new(EncoderWeights::load(file, Precision::F32)?);
     let mut encoder = CpuEncoder::new(cpu, weights, Tails::none(dims.n_audio_layer));
     let mut log_mel = LogMel::new(dims.n_mels);
     let lengths: Vec<usize> = TAIL_LENGTHS

@@ -11,16 +11,16 @@ use ndarray::{Array2, ArrayD, ArrayView2, Axis, ShapeError, concatenate};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Number format of matrix products.
+/// Number format of the CPU's matrix products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compute {
+pub enum Precision {
     /// 32-bit floating point: the reference.
     F32,
     /// 8-bit weights with one scale per output, 8-bit activations with one scale per row.
     Int8,
 }
 
-impl Compute {
+impl Precision {
     /// Name on the command line.
     pub fn name(self) -> &'static str {
         match self {
@@ -155,15 +155,15 @@ impl LayerSpec {
     ///
     /// # Errors
     /// Returns an error if a tensor is missing or damaged.
-    pub fn load(&self, file: &Arc<ModelFile>, compute: Compute) -> Result<Linear, ModelError> {
+    pub fn load(&self, file: &Arc<ModelFile>, precision: Precision) -> Result<Linear, ModelError> {
         let bias = self.bias(file)?;
         let n = bias.len();
-        Ok(match compute {
-            Compute::F32 => {
+        Ok(match precision {
+            Precision::F32 => {
                 let weights = self.weights(file)?;
                 Linear::f32(&row_major(weights.view()), bias, n, weights.ncols())
             }
-            Compute::Int8 => Linear::i8(self.packed_i8(file, n)?, bias, n),
+            Precision::Int8 => Linear::i8(self.packed_i8(file, n)?, bias, n),
         })
     }
 

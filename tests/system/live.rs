@@ -8,13 +8,13 @@ use hearken::stream::{
 };
 use hearken::tokenizer::Language;
 use hearken::whisper::decoding::DecodingOptions;
-use hearken::whisper::{Compute, Whisper};
+use hearken::whisper::{Precision, Whisper};
 use std::f32::consts::TAU;
 use std::sync::{Arc, OnceLock};
 
 fn whisper() -> Arc<Whisper> {
     static WHISPER: OnceLock<Arc<Whisper>> = OnceLock::new();
-    let load = || Arc::new(Whisper::load(model("base"), Compute::Int8, 2).expect("a good model"));
+    let load = || Arc::new(Whisper::load(model("base"), Precision::Int8, 2).expect("a good model"));
     WHISPER.get_or_init(load).clone()
 }
 

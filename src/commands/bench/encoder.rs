@@ -12,7 +12,7 @@ use crate::engine::{Engine, EngineError, EngineOptions};
 use crate::models::{ModelFile, Store, write_random};
 use crate::npu::{Submission, Times};
 use crate::output::{self, OutputError};
-use crate::whisper::{Compute, Dims, EncodeError, SAMPLES_PER_POSITION, Tails, Whisper};
+use crate::whisper::{Dims, EncodeError, Precision, SAMPLES_PER_POSITION, Tails, Whisper};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::fmt::Write;
@@ -133,7 +133,7 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
         None => longest,
     };
     let mel = window(n_ctx, file.dims().n_mels);
-    let reference = Whisper::load(file.clone(), Compute::F32, options.threads())?
+    let reference = Whisper::load(file.clone(), Precision::F32, options.threads())?
         .encoder()
         .encode(&mel)?;
     let engine = on_device(file, &options, args.run_list)?;
@@ -145,12 +145,12 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} runs, {eta} left") {
         bar.set_style(style);
     }
-    let attention = if compute.cpu == Compute::Int8 {
+    let attention = if compute.cpu == Precision::Int8 {
         Operand::Bf16
     } else {
         Operand::F32
     };
-    let linear = if compute.cpu == Compute::Int8 {
+    let linear = if compute.cpu == Precision::Int8 {
         Operand::Int8
     } else {
         Operand::F32

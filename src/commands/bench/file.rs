@@ -12,7 +12,7 @@ use crate::engine::{Engine, EngineOptions};
 use crate::output;
 use crate::pipeline::{self, IN_FLIGHT, Settings, WindowTranscript};
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions};
-use crate::whisper::{Compute, DecodeError, LONGEST_WINDOW, Tails, Whisper};
+use crate::whisper::{DecodeError, LONGEST_WINDOW, Precision, Tails, Whisper};
 use serde::Serialize;
 use std::fmt::Write;
 use std::sync::atomic::AtomicBool;
@@ -178,7 +178,7 @@ fn bounds(
     passages: &[WindowTranscript],
 ) -> Result<(f64, f64), Error> {
     let whisper = &engine.whisper;
-    let operands = if engine.compute.cpu == Compute::Int8 {
+    let operands = if engine.compute.cpu == Precision::Int8 {
         (Operand::Int8, Operand::Bf16)
     } else {
         (Operand::F32, Operand::F32)

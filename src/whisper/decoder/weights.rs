@@ -6,7 +6,7 @@
 use crate::cpu::{KvFormat, LayerNorm, Linear};
 use crate::models::{ModelError, ModelFile};
 use crate::whisper::Dims;
-use crate::whisper::weights::{Compute, LayerSpec, layer_norm};
+use crate::whisper::weights::{LayerSpec, Precision, layer_norm};
 use ndarray::Array2;
 use std::sync::Arc;
 
@@ -41,19 +41,19 @@ impl DecoderWeights {
     ///
     /// # Errors
     /// Returns an error if a tensor is missing or damaged.
-    pub fn load(file: Arc<ModelFile>, compute: Compute) -> Result<Self, ModelError> {
+    pub fn load(file: Arc<ModelFile>, precision: Precision) -> Result<Self, ModelError> {
         let blocks = (0..file.dims().n_text_layer)
-            .map(|layer| Block::load(&file, compute, layer))
+            .map(|layer| Block::load(&file, precision, layer))
             .collect::<Result<_, _>>()?;
         let mut weights = Self {
             dims: *file.dims(),
             positions: file.array("decoder.positional_embedding")?,
             blocks,
             ln: layer_norm(&file, "decoder.ln")?,
-            logits: LayerSpec::logits().load(&file, compute)?,
-            audio: match compute {
-                Compute::F32 => KvFormat::F16,
-                Compute::Int8 => KvFormat::I8,
+            logits: LayerSpec::logits().load(&file, precision)?,
+            audio: match precision {
+                Precision::F32 => KvFormat::F16,
+                Precision::Int8 => KvFormat::I8,
             },
             file: file.clone(),
         };
@@ -91,16 +91,16 @@ impl DecoderWeights {
 }
 
 impl Block {
-    fn load(file: &Arc<ModelFile>, compute: Compute, layer: usize) -> Result<Self, ModelError> {
-        let linear = |name: &str| LayerSpec::of_block("decoder", layer, name).load(file, compute);
+    fn load(file: &Arc<ModelFile>, precision: Precision, layer: usize) -> Result<Self, ModelError> {
+        let linear = |name: &str| LayerSpec::of_block("decoder", layer, name).load(file, precision);
         let norm = |name: &str| layer_norm(file, &format!("decoder.blocks.{layer}.{name}"));
         Ok(Self {
             attn_ln: norm("attn_ln")?,
-            qkv: LayerSpec::qkv("decoder", layer).load(file, compute)?,
+            qkv: LayerSpec::qkv("decoder", layer).load(file, precision)?,
             out: linear("attn.out")?,
             cross_ln: norm("cross_attn_ln")?,
             cross_query: linear("cross_attn.query")?,
-            cross_kv: LayerSpec::cross_kv(layer).load(file, compute)?,
+            cross_kv: LayerSpec::cross_kv(layer).load(file, precision)?,
             cross_out: linear("cross_attn.out")?,
             mlp_ln: norm("mlp_ln")?,
             mlp: [linear("mlp.0")?, linear("mlp.2")?],
