@@ -23,9 +23,9 @@ pub const STDIN: &str = "-";
 /// Most bytes that are copied to a temporary file: 4 GiB, some days of voice-quality mp4.
 const SPOOL_LIMIT: u64 = 4 << 30;
 
-/// How long to wait for a pipe before looking whether to stop: 100 ms, so that Ctrl-C seems to act
-/// at once.
-const PATIENCE: Timespec = Timespec {
+/// How long a read waits for a pipe before it looks whether to stop: 100 ms, so that Ctrl-C seems
+/// to act at once.
+const STOP_POLL_INTERVAL: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 100_000_000,
 };
@@ -128,7 +128,7 @@ impl Read for Pipe {
         while !self.stop.load(Ordering::Relaxed) {
             match poll(
                 &mut [PollFd::new(&self.file, PollFlags::IN)],
-                Some(&PATIENCE),
+                Some(&STOP_POLL_INTERVAL),
             ) {
                 Ok(0) | Err(Errno::INTR) => {}
                 Ok(_) => return self.file.read(buffer),

@@ -18,8 +18,8 @@ const UTTERANCE: RangeInclusive<f64> = 0.1..=FULL_WINDOW;
 /// change the text.
 const CANDIDATES: RangeInclusive<usize> = 1..=32;
 
-/// What `DecodingOptions::verify` takes as patience.
-const PATIENCE: RangeInclusive<f32> = 0.01..=100.0;
+/// Patience of a beam search, as `DecodingOptions::verify` takes it: a factor, not a time.
+const BEAM_PATIENCE: RangeInclusive<f32> = 0.01..=100.0;
 
 /// Threads: a larger number than any machine has cores is a typo.
 const THREADS: RangeInclusive<usize> = 1..=1024;
@@ -69,7 +69,7 @@ pub(super) fn positive(text: &str) -> Result<f32, String> {
 }
 
 pub(super) fn patience(text: &str) -> Result<f32, String> {
-    within(text, PATIENCE, "")
+    within(text, BEAM_PATIENCE, "")
 }
 
 /// A number within limits; NaN is within none.
