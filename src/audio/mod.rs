@@ -11,6 +11,7 @@
 
 #[cfg(feature = "daemon")]
 pub mod capture;
+pub mod clock;
 mod codec;
 mod container;
 mod decode;

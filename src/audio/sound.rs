@@ -1,6 +1,6 @@
 //! How much of a stretch of audio is sound rather than silence.
 
-use super::SAMPLE_RATE;
+use super::clock;
 
 /// Samples of a frame: 16 ms.
 const FRAME: usize = 256;
@@ -22,7 +22,7 @@ pub fn sound_seconds(samples: &[f32]) -> f32 {
     };
     let floor = loud * 10f32.powf(-RANGE_DB / 10.0);
     let frames = powers.iter().filter(|power| **power > floor).count();
-    (frames * FRAME) as f32 / SAMPLE_RATE as f32
+    clock::seconds((frames * FRAME) as u64) as f32
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::hub::{Hub, JobResult, Message, OwnedJob, sender};
 use super::options::Wanted;
 use super::protocol::JobStatus;
 use crate::advice::Advice;
-use crate::audio::{AudioError, AudioSource, AudioWarning, Block, FileSource, SAMPLE_RATE};
+use crate::audio::{AudioError, AudioSource, AudioWarning, Block, FileSource, SAMPLE_RATE, clock};
 use crate::pipeline::{self, PipelineError, Settings};
 use crate::text::timed;
 use crate::text::{append, trimmed, written};
@@ -59,7 +59,7 @@ struct Excerpt {
 
 impl AudioSource for Excerpt {
     fn duration(&self) -> Option<f64> {
-        Some(self.samples.len() as f64 / f64::from(SAMPLE_RATE))
+        Some(clock::seconds(self.samples.len() as u64))
     }
 
     fn next_block(&mut self) -> Result<Option<Block<'_>>, AudioError> {

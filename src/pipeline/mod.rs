@@ -17,8 +17,7 @@ mod window;
 
 use crate::advice::Advice;
 use crate::audio::{
-    AudioError, AudioSource, AudioWarning, Mono16k, SAMPLE_RATE, Segmenter, SegmenterOptions,
-    Utterance,
+    AudioError, AudioSource, AudioWarning, Mono16k, Segmenter, SegmenterOptions, Utterance, clock,
 };
 use crate::recognize::{WindowAudio, WindowEncoder, WindowError};
 use crate::whisper::decoding::DecodingError;
@@ -167,7 +166,7 @@ fn segment(
             .try_for_each(|utterance| next.send(utterance));
     }
     StreamSummary {
-        duration_s: n_samples as f64 / f64::from(SAMPLE_RATE),
+        duration_s: clock::seconds(n_samples as u64),
         damage,
         warnings: stream.warnings(),
     }
@@ -189,7 +188,7 @@ fn encode(
         let features = encoder.encode_mel(&mel)?;
         drop(guard);
         let encoded = Encoded {
-            start_s: start as f64 / f64::from(SAMPLE_RATE),
+            start_s: clock::seconds(start),
             audio,
             features,
         };

@@ -2,7 +2,7 @@
 //!
 //! In: samples. Out: properties of the samples for decoder and aligner, encoder states.
 
-use crate::audio::{SAMPLE_RATE, sound_seconds};
+use crate::audio::{clock, sound_seconds};
 use crate::mel::{LogMel, Mel};
 use crate::whisper::alignment::Pauses;
 use crate::whisper::decoding::DecodingOptions;
@@ -35,12 +35,12 @@ impl WindowAudio {
 
     /// Length of the samples in seconds.
     pub fn seconds(&self) -> f64 {
-        self.samples.len() as f64 / f64::from(SAMPLE_RATE)
+        clock::seconds(self.samples.len() as u64)
     }
 
     /// Length of the window in seconds. No timestamp exceeds it.
     pub fn window_s(&self) -> f32 {
-        (self.n_ctx * SAMPLES_PER_POSITION) as f32 / SAMPLE_RATE as f32
+        clock::seconds((self.n_ctx * SAMPLES_PER_POSITION) as u64) as f32
     }
 
     /// Returns `options` with the properties of this audio.

@@ -12,7 +12,7 @@
 use super::texts::{WindowText, WindowTexts, place};
 use super::verdict::{is_likely, is_short, may_be_speech};
 use super::{WindowAudio, WindowEncoder, WindowError, recognize};
-use crate::audio::{SAMPLE_RATE, Segmenter, SegmenterOptions, Utterance};
+use crate::audio::{Segmenter, SegmenterOptions, Utterance, clock};
 use crate::text::split;
 use crate::whisper::alignment::ends_sentence;
 use crate::whisper::decoding::thresholds::{MIN_LETTER_RATIO_OF_PIECES, MIN_SOUND_S_EMPTY_TEXT};
@@ -133,7 +133,7 @@ impl SecondPass<'_> {
             if !is_likely(&text.result) {
                 return Ok(None);
             }
-            let start_s = start as f64 / f64::from(SAMPLE_RATE);
+            let start_s = clock::seconds(start);
             place(&mut text.segments, start_s, piece.seconds());
             // A piece in which nobody speaks has no segments.
             if !text.segments.is_empty() {

@@ -11,7 +11,7 @@ use super::shared_engine::SharedEngine;
 use crate::advice::Advice;
 use crate::audio::SegmenterOptions;
 use crate::audio::capture::{CaptureEvent, CaptureStats, Microphone, StopHandle};
-use crate::audio::{Mono16k, SAMPLE_RATE};
+use crate::audio::{Mono16k, clock};
 use crate::config::{Config, ConfigError};
 use crate::stream::{Event, Live, LiveOptions, WhisperRecognizer};
 use crate::sync::LockExt;
@@ -78,10 +78,9 @@ impl SessionSettings {
     /// # Errors
     /// When a value makes no sense.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        let samples = |seconds: f64| (seconds * f64::from(SAMPLE_RATE)) as usize;
         let segmenter = SegmenterOptions {
-            max_samples: samples(config.endpoint.longest),
-            end_pause: samples(config.endpoint.pause),
+            max_samples: clock::samples(config.endpoint.longest),
+            end_pause: clock::samples(config.endpoint.pause),
         };
         Ok(Self {
             device: Some(config.audio.device.clone()).filter(|name| !name.is_empty()),
@@ -141,7 +140,7 @@ struct LatencyTracker {
 impl LatencyTracker {
     /// Length of the audio in seconds.
     fn audio_s(&self) -> f64 {
-        self.samples as f64 / f64::from(SAMPLE_RATE)
+        clock::seconds(self.samples as u64)
     }
 
     /// What an event commits: for each word the time since its end, in seconds.

@@ -6,7 +6,7 @@
 
 use crate::advice::Advice;
 use crate::audio::capture::{CaptureEvent, Microphone, StopHandle};
-use crate::audio::{Mono16k, SAMPLE_RATE};
+use crate::audio::{Mono16k, clock};
 use crate::settings::AudioSettings;
 use crate::sync::LockExt;
 use std::collections::VecDeque;
@@ -47,9 +47,7 @@ impl PreCapture {
     /// The last `seconds`, or as much as there is (16 kHz, mono); `None` where pre-capture is off.
     pub fn last(&self, seconds: f64) -> Option<Vec<f32>> {
         let ring = self.0.lock_unpoisoned().as_ref()?.ring.clone();
-        let samples = ring
-            .lock_unpoisoned()
-            .last((seconds * f64::from(SAMPLE_RATE)) as usize);
+        let samples = ring.lock_unpoisoned().last(clock::samples(seconds));
         Some(samples)
     }
 }
@@ -57,9 +55,7 @@ impl PreCapture {
 impl Open {
     fn start(config: AudioSettings) -> Self {
         let stop = StopHandle::default();
-        let ring = Arc::new(Mutex::new(Ring::new(
-            (config.pre_capture * f64::from(SAMPLE_RATE)) as usize,
-        )));
+        let ring = Arc::new(Mutex::new(Ring::new(clock::samples(config.pre_capture))));
         let device = Some(config.device.clone()).filter(|name| !name.is_empty());
         let microphone = Microphone::new(device, stop.clone(), Arc::default(), report);
         let into = ring.clone();

@@ -6,8 +6,7 @@
 //! digits, continued sentences in lower case, names in the same spelling.
 
 use super::recognizer::{Context, Hypothesis, Pass, RecognizeError, Recognizer, Request};
-use super::seconds;
-use crate::audio::{SAMPLE_RATE, Utterance};
+use crate::audio::{SAMPLE_RATE, Utterance, clock};
 use crate::text::{Word, join};
 use crate::tokenizer::Language;
 use std::collections::VecDeque;
@@ -59,7 +58,7 @@ impl ContextualRecognizer {
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Hypothesis, RecognizeError> {
         let hypothesis = self.hypothesis(start, request, cancelled)?;
-        Ok(hypothesis.later(seconds(start)))
+        Ok(hypothesis.later(clock::seconds(start)))
     }
 
     /// Decodes the utterance without context until that has words, then with context. The
@@ -227,7 +226,7 @@ impl Piece {
 
     /// Converts seconds of the stream to an index into the samples.
     fn sample_at(&self, time_s: f64) -> usize {
-        let sample = (time_s * f64::from(SAMPLE_RATE)) as u64;
+        let sample = clock::samples(time_s) as u64;
         sample.saturating_sub(self.utterance.start) as usize
     }
 }

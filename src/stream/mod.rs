@@ -31,10 +31,3 @@ pub use pace::Pace;
 pub use recognizer::{
     Context, Hypothesis, Pass, RecognizeError, Recognizer, Request, WhisperRecognizer,
 };
-
-use crate::audio::SAMPLE_RATE;
-
-/// Converts samples of the stream to seconds.
-fn seconds(samples: u64) -> f64 {
-    samples as f64 / f64::from(SAMPLE_RATE)
-}

@@ -3,7 +3,7 @@
 //! In: a [`Request`] with the samples of an utterance and its context. Out: a [`Hypothesis`].
 
 use crate::advice::Advice;
-use crate::audio::{SAMPLE_RATE, sound_seconds};
+use crate::audio::{clock, sound_seconds};
 use crate::recognize::second_pass::{ends_mid_sentence, is_better, with_timestamps};
 use crate::recognize::verdict::{self, Verdict};
 use crate::recognize::{WindowAudio, WindowEncoder, WindowError, WindowTexts, recognize};
@@ -252,7 +252,7 @@ impl WhisperRecognizer {
 
     /// Returns the decoding options for a request.
     fn options(&self, request: &Request<'_>) -> Result<DecodingOptions, RecognizeError> {
-        let seconds = seconds(request.samples) as f32;
+        let seconds = clock::seconds(request.samples.len() as u64) as f32;
         let tokenizer = self.whisper.tokenizer();
         let before = request.context.map_or("", |context| &context.text);
         Ok(DecodingOptions {
@@ -313,7 +313,7 @@ impl From<Decoded> for Hypothesis {
 /// Returns the words of an utterance in seconds from its own start, given those in seconds from the
 /// start of the context.
 fn after(context: &[f32], words: Vec<Word>) -> Vec<Word> {
-    let context_s = seconds(context);
+    let context_s = clock::seconds(context.len() as u64);
     let words = words
         .into_iter()
         .map(|word| word.later(-context_s).from_zero());
@@ -322,14 +322,10 @@ fn after(context: &[f32], words: Vec<Word>) -> Vec<Word> {
     words.skip_while(is_mark).collect()
 }
 
-fn seconds(samples: &[f32]) -> f64 {
-    samples.len() as f64 / f64::from(SAMPLE_RATE)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audio::SegmenterOptions;
+    use crate::audio::{SAMPLE_RATE, SegmenterOptions};
     use crate::models::{ModelFile, Origin, import, synthetic};
     use crate::stream::LiveOptions;
     use crate::whisper::{Dims, Precision};

@@ -11,9 +11,8 @@ use super::agreement::LocalAgreement;
 use super::continuation::continuation;
 use super::event::{Final, Partial};
 use super::recognizer::{Hypothesis, Pass, Request};
-use super::seconds;
 use crate::audio::vad::FRAME;
-use crate::audio::{Ongoing, PRE_ROLL, SAMPLE_RATE};
+use crate::audio::{Ongoing, PRE_ROLL, SAMPLE_RATE, clock};
 use crate::text::{Word, common_prefix, join};
 use crate::tokenizer::Language;
 use std::ops::Range;
@@ -106,7 +105,7 @@ impl UtteranceState {
         let is_due = if is_pause {
             ongoing.voiced > self.n_decoded
         } else {
-            len >= self.n_decoded + (step_s * f64::from(SAMPLE_RATE)) as usize
+            len >= self.n_decoded + clock::samples(step_s)
         };
         is_due.then_some(Pass::Interim)
     }
@@ -148,7 +147,7 @@ impl UtteranceState {
             self.agreement.reset();
             return None;
         }
-        let end_s = seconds(samples.end);
+        let end_s = clock::seconds(samples.end);
         let n_committed = if is_unlikely {
             0
         } else {
@@ -160,7 +159,7 @@ impl UtteranceState {
         Some(Partial {
             utterance: self.number,
             revision: self.revision,
-            start_s: seconds(samples.start),
+            start_s: clock::seconds(samples.start),
             end_s,
             committed: join(&self.committed).trim_start().to_owned(),
             words: self.committed.clone(),
@@ -207,8 +206,8 @@ impl UtteranceState {
         let event = is_shown.then(|| Final {
             utterance: self.number,
             revision: self.revision + 1,
-            start_s: seconds(samples.start),
-            end_s: seconds(samples.end),
+            start_s: clock::seconds(samples.start),
+            end_s: clock::seconds(samples.end),
             text,
             words,
             language: hypothesis.language,
@@ -284,7 +283,7 @@ fn n_before_cut(committed: &[Word], found: &[Word], agreed: usize, end: u64) -> 
     }
     committed
         .iter()
-        .take_while(|word| word.start_s.midpoint(word.end_s) < seconds(end))
+        .take_while(|word| word.start_s.midpoint(word.end_s) < clock::seconds(end))
         .count()
 }
 

@@ -1,7 +1,7 @@
 //! Constants that the segmenter and the search for cuts share, in frames of the voice detector (16
 //! ms) and in its probabilities. [`crate::audio::vad`] has the measurements.
 
-use crate::audio::SAMPLE_RATE;
+use crate::audio::clock;
 use crate::audio::vad::FRAME;
 
 /// Speech probability from which a frame is surely speech, and can begin it.
@@ -16,5 +16,5 @@ pub(super) const HANGOVER: usize = frames(0.5);
 
 /// Converts seconds to full frames.
 pub(super) const fn frames(seconds: f64) -> usize {
-    (seconds * SAMPLE_RATE as f64) as usize / FRAME
+    clock::samples(seconds) / FRAME
 }

@@ -3,7 +3,7 @@
 //! path.
 
 use super::{COMPARED_WINDOW, Spread, cosine, json, milliseconds, window};
-use crate::audio::SAMPLE_RATE;
+use crate::audio::clock;
 use crate::cli::BenchEncoderArgs;
 use crate::commands::error::{Error, exit};
 use crate::compute::Device;
@@ -127,9 +127,7 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     let compute = options.compute_types().map_err(EngineError::from)?;
     let longest = options.longest_window(COMPARED_WINDOW, file.dims());
     let n_ctx = match args.utterance {
-        Some(seconds) => {
-            Tails::load(&file)?.window((seconds * f64::from(SAMPLE_RATE)) as usize, longest)
-        }
+        Some(seconds) => Tails::load(&file)?.window(clock::samples(seconds), longest),
         None => longest,
     };
     let mel = window(n_ctx, file.dims().n_mels);
@@ -198,7 +196,7 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
             roofline_percent: 100.0 * roofline_ms / median_ms,
         }
     });
-    let window_s = (n_ctx * SAMPLES_PER_POSITION) as f64 / f64::from(SAMPLE_RATE);
+    let window_s = clock::seconds((n_ctx * SAMPLES_PER_POSITION) as u64);
     Ok(Report {
         model: options.model,
         weights: if args.random_weights {

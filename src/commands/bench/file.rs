@@ -3,7 +3,7 @@
 
 use super::encoder::{macs, still_there};
 use super::{Spread, json, milliseconds};
-use crate::audio::{FileSource, SAMPLE_RATE};
+use crate::audio::{FileSource, clock};
 use crate::cli::BenchFileArgs;
 use crate::commands::error::{Error, exit};
 use crate::commands::transcribe::load;
@@ -199,7 +199,7 @@ fn bounds(
     let tails = Tails::load(whisper.file())?;
     let (mut encoder_s, mut steps) = (0.0, 0.0);
     for window in passages {
-        let samples = ((window.end_s - window.start_s) * f64::from(SAMPLE_RATE)) as usize;
+        let samples = clock::samples(window.end_s - window.start_s);
         let n_ctx = whisper.window(samples, options.longest_window(LONGEST_WINDOW, dims));
         let n_tail = tails.of(n_ctx).bias.len();
         let macs = macs(dims, n_ctx, n_tail);

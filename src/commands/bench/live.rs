@@ -3,7 +3,7 @@
 //! than listening takes. With `--minutes` the recordings are one endless stream, over and over, and
 //! what is asked is whether it stays as light as it began.
 
-use crate::audio::{FileSource, Mono16k, SAMPLE_RATE};
+use crate::audio::{FileSource, Mono16k, SAMPLE_RATE, clock};
 use crate::cli::BenchLiveArgs;
 use crate::commands::error::{Error, exit};
 use crate::commands::transcribe;
@@ -157,7 +157,7 @@ fn endless(
     {
         live.push(block);
         heard += block.len() as u64;
-        let spoken_s = heard as f64 / f64::from(SAMPLE_RATE);
+        let spoken_s = clock::seconds(heard);
         if now_s <= spoken_s {
             // Texts and times are not asked for: a report of all of them would grow with the
             // stream.
@@ -229,14 +229,14 @@ fn run(
     let samples = samples(file)?;
     let mut report = Report {
         file: file.display().to_string(),
-        audio_s: (samples.len() - SILENCE) as f64 / f64::from(SAMPLE_RATE),
+        audio_s: clock::seconds((samples.len() - SILENCE) as u64),
         ..Report::default()
     };
     let begun_s = cpu_s();
     let mut live = engine(whisper, settings, args);
     let (mut now_s, mut known) = (0.0, 0);
     for (i, block) in samples.chunks(BLOCK).enumerate() {
-        let spoken_s = ((i + 1) * BLOCK) as f64 / f64::from(SAMPLE_RATE);
+        let spoken_s = clock::seconds(((i + 1) * BLOCK) as u64);
         live.push(block);
         // While the engine works, the speaker goes on: work is done only once the clock has caught
         // up.

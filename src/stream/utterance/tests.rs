@@ -236,7 +236,7 @@ fn committed_words_beyond_a_cut_begin_the_next_utterance() {
     partials(&mut state, &[four.clone(), four.clone(), four]);
     // The third word, from 0.6 to 0.9 s, lies beyond the cut.
     let cut_s = 0.7;
-    let cut = (cut_s * f64::from(SAMPLE_RATE)) as u64;
+    let cut = clock::samples(cut_s) as u64;
     let last = state.finish(&(0..cut), true, spoken_words(" one two"));
     assert_eq!(join(&last.said), " one two");
     let text = last.event.map(|event| event.text);

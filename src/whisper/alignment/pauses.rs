@@ -6,6 +6,7 @@
 //! shortens words that are unusually long. The sound level shows more precisely where they begin.
 
 use super::TimedWord;
+use crate::audio::clock;
 use crate::whisper::decoding::thresholds::MIN_SOUND_S_UNFINISHED;
 
 /// Number of samples of a frame: 10 ms at 16 kHz.
@@ -137,7 +138,7 @@ fn level(frame: &[f32]) -> f32 {
 }
 
 fn seconds(frame: usize) -> f64 {
-    (frame * FRAME) as f64 / 16_000.0
+    clock::seconds((frame * FRAME) as u64)
 }
 
 #[cfg(test)]
