@@ -3,6 +3,32 @@
 //! `#[path]` takes the pool's own source, since loom must stand in for the standard library inside
 //! it, and the crate `hearken` has the standard library there.
 
+/// Safe code makes views of what there is:
+///
+/// ```
+/// use hearken_test_loom::cpu::matrix::MatMut;
+/// let mut data = [0.0; 4];
+/// let view = MatMut::new(&mut data, 2, 2, 2);
+/// ```
+///
+/// It cannot make them larger, since the sizes are private:
+///
+/// ```compile_fail,E0451
+/// use hearken_test_loom::cpu::matrix::MatMut;
+/// let mut data = [0.0; 4];
+/// let view = MatMut::new(&mut data, 2, 2, 2);
+/// let larger = MatMut { rows: 1000, ..view };
+/// ```
+///
+/// ```compile_fail,E0616
+/// use hearken_test_loom::cpu::matrix::MatMut;
+/// let mut data = [0.0; 4];
+/// let mut view = MatMut::new(&mut data, 2, 2, 2);
+/// view.rows = 1000;
+/// ```
+///
+/// These examples stand here since the crate `hearken` keeps the type to itself: there they would
+/// fail to compile whatever the fields are.
 #[path = "../../../src/cpu/matrix.rs"]
 pub mod matrix;
 #[path = "../../../src/cpu/pool.rs"]
