@@ -3,12 +3,12 @@
 use crate::cpu::isa::Isa;
 use crate::cpu::isa::simd::{Kernel, LANES, Simd};
 
-/// Weight and bias of a layer norm, one of each for each value of a row.
+/// Weight and bias of a layer norm, one each per value of a row.
 #[derive(Clone, Debug)]
 pub struct LayerNorm {
-    /// Factor after normalisation.
+    /// Factor, applied after normalisation.
     pub weight: Vec<f32>,
-    /// Summand after that.
+    /// Summand, applied after the factor.
     pub bias: Vec<f32>,
 }
 
@@ -28,7 +28,7 @@ pub(super) fn load_part<S: Simd>(s: S, from: &[f32], fill: f32) -> S::F {
     }
 }
 
-/// Writes the first lanes, up to 16 or the end of `to`.
+/// Writes the first lanes: 16, or as many as `to` has.
 #[inline(always)]
 pub(super) fn store_part<S: Simd>(s: S, v: S::F, to: &mut [f32]) {
     match to.first_chunk_mut() {
@@ -42,7 +42,7 @@ pub(super) fn store_part<S: Simd>(s: S, v: S::F, to: &mut [f32]) {
     }
 }
 
-/// eˣ to 2 ULP; x below −87 gives e⁻⁸⁷, above 88 e⁸⁸; NaN stays NaN.
+/// eˣ to 2 ULP; x is clamped to −87 … 88; NaN stays NaN.
 ///
 /// x = n ln 2 + r with |r| ≤ ln 2 / 2 (ln 2 in two parts, after Cody and Waite); eʳ by its Taylor
 /// polynomial of degree 7, whose remainder at the ends is 0.05 ULP.
@@ -136,7 +136,7 @@ pub fn gelu(isa: Isa, values: &mut [f32]) {
     isa.dispatch(Gelu(values));
 }
 
-/// Replaces a row of scores by their softmax, as attention does.
+/// Replaces a row of scores with its softmax, as attention does.
 #[cfg(test)]
 pub fn softmax(isa: Isa, scores: &mut [f32]) {
     struct Softmax<'a>(&'a mut [f32]);
@@ -236,7 +236,8 @@ mod tests {
 
     /// erf by its power series in f64, |x| ≤ 5.
     fn erf(x: f64) -> f64 {
-        let (mut term, mut sum) = (x, x);
+        let mut term = x;
+        let mut sum = x;
         for n in 1..200 {
             term *= -x * x / n as f64;
             sum += term / (2 * n + 1) as f64;
@@ -344,7 +345,8 @@ mod tests {
     fn layer_norm_is_its_definition() {
         for isa in Isa::available() {
             for n in SIZES {
-                let (x, w) = (values(n), values(n + 5)[5..].to_vec());
+                let x = values(n);
+                let w = values(n + 5)[5..].to_vec();
                 let b: Vec<f32> = w.iter().map(|w| w * 0.3 - 1.0).collect();
                 let mut y = vec![0.0; n];
                 layer_norm(isa, &x, &w, &b, &mut y);

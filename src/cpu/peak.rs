@@ -1,8 +1,7 @@
-//! How many multiplications and additions the machine makes when nothing keeps it from them: the
-//! yardstick of products.
+//! Peak rate of multiply-adds: the upper bound for products.
 //!
-//! The loop is that of a register tile without its loads, so the figure is what the tile could
-//! reach at best.
+//! The loop is that of a register tile without its loads, so the result is the best that the tile
+//! could reach.
 
 use super::{Cpu, Operand};
 use crate::cpu::attention::format::{Bf16, F32, Format};
@@ -11,12 +10,12 @@ use crate::cpu::isa::simd::{Kernel, LANES, Simd};
 use std::hint::black_box;
 use std::time::Instant;
 
-/// Pieces of work; more than threads, so that one that comes late does not leave another idle.
+/// Number of tasks; more than threads, so that a late one does not leave another thread idle.
 const TASKS: usize = 64;
-/// Steps of a tile in each: some 50 µs.
+/// Tile steps per task: about 50 µs.
 const STEPS: usize = 8192;
 
-/// Multiplications with addition a second of all threads together, on operands in registers.
+/// Multiply-adds per second of all threads together, on operands in registers.
 pub fn peak_macs(cpu: &Cpu, operands: Operand) -> f64 {
     let bf16 = operands == Operand::Bf16 && cpu.isa.has_bf16();
     let begun = Instant::now();
@@ -48,7 +47,7 @@ impl Kernel for TileI8 {
             for step in 0..STEPS {
                 let a = step as u32;
                 for r in 0..M {
-                    // Equal operands would be multiplied once for all rows.
+                    // With equal operands, the compiler would multiply once for all rows.
                     let a = if S::WIDE { a + r as u32 } else { a };
                     for p in 0..S::NP {
                         if S::WIDE {

@@ -7,7 +7,7 @@ const MAX_INT8: f32 = 127.0;
 /// of its row, with scale = max |w| / 127. A row of zeros has scale 0. Returns the values `[n, k]`
 /// and the scales `[n]`.
 ///
-/// Missing values, when `weights` is shorter than `n` · `k`, are zeros.
+/// If `weights` is shorter than `n` · `k`, the missing values are zero.
 pub fn quantize_rows(weights: &[f32], n: usize, k: usize) -> (Vec<i8>, Vec<f32>) {
     let mut values = Vec::with_capacity(n * k);
     let mut scales = Vec::with_capacity(n);

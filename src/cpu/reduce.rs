@@ -1,25 +1,25 @@
-//! Reductions of one long row, such as the logits of a vocabulary: its greatest values, its sum of
-//! exponentials.
+//! Reductions of one long row, such as the logits of a vocabulary: its largest values, and its sum
+//! of exponentials.
 
 use crate::cpu::Isa;
 use crate::cpu::isa::simd::{Kernel, LANES, Simd};
 use crate::cpu::math::{exp, load_part};
 
-/// Values whose maximum is looked at alone, so that most of a row is passed over quickly.
+/// Block size: only blocks whose maximum is large enough are searched.
 const BLOCK: usize = 16 * LANES;
 
-/// Values summed in f32 before the sum goes into f64.
+/// Values summed in f32 before the sum is added to an f64.
 const SUMMED: usize = 1024;
 
-/// The greatest value and its first place. NaN counts for nothing; `None` where nothing is above
-/// −∞.
+/// Returns the largest value and its first index. NaN is ignored; `None` if no value is above −∞.
 pub fn argmax(isa: Isa, row: &[f32]) -> Option<(usize, f32)> {
     struct Greatest<'a>(&'a [f32]);
     impl Kernel for Greatest<'_> {
         type Out = Option<(usize, f32)>;
         #[inline(always)]
         fn run<S: Simd>(self, s: S) -> Self::Out {
-            let (mut block, mut best) = (None, f32::NEG_INFINITY);
+            let mut block = None;
+            let mut best = f32::NEG_INFINITY;
             for first in (0..self.0.len()).step_by(BLOCK) {
                 let most = block_max(s, self.0, first);
                 if most > best {
@@ -36,7 +36,7 @@ pub fn argmax(isa: Isa, row: &[f32]) -> Option<(usize, f32)> {
     isa.dispatch(Greatest(row))
 }
 
-/// The maximum of the block that begins at `first`; NaN counts for nothing.
+/// Maximum of the block that begins at `first`; NaN is ignored.
 #[inline(always)]
 fn block_max<S: Simd>(s: S, row: &[f32], first: usize) -> f32 {
     let block = &row[first..row.len().min(first + BLOCK)];
@@ -47,8 +47,8 @@ fn block_max<S: Simd>(s: S, row: &[f32], first: usize) -> f32 {
     s.max_lane(max)
 }
 
-/// The `k` greatest values with their places, greatest first and of equals the first; −∞ and NaN
-/// are never among them.
+/// Returns the `k` largest values with their indices, largest first, ties by index. −∞ and NaN are
+/// never included.
 pub fn top_k(isa: Isa, row: &[f32], k: usize) -> Vec<(usize, f32)> {
     struct Top<'a>(&'a [f32], usize);
     impl Kernel for Top<'_> {
@@ -71,8 +71,8 @@ pub fn top_k(isa: Isa, row: &[f32], k: usize) -> Vec<(usize, f32)> {
     isa.dispatch(Top(row, k))
 }
 
-/// Puts a value into its rank among the `k` argmax, if it is above the `least` that may be;
-/// returns the new least.
+/// Inserts a value into the top `k` if it is above `least`, the current threshold; returns the new
+/// threshold.
 fn insert(top: &mut Vec<(usize, f32)>, k: usize, least: f32, (place, value): (usize, f32)) -> f32 {
     if value > least {
         let rank = top.partition_point(|&(_, better)| better >= value);
@@ -85,15 +85,16 @@ fn insert(top: &mut Vec<(usize, f32)>, k: usize, least: f32, (place, value): (us
     least
 }
 
-/// Σ e^((x − shift) · scale), where no x is above `shift`; summands below e⁻⁸⁷ count as that, NaN
-/// makes it NaN.
+/// Σ e^((x − shift) · scale), if no x is above `shift`. Terms below e⁻⁸⁷ count as e⁻⁸⁷; NaN makes
+/// the sum NaN.
 pub fn sum_exp(isa: Isa, row: &[f32], shift: f32, scale: f32) -> f64 {
     struct Sum<'a>(&'a [f32], f32, f32);
     impl Kernel for Sum<'_> {
         type Out = f64;
         #[inline(always)]
         fn run<S: Simd>(self, s: S) -> f64 {
-            let (shift, scale) = (s.splat(self.1), s.splat(self.2));
+            let shift = s.splat(self.1);
+            let scale = s.splat(self.2);
             let mut total = 0.0;
             for first in (0..self.0.len()).step_by(SUMMED) {
                 let block = &self.0[first..self.0.len().min(first + SUMMED)];
@@ -121,7 +122,7 @@ pub fn sum_exp(isa: Isa, row: &[f32], shift: f32, scale: f32) -> f64 {
 mod tests {
     use super::*;
 
-    /// Values without order, some of them equal.
+    /// Unordered values with some duplicates.
     fn row(n: usize) -> Vec<f32> {
         (0..n as u32)
             .map(|i| (i.wrapping_mul(2_654_435_761) >> 20) as f32 / 100.0 - 20.0)

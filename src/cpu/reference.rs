@@ -1,16 +1,16 @@
-//! What the tests of both kinds of attention compare with.
+//! Reference implementations for the tests of both kinds of attention.
 
 use crate::cpu::attention::panels::KvFormat;
 use half::f16;
 
-/// Numbers in −2.5 … 2.5 that look random.
+/// Pseudo-random numbers in −2.5 … 2.5.
 pub fn noise(n: usize, seed: usize) -> Vec<f32> {
     (0..n)
         .map(|i| (((i + seed) * 7919 + seed * 131) % 2003) as f32 / 400.0 - 2.5)
         .collect()
 }
 
-/// A key or value of a head as it is stored.
+/// A key or value of a head, rounded to its storage format.
 pub fn stored_as(stored: KvFormat, row: &[f32]) -> Vec<f64> {
     let largest = row.iter().fold(0.0, |most: f32, x| most.max(x.abs()));
     let number = |x: &f32| match stored {
@@ -22,8 +22,7 @@ pub fn stored_as(stored: KvFormat, row: &[f32]) -> Vec<f64> {
     row.iter().map(number).collect()
 }
 
-/// One head's attention of one query over keys and values as they are stored, by the definition, in
-/// f64.
+/// Attention of one head and one query over the stored keys and values, by definition, in f64.
 pub fn attention(query: &[f32], keys: &[Vec<f64>], values: &[Vec<f64>], bias: &[f32]) -> Vec<f64> {
     let own = keys.len() - bias.len();
     let score = |(i, key): (usize, &Vec<f64>)| {

@@ -1,8 +1,7 @@
-//! The decoder's attention: single queries over the audio's keys and values, which lie in
-//! [`Panels`], and over those of tokens, rows in half precision that are found by their place in
-//! the cache.
+//! The decoder's attention: single queries over the keys and values of the audio ([`Panels`]) and
+//! over those of tokens, which are rows in half precision at given slots of the cache.
 //!
-//! A query's result does not depend on the queries that are worked through together with it.
+//! The result of a query does not depend on which queries are computed together with it.
 
 use crate::cpu::Isa;
 use crate::cpu::attention::encoder::HEAD;
@@ -15,28 +14,28 @@ use crate::cpu::matrix::{MatMut, MatRef};
 pub struct AttendPanels<'a> {
     /// Queries of all heads, `[rows][n_state]`.
     pub queries: MatRef<'a>,
-    /// The row that `out` begins with, and the column at which the head begins.
+    /// First row of `out` within `queries`, and first column of the head.
     pub at: (usize, usize),
     /// Keys and values.
     pub panels: Panels<'a>,
-    /// What is added to the scores of the last keys.
+    /// Added to the scores of the last keys.
     pub bias: &'a [f32],
     /// Rows of 64 values.
     pub out: MatMut<'a>,
-    /// The rows of `out` to compute: first and number.
+    /// Rows of `out` to compute: the first, and how many.
     pub rows: (usize, usize),
 }
 
 impl AttendPanels<'_> {
-    /// Computes them.
+    /// Runs the computation.
     pub fn run(self, isa: Isa) {
         isa.dispatch(self);
     }
 
     #[inline(always)]
     fn all<S: Simd, T: Number>(&mut self, s: S) {
-        let (mut row, n) = self.rows;
-        let end = row + n;
+        let (mut row, n_rows) = self.rows;
+        let end = row + n_rows;
         while row < end {
             let rows = match end - row {
                 1 => 1,
@@ -52,7 +51,7 @@ impl AttendPanels<'_> {
         }
     }
 
-    /// R rows from row `first` of `out` on.
+    /// Computes R rows, starting at row `first` of `out`.
     #[inline(always)]
     fn queries<S: Simd, T: Number, const R: usize>(&mut self, s: S, first: usize) {
         let n = self.panels.n;
@@ -116,10 +115,10 @@ impl AttendPanels<'_> {
     }
 }
 
-/// Sums that a score is made of, so that they hide each other's latency and keys are read in order.
+/// Partial sums of a score: they hide each other's latency, and keys are still read in order.
 const SUMS: usize = 4;
 
-/// Scores of R queries against the keys of a panel, without their scales.
+/// Scores of R queries against the keys of a panel, before scaling.
 #[inline(always)]
 pub(in crate::cpu) fn score<S: Simd, T: Number, const R: usize>(
     s: S,
@@ -157,20 +156,20 @@ impl Kernel for AttendPanels<'_> {
 pub struct AttendTokens<'a> {
     /// The head's query, `[64]`.
     pub query: &'a [f32],
-    /// Rows of keys and values of all heads side by side, `[places][2 × n_state]`, f16.
+    /// Rows of keys and values of all heads side by side, `[slots][2 × n_state]`, f16.
     pub cache: &'a [u16],
     /// The head's first column.
     pub col: usize,
-    /// n_state
+    /// n_state.
     pub width: usize,
-    /// Where the tokens' rows lie.
+    /// Slots of the tokens' rows in `cache`.
     pub places: &'a [u32],
-    /// `[64]`
+    /// Output, `[64]`.
     pub out: &'a mut [f32],
 }
 
 impl AttendTokens<'_> {
-    /// Computes it.
+    /// Runs the computation.
     pub fn run(self, isa: Isa) {
         isa.dispatch(self);
     }
@@ -214,8 +213,8 @@ impl Kernel for AttendTokens<'_> {
     }
 }
 
-/// Converts to half precision; magnitudes beyond its range become the largest. Both have the same
-/// length, a multiple of 16.
+/// Converts to half precision; values out of range are clamped to the largest magnitude. Both
+/// slices have the same length, a multiple of 16.
 pub fn to_f16(isa: Isa, from: &[f32], to: &mut [u16]) {
     struct ToF16<'a>(&'a [f32], &'a mut [u16]);
     impl Kernel for ToF16<'_> {
@@ -254,18 +253,16 @@ mod tests {
             .into_iter()
             .flat_map(|size| [(size, KvFormat::F16), (size, KvFormat::I8)])
         {
-            let (rows, queries, bias) = (
-                noise(n * 2 * width, 6),
-                noise(7 * width, 5),
-                noise(n_bias, 8),
-            );
+            let rows = noise(n * 2 * width, 6);
+            let queries = noise(7 * width, 5);
+            let bias = noise(n_bias, 8);
             let view = MatRef::dense(&rows, 2 * width);
             for isa in Isa::available() {
                 let cpu = Cpu {
                     isa,
                     pool: Pool::new(2),
                 };
-                // What the memory held before plays no part.
+                // The previous contents of the memory must not matter.
                 let mut data = vec![0x7f; panels_len(n, width, stored)];
                 pack_panels(&cpu, view, stored, &mut data);
                 let panels = Panels {
@@ -276,15 +273,13 @@ mod tests {
                 let attend = |first: usize, count: usize, col: usize| {
                     let mut out = vec![f32::NAN; 7 * HEAD];
                     let queries = MatRef::dense(&queries, width);
-                    let (at, out_view) = ((0, col), MatMut::dense(&mut out, HEAD));
-                    let (bias, rows) = (&bias, (first, count));
                     AttendPanels {
                         queries,
-                        at,
+                        at: (0, col),
                         panels,
-                        bias,
-                        out: out_view,
-                        rows,
+                        bias: &bias,
+                        out: MatMut::dense(&mut out, HEAD),
+                        rows: (first, count),
                     }
                     .run(isa);
                     out
@@ -317,7 +312,8 @@ mod tests {
     fn queries_over_tokens_are_their_definition() {
         let width = 2 * HEAD;
         for n in [1, 2, 17, 448] {
-            let (query, rows) = (noise(HEAD, 5), noise(500 * 2 * width, 6));
+            let query = noise(HEAD, 5);
+            let rows = noise(500 * 2 * width, 6);
             let places: Vec<u32> = (0..n).map(|i| (i * 7 % 500) as u32).collect();
             for isa in Isa::available() {
                 let mut cache = vec![0; rows.len()];
@@ -334,17 +330,16 @@ mod tests {
                         places.iter().map(at).collect::<Vec<_>>()
                     };
                     let mut out = vec![f32::NAN; HEAD];
-                    let (query, cache, places) = (&query, &cache, &places);
                     AttendTokens {
-                        query,
-                        cache,
+                        query: &query,
+                        cache: &cache,
                         col,
                         width,
-                        places,
+                        places: &places,
                         out: &mut out,
                     }
                     .run(isa);
-                    let want = attention(query, &row(0), &row(1), &[]);
+                    let want = attention(&query, &row(0), &row(1), &[]);
                     assert_close(&out, &want, &format!("{} n={n}", isa.name()));
                 }
             }

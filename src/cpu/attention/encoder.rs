@@ -1,13 +1,14 @@
-//! Self-attention of the encoder: all positions of a window over all of them and a silent tail.
+//! Self-attention of the encoder: every position of a window attends to all positions and to the
+//! tail (compressed silence padding).
 //!
-//! In: queries, keys and values side by side, as the linear layer before wrote them. Out: each
-//! head's weighted values.
+//! In: queries, keys and values side by side, as the preceding linear layer wrote them. Out: the
+//! weighted values of each head.
 //!
-//! The whole score matrix never exists: for 16 or 32 queries at a time the scores of all keys are a
-//! strip `[keys][queries]`, in which softmax runs lane by lane and which is then the right-hand
-//! side of the product with the values. So keys and values are broadcast from rows as they lie in
-//! memory, and nothing has to be transposed but a strip's queries and its result. Scores are in
-//! powers of 2, which spares a factor for each exponential.
+//! The whole score matrix is never stored. For 16 or 32 queries at a time, the scores of all keys
+//! form a strip `[keys][queries]`: softmax runs lane by lane, and the strip is then the right-hand
+//! side of the product with the values. Keys and values are therefore broadcast from rows as they
+//! lie in memory; only the queries of a strip and its result are transposed. Scores are base-2
+//! exponents, which saves a multiplication per exponential.
 
 use crate::cpu::Cpu;
 use crate::cpu::attention::format::{Bf16, F32, Format};
@@ -19,23 +20,23 @@ use bytemuck::{cast_slice, cast_slice_mut};
 
 /// Width of a head, in every Whisper size.
 pub(in crate::cpu) const HEAD: usize = 64;
-/// Queries that one task works through.
+/// Queries per task.
 const QUERIES: usize = 64;
-/// What queries are scaled by: 1/√64, and log₂ e for powers of 2 in place of e.
+/// Scale of queries: 1/√64, times log₂ e because powers of 2 replace powers of e.
 const SCALE: f32 = 0.125 * std::f32::consts::LOG2_E;
 
-/// Keys and values that are the same for all queries and belong to no position of the input.
+/// Keys and values that are shared by all queries and belong to no position of the input.
 #[derive(Clone, Debug, Default)]
 pub struct KeysValues {
     /// Keys, `[n][n_state]`.
     pub keys: Vec<f32>,
     /// Values, `[n][n_state]`.
     pub values: Vec<f32>,
-    /// What is added to the score of each key: ln m for one that stands for m alike.
+    /// Added to the score of each key: ln m for a key that stands for m identical ones.
     pub bias: Vec<f32>,
 }
 
-/// Self-attention over all positions of a window, with its working memory.
+/// Self-attention over all positions of a window; owns its working memory.
 pub struct Attention {
     bf16: bool,
     /// For each head: keys as rows of 64, then values as pairs of rows; elements of a [`Format`].
@@ -43,8 +44,7 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// With `bf16`, operands of the products are rounded to bf16 where the instruction set
-    /// multiplies that.
+    /// With `bf16`, operands are rounded to bf16 if the instruction set can multiply it.
     pub fn new(bf16: bool) -> Self {
         Self {
             bf16,
@@ -58,12 +58,12 @@ impl Attention {
     /// values; `out`: `[n][n_state]`.
     ///
     /// # Panics
-    /// Where the shapes do not fit or heads are not 64 wide.
+    /// Panics if the shapes do not match or a head is not 64 wide.
     pub fn apply(&mut self, cpu: &Cpu, qkv: MatRef<'_>, extra: &KeysValues, out: MatMut<'_>) {
         let width = qkv.cols() / 3;
         assert!(
             width.is_multiple_of(HEAD) && out.rows() == qkv.rows() && out.cols() == width,
-            "attention of another shape"
+            "attention: shapes do not match"
         );
         let input = Input { qkv, extra };
         if self.bf16 && cpu.isa.has_bf16() {
@@ -74,7 +74,7 @@ impl Attention {
     }
 }
 
-/// What attention reads.
+/// Input of attention.
 #[derive(Clone, Copy)]
 struct Input<'a> {
     qkv: MatRef<'a>,
@@ -104,25 +104,25 @@ impl<'a> Input<'a> {
     }
 }
 
-/// `N` elements from `at` on.
+/// The `N` elements that start at `at`.
 #[inline(always)]
 fn array<T, const N: usize>(from: &[T], at: usize) -> &[T; N] {
     match from[at..].first_chunk() {
         Some(array) => array,
-        None => unreachable!("a head's row is cut short"),
+        None => unreachable!("row of a head too short"),
     }
 }
 
-/// The same to write to.
+/// As [`array`], for writing.
 #[inline(always)]
 fn array_mut<T, const N: usize>(from: &mut [T], at: usize) -> &mut [T; N] {
     match from[at..].first_chunk_mut() {
         Some(array) => array,
-        None => unreachable!("a head's row is cut short"),
+        None => unreachable!("row of a head too short"),
     }
 }
 
-/// Elements of a head's packed keys, in whole tiles of rows.
+/// Number of elements of a head's packed keys, in whole tiles of rows.
 fn key_elements<F: Format>(n_keys: usize, block: usize) -> usize {
     padded_rows(n_keys, block) * HEAD / F::PACK
 }
@@ -131,7 +131,7 @@ fn attend<F: Format>(cpu: &Cpu, input: Input<'_>, packed: &mut Vec<u32>, out: Ma
     let n_keys = input.n_keys();
     let n_key_elements = key_elements::<F>(n_keys, cpu.isa.block_rows());
     let per_head = n_key_elements + n_keys.div_ceil(F::PACK) * HEAD;
-    // Rows of keys beyond the last are whatever was there: nothing that comes of them is used.
+    // Rows beyond the last key keep old contents; nothing computed from them is used.
     packed.resize(out.cols() / HEAD * per_head, 0);
     cpu.pool.pieces(packed, per_head, |head, to| {
         let (keys, values) = cast_slice_mut(to).split_at_mut(n_key_elements);
@@ -156,7 +156,7 @@ fn attend<F: Format>(cpu: &Cpu, input: Input<'_>, packed: &mut Vec<u32>, out: Ma
     });
 }
 
-/// Brings a head's keys and values into their format.
+/// Converts the keys and values of a head to their format.
 struct PackHead<'a, F: Format> {
     input: Input<'a>,
     head: usize,
@@ -211,7 +211,7 @@ fn pack_dims<F: Format, S: Simd>(s: S, row: &[f32; HEAD], c: usize, scale: f32) 
     F::pack(s, s.mul(low, s.splat(scale)), s.mul(high, s.splat(scale)))
 }
 
-/// A tile of the output: some queries of a head.
+/// A tile of the output: some queries of one head.
 struct Attend<'a, F: Format> {
     input: Input<'a>,
     keys: &'a [F::Stored],
@@ -237,7 +237,7 @@ impl<F: Format> Kernel for Attend<'_, F> {
 type Vectors<T> = Vec<[T; LANES]>;
 
 impl<F: Format> Attend<'_, F> {
-    /// Works through the queries in strips of 16 NP.
+    /// Processes the queries in strips of 16 NP.
     #[inline(always)]
     fn strips<S: Simd, const NP: usize>(mut self, s: S) {
         let n_keys = self.input.n_keys();
@@ -272,8 +272,8 @@ impl<F: Format> Attend<'_, F> {
         }
     }
 
-    /// Scores of the strip's queries (`[64 / PACK][NP][16]`) against all keys, `[key][NP][16]`, and
-    /// the largest ones.
+    /// Computes the scores of the strip's queries (`[64 / PACK][NP][16]`) against all keys,
+    /// `[key][NP][16]`, and the maximum of each query.
     #[inline(always)]
     fn score<S: Simd, const NP: usize>(
         &self,
@@ -281,7 +281,8 @@ impl<F: Format> Attend<'_, F> {
         queries: &[[F::Stored; LANES]],
         scores: &mut [[f32; LANES]],
     ) -> [S::F; NP] {
-        let (n_keys, own) = (self.input.n_keys(), self.input.qkv.rows());
+        let n_keys = self.input.n_keys();
+        let own = self.input.qkv.rows();
         let mut max = [s.splat(f32::NEG_INFINITY); NP];
         let mut key = 0;
         while key < n_keys {
@@ -318,7 +319,8 @@ impl<F: Format> Attend<'_, F> {
         max
     }
 
-    /// Values weighed (`[key / PACK][NP][16]`) over the weights' total, `[64][NP][16]`.
+    /// Sum of the values times their weights (`[key / PACK][NP][16]`), divided by the total weight,
+    /// `[64][NP][16]`.
     #[inline(always)]
     fn sum_values<S: Simd, const NP: usize>(
         &self,
@@ -359,8 +361,8 @@ impl<F: Format> Attend<'_, F> {
     }
 }
 
-/// 2 to the power of each score less its query's largest, `[key / PACK][NP][16]`, and their sum
-/// over the keys.
+/// 2 to the power of (score − maximum of its query), `[key / PACK][NP][16]`, and the sum over the
+/// keys.
 #[inline(always)]
 fn weigh<F: Format, S: Simd, const NP: usize>(
     s: S,
@@ -370,7 +372,8 @@ fn weigh<F: Format, S: Simd, const NP: usize>(
 ) -> [S::F; NP] {
     let mut total = [s.splat(0.0); NP];
     for i in 0..weights.len() {
-        let (pair, p) = (i / NP, i % NP);
+        let pair = i / NP;
+        let p = i % NP;
         let low = exp2(
             s,
             s.sub(s.load(&scores[pair * F::PACK * NP + p]), max[p]),
@@ -420,7 +423,8 @@ mod tests {
                     results[0] == results[1] && results[2] == results[3],
                     "1 and 3 threads differ"
                 );
-                // Values are up to 2.5 and scores are sharp: bf16 moves a score of 20 by up to 0.1.
+                // Values are up to 2.5 and scores are sharp: bf16 changes a score of 20 by up to
+                // 0.1.
                 let far = |(a, b): (&f32, &f32)| (a - b).abs() > 0.25;
                 assert!(
                     !results[0].iter().zip(&results[2]).any(far),

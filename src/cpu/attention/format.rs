@@ -1,7 +1,7 @@
 //! Number formats of the operands of attention's products; sums are `f32` in both.
 //!
-//! A stored element holds [`Format::PACK`] values that are multiplied in one step: one `f32`, or
-//! two bf16.
+//! A stored element holds [`Format::PACK`] values that are multiplied in one step: one `f32` or two
+//! bf16.
 
 use crate::cpu::isa::simd::{LANES, Simd};
 use bytemuck::Pod;
@@ -10,20 +10,21 @@ use bytemuck::Pod;
 pub(in crate::cpu) trait Format {
     /// Values in a stored element.
     const PACK: usize;
-    /// Terms of the series of 2ʳ that this format's precision is worth ([`crate::cpu::math::exp2`]).
+    /// Number of terms of the series of 2ʳ that match this format's precision
+    /// ([`crate::cpu::math::exp2`]).
     const EXP2_TERMS: usize;
     /// A stored element, 4 bytes.
     type Stored: Pod + Sync;
     /// 16 of them in a vector.
     type Vector<S: Simd>: Copy;
 
-    /// Lane i: the element of values `low[i]` and, where it holds two, `high[i]`.
+    /// Lane i: the element made of `low[i]` and, if it holds two values, `high[i]`.
     fn pack<S: Simd>(s: S, low: S::F, high: S::F) -> Self::Vector<S>;
     /// Writes 16 elements.
     fn store<S: Simd>(s: S, v: Self::Vector<S>, to: &mut [Self::Stored; LANES]);
     /// Reads 16 elements.
     fn load<S: Simd>(s: S, from: &[Self::Stored; LANES]) -> Self::Vector<S>;
-    /// Lane i: acc + Σ of the products of the values of `a` and of `b[i]`.
+    /// Lane i: acc + Σ of the products of the values in `a` and `b[i]`.
     fn dot<S: Simd>(s: S, acc: S::F, a: Self::Stored, b: Self::Vector<S>) -> S::F;
 }
 

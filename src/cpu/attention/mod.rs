@@ -1,4 +1,4 @@
-//! Attention: over the positions of a window (encoder), and of single tokens over cached keys and
+//! Attention over the positions of a window (encoder), and of single tokens over cached keys and
 //! values (decoder).
 
 pub(super) mod decoder;

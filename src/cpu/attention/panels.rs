@@ -1,8 +1,7 @@
-//! Cross-attention's keys and values of a window as they are stored: packed once, read for each of
-//! its tokens.
+//! Storage of the cross-attention keys and values of a window: packed once, read for each token.
 //!
-//! In half precision, or in 8 bits with a scale for each key and each value of a head, which is
-//! half as much to read again. The keys lie in panels of 16, so that a vector holds the scores of
+//! The format is half precision, or 8 bits with a scale for each key and each value of a head,
+//! which halves the memory traffic. Keys lie in panels of 16, so that a vector holds the scores of
 //! 16 keys.
 
 use crate::cpu::Cpu;
@@ -11,32 +10,31 @@ use crate::cpu::isa::simd::{Kernel, LANES, Simd};
 use crate::cpu::matrix::MatRef;
 use bytemuck::{Pod, cast_slice, cast_slice_mut};
 
-/// Vectors of a head.
+/// Vectors per row of a head.
 pub(in crate::cpu) const PARTS: usize = HEAD / LANES;
 
-/// How keys and values are stored.
+/// Storage format of keys and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KvFormat {
     /// In half precision.
     F16,
-    /// In 8 bits, −127 … 127, of which the largest in magnitude of a key or value stands for its
-    /// own magnitude.
+    /// 8 bits, −127 … 127; 127 stands for the largest magnitude in a key or value.
     I8,
 }
 
-/// Keys and values of one window for one block's cross-attention.
+/// Keys and values of one window for the cross-attention of one block.
 #[derive(Clone, Copy)]
 pub struct Panels<'a> {
-    /// For each head, m being n rounded up to a multiple of 16: for 8 bits f32 scales of keys and
-    /// of values, `[m]` each; then keys `[m / 16][64][16]` and values `[n][64]`.
+    /// For each head, with m = n rounded up to a multiple of 16: with 8 bits, f32 scales of keys
+    /// and of values, `[m]` each; then keys `[m / 16][64][16]` and values `[n][64]`.
     pub data: &'a [u8],
     /// Number of keys.
     pub n: usize,
-    /// How they are stored.
+    /// Storage format.
     pub stored: KvFormat,
 }
 
-/// Bytes that [`Panels`] of `n` keys of `n_state` values take.
+/// Size in bytes of [`Panels`] with `n` keys of `n_state` values.
 pub fn panels_len(n: usize, n_state: usize, stored: KvFormat) -> usize {
     let heads = n_state / HEAD;
     match stored {
@@ -45,15 +43,15 @@ pub fn panels_len(n: usize, n_state: usize, stored: KvFormat) -> usize {
     }
 }
 
-/// Packs keys and values that lie side by side, `[n][2 × n_state]`, as [`Panels`] want them.
+/// Packs keys and values that lie side by side, `[n][2 × n_state]`, into the layout of [`Panels`].
 ///
 /// # Panics
-/// Where `to` is not as long as [`panels_len`] says.
+/// Panics if the length of `to` is not [`panels_len`].
 pub fn pack_panels(cpu: &Cpu, rows: MatRef<'_>, stored: KvFormat, to: &mut [u8]) {
     assert_eq!(
         to.len(),
         panels_len(rows.rows(), rows.cols() / 2, stored),
-        "panels of another size"
+        "panels have the wrong size"
     );
     cpu.pool.pieces(
         to,
@@ -71,9 +69,9 @@ pub fn pack_panels(cpu: &Cpu, rows: MatRef<'_>, stored: KvFormat, to: &mut [u8])
 
 /// One head of [`Panels`].
 pub(in crate::cpu) struct Head<'a, T> {
-    /// What the scores of the keys are multiplied by; empty where [`Number::SCALED`] is not set.
+    /// Factors for the scores of the keys; empty unless [`Number::SCALED`] is set.
     pub key_scales: &'a [f32],
-    /// What the values are multiplied by; likewise.
+    /// Factors for the values; empty unless [`Number::SCALED`] is set.
     pub value_scales: &'a [f32],
     /// `[m / 16][64]` vectors.
     pub keys: &'a [[T; LANES]],
@@ -82,7 +80,7 @@ pub(in crate::cpu) struct Head<'a, T> {
 }
 
 impl<'a> Panels<'a> {
-    /// The head that begins at column `col`.
+    /// Returns the head that begins at column `col`.
     #[inline(always)]
     pub(in crate::cpu) fn head<T: Number>(&self, col: usize) -> Head<'a, T> {
         let sizes = Sizes::of::<T>(self.n);
@@ -99,9 +97,9 @@ impl<'a> Panels<'a> {
     }
 }
 
-/// Bytes of the parts of a head.
+/// Sizes in bytes of the parts of a head.
 struct Sizes {
-    /// Of the scales of keys, and again of values.
+    /// Scales of the keys; those of the values take as much again.
     scales: usize,
     keys: usize,
     values: usize,
@@ -125,12 +123,12 @@ impl Sizes {
     }
 }
 
-/// A number of keys and values in storage.
+/// Number type of stored keys and values.
 pub(in crate::cpu) trait Number: Pod {
     /// Whether each key and value has a scale.
     const SCALED: bool;
 
-    /// Reads 16.
+    /// Reads 16 values.
     fn load<S: Simd>(s: S, from: &[Self; LANES]) -> S::F;
 
     /// Stores a key or value of a head and returns its scale.
@@ -201,15 +199,14 @@ impl Pack<'_> {
         let (key_scales, to) = self.to.split_at_mut(sizes.scales);
         let (value_scales, to) = to.split_at_mut(sizes.scales);
         let (keys, values) = to.split_at_mut(sizes.keys);
-        let (key_scales, value_scales): (&mut [f32], &mut [f32]) =
-            (cast_slice_mut(key_scales), cast_slice_mut(value_scales));
+        let key_scales: &mut [f32] = cast_slice_mut(key_scales);
+        let value_scales: &mut [f32] = cast_slice_mut(value_scales);
         let keys: &mut [[T; LANES]] = cast_slice_mut(keys);
         let (values, _) = cast_slice_mut::<u8, [T; LANES]>(values).as_chunks_mut::<PARTS>();
         let mut row = [s.splat(0.0); PARTS];
         let mut key = [[T::zeroed(); LANES]; PARTS];
         for first in (0..n).step_by(LANES) {
-            // The last panel's keys beyond n are what its memory held before: their scores are not
-            // looked at.
+            // The last panel keeps old contents in the keys beyond n: their scores are never read.
             let panel = &mut keys[first * PARTS..][..HEAD];
             for i in first..n.min(first + LANES) {
                 let from = self.rows.row(i);

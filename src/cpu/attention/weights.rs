@@ -1,5 +1,5 @@
-//! Attention weights by themselves, for whoever wants to know what a head looks at: the fused
-//! attention of [`AttendPanels`](crate::cpu::AttendPanels) does not keep them.
+//! Attention weights on their own, to inspect what a head attends to: the fused attention of
+//! [`AttendPanels`](crate::cpu::AttendPanels) does not keep them.
 
 use crate::cpu::Isa;
 use crate::cpu::attention::decoder::score;
@@ -8,7 +8,8 @@ use crate::cpu::attention::panels::{KvFormat, Number, Panels};
 use crate::cpu::isa::simd::{Kernel, LANES, Simd};
 use crate::cpu::math::{load_part, softmax_row, store_part};
 
-/// One head's attention weights of one query over the first keys of a window: `softmax(q · k / 8)`.
+/// Attention weights of one head and one query over the first keys of a window: `softmax(q · k /
+/// 8)`.
 pub struct AttentionWeights<'a> {
     /// The head's query, `[64]`.
     pub query: &'a [f32],
@@ -16,19 +17,19 @@ pub struct AttentionWeights<'a> {
     pub panels: Panels<'a>,
     /// The head's first column.
     pub col: usize,
-    /// The weights of as many first keys as it is long; they add up to 1.
+    /// Weights of the first `out.len()` keys; they add up to 1.
     pub out: &'a mut [f32],
 }
 
 impl AttentionWeights<'_> {
-    /// Computes them.
+    /// Runs the computation.
     ///
     /// # Panics
-    /// Where `out` is longer than there are keys, or `query` is shorter than a head.
+    /// Panics if `out` is longer than the number of keys, or `query` is shorter than a head.
     pub fn run(self, isa: Isa) {
         assert!(
             self.out.len() <= self.panels.n && self.query.len() >= HEAD,
-            "attention weights of another shape"
+            "attention weights: shapes do not match"
         );
         isa.dispatch(self);
     }
@@ -81,7 +82,8 @@ mod tests {
             .into_iter()
             .flat_map(|size| [(size, KvFormat::F16), (size, KvFormat::I8)])
         {
-            let (rows, query) = (noise(n * 2 * width, 6), noise(HEAD, 5));
+            let rows = noise(n * 2 * width, 6);
+            let query = noise(HEAD, 5);
             let view = MatRef::dense(&rows, 2 * width);
             for isa in Isa::available() {
                 let cpu = Cpu {
@@ -104,7 +106,7 @@ mod tests {
                         out: &mut out,
                     }
                     .run(isa);
-                    // Attention whose values are unit vectors is its weights.
+                    // If the values are unit vectors, the result of attention is its weights.
                     let keys: Vec<_> = (0..n_out)
                         .map(|i| stored_as(stored, &view.row(i)[col..][..HEAD]))
                         .collect();

@@ -1,11 +1,10 @@
-//! Activations as the tile kernels read them: blocks of a few rows, the values of a column of the
-//! block adjacent.
+//! Activations in the layout of the tile kernels: blocks of a few rows, in which the values of a
+//! column are adjacent.
 //!
-//! The last block may hold rows that stand for none, so that its height is one that there is a tile
-//! for ([`tile_rows`]); what they hold is used for nothing.
+//! The last block is padded with rows to a height for which a tile exists ([`tile_rows`]); the
+//! contents of the padding are never used.
 //!
-//! Packing is where a row passes through the cache anyway, so layer norm and quantisation happen
-//! here.
+//! Packing reads each row into the cache anyway, so layer norm and quantisation happen here.
 
 use crate::cpu::Cpu;
 use crate::cpu::gemm::product::{padded_rows, tile_rows};
@@ -14,17 +13,17 @@ use crate::cpu::math::{LayerNorm, layer_norm_row, load_part};
 use crate::cpu::matrix::MatRef;
 use std::cell::RefCell;
 
-/// Blocks that one task packs.
+/// Blocks per task.
 const BLOCKS: usize = 4;
 
 thread_local! {
-    // What the last product of this thread has left: fresh memory is cleared by the system, page by
+    // Buffers that this thread's last product left. Fresh memory is cleared by the system page by
     // page, which took a twelfth of the encoder's time.
     static LEFT_F32: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
     static LEFT_I8: RefCell<Vec<[u8; 4]>> = const { RefCell::new(Vec::new()) };
 }
 
-/// `len` elements or more; what they hold is what was there.
+/// Returns a buffer of at least `len` elements with arbitrary contents.
 fn reuse<T: Copy + Default>(mut buffer: Vec<T>, len: usize) -> Vec<T> {
     if buffer.len() < len {
         buffer.resize(len, T::default());
@@ -32,7 +31,7 @@ fn reuse<T: Copy + Default>(mut buffer: Vec<T>, len: usize) -> Vec<T> {
     buffer
 }
 
-/// What goes into a product: rows, normalised first where a layer norm is given.
+/// Input of a product: rows, and the layer norm to apply first, if any.
 #[derive(Clone, Copy)]
 pub(in crate::cpu) struct Input<'a> {
     pub rows: MatRef<'a>,
@@ -40,7 +39,7 @@ pub(in crate::cpu) struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    /// Row i, in `scratch` where it had to be computed.
+    /// Returns row i, in `scratch` if it had to be computed.
     #[inline(always)]
     pub fn row<'b, S: Simd>(&self, s: S, i: usize, scratch: &'b mut [f32]) -> &'b [f32]
     where
@@ -68,7 +67,9 @@ pub(in crate::cpu) struct BlocksF32 {
 impl BlocksF32 {
     /// Packs rows of `k` values.
     pub fn pack(cpu: &Cpu, input: Input<'_>) -> Self {
-        let (rows, k, block) = (input.rows.rows(), input.rows.cols(), cpu.isa.block_rows());
+        let rows = input.rows.rows();
+        let k = input.rows.cols();
+        let block = cpu.isa.block_rows();
         let len = padded_rows(rows, block) * k;
         let mut data = reuse(LEFT_F32.take(), len);
         cpu.pool.pieces(&mut data[..len], block * k, |b, to| {
@@ -86,12 +87,12 @@ impl BlocksF32 {
         }
     }
 
-    /// Values of a row.
+    /// Number of values in a row.
     pub fn width(&self) -> usize {
         self.k
     }
 
-    /// Rows of block b, those beyond the last included, and its values.
+    /// Number of rows of block b, including padding, and its values.
     #[inline(always)]
     pub fn block(&self, b: usize) -> (usize, &[f32]) {
         let rows = tile_rows(self.block.min(self.rows - b * self.block));
@@ -126,8 +127,8 @@ impl Kernel for PackF32<'_> {
     }
 }
 
-/// Rows as bytes, 128 standing for 0, with a scale for each: block b holds `[k / 4][rows of the
-/// block][4]`. k is rounded up to a multiple of 16; the values added are zero.
+/// Rows as bytes with a zero point of 128 and a scale for each row: block b holds `[k / 4][rows of
+/// the block][4]`. k is padded with zeros to a multiple of 16.
 pub(in crate::cpu) struct BlocksI8 {
     data: Vec<[u8; 4]>,
     scales: Vec<f32>,
@@ -138,9 +139,10 @@ pub(in crate::cpu) struct BlocksI8 {
 }
 
 impl BlocksI8 {
-    /// Quantises each row symmetrically, scale = max |x| / 127, and packs it.
+    /// Quantises each row symmetrically, with scale = max |x| / 127, and packs it.
     pub fn pack(cpu: &Cpu, input: Input<'_>) -> Self {
-        let (rows, block) = (input.rows.rows(), cpu.isa.block_rows());
+        let rows = input.rows.rows();
+        let block = cpu.isa.block_rows();
         let quads = input.rows.cols().next_multiple_of(LANES) / 4;
         let len = padded_rows(rows, block) * quads;
         let mut data = reuse(LEFT_I8.take(), len);
@@ -168,12 +170,12 @@ impl BlocksI8 {
         }
     }
 
-    /// Values of a row, rounded up to a multiple of 16.
+    /// Number of values in a row, rounded up to a multiple of 16.
     pub fn width(&self) -> usize {
         4 * self.quads
     }
 
-    /// Scales of the rows of block b, those beyond the last included, and its bytes.
+    /// Scales of the rows of block b, including padding, and its bytes.
     #[inline(always)]
     pub fn block(&self, b: usize) -> (&[f32], &[[u8; 4]]) {
         let rows = tile_rows(self.block.min(self.rows - b * self.block));
@@ -210,7 +212,7 @@ impl Kernel for PackI8<'_> {
     }
 }
 
-/// Writes the row's bytes to every `stride`th group of 4 and returns its scale.
+/// Writes the bytes of the row to every `stride`th group of 4 and returns the row's scale.
 #[inline(always)]
 pub(in crate::cpu) fn quantize_row<S: Simd>(
     s: S,
@@ -225,7 +227,7 @@ pub(in crate::cpu) fn quantize_row<S: Simd>(
         i += LANES;
     }
     let max = s.max_lane(max);
-    // A row of zeros has scale 0. A value that is no number counts as the largest of its row does.
+    // A row of zeros has scale 0. NaN becomes 127.
     let inverse = s.splat(if max > 0.0 { 127.0 / max } else { 0.0 });
     let (low, high) = (s.splat(-127.0), s.splat(127.0));
     let mut bytes = [0; LANES];

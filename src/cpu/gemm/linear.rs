@@ -1,4 +1,4 @@
-//! Linear layers: packed weights, and y = f(norm(x) Wᵀ + b) in one pass over them.
+//! Linear layers: packed weights, and y = f(norm(x) Wᵀ + b) in a single pass.
 
 use crate::cpu::Cpu;
 use crate::cpu::gemm::blocks::{BlocksF32, BlocksI8, Input};
@@ -8,16 +8,16 @@ use crate::cpu::math::{LayerNorm, gelu_vector, load_part, store_part};
 use crate::cpu::matrix::{MatMut, MatRef};
 use bytes::Bytes;
 
-/// What happens to x Wᵀ + b before it is stored.
+/// Operations on x Wᵀ + b before it is stored.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Epilogue {
-    /// GELU is applied.
+    /// Apply GELU.
     pub gelu: bool,
-    /// The result is added to what the output holds (after GELU).
+    /// Add the result (after GELU) to the previous contents of the output.
     pub accumulate: bool,
 }
 
-/// A linear layer with weights in one of the two number formats; both are used alike.
+/// Linear layer with weights in one of the two number formats; both have the same interface.
 pub struct Linear {
     weights: Weights,
     bias: Vec<f32>,
@@ -33,24 +33,25 @@ enum Weights {
     I8(PackedI8),
 }
 
-/// 8-bit weights as the kernels read them.
+/// 8-bit weights in the layout of the kernels.
 #[derive(Clone, Debug)]
 pub struct PackedI8 {
-    /// Panels of 16 outputs, `[n / 16][k / 4][16][4]`, n and k rounded up to multiples of 16; −127
-    /// … 127.
+    /// Panels of 16 outputs, `[n / 16][k / 4][16][4]`, with n and k rounded up to multiples of 16;
+    /// values are −127 … 127.
     pub panels: Bytes,
-    /// For each output: the factor that makes weights of the whole numbers.
+    /// For each output: the scale of its weights.
     pub scales: Vec<f32>,
-    /// For each output: −128 × the sum of its weights, since activations are stored with 128
-    /// standing for 0.
+    /// For each output: −128 × the sum of its weights, which compensates for the activations' zero
+    /// point of 128.
     pub offsets: Vec<i32>,
-    /// Values of an input row, rounded up to a multiple of 16.
+    /// Number of values in an input row, rounded up to a multiple of 16.
     pub k: usize,
 }
 
-/// Packs 8-bit weights (`[n][k]`, row-major, with one scale a row) into panels.
+/// Packs 8-bit weights (`[n][k]`, row-major, with one scale per row) into panels.
 pub fn pack_i8(weights: &[i8], scales: &[f32], n: usize, k: usize) -> PackedI8 {
-    let (padded_n, padded_k) = (n.next_multiple_of(LANES), k.next_multiple_of(LANES));
+    let padded_n = n.next_multiple_of(LANES);
+    let padded_k = k.next_multiple_of(LANES);
     let mut panels = vec![0u8; padded_n * padded_k];
     let mut offsets = vec![0; padded_n];
     for (row, values) in weights.chunks_exact(k).enumerate() {
@@ -71,15 +72,15 @@ pub fn pack_i8(weights: &[i8], scales: &[f32], n: usize, k: usize) -> PackedI8 {
 }
 
 impl PackedI8 {
-    /// The weights as they were before packing, `[n][k]`, row-major, where `n` and `k` are what
-    /// they were packed with.
+    /// Returns the weights before packing, `[n][k]`, row-major. `n` and `k` must be those that they
+    /// were packed with.
     ///
     /// # Panics
-    /// Where the panels hold less.
+    /// Panics if the panels hold fewer weights.
     pub fn rows(&self, n: usize, k: usize) -> Vec<i8> {
         assert!(
             n <= self.scales.len() && k <= self.k,
-            "more 8-bit weights than were packed"
+            "fewer 8-bit weights were packed"
         );
         let place = |row: usize, i: usize| {
             row / LANES * LANES * self.k + (i / 4 * LANES + row % LANES) * 4 + i % 4
@@ -90,7 +91,7 @@ impl PackedI8 {
     }
 }
 
-/// Rows as a product reads them; what several layers read is packed once.
+/// Rows packed for a product; layers that read the same rows share them.
 pub struct Packed(Blocks);
 
 enum Blocks {
@@ -99,7 +100,7 @@ enum Blocks {
 }
 
 impl Linear {
-    /// A layer of `f32` weights `[n][k]`, row-major, with a bias `[n]` (empty: none).
+    /// Creates a layer of `f32` weights `[n][k]`, row-major, with a bias `[n]` (empty: none).
     pub fn f32(weights: &[f32], bias: Vec<f32>, n: usize, k: usize) -> Self {
         let mut panels = vec![[0.0; LANES]; n.div_ceil(LANES) * k];
         for (row, values) in weights.chunks_exact(k).enumerate() {
@@ -114,20 +115,20 @@ impl Linear {
         }
     }
 
-    /// A layer of 8-bit weights with `n` outputs and a bias `[n]` (empty: none).
+    /// Creates a layer of 8-bit weights with `n` outputs and a bias `[n]` (empty: none).
     ///
     /// # Panics
-    /// Where the panels are not those of `n` outputs.
+    /// Panics if the panels do not have `n` outputs.
     pub fn i8(weights: PackedI8, bias: Vec<f32>, n: usize) -> Self {
         let padded = n.next_multiple_of(LANES);
         assert_eq!(
             weights.panels.len(),
             padded * weights.k,
-            "panels of another shape"
+            "panels have the wrong shape"
         );
         assert!(
             weights.scales.len() == padded && weights.offsets.len() == padded,
-            "scales of another shape"
+            "scales have the wrong shape"
         );
         Self {
             weights: Weights::I8(weights),
@@ -136,7 +137,7 @@ impl Linear {
         }
     }
 
-    /// Bytes of its weights.
+    /// Size of the weights in bytes.
     pub fn bytes(&self) -> usize {
         match &self.weights {
             Weights::F32 { panels, .. } => size_of_val(&panels[..]),
@@ -144,8 +145,8 @@ impl Linear {
         }
     }
 
-    /// Brings the 8-bit weights of layers that are read one after another into memory that is read
-    /// fastest. They stay where they are if there is none.
+    /// Moves the 8-bit weights of layers that are read one after another to large pages, which read
+    /// fastest. They stay in place if the system refuses the memory.
     pub fn gather(layers: &mut [&mut Self]) {
         let mut weights: Vec<_> = layers
             .iter_mut()
@@ -166,7 +167,7 @@ impl Linear {
     /// `out[i] = f(norm(x[i]) Wᵀ + b)` for each row.
     ///
     /// # Panics
-    /// Where `x` or `out` have another shape than the layer.
+    /// Panics if the shape of `x` or `out` does not match the layer.
     pub fn apply(
         &self,
         cpu: &Cpu,
@@ -181,40 +182,40 @@ impl Linear {
     /// Packs norm(x) for this layer and others of the same width and number format.
     ///
     /// # Panics
-    /// Where `x` has another width than the layer.
+    /// Panics if the width of `x` does not match the layer.
     pub fn pack(&self, cpu: &Cpu, x: MatRef<'_>, norm: Option<&LayerNorm>) -> Packed {
         let input = Input { rows: x, norm };
         Packed(match &self.weights {
             Weights::F32 { k, .. } => {
-                assert_eq!(x.cols(), *k, "a linear layer's input has another width");
+                assert_eq!(x.cols(), *k, "linear layer: input has the wrong width");
                 Blocks::F32(BlocksF32::pack(cpu, input))
             }
             Weights::I8(w) => {
                 assert_eq!(
                     x.cols().next_multiple_of(LANES),
                     w.k,
-                    "a linear layer's input has another width"
+                    "linear layer: input has the wrong width"
                 );
                 Blocks::I8(BlocksI8::pack(cpu, input))
             }
         })
     }
 
-    /// As [`Self::apply`], with rows that [`Self::pack`] has packed.
+    /// As [`Self::apply`], with rows packed by [`Self::pack`].
     ///
     /// # Panics
-    /// Where the rows were packed for another layer, or `out` has another shape.
+    /// Panics if the rows were packed for a different layer, or the shape of `out` does not match.
     pub fn apply_packed(&self, cpu: &Cpu, x: &Packed, out: MatMut<'_>, epilogue: Epilogue) {
         assert!(
             out.cols() == self.n,
-            "a linear layer's output has another shape"
+            "linear layer: output has the wrong shape"
         );
         let bias = &self.bias;
         match (&self.weights, &x.0) {
             (Weights::F32 { panels, k }, Blocks::F32(a)) => {
                 assert!(
                     out.rows() == a.rows && a.width() == *k,
-                    "a linear layer's input has another shape"
+                    "linear layer: input has the wrong shape"
                 );
                 let division = divide(cpu, out.rows(), self.n, 4 * k);
                 cpu.pool.tiles(out, division, |out, row, col| {
@@ -233,7 +234,7 @@ impl Linear {
             (Weights::I8(w), Blocks::I8(a)) => {
                 assert!(
                     out.rows() == a.rows && a.width() == w.k,
-                    "a linear layer's input has another shape"
+                    "linear layer: input has the wrong shape"
                 );
                 let division = divide(cpu, out.rows(), self.n, w.k);
                 cpu.pool.tiles(out, division, |out, row, col| {
@@ -248,29 +249,30 @@ impl Linear {
                     });
                 });
             }
-            _ => unreachable!("rows packed in another number format"),
+            _ => unreachable!("rows packed in a different number format"),
         }
     }
 }
 
-/// Bytes of packed rows that stay in the second-level cache while the columns go by.
+/// Bytes of packed rows that stay in the L2 cache while the columns pass.
 const ROW_BYTES: usize = 256 * 1024;
 
-/// Bytes of weights that a thread takes at a time for few rows.
+/// Bytes of weights that a thread takes at a time if there are few rows.
 const WEIGHT_BYTES: usize = 1 << 20;
 
-/// Rows up to which a product waits for the weights rather than for the arithmetic.
+/// Number of rows up to which a product is bound by reading the weights, not by arithmetic.
 const FEW: usize = 8;
 
-/// Size of the tiles that threads take: whole blocks of rows that stay in the second-level cache,
-/// and columns enough to be worth the fork; few rows are divided by columns alone. A row is
-/// `row_bytes` long when packed.
+/// Size of the tiles that threads take: whole blocks of rows that stay in the L2 cache, and enough
+/// columns to be worth a task. Few rows are divided by columns only. A packed row has `row_bytes`
+/// bytes.
 fn divide(cpu: &Cpu, rows: usize, cols: usize, row_bytes: usize) -> (usize, usize) {
     let block = cpu.isa.block_rows();
     if rows > 8 * block {
         ((ROW_BYTES / row_bytes / block).clamp(4, 16) * block, 256)
     } else {
-        // Wide layers, the logits, in pieces that leave no thread waiting long for the last one.
+        // Wide layers (the logits) are cut into pieces, so that no thread waits long for the last
+        // one.
         let most = (WEIGHT_BYTES / row_bytes).next_multiple_of(2 * LANES);
         (
             rows,
@@ -281,14 +283,14 @@ fn divide(cpu: &Cpu, rows: usize, cols: usize, row_bytes: usize) -> (usize, usiz
     }
 }
 
-/// A product that is computed a tile's width of columns at a time.
+/// A product that is computed one tile's width of columns at a time.
 trait Columns {
-    /// Computes NP panels of columns from `col` on, for all rows.
+    /// Computes NP panels of columns, starting at `col`, for all rows.
     fn columns<S: Simd, const NP: usize>(&mut self, s: S, col: usize);
 }
 
-/// A product's columns from `col` on, in pairs of panels where the instruction set takes pairs and
-/// `pairs` are wanted.
+/// Computes the columns of a product from `col` on, in pairs of panels if the instruction set has
+/// such tiles and `pairs` is set.
 #[inline(always)]
 fn all_columns<S: Simd>(s: S, pairs: bool, mut col: usize, cols: usize, mut product: impl Columns) {
     while col < cols {
@@ -346,7 +348,8 @@ impl Kernel for ProductF32<'_> {
     type Out = ();
     #[inline(always)]
     fn run<S: Simd>(mut self, s: S) {
-        let (mut col, cols) = (0, self.out.cols());
+        let mut col = 0;
+        let cols = self.out.cols();
         if self.a.rows == 1 {
             while col + CHAINS * LANES <= cols {
                 self.row(s, col);
@@ -357,12 +360,12 @@ impl Kernel for ProductF32<'_> {
     }
 }
 
-/// Panels that a single row multiplies at a time: each of its sums is one chain of additions, and
-/// several of them hide each other's latency.
+/// Panels that a single row is multiplied with at a time: each sum is one chain of additions, and
+/// several chains hide each other's latency.
 const CHAINS: usize = 4;
 
 impl ProductF32<'_> {
-    /// The panels from `col` on, of a single row.
+    /// Computes the panels that start at `col`, for a single row.
     #[inline(always)]
     fn row<S: Simd>(&mut self, s: S, col: usize) {
         let mut b = [self.panels; CHAINS];
@@ -398,7 +401,8 @@ impl Columns for ProductI8<'_> {
         let (all_scales, _) = self.w.scales.as_chunks::<LANES>();
         let mut b = [quads; NP];
         let mut init = [&[0; LANES]; NP];
-        let (mut scales, mut bias) = ([s.splat(0.0); NP], [s.splat(0.0); NP]);
+        let mut scales = [s.splat(0.0); NP];
+        let mut bias = [s.splat(0.0); NP];
         for p in 0..NP {
             let at = self.col + col + p * LANES;
             b[p] = &quads[at / LANES * per_panel..][..per_panel];
@@ -448,7 +452,7 @@ impl Kernel for ProductI8<'_> {
             self.wide(s);
             return;
         }
-        // Few rows wait for the weights, which are read fastest from end to end.
+        // Few rows are bound by reading the weights, which is fastest sequentially.
         let cols = self.out.cols();
         all_columns(s, self.out.rows() > FEW, 0, cols, self);
     }
@@ -462,7 +466,7 @@ pub(in crate::cpu) fn bias_of<S: Simd>(s: S, bias: &[f32], col: usize) -> S::F {
     }
 }
 
-/// Stores a vector of a tile at the front of `out`, which may end within it.
+/// Stores a vector of a tile at the start of `out`, which may be shorter.
 #[inline(always)]
 pub(in crate::cpu) fn finish<S: Simd>(s: S, mut y: S::F, out: &mut [f32], epilogue: Epilogue) {
     let end = LANES.min(out.len());

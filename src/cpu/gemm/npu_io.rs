@@ -1,9 +1,9 @@
-//! The CPU's half of a product that another device computes: rows into the device's number format,
-//! and results out of it through the layer's bias, GELU and addition.
+//! The CPU's half of a product that another device computes: converts rows to the device's number
+//! format, and applies the layer's bias, GELU and addition to the results.
 //!
-//! Both halves are those of [`crate::cpu::Linear`]: what is quantised to 8 bits here and finished here
-//! is, bit for bit, what it would have computed. A device that multiplies bf16 as bfp16 loses most
-//! by rounding activations, in whose blocks few are large and many small; it gets them in two
+//! Both halves are those of [`crate::cpu::Linear`], so int8 results are bit for bit the same. A
+//! device that multiplies bf16 as bfp16 loses most of its precision by rounding activations, whose
+//! blocks hold a few large values and many small ones. Activations are therefore passed as two
 //! terms.
 
 use crate::cpu::Cpu;
@@ -13,31 +13,31 @@ use crate::cpu::isa::simd::{Kernel, LANES, Simd};
 use crate::cpu::math::{LayerNorm, load_part};
 use crate::cpu::matrix::{MatMut, MatRef};
 
-/// Rows that one task takes.
+/// Rows per task.
 const ROWS: usize = 16;
 
-/// Values that share an exponent where bf16 is multiplied as bfp16ebs8.
+/// Values that share an exponent if bf16 is multiplied as bfp16ebs8.
 const BLOCK: usize = 8;
-/// Bits of such a value without its sign.
+/// Bits of such a value, without its sign.
 const MANTISSA_BITS: u32 = 7;
-/// Bias of an `f32` exponent, and the bits behind the leading one of its mantissa.
+/// Bias of an `f32` exponent, and number of bits of the stored mantissa.
 const F32: (u32, u32) = (127, 23);
 
-/// Values of a row of `cols` values in two terms.
+/// Width of a row of `cols` values in two terms.
 pub fn terms_width(cols: usize) -> usize {
     2 * cols.next_multiple_of(BLOCK)
 }
 
-/// Writes rows, normalised first where a layer norm is given, as the sum of two rows of bf16, for a
-/// device that rounds each block of 8 to 7 bits and a common exponent before it multiplies: the
-/// first row has what the device keeps of the value, the second what it would lose. Rounding is to
+/// Writes rows, normalised first if a layer norm is given, as the sum of two rows of bf16. The
+/// device rounds each block of 8 to 7 bits and a common exponent before it multiplies: the first
+/// row holds what the device keeps of the value, the second what it would lose. Rounding is to
 /// nearest, ties to even.
 ///
-/// `to`: `[x.rows][stride]`; a row is the first terms, the second from [`terms_width`] / 2 on,
-/// zeros from there on and between.
+/// `to`: `[x.rows][stride]`. A row holds the first terms, then the second terms from
+/// [`terms_width`] / 2 on; the rest is zero.
 ///
 /// # Panics
-/// Where `to` has another size.
+/// Panics if the size of `to` is different.
 pub fn to_bf16_terms(
     cpu: &Cpu,
     x: MatRef<'_>,
@@ -47,7 +47,7 @@ pub fn to_bf16_terms(
 ) {
     assert!(
         to.len() == x.rows() * stride && stride >= terms_width(x.cols()),
-        "bf16 rows of another shape"
+        "bf16 rows have the wrong shape"
     );
     let input = Input { rows: x, norm };
     cpu.pool.pieces(to, ROWS * stride, |i, to| {
@@ -88,7 +88,7 @@ impl Kernel for ToBf16Terms<'_> {
     }
 }
 
-/// The two terms of a block.
+/// Writes the two terms of a block.
 #[inline(always)]
 fn terms(block: [f32; BLOCK], first: &mut [u16], second: &mut [u16]) {
     let mut largest = 0;
@@ -97,10 +97,11 @@ fn terms(block: [f32; BLOCK], first: &mut [u16], second: &mut [u16]) {
     }
     let (bias, bits) = F32;
     let exponent = largest >> bits;
-    // The last bit kept is a unit. Adding 1.5 × 2²³ units leaves a whole number of them; 128, which
-    // 7 bits do not hold, is held at 127. Values too small or large for this are rounded to bf16 as
-    // they are.
-    let (mut shift, mut most) = (0.0, f32::INFINITY);
+    // The unit is the last bit kept. Adding 1.5 × 2²³ units leaves an integer number of them; 128
+    // does not fit 7 bits and is clamped to 127. Blocks whose exponents are too small or too large
+    // for this are rounded to bf16 directly.
+    let mut shift = 0.0;
+    let mut most = f32::INFINITY;
     if exponent >= MANTISSA_BITS && exponent + bits < 2 * bias {
         let unit = exponent + 1 - MANTISSA_BITS;
         shift = f32::from_bits((unit + bits) << bits | 1 << (bits - 1));
@@ -113,12 +114,11 @@ fn terms(block: [f32; BLOCK], first: &mut [u16], second: &mut [u16]) {
     }
 }
 
-/// To bf16.
+/// Rounds to bf16.
 #[inline(always)]
 fn rounded(x: f32) -> u16 {
     let bits = x.to_bits();
-    // Half of what is cut off, and one less where the last bit kept is even; a number that is none
-    // stays so.
+    // Adds half of the bits to be cut off, less one if the last bit kept is even. NaN stays NaN.
     let rounded = (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16;
     if bits & 0x7fff_ffff > 0x7f80_0000 {
         0x7fc0
@@ -127,13 +127,13 @@ fn rounded(x: f32) -> u16 {
     }
 }
 
-/// Quantises rows symmetrically, as [`crate::cpu::Linear`] does, and writes each row's scale.
+/// Quantises rows symmetrically, as [`crate::cpu::Linear`] does, and writes the scale of each row.
 ///
-/// `to`: `[x.rows][stride]` with a stride that is a multiple of 16; what a row has beyond the
-/// input's columns becomes 0.
+/// `to`: `[x.rows][stride]` with a stride that is a multiple of 16. Padding beyond the input's
+/// columns is set to 0.
 ///
 /// # Panics
-/// Where `to` or `scales` have another size.
+/// Panics if the size of `to` or `scales` is different.
 pub fn to_i8(
     cpu: &Cpu,
     x: MatRef<'_>,
@@ -144,11 +144,11 @@ pub fn to_i8(
 ) {
     assert!(
         stride.is_multiple_of(LANES) && stride >= x.cols(),
-        "i8 rows of another shape"
+        "i8 rows have the wrong shape"
     );
     assert!(
         to.len() == x.rows() * stride && scales.len() == x.rows(),
-        "i8 rows of another shape"
+        "i8 rows have the wrong shape"
     );
     let input = Input { rows: x, norm };
     let mut pieces: Vec<_> = to
@@ -187,7 +187,7 @@ impl Kernel for ToI8<'_> {
             self.scales[r] = quantize_row(s, row, to.as_chunks_mut::<4>().0, 1);
             let written = row.len().next_multiple_of(LANES);
             for i in 0..written {
-                // From 128 for 0 to two's complement.
+                // From a zero point of 128 to two's complement.
                 to[i] ^= 0x80;
             }
             for i in written..self.stride {
@@ -197,21 +197,21 @@ impl Kernel for ToI8<'_> {
     }
 }
 
-/// A device's result.
+/// Result of a device.
 #[derive(Clone, Copy)]
 pub enum Product<'a> {
     /// bf16, `[rows][stride]`.
     Bf16(&'a [u16]),
-    /// Whole numbers `[rows][stride]`, with a scale for each row and one for each column.
+    /// Integers `[rows][stride]`, with a scale for each row and for each column.
     I32(&'a [i32], &'a [f32], &'a [f32]),
 }
 
-/// `out = f(product + bias)`; `bias` has a value for each column of `out`. `stride`: values from
-/// the start of one of the product's rows to that of the next, at least the columns of `out`; what
-/// a row has beyond them is not read.
+/// Computes `out = f(product + bias)`; `bias` has one value per column of `out`. `stride` is the
+/// distance between the rows of the product, at least the number of columns of `out`; the rest of a
+/// row is not read.
 ///
 /// # Panics
-/// Where the product or `bias` has fewer values than `out` wants.
+/// Panics if the product or `bias` has fewer values than `out` needs.
 pub fn finish_product(
     cpu: &Cpu,
     product: Product<'_>,
@@ -228,7 +228,7 @@ pub fn finish_product(
     };
     assert!(
         enough && stride >= out.cols() && bias.len() >= out.cols(),
-        "a device's product of another shape"
+        "the device's product has the wrong shape"
     );
     let width = out.cols();
     cpu.pool.tiles(out, (ROWS, width), |out, row, _| {
@@ -323,8 +323,8 @@ mod tests {
         // The smallest bf16, 2^-133. `powi` may divide by 2^133, which is infinite.
         let smallest = f32::MIN_POSITIVE / 128.0;
         let mut x = noise(rows * cols, 1);
-        // A carry out of 7 bits, a tie, values that differ by much, by nothing, and too small or
-        // large for two terms.
+        // A carry out of 7 bits, a tie, values that differ a lot, zeros, and values too small or
+        // too large for two terms.
         x[..8].copy_from_slice(&[
             1.999,
             -1.999,
@@ -357,8 +357,8 @@ mod tests {
                     }
                     for j in 0..block.len() {
                         let error = (first[j] - block[j] + value(half + 8 * i + j)).abs();
-                        // A first term is held or rounded within a unit, of which the second keeps
-                        // 8 bits.
+                        // The first term is clamped or rounded to within one unit, of which the
+                        // second keeps 8 bits.
                         assert!(
                             error <= largest * 2f32.powi(-14) + smallest,
                             "{whole:?}: {j}: {error}"
@@ -380,7 +380,9 @@ mod tests {
     #[test]
     fn i8_products_computed_elsewhere_end_as_the_layers_own_bit_for_bit() {
         for (m, n, k) in [(1, 16, 16), (3, 33, 48), (18, 40, 100), (40, 96, 240)] {
-            let (x, w, b) = (noise(m * k, 1), noise(n * k, 2), noise(n, 3));
+            let x = noise(m * k, 1);
+            let w = noise(n * k, 2);
+            let b = noise(n, 3);
             let norm = LayerNorm {
                 weight: noise(k, 4),
                 bias: noise(k, 5),
@@ -406,7 +408,8 @@ mod tests {
                         MatMut::dense(&mut want, n),
                         epilogue,
                     );
-                    let (mut rows, mut row_scales) = (vec![9; m * stride], vec![0.0; m]);
+                    let mut rows = vec![9; m * stride];
+                    let mut row_scales = vec![0.0; m];
                     to_i8(
                         &cpu,
                         MatRef::dense(&x, k),

@@ -1,22 +1,22 @@
 //! Matrix products: register tiles of a block of rows × 16 or 32 columns that run over the whole
 //! inner dimension.
 //!
-//! Every value of the result is one chain of additions over k in ascending order, whatever the tile
-//! it falls in, so results do not depend on how the work is divided.
+//! Every value of the result is one chain of additions over k in ascending order, in any tile, so
+//! results do not depend on how the work is divided.
 //!
-//! Kernels use loops where a closure would read better: a closure is a function of its own,
+//! Kernels use loops even if a closure would be more readable: a closure is a separate function,
 //! compiled without the instruction set unless the optimiser happens to inline it.
 
 use crate::cpu::isa::simd::{LANES, Simd};
 
-/// Rows of the tile that holds `rows` ≤ `S::MR` of them. A tile for every number of rows would make
-/// the program large and its compilation slow; these waste little, since few rows wait for the
-/// weights anyway.
+/// Height of the tile used for `rows` ≤ `S::MR` rows. A tile for every height would make the
+/// program large and slow to compile; the padding costs little, since few rows are bound by reading
+/// the weights anyway.
 pub(in crate::cpu) fn tile_rows(rows: usize) -> usize {
     [1, 2, 4, 8].into_iter().find(|n| *n >= rows).unwrap_or(12)
 }
 
-/// Rows of all tiles over `rows` rows in blocks of `block`.
+/// Total rows of the tiles for `rows` rows in blocks of `block`.
 pub(in crate::cpu) fn padded_rows(rows: usize, block: usize) -> usize {
     let whole = rows / block * block;
     if rows > whole {
@@ -26,7 +26,7 @@ pub(in crate::cpu) fn padded_rows(rows: usize, block: usize) -> usize {
     }
 }
 
-/// Runs `$body` with the constant `$M` equal to `$m`, a number of rows from [`tile_rows`].
+/// Runs `$body` with the constant `$M` equal to `$m`, a result of [`tile_rows`].
 macro_rules! with_rows {
     ($m:expr, $S:ty, $M:ident => $body:expr) => {
         $crate::cpu::gemm::product::with_rows!(@arms $m, $S, $M => $body; 1 2 4 8 12)
@@ -66,8 +66,8 @@ pub(in crate::cpu) fn tile_f32<S: Simd, const M: usize, const NP: usize>(
     acc
 }
 
-/// `a`: `[k / 4][M][4]`, offset by 128; `b`: NP panels `[k / 4][16][4]`; `init`: −128 × each
-/// column's sum of weights. Returns the M × NP vectors of the product of whole numbers.
+/// `a`: `[k / 4][M][4]`, offset by 128; `b`: NP panels `[k / 4][16][4]`; `init`: −128 × the sum of
+/// each column's weights. Returns the M × NP vectors of the integer product.
 #[inline(always)]
 pub(in crate::cpu) fn tile_i8<S: Simd, const M: usize, const NP: usize>(
     s: S,
@@ -97,8 +97,8 @@ pub(in crate::cpu) fn tile_i8<S: Simd, const M: usize, const NP: usize>(
     acc
 }
 
-/// As [`tile_i8`] for one row and one panel, which is then read from end to end; several sums at a
-/// time hide each other's latency.
+/// As [`tile_i8`] for one row and one panel, which is read sequentially; several sums at a time
+/// hide each other's latency.
 #[inline(always)]
 pub(in crate::cpu) fn row_i8<S: Simd>(
     s: S,
@@ -113,7 +113,7 @@ pub(in crate::cpu) fn row_i8<S: Simd>(
     }
     let (a, _) = a.as_chunks::<SUMS>();
     let (b, _) = b.as_chunks::<SUMS>();
-    // The inner dimension is a multiple of 16: no quads are left over.
+    // The inner dimension is a multiple of 16, so no quads are left over.
     for i in 0..a.len().min(b.len()) {
         for j in 0..SUMS {
             acc[j] = s.dot4(acc[j], a[i][j], s.load_quads(&b[i][j]));

@@ -1,9 +1,9 @@
 //! AVX2 with FMA and F16C, and the same with AVX-VNNI: a vector is a pair of 256-bit registers.
 //!
-//! Without VNNI an 8-bit product is made with `vpmaddubsw`, whose 16-bit sums saturate when both
-//! operands are large. Here the unsigned operand is |a − 128| ≤ 127 and the signed one carries the
-//! sign, |b| ≤ 127, so a pair sums to at most 2 × 127 × 127 = 32,258 < 32,768: exact, the same
-//! whole number as VNNI gives.
+//! Without VNNI, an 8-bit product uses `vpmaddubsw`, whose 16-bit sums saturate if both operands
+//! are large. Here the unsigned operand is |a − 128| ≤ 127 and the signed one, |b| ≤ 127, carries
+//! the sign, so a pair sums to at most 2 × 127 × 127 = 32,258 < 32,768: exact, and the same integer
+//! as with VNNI.
 
 use crate::cpu::isa::simd::{LANES, Simd};
 use std::arch::x86_64::*;
@@ -17,7 +17,7 @@ pub struct Avx2(());
 pub struct AvxVnni(());
 
 impl Avx2 {
-    /// The token, where the machine has the features.
+    /// Returns the token if the machine has the features.
     pub fn new() -> Option<Self> {
         let there = is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
@@ -35,7 +35,7 @@ impl Avx2 {
         unsafe { inner(self, kernel) }
     }
 
-    /// Four products a lane without VNNI; see the module's header for why it cannot saturate.
+    /// Four products per lane without VNNI; the module's header explains why it cannot saturate.
     #[inline(always)]
     fn dot4_half(self, acc: __m256i, a: [u8; 4], b: __m256i) -> __m256i {
         // SAFETY: the token proves AVX2.
@@ -49,7 +49,7 @@ impl Avx2 {
 }
 
 impl AvxVnni {
-    /// The token, where the machine has the features.
+    /// Returns the token if the machine has the features.
     pub fn new() -> Option<Self> {
         (Avx2::new().is_some() && is_x86_feature_detected!("avxvnni")).then_some(Self(()))
     }
@@ -85,8 +85,8 @@ pub(in crate::cpu) unsafe fn sum8(a: __m256) -> f32 {
     }
 }
 
-/// 8 lanes of [`Simd::pairs`]: adding half of the last place kept, less one where that place is
-/// even, rounds.
+/// 8 lanes of [`Simd::pairs`]. Adding half of the last place kept, less one if that place is even,
+/// rounds to nearest even.
 ///
 /// # Safety
 /// The machine must have AVX2.
@@ -94,8 +94,10 @@ pub(in crate::cpu) unsafe fn sum8(a: __m256) -> f32 {
 unsafe fn pairs8(low: __m256, high: __m256) -> __m256i {
     // SAFETY: the caller proves AVX2.
     unsafe {
-        let (one, almost_half) = (_mm256_set1_epi32(1), _mm256_set1_epi32(0x7fff));
-        let (low, high) = (_mm256_castps_si256(low), _mm256_castps_si256(high));
+        let one = _mm256_set1_epi32(1);
+        let almost_half = _mm256_set1_epi32(0x7fff);
+        let low = _mm256_castps_si256(low);
+        let high = _mm256_castps_si256(high);
         let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(low), one);
         let low = _mm256_add_epi32(low, _mm256_add_epi32(odd, almost_half));
         let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(high), one);
@@ -120,7 +122,7 @@ unsafe fn dot2_half(acc: __m256, a: u32, b: __m256i) -> __m256 {
     }
 }
 
-/// The operations that both tokens share; `$unsigned` and `dot4_half` are where they differ.
+/// Operations that both tokens share; they differ in `$unsigned` and `dot4_half`.
 macro_rules! simd256 {
     ($token:ty, $unsigned:expr) => {
         // SAFETY of every block below: the token proves the features; pointers come from array
@@ -169,8 +171,9 @@ macro_rules! simd256 {
             #[inline(always)]
             fn store_f16(self, v: Self::F, to: &mut [u16; LANES]) {
                 unsafe {
-                    let (least, most) = (self.splat(-65504.0), self.splat(65504.0));
-                    // Second operands, so that NaN stays NaN.
+                    let least = self.splat(-65504.0);
+                    let most = self.splat(65504.0);
+                    // `v` is the second operand, so that NaN stays NaN.
                     let v = self.min(most, self.max(least, v));
                     _mm_storeu_si128(
                         to.as_mut_ptr().cast(),
@@ -359,7 +362,7 @@ macro_rules! simd256 {
                 unsafe {
                     let words =
                         _mm256_packs_epi32(_mm256_cvtps_epi32(a[0]), _mm256_cvtps_epi32(a[1]));
-                    // The pack works within 128-bit halves: put the quarters back in order.
+                    // `vpack` works within 128-bit halves: restore the order of the quarters.
                     let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(words);
                     let words = _mm256_add_epi16(words, _mm256_set1_epi16(128));
                     let low = _mm256_castsi256_si128(words);

@@ -12,7 +12,7 @@ pub struct Avx512(());
 pub struct Avx512Bf16(());
 
 impl Avx512 {
-    /// The token, where the machine has the features.
+    /// Returns the token if the machine has the features.
     pub fn new() -> Option<Self> {
         let there = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
@@ -35,7 +35,7 @@ impl Avx512 {
 }
 
 impl Avx512Bf16 {
-    /// The token, where the machine has the features.
+    /// Returns the token if the machine has the features.
     pub fn new() -> Option<Self> {
         (Avx512::new().is_some() && is_x86_feature_detected!("avx512bf16")).then_some(Self(()))
     }
@@ -78,11 +78,13 @@ impl Avx512Bf16 {
 impl Avx512 {
     #[inline(always)]
     fn pairs_of(self, low: __m512, high: __m512) -> __m512i {
-        // Adding half of the last place kept, less one where that place is even, rounds.
-        // SAFETY: the token proves AVX-512.
+        // Adding half of the last place kept, less one if that place is even, rounds to nearest
+        // even. SAFETY: the token proves AVX-512.
         unsafe {
-            let (one, almost_half) = (_mm512_set1_epi32(1), _mm512_set1_epi32(0x7fff));
-            let (low, high) = (_mm512_castps_si512(low), _mm512_castps_si512(high));
+            let one = _mm512_set1_epi32(1);
+            let almost_half = _mm512_set1_epi32(0x7fff);
+            let low = _mm512_castps_si512(low);
+            let high = _mm512_castps_si512(high);
             let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(low), one);
             let low =
                 _mm512_srli_epi32::<16>(_mm512_add_epi32(low, _mm512_add_epi32(odd, almost_half)));
@@ -108,7 +110,7 @@ impl Avx512 {
     }
 }
 
-/// The operations that both tokens share; `$bf16`, `pairs_of` and `dot2_of` are where they differ.
+/// Operations that both tokens share; they differ in `$bf16`, `pairs_of` and `dot2_of`.
 macro_rules! simd512 {
     ($token:ty, $bf16:expr) => {
         // SAFETY of every block below: the token proves the features; pointers come from array
@@ -145,7 +147,7 @@ macro_rules! simd512 {
             #[inline(always)]
             fn store_f16(self, v: __m512, to: &mut [u16; LANES]) {
                 unsafe {
-                    // Second operands, so that NaN stays NaN.
+                    // `v` is the second operand, so that NaN stays NaN.
                     let v = _mm512_min_ps(
                         _mm512_set1_ps(65504.0),
                         _mm512_max_ps(_mm512_set1_ps(-65504.0), v),

@@ -1,4 +1,4 @@
-//! Which instruction set kernels run on: found at run time, or forced by `HEARKEN_CPU`.
+//! The instruction set that kernels run on: detected at run time, or set by `HEARKEN_CPU`.
 
 #[cfg(target_arch = "x86_64")]
 pub mod avx2;
@@ -20,9 +20,9 @@ use simd::Kernel;
 
 /// An instruction set that this machine has.
 ///
-/// Those of x86-64 but `avxvnni` have been run and timed on hardware; `avxvnni` has never been run,
-/// for want of such a machine; those of aarch64 (`neon`, `neondotprod`) are compiled and
-/// unit-tested under emulation, never run or timed on an Arm machine.
+/// The x86-64 variants have been run and timed on hardware, except `avxvnni`, which has never run
+/// for lack of such a machine. The aarch64 variants (`neon`, `neondotprod`) are compiled and
+/// unit-tested under emulation, but have never been run or timed on an Arm machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Isa(IsaToken);
 
@@ -43,7 +43,7 @@ enum IsaToken {
     NeonDotprod(Neon<true>),
 }
 
-/// `HEARKEN_CPU` cannot be obeyed.
+/// `HEARKEN_CPU` is unknown or not supported by this machine.
 #[derive(Debug, thiserror::Error)]
 #[error("HEARKEN_CPU={0} cannot be used: {1}")]
 pub struct IsaError(String, &'static str, String);
@@ -55,7 +55,7 @@ impl IsaError {
     }
 }
 
-/// All names that [`Isa::name`] gives, on any machine.
+/// All values of [`Isa::name`], on any machine.
 const KNOWN: [&str; 7] = [
     "scalar",
     "avx2",
@@ -67,11 +67,11 @@ const KNOWN: [&str; 7] = [
 ];
 
 impl Isa {
-    /// The fastest instruction set of this machine, or the one that the environment variable
-    /// `HEARKEN_CPU` names.
+    /// Returns the fastest instruction set of this machine, or the one that the environment
+    /// variable `HEARKEN_CPU` names.
     ///
     /// # Errors
-    /// Where `HEARKEN_CPU` names none, or one that this machine lacks.
+    /// Returns an error if `HEARKEN_CPU` is not the name of an instruction set of this machine.
     pub fn detect() -> Result<Self, IsaError> {
         let available = Self::available();
         let Some(wanted) = std::env::var_os("HEARKEN_CPU") else {
@@ -85,16 +85,16 @@ impl Isa {
             .ok_or_else(|| {
                 let known = KNOWN.contains(&&*wanted);
                 let why = if known {
-                    "this CPU lacks it"
+                    "this CPU does not support it"
                 } else {
-                    "there is no such level"
+                    "unknown instruction set"
                 };
                 let names: Vec<_> = available.iter().map(|l| l.name()).collect();
                 IsaError(wanted.into_owned(), why, names.join(", "))
             })
     }
 
-    /// All instruction sets of this machine, the fastest first; plain code is always the last.
+    /// All instruction sets of this machine, the fastest first; `scalar` is always last.
     pub fn available() -> Vec<Self> {
         let mut tokens = Vec::new();
         #[cfg(target_arch = "x86_64")]
@@ -113,7 +113,7 @@ impl Isa {
         tokens.into_iter().map(Self).collect()
     }
 
-    /// Its name, as `HEARKEN_CPU` takes it.
+    /// Returns the name, as used in `HEARKEN_CPU`.
     pub fn name(self) -> &'static str {
         match self.0 {
             IsaToken::Scalar(_) => "scalar",
@@ -132,7 +132,7 @@ impl Isa {
         }
     }
 
-    /// Runs a kernel on it.
+    /// Runs a kernel on this instruction set.
     #[inline]
     pub(in crate::cpu) fn dispatch<K: Kernel>(self, kernel: K) -> K::Out {
         match self.0 {
@@ -152,8 +152,8 @@ impl Isa {
         }
     }
 
-    /// Rows of a register tile ([`crate::cpu::isa::simd::Simd::MR`]): activations are packed in blocks of so
-    /// many rows.
+    /// Number of rows of a register tile ([`crate::cpu::isa::simd::Simd::MR`]): activations are
+    /// packed in blocks of this height.
     pub(in crate::cpu) fn block_rows(self) -> usize {
         self.tile().0
     }
@@ -171,7 +171,7 @@ impl Isa {
         self.dispatch(Tile)
     }
 
-    /// Whether it multiplies bf16 ([`crate::cpu::isa::simd::Simd::BF16`]).
+    /// Returns true if it multiplies bf16 ([`crate::cpu::isa::simd::Simd::BF16`]).
     pub(in crate::cpu) fn has_bf16(self) -> bool {
         struct HasBf16;
         impl Kernel for HasBf16 {
@@ -189,19 +189,21 @@ impl Isa {
 mod tests {
     use super::*;
 
-    /// The emulated machines of `make test-aarch64` name the level that they must have.
+    /// The emulated machines of `make test-aarch64` set the instruction set that they must have.
     #[test]
-    fn a_level_is_the_one_asked_for_or_else_the_first() {
+    fn the_instruction_set_is_the_one_named_or_else_the_first() {
         let first = Isa::available()[0].name();
         let wanted = std::env::var("HEARKEN_CPU").unwrap_or_else(|_| first.to_owned());
         assert_eq!(
-            Isa::detect().expect("a level of this machine").name(),
+            Isa::detect()
+                .expect("an instruction set of this machine")
+                .name(),
             wanted
         );
     }
 
     #[test]
-    fn names_are_known_and_plain_code_is_the_last() {
+    fn names_are_known_and_scalar_is_the_last() {
         let names: Vec<_> = Isa::available().into_iter().map(Isa::name).collect();
         assert!(names.iter().all(|name| KNOWN.contains(name)), "{names:?}");
         assert_eq!(names.last(), Some(&"scalar"));

@@ -1,20 +1,20 @@
-//! NEON, and the same with the dot product of Armv8.2: a vector is four 128-bit registers.
+//! NEON, with and without the dot product of Armv8.2: a vector is four 128-bit registers.
 //!
-//! Compiled and unit-tested under emulation, without and with the dot product (`make
-//! test-aarch64`): never run or timed on an Arm machine.
+//! Compiled and unit-tested under emulation, with and without the dot product (`make
+//! test-aarch64`); never run or timed on an Arm machine.
 //!
-//! Arm multiplies signed bytes with signed ones. Activations are stored with 128 standing for 0:
+//! Arm multiplies signed bytes by signed bytes. Activations are stored with a zero point of 128:
 //! flipping bit 7 makes them signed.
 
 use crate::cpu::isa::simd::{LANES, Simd};
 use std::arch::{aarch64::*, asm, is_aarch64_feature_detected};
 
-/// Proof of NEON, and of the dot product where `DOTPROD`.
+/// Proof of NEON, and of the dot product if `DOTPROD`.
 #[derive(Clone, Copy, Debug)]
 pub struct Neon<const DOTPROD: bool>(());
 
 impl Neon<false> {
-    /// The token, where the machine has the features.
+    /// Returns the token if the machine has the features.
     pub fn new() -> Option<Self> {
         is_aarch64_feature_detected!("neon").then_some(Self(()))
     }
@@ -31,7 +31,7 @@ impl Neon<false> {
 }
 
 impl Neon<true> {
-    /// The token, where the machine has the features.
+    /// Returns the token if the machine has the features.
     pub fn new() -> Option<Self> {
         (is_aarch64_feature_detected!("neon") && is_aarch64_feature_detected!("dotprod"))
             .then_some(Self(()))
@@ -48,12 +48,12 @@ impl Neon<true> {
     }
 }
 
-/// An array of `$e` for each quarter `$I` of a vector, without a closure.
+/// Evaluates `$e` for each quarter `$I` of a vector into an array, without a closure.
 macro_rules! quarters {
     ($I:ident => $e:expr) => {
-        // SAFETY: this is used where a token proves the features. Pointers come from references to
-        // arrays of four times what a quarter reads or writes, and `$e` offsets them by whole
-        // quarters; none need be aligned.
+        // SAFETY: only used in methods of a token, which proves the features. Pointers come from
+        // references to arrays of four times what a quarter reads or writes, and `$e` offsets them
+        // by whole quarters; no alignment is needed.
         unsafe { [quarters!(@ $I 0 $e), quarters!(@ $I 1 $e), quarters!(@ $I 2 $e), quarters!(@ $I 3 $e)] }
     };
     (@ $I:ident $n:literal $e:expr) => {{
@@ -66,7 +66,7 @@ impl<const DOTPROD: bool> Neon<DOTPROD> {
     /// A quarter of [`Simd::dot4`]; lane i of `a` and of `b` holds four signed bytes.
     ///
     /// # Safety
-    /// The machine must have NEON, and the dot product where `DOTPROD`.
+    /// The machine must have NEON, and the dot product if `DOTPROD`.
     #[inline(always)]
     unsafe fn dot4_quarter(mut acc: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
         if DOTPROD {
@@ -95,8 +95,8 @@ impl<const DOTPROD: bool> Neon<DOTPROD> {
         }
     }
 
-    /// A quarter of [`Simd::pairs`]: adding half of the last place kept, less one where that place
-    /// is even, rounds.
+    /// A quarter of [`Simd::pairs`]. Adding half of the last place kept, less one if that place is
+    /// even, rounds to nearest even.
     ///
     /// # Safety
     /// The machine must have NEON.
@@ -104,13 +104,15 @@ impl<const DOTPROD: bool> Neon<DOTPROD> {
     unsafe fn pairs_quarter(low: float32x4_t, high: float32x4_t) -> uint32x4_t {
         // SAFETY: the caller proves NEON.
         unsafe {
-            let (one, almost_half) = (vdupq_n_u32(1), vdupq_n_u32(0x7fff));
-            let (low, high) = (vreinterpretq_u32_f32(low), vreinterpretq_u32_f32(high));
+            let one = vdupq_n_u32(1);
+            let almost_half = vdupq_n_u32(0x7fff);
+            let low = vreinterpretq_u32_f32(low);
+            let high = vreinterpretq_u32_f32(high);
             let odd = vandq_u32(vshrq_n_u32::<16>(low), one);
             let low = vaddq_u32(low, vaddq_u32(odd, almost_half));
             let odd = vandq_u32(vshrq_n_u32::<16>(high), one);
             let high = vaddq_u32(high, vaddq_u32(odd, almost_half));
-            // The upper halves of `low` shifted into the lower ones of `high`.
+            // Shifts the upper halves of `low` into the lower halves of `high`.
             vsriq_n_u32::<16>(high, low)
         }
     }
@@ -145,7 +147,7 @@ impl<const DOTPROD: bool> Simd for Neon<DOTPROD> {
     }
     #[inline(always)]
     fn store_f16(self, v: Self::F, to: &mut [u16; LANES]) {
-        // Second operands, so that NaN stays NaN.
+        // `v` is the second operand, so that NaN stays NaN.
         let v = self.min(self.splat(65504.0), self.max(self.splat(-65504.0), v));
         quarters!(I => to.as_mut_ptr().add(4 * I).cast::<float16x4_t>().write_unaligned(vcvt_f16_f32(v[I])));
     }
@@ -190,7 +192,7 @@ impl<const DOTPROD: bool> Simd for Neon<DOTPROD> {
     }
     #[inline(always)]
     fn max(self, a: Self::F, b: Self::F) -> Self::F {
-        // The instruction for the larger one gives NaN where either is.
+        // The maximum instruction returns NaN if either operand is NaN.
         quarters!(I => vbslq_f32(vcgtq_f32(a[I], b[I]), a[I], b[I]))
     }
     #[inline(always)]
@@ -296,7 +298,8 @@ impl<const DOTPROD: bool> Simd for Neon<DOTPROD> {
     #[inline(always)]
     fn dot2_i16(self, acc: Self::I, a: u32, b: Self::Pairs) -> Self::I {
         quarters!(I => {
-            let (a, b) = (vreinterpretq_s16_u32(vdupq_n_u32(a)), vreinterpretq_s16_u32(b[I]));
+            let a = vreinterpretq_s16_u32(vdupq_n_u32(a));
+            let b = vreinterpretq_s16_u32(b[I]);
             let (low, high) = (vmull_s16(vget_low_s16(a), vget_low_s16(b)), vmull_high_s16(a, b));
             vaddq_s32(acc[I], vpaddq_s32(low, high))
         })
@@ -304,7 +307,7 @@ impl<const DOTPROD: bool> Simd for Neon<DOTPROD> {
     #[inline(always)]
     fn store_u8_offset(self, a: Self::F, to: &mut [u8; LANES]) {
         let whole = quarters!(I => vaddq_s32(vcvtnq_s32_f32(a[I]), vdupq_n_s32(128)));
-        // SAFETY: the token proves NEON; as many bytes are written as `to` has.
+        // SAFETY: the token proves NEON; `to` has exactly the number of bytes written.
         unsafe {
             let low = vcombine_s16(vmovn_s32(whole[0]), vmovn_s32(whole[1]));
             let high = vcombine_s16(vmovn_s32(whole[2]), vmovn_s32(whole[3]));

@@ -1,9 +1,9 @@
-//! Plain Rust: the instruction set that every machine has, and the definition that the others are
-//! tested against.
+//! Plain Rust: the instruction set that every machine has, and the reference for testing the
+//! others.
 
 use crate::cpu::isa::simd::{LANES, Simd};
 
-/// No vector instructions beyond what the compiler finds by itself.
+/// No vector instructions except those that the compiler finds.
 #[derive(Clone, Copy, Debug)]
 pub struct Scalar;
 

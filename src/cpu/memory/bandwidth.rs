@@ -1,13 +1,14 @@
-//! Reading memory as fast as the machine allows: the yardstick of what reads its weights once.
+//! Reads memory as fast as the machine allows: the upper bound for work that reads its weights
+//! once.
 
 use crate::cpu::Cpu;
 use crate::cpu::isa::simd::{Kernel, LANES, Simd};
 
-/// Values that a thread reads at a time, 256 KiB of them.
+/// Values that a thread reads at a time (256 KiB).
 const PIECE: usize = 1 << 16;
 
-/// Reads all of `data` once on all threads and returns its largest value, so that the reading
-/// cannot be left out.
+/// Reads all of `data` once, on all threads. Returns the largest value, so that the compiler cannot
+/// remove the reads.
 pub fn read_all(cpu: &Cpu, data: &[f32]) -> f32 {
     let mut largest = vec![f32::NEG_INFINITY; data.len().div_ceil(PIECE)];
     cpu.pool.pieces(&mut largest, 1, |i, to| {

@@ -1,4 +1,4 @@
-//! Memory: large pages, and how fast it can be read.
+//! Memory: large pages, and read bandwidth.
 
 pub(super) mod bandwidth;
 pub(super) mod pages;

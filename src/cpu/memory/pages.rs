@@ -1,16 +1,15 @@
-//! Memory in large pages: what is read from end to end again and again, such as a decoder's weights
-//! at each token, is read half as fast again when the processor looks up 2 MB at a time.
+//! Memory in large pages. Data that is read sequentially again and again, such as a decoder's
+//! weights at each token, is read 1.5 times as fast if an address lookup covers 2 MB.
 
 use bytes::Bytes;
 use memmap2::MmapMut;
 use std::io;
 use std::ops::{Deref, DerefMut};
 
-/// Size of a large page on x86-64 and, with pages of 4 KB, on aarch64.
+/// Size of a large page on x86-64 and, with 4 KB pages, on aarch64.
 const LARGE: usize = 2 << 20;
 
-/// Bytes, zero at first, for which large pages are asked. A system that has none gives ordinary
-/// ones.
+/// Zeroed bytes in large pages; in ordinary pages if the system has no large ones.
 #[derive(Debug)]
 pub struct LargePages {
     map: MmapMut,
@@ -19,16 +18,16 @@ pub struct LargePages {
 }
 
 impl LargePages {
-    /// Asks for `len` bytes.
+    /// Requests `len` bytes.
     ///
     /// # Errors
-    /// Where the system refuses them.
+    /// Returns an error if the system refuses the memory.
     pub fn new(len: usize) -> io::Result<Self> {
         let map = MmapMut::map_anon(len.next_multiple_of(LARGE) + LARGE)?;
         #[cfg(target_os = "linux")]
-        // Without large pages reading is slower, and nothing else.
+        // If this fails, reading is slower; nothing else changes.
         let _ = map.advise(memmap2::Advice::HugePage);
-        // A large page lies at a multiple of its size.
+        // Large pages are aligned to their size.
         let start = map.as_ptr().align_offset(LARGE).min(LARGE);
         Ok(Self { map, start, len })
     }
@@ -54,7 +53,7 @@ impl AsRef<[u8]> for LargePages {
     }
 }
 
-/// Copies of `parts`, in their order, in large pages; `None` where the system refuses the memory.
+/// Copies `parts` in order to large pages; `None` if the system refuses the memory.
 pub(in crate::cpu) fn gather(parts: &[&[u8]]) -> Option<Vec<Bytes>> {
     let mut pages = LargePages::new(
         parts
@@ -74,7 +73,7 @@ pub(in crate::cpu) fn gather(parts: &[&[u8]]) -> Option<Vec<Bytes>> {
     Some(places.into_iter().map(|place| whole.slice(place)).collect())
 }
 
-/// Size of a cache line: parts begin at one.
+/// Size of a cache line; each part begins at one.
 const LINE: usize = 64;
 
 #[cfg(test)]

@@ -32,7 +32,8 @@ fn cpus() -> Vec<Cpu> {
 /// x Wᵀ + b in f64.
 fn reference(x: &[f32], w: &[f32], b: &[f32], (m, n, k): (usize, usize, usize)) -> Vec<f64> {
     let value = |i: usize| {
-        let (r, c) = (i / n, i % n);
+        let r = i / n;
+        let c = i % n;
         let products = x[r * k..][..k].iter().zip(&w[c * k..][..k]);
         products
             .map(|(x, w)| f64::from(*x) * f64::from(*w))
@@ -62,7 +63,9 @@ const SIZES: [(usize, usize, usize); 14] = [
 #[test]
 fn f32_products_equal_the_definition_and_do_not_depend_on_the_threads() {
     for (m, n, k) in SIZES {
-        let (x, w, b) = (noise(m * k, 1), noise(n * k, 2), noise(n, 3));
+        let x = noise(m * k, 1);
+        let w = noise(n * k, 2);
+        let b = noise(n, 3);
         let layer = Linear::f32(&w, b.clone(), n, k);
         let want = reference(&x, &w, &b, (m, n, k));
         let results: Vec<_> = cpus()
@@ -93,12 +96,13 @@ fn f32_products_equal_the_definition_and_do_not_depend_on_the_threads() {
 }
 
 #[test]
-fn int8_products_are_exact_on_every_level() {
+fn int8_products_are_exact_on_every_instruction_set() {
     for (m, n, k) in SIZES {
-        let (x, w) = (noise(m * k, 4), noise(n * k, 5));
+        let x = noise(m * k, 4);
+        let w = noise(n * k, 5);
         let (q, scales) = quantize_rows(&w, n, k);
         let layer = Linear::i8(pack_i8(&q, &scales, n, k), Vec::new(), n);
-        // The definition: whole-number products of the rounded rows, then the two scales.
+        // The definition: integer products of the quantised rows, times both scales.
         let (qx, sx) = quantize_rows(&x, m, k);
         for cpu in cpus() {
             let mut out = vec![f32::NAN; m * n];
@@ -110,7 +114,8 @@ fn int8_products_are_exact_on_every_level() {
                 Epilogue::default(),
             );
             for (i, y) in out.iter().enumerate() {
-                let (r, c) = (i / n, i % n);
+                let r = i / n;
+                let c = i % n;
                 let products = qx[r * k..][..k].iter().zip(&q[c * k..][..k]);
                 let whole: i32 = products.map(|(x, w)| i32::from(*x) * i32::from(*w)).sum();
                 let want = f64::from(whole) * f64::from(sx[r]) * f64::from(scales[c]);
@@ -153,7 +158,8 @@ fn int8_extremes_do_not_saturate() {
 fn epilogue_norm_and_overlapping_rows() {
     let (m, n, k, stride) = (20, 40, 24, 8);
     let data = noise((m - 1) * stride + k, 6);
-    let (w, b) = (noise(n * k, 7), noise(n, 8));
+    let w = noise(n * k, 7);
+    let b = noise(n, 8);
     let norm = LayerNorm {
         weight: noise(k, 9),
         bias: noise(k, 10),

@@ -1,8 +1,8 @@
-//! 8-bit products where the instruction set multiplies 8-bit numbers slower than 16-bit ones: AVX2
-//! without VNNI has to take signs and absolute values at every step, which operands widened to 16
-//! bits spare; widening is shared by a tile.
+//! 8-bit products on instruction sets that multiply 16-bit numbers faster than 8-bit ones. AVX2
+//! without VNNI needs signs and absolute values at every step; operands widened to 16 bits do not,
+//! and widening is shared by a tile.
 //!
-//! In: rows and weights as the other products have them. Out: the same whole numbers.
+//! In: rows and weights as for the other products. Out: the same integers.
 
 use super::{ProductI8, bias_of, finish};
 use crate::cpu::gemm::product::with_rows;
@@ -10,7 +10,7 @@ use crate::cpu::isa::simd::{LANES, Simd};
 use std::cell::Cell;
 
 impl ProductI8<'_> {
-    /// The product made of 16-bit numbers: what is widened once serves all rows, or all columns, of
+    /// Computes the product on 16-bit numbers: operands widened once serve all rows or columns of
     /// the tile.
     #[inline(always)]
     pub(in crate::cpu) fn wide<S: Simd>(&mut self, s: S) {
@@ -28,7 +28,8 @@ impl ProductI8<'_> {
         for col in (0..self.out.cols()).step_by(LANES) {
             let at = (self.col + col) / LANES;
             widen_panel(s, &quads[at * self.w.k / 4..][..self.w.k / 4], panel);
-            let (init, scales) = (s.load_i32(&offsets[at]), s.load(&all_scales[at]));
+            let init = s.load_i32(&offsets[at]);
+            let scales = s.load(&all_scales[at]);
             let bias = bias_of(s, self.bias, at * LANES);
             let mut rest = &a[..];
             for first in (0..self.out.rows()).step_by(S::MR) {
@@ -52,7 +53,7 @@ impl ProductI8<'_> {
     }
 }
 
-/// A tile's operands as 16-bit numbers.
+/// Operands of a tile as 16-bit numbers.
 #[derive(Default)]
 struct Wide {
     /// Blocks of rows, `[k / 2][rows of the block]`.
@@ -61,7 +62,7 @@ struct Wide {
     panel: Vec<Line>,
 }
 
-/// 16 pairs. A load that crosses the border between two cache lines takes twice as long.
+/// 16 pairs, aligned, since a load that crosses a cache line takes twice as long.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
 struct Line([u32; LANES]);
@@ -72,7 +73,7 @@ thread_local! {
 }
 
 /// Appends a block of `rows` rows, `[k / 4][rows][4]`, as pairs of 16-bit numbers, `[k / 2][rows]`:
-/// a group's first and third value make one pair, its second and fourth the next.
+/// the first and third value of a group form one pair, the second and fourth the next.
 #[inline(always)]
 fn widen_rows(block: &[[u8; 4]], rows: usize, to: &mut Vec<u32>) {
     let from = to.len();
@@ -87,8 +88,8 @@ fn widen_rows(block: &[[u8; 4]], rows: usize, to: &mut Vec<u32>) {
     }
 }
 
-/// A panel of weights, `[k / 4][16][4]`, as pairs of 16-bit numbers in the same order, `[k /
-/// 2][16]`.
+/// Converts a panel of weights, `[k / 4][16][4]`, to pairs of 16-bit numbers in the same order, `[k
+/// / 2][16]`.
 #[inline(always)]
 fn widen_panel<S: Simd>(s: S, quads: &[[i8; 4 * LANES]], to: &mut Vec<Line>) {
     to.resize(2 * quads.len(), Line([0; LANES]));

@@ -1,11 +1,11 @@
-//! Every operation on every instruction set of this machine, against plain Rust: bit by bit but for
-//! fused additions.
+//! Compares every operation on every instruction set of this machine with plain Rust, bit by bit
+//! except for fused multiply-add.
 
 use super::*;
 use crate::cpu::Isa;
 use half::{bf16, f16};
 
-/// Values at the edges of what the operations treat differently.
+/// Edge cases of the operations.
 const EDGES: [f32; 16] = [
     0.0,
     -0.0,
@@ -25,7 +25,7 @@ const EDGES: [f32; 16] = [
     f32::NAN,
 ];
 
-/// Vectors that bring each edge together with each other one, and others that look random.
+/// Vectors that combine each edge case with every other, and pseudo-random ones.
 fn vectors() -> Vec<([f32; LANES], [f32; LANES])> {
     let edges = (0..LANES).map(|turn| (EDGES, std::array::from_fn(|i| EDGES[(i + turn) % LANES])));
     let noise = |seed: usize, i: usize| ((seed * 16 + i) * 7919 % 2003) as f32 / 8.0 - 125.0;
@@ -38,7 +38,7 @@ fn vectors() -> Vec<([f32; LANES], [f32; LANES])> {
     edges.chain(noises).collect()
 }
 
-/// What the operations make of one pair of vectors.
+/// Results of the operations on a pair of vectors.
 struct Results {
     name: &'static str,
     lanes: [f32; LANES],
@@ -82,7 +82,7 @@ impl Kernel for Operations<'_> {
     }
 }
 
-/// The same by the definitions.
+/// The same results by definition.
 fn wanted(a: &[f32; LANES], b: &[f32; LANES]) -> Vec<[f32; LANES]> {
     let of = |f: &dyn Fn(f32, f32) -> f32| std::array::from_fn(|i| f(a[i], b[i]));
     let half = |x: f32| {
@@ -128,12 +128,13 @@ fn operations_on_floats_are_their_definitions() {
     for isa in Isa::available() {
         for (a, b) in vectors() {
             for (got, want) in isa.dispatch(Operations(&a, &b)).iter().zip(wanted(&a, &b)) {
-                // Which lane is the largest where one is NaN is the machine's choice.
+                // If a lane is NaN, the maximum depends on the machine.
                 if got.name == "max_lane" && a.iter().any(|x| x.is_nan()) {
                     continue;
                 }
                 for i in 0..LANES {
-                    let (y, want) = (got.lanes[i], want[i]);
+                    let y = got.lanes[i];
+                    let want = want[i];
                     assert!(
                         same(y, want),
                         "{} {}({}, {}): {y}, not {want}",
@@ -175,7 +176,8 @@ fn sums_are_folded_alike_and_products_added_with_one_rounding_or_two() {
                 isa.name()
             );
             for i in 0..LANES {
-                let (once, twice) = (a[i].mul_add(b[i], 0.1), a[i] * b[i] + 0.1);
+                let once = a[i].mul_add(b[i], 0.1);
+                let twice = a[i] * b[i] + 0.1;
                 let y = lanes[i];
                 assert!(
                     same(y, once) || same(y, twice),
@@ -189,7 +191,7 @@ fn sums_are_folded_alike_and_products_added_with_one_rounding_or_two() {
     }
 }
 
-/// Sums of four products, twice: from a vector of whole numbers, and with another one added.
+/// Sums of four products, twice: starting from a vector of integers, and added to another one.
 struct Dot4<'a>([u8; 4], &'a [i8; 4 * LANES], &'a [i32; LANES]);
 
 impl Kernel for Dot4<'_> {
@@ -208,7 +210,7 @@ fn whole_number_products_are_exact_for_all_bytes() {
     for isa in Isa::available() {
         for a in 1..=u8::MAX {
             for shift in 0..4 {
-                // All pairs of bytes within four vectors, and neighbours large together.
+                // All pairs of bytes within four vectors, and large neighbours.
                 let b: [i8; 4 * LANES] =
                     std::array::from_fn(|i| (i as i32 * 4 + shift - 127).min(127) as i8);
                 let row = [a, 255, 1, a ^ 1].map(|byte| byte.max(1));
@@ -283,7 +285,8 @@ impl Kernel for Bf16Pairs<'_> {
     type Out = ([u32; LANES], [f32; LANES]);
     #[inline(always)]
     fn run<S: Simd>(self, s: S) -> Self::Out {
-        let (mut pairs, mut lanes) = ([0; LANES], [0.0; LANES]);
+        let mut pairs = [0; LANES];
+        let mut lanes = [0.0; LANES];
         s.store_pairs(s.pairs(s.load(self.0), s.load(self.1)), &mut pairs);
         s.store(
             s.dot2(s.splat(1.0), 0x4040_bf80, s.load_pairs(&pairs)),
@@ -296,7 +299,7 @@ impl Kernel for Bf16Pairs<'_> {
 #[test]
 fn bf16_pairs_are_rounded_to_even_and_multiplied() {
     for isa in Isa::available() {
-        // Values halfway between two of bf16, below and above them.
+        // Values halfway between two bf16 numbers, just below and just above.
         for bits in [
             0x3f80_7fff_u32,
             0x3f80_8000,
