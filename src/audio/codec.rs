@@ -1,4 +1,4 @@
-//! The audio track of a container and its decoder: symphonia's, or for Opus [`OpusTrack`].
+//! The audio track of a container and its decoder: symphonia's, or [`OpusTrack`] for Opus.
 
 use symphonia::core::codecs::audio::well_known::{
     CODEC_ID_AC3, CODEC_ID_AC4, CODEC_ID_DCA, CODEC_ID_EAC3, CODEC_ID_MONKEYS_AUDIO, CODEC_ID_MP1,
@@ -16,11 +16,11 @@ use symphonia::core::units::TimeBase;
 use super::AudioError;
 use super::opus::{OPUS_RATE, OpusTrack};
 
-/// The track that is listened to.
+/// The selected track.
 pub struct AudioTrack {
-    /// Its number in the container.
+    /// Number in the container.
     pub id: u32,
-    /// What its timestamps count.
+    /// Unit of its timestamps.
     pub time_base: Option<TimeBase>,
     codec: Codec,
 }
@@ -30,16 +30,16 @@ enum Codec {
     Opus(Box<OpusTrack>),
 }
 
-/// What became of a packet.
+/// Result of decoding a packet.
 pub enum Decoded {
-    /// Samples at this rate in Hz with so many channels, possibly none.
+    /// Samples at this rate in Hz with this number of channels; possibly none.
     Samples { rate: u32, channels: usize },
     /// The packet is damaged; the next one may be good.
     Damaged,
 }
 
 impl AudioTrack {
-    /// Takes the default audio track if it can be decoded, otherwise the first one that can. `name`
+    /// Selects the default audio track if it can be decoded, otherwise the first that can. `name`
     /// is the file's.
     pub fn choose(name: &str, tracks: &[Track]) -> Result<Self, AudioError> {
         let is_audio = |t: &&Track| t.track_type() == Some(TrackType::Audio);
@@ -64,10 +64,10 @@ impl AudioTrack {
         }
     }
 
-    /// Decodes a packet into `samples` (interleaved), replacing what is there.
+    /// Decodes a packet into `samples` (interleaved), replacing their contents.
     ///
     /// # Errors
-    /// When the decoder cannot go on at all.
+    /// Returns an error if the decoder cannot continue.
     pub fn decode(
         &mut self,
         packet: &Packet,
@@ -137,7 +137,8 @@ fn codec_name(id: AudioCodecId) -> String {
     }
 }
 
-/// Frames of an Opus packet that are not padding, where the timestamps count frames (ogg and mp4).
+/// Number of frames of an Opus packet that are not padding, if timestamps count frames (ogg and
+/// mp4).
 fn valid_frames(packet: &Packet, time_base: Option<TimeBase>) -> Option<usize> {
     let in_frames = time_base.is_some_and(|tb| tb.numer.get() == 1 && tb.denom.get() == OPUS_RATE);
     (in_frames && !packet.dur.is_zero()).then(|| packet.dur.get() as usize)

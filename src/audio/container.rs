@@ -1,4 +1,4 @@
-//! Finding out what a stream of bytes is, and how long it claims to be.
+//! Detects the format of a byte stream and its stated length.
 
 use std::io;
 
@@ -14,11 +14,12 @@ use symphonia::core::meta::MetadataOptions;
 use super::AudioError;
 use super::source::Bytes;
 
-/// Audio may end this much before its stated length, in seconds, where that counts frames.
+/// Audio may end this much before its stated length, in seconds, if that is in frames.
 const SHORTFALL_EXACT: f64 = 0.05;
-/// The same where the stated length is rounded.
+/// The same, if the stated length is rounded.
 const SHORTFALL_ROUGH: f64 = 0.2;
-/// Writers to a pipe put a length near 2 or 4 GiB into the wav header because they cannot know it.
+/// Programs that write to a pipe put a length near 2 or 4 GiB into the wav header, since they do
+/// not know it.
 const WAV_LENGTH_UNKNOWN: u64 = 0x7fff_0000;
 
 /// A recognised container, at its first packet.
@@ -29,18 +30,17 @@ pub struct Container {
     pub length: Option<Length>,
 }
 
-/// Length that a container states.
+/// Length stated by a container.
 #[derive(Clone, Copy)]
 pub struct Length {
-    /// The length in seconds.
+    /// Length in seconds.
     pub seconds: f64,
-    /// By how much less the audio may be before it counts as cut off, in seconds.
+    /// How much shorter the audio may be before it counts as truncated, in seconds.
     pub tolerance: f64,
 }
 
 impl Container {
-    /// Recognises the bytes called `name`. They are read forward if at all possible, from their
-    /// start.
+    /// Recognises the bytes called `name`. They are read forward from their start if possible.
     pub fn open(bytes: Bytes, name: &str) -> Result<Self, AudioError> {
         let io_error = |e| AudioError::from_io(name, e);
         let indexed = match bytes.seekable() {
@@ -59,7 +59,8 @@ impl Container {
 
 fn probe(source: Box<dyn MediaSource>) -> Result<Box<dyn FormatReader>, MediaError> {
     let stream = MediaSourceStream::new(source, Default::default());
-    let (format, meta) = (FormatOptions::default(), MetadataOptions::default());
+    let format = FormatOptions::default();
+    let meta = MetadataOptions::default();
     symphonia::default::get_probe().probe(&Hint::new(), stream, format, meta)
 }
 
@@ -94,8 +95,8 @@ fn stated_length(format: &dyn FormatReader) -> Option<Length> {
     if id == FORMAT_ID_WAVE && wav_bytes(frames, params) >= WAV_LENGTH_UNKNOWN {
         return None;
     }
-    // Without a header that counts frames, the length of these is guessed from the first ones and
-    // the file's size.
+    // Without a header that counts frames, symphonia estimates the length from the first frames and
+    // the size of the file.
     let guessed = id == FORMAT_ID_ADTS || (id == FORMAT_ID_MP3 && track.delay.is_none());
     let tolerance = if guessed {
         f64::INFINITY
@@ -108,7 +109,7 @@ fn stated_length(format: &dyn FormatReader) -> Option<Length> {
     })
 }
 
-/// Bytes of audio that a wav header claims.
+/// Number of bytes of audio stated by a wav header.
 fn wav_bytes(frames: u64, params: &AudioCodecParameters) -> u64 {
     let channels = params.channels.as_ref().map_or(1, |c| c.count()) as u64;
     let bits = match params.codec {

@@ -1,12 +1,12 @@
 //! Audio files and piped audio as an [`AudioSource`].
 //!
 //! The bytes are read strictly forward, so that a file is a stream that ends: memory does not grow
-//! with its length, and a file that breaks off gives everything up to there. Only where that cannot
-//! work (mp4 with its index at the end) is the file read with seeking. A first look with seeking
-//! finds the length where only the end states it.
+//! with its length, and a truncated file yields everything up to its end. The file is read with
+//! seeking only if it must be (mp4 with its index at the end). A first look with seeking finds the
+//! length if it is stated only at the end.
 //!
-//! Time is kept: a packet that cannot be decoded, or a hole in the timestamps, becomes silence of
-//! the same length.
+//! Timing is preserved: a packet that cannot be decoded, or a gap in the timestamps, becomes
+//! silence of the same length.
 
 use std::io;
 use std::path::Path;
@@ -25,16 +25,16 @@ use super::{AudioError, AudioSource, AudioWarning, Block};
 
 /// Sample rates that a recording may have, in Hz: from telemetry to the fastest converters.
 const RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
-/// Magnitude beyond which a sample is no audio; float files scaled as integers stay below.
+/// Magnitude above which a value is not audio; float files scaled as integers stay below.
 const MAX_MAGNITUDE: f32 = 1e6;
 /// Frames in a block of inserted silence.
 const SILENCE_BLOCK: u64 = 4096;
-/// Holes shorter than this are rounding of timestamps (mkv's count milliseconds), in seconds.
+/// Gaps up to this length, in seconds, are rounding of timestamps (mkv counts milliseconds).
 const MIN_HOLE: f64 = 0.04;
-/// Holes longer than this are nonsense in the timestamps, in seconds.
+/// Gaps above this length, in seconds, are invalid timestamps.
 const MAX_HOLE: f64 = 3600.0;
 
-/// An audio file, or audio piped to standard input.
+/// Audio file, or audio piped to standard input.
 pub struct FileSource {
     name: String,
     format: Box<dyn FormatReader>,
@@ -52,12 +52,13 @@ impl FileSource {
     /// Opens an audio file, or standard input for the path `-`.
     ///
     /// # Errors
-    /// When there is no such file, it may not be read, or it holds no audio that can be decoded.
+    /// Returns an error if the file does not exist, cannot be read, or holds no audio that can be
+    /// decoded.
     pub fn open(path: &Path) -> Result<Self, AudioError> {
         Self::open_until(path, Arc::default())
     }
 
-    /// As [`open`](Self::open); what comes through a pipe ends when `stop` is set.
+    /// As [`open`](Self::open); a pipe ends when `stop` is set.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -71,7 +72,7 @@ impl FileSource {
         Self::open_as(path, &name, stop)
     }
 
-    /// As [`open_until`](Self::open_until); `name` is what errors call it.
+    /// As [`open_until`](Self::open_until); `name` is used in errors.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -79,10 +80,10 @@ impl FileSource {
         Self::from_bytes(Bytes::open(path, name, stop)?, name.to_owned())
     }
 
-    /// Opens a recording that the program itself carries; `name` is what errors call it.
+    /// Opens a recording embedded in the program; `name` is used in errors.
     ///
     /// # Errors
-    /// When it holds no audio that can be decoded.
+    /// Returns an error if it holds no audio that can be decoded.
     pub fn embedded(name: &str, recording: &'static [u8]) -> Result<Self, AudioError> {
         Self::from_bytes(
             Bytes::Pipe(Box::new(io::Cursor::new(recording))),
@@ -106,7 +107,7 @@ impl FileSource {
         })
     }
 
-    /// Fills the block; false at the end.
+    /// Fills the block; returns false at the end.
     fn fill(&mut self) -> Result<bool, AudioError> {
         loop {
             if self.clock.take_silence(&mut self.block) {
@@ -132,21 +133,21 @@ impl FileSource {
         }
     }
 
-    /// The track's next packet; `None` at the end.
+    /// Returns the track's next packet; `None` at the end.
     fn next_packet(&mut self) -> Result<Option<Packet>, AudioError> {
         loop {
             match self.format.next_packet() {
                 Ok(Some(packet)) if packet.track_id == self.track.id => return Ok(Some(packet)),
                 Ok(Some(_)) => {}
                 Ok(None) => return Ok(None),
-                // Read forward, some containers have no other end than the end of the bytes.
+                // If read forward, some containers end only with the last byte.
                 Err(MediaError::IoError(e)) if e.kind() == io::ErrorKind::UnexpectedEof => {
                     self.lacks_end_mark = self.format.format_info().format == FORMAT_ID_OGG;
                     return Ok(None);
                 }
                 Err(MediaError::IoError(e)) => return Err(AudioError::from_io(&self.name, e)),
                 Err(MediaError::ResetRequired) => {
-                    // The next of several chained streams.
+                    // Start of the next of several chained streams.
                     self.track = AudioTrack::choose(&self.name, self.format.tracks())?;
                     self.clock.origin = None;
                 }
@@ -155,8 +156,8 @@ impl FileSource {
         }
     }
 
-    /// Whether the packet's timestamp lies beyond what was delivered; then so much silence is due
-    /// first.
+    /// Checks whether the packet's timestamp lies after the audio delivered so far; if so, silence
+    /// is inserted first.
     fn owe_silence_before(&mut self, packet: &Packet) -> bool {
         let time = self.track.time_base.and_then(|tb| tb.calc_time(packet.pts));
         let Some(time) = time.map(|t| t.as_secs_f64()) else {
@@ -168,7 +169,7 @@ impl FileSource {
         if self.clock.rate == 0 || !(MIN_HOLE..=MAX_HOLE).contains(&hole) {
             return false;
         }
-        // Matroska leaves out what a codec's silence detection left out.
+        // Matroska omits what a codec's silence detection left out.
         if self.format.format_info().format != FORMAT_ID_MKV {
             self.damage.add(1, position);
         }
@@ -176,7 +177,7 @@ impl FileSource {
         true
     }
 
-    /// Decodes a packet into the block, which stays empty where it is damaged.
+    /// Decodes a packet into the block, which stays empty if the packet is damaged.
     fn decode(&mut self, packet: &Packet) -> Result<(), AudioError> {
         let decoded = self.track.decode(packet, &mut self.block);
         match decoded.map_err(|e| self.damaged(e.to_string()))? {
@@ -196,7 +197,7 @@ impl FileSource {
                     .track
                     .time_base
                     .and_then(|tb| tb.calc_duration(packet.block_dur()));
-                // Where the packet does not state its length, the next timestamp tells.
+                // If the packet does not state its length, the next timestamp reveals it.
                 self.clock
                     .owe_silence(length.map_or(0.0, |t| t.as_secs_f64().min(MAX_HOLE)));
                 Ok(())
@@ -204,12 +205,12 @@ impl FileSource {
         }
     }
 
-    /// Replaces what is no audio sample by silence.
+    /// Replaces values that are not audio samples with silence.
     fn silence_invalid(&mut self) {
         let mut first = None;
         let mut count = 0;
         for (i, x) in self.block.iter_mut().enumerate() {
-            // False for NaN, too.
+            // Also false for NaN.
             let valid = x.abs() <= MAX_MAGNITUDE;
             if !valid {
                 *x = 0.0;
@@ -222,12 +223,12 @@ impl FileSource {
         }
     }
 
-    /// At the end of the packets: was that all?
+    /// Checks, after the last packet, that the audio is complete.
     fn check_end(&self) -> Result<(), AudioError> {
         if let Some(Length { seconds, tolerance }) = self.length
             && self.clock.seconds() + tolerance < seconds
         {
-            return Err(self.damaged(format!("the audio breaks off here, of {seconds:.2} s")));
+            return Err(self.damaged(format!("the audio ends here, not at {seconds:.2} s")));
         }
         if self.clock.seconds() > 0.0 {
             return Ok(());
@@ -295,14 +296,15 @@ impl AudioSource for FileSource {
             });
         }
         if self.lacks_end_mark {
-            let (name, seconds) = (self.name.clone(), self.clock.seconds());
+            let name = self.name.clone();
+            let seconds = self.clock.seconds();
             warnings.push(AudioWarning::NoEndMark { name, seconds });
         }
         warnings
     }
 }
 
-/// Where the stream is, in what format.
+/// Position and format of the stream.
 #[derive(Default)]
 struct Clock {
     /// Sample rate in Hz; 0 before the first samples.
@@ -314,7 +316,7 @@ struct Clock {
     frames: u64,
     /// Timestamp of the first packet minus the time delivered before it, in seconds.
     origin: Option<f64>,
-    /// Frames of silence owed.
+    /// Frames of silence still to be inserted.
     silence: u64,
     /// Packet to decode after that silence.
     held: Option<Packet>,
@@ -326,7 +328,7 @@ impl Clock {
         self.base + self.frames as f64 / f64::from(self.rate.max(1))
     }
 
-    /// Seconds at the sample `index` of the block that follows.
+    /// Seconds at sample `index` of the next block.
     fn seconds_after(&self, index: usize) -> f64 {
         self.seconds() + (index / self.channels.max(1)) as f64 / f64::from(self.rate.max(1))
     }
@@ -346,7 +348,7 @@ impl Clock {
         self.silence += (seconds * f64::from(self.rate)).round() as u64;
     }
 
-    /// Puts some of the silence owed into `block`; false where none is.
+    /// Fills `block` with silence to be inserted; returns false if there is none.
     fn take_silence(&mut self, block: &mut Vec<f32>) -> bool {
         let frames = self.silence.min(SILENCE_BLOCK);
         self.silence -= frames;
@@ -357,7 +359,7 @@ impl Clock {
     }
 }
 
-/// Counts something and remembers where it came first.
+/// Counter that remembers the first occurrence.
 #[derive(Default, Clone, Copy)]
 struct CaptureStats {
     count: u64,

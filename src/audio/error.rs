@@ -1,5 +1,4 @@
-//! What can go wrong on the way from a file to samples, each told in one line: thing, reason,
-//! remedy.
+//! Errors between a file and its samples.
 
 use crate::advice::Advice;
 use std::borrow::Cow;
@@ -7,93 +6,93 @@ use std::io;
 
 use thiserror::Error;
 
-/// Why audio could not be read, or not to its end.
+/// Error while reading audio.
 #[derive(Debug, Error)]
 pub enum AudioError {
     /// No such file.
     #[error("{name}: no such file")]
     NotFound {
-        /// The file as the user named it.
+        /// File, as the user named it.
         name: String,
     },
-    /// A directory where a file was expected.
+    /// A directory instead of a file.
     #[error("{name}: is a directory, not an audio file")]
     IsDirectory {
-        /// The file as the user named it.
+        /// File, as the user named it.
         name: String,
     },
-    /// The file may not be read by this user.
+    /// The user may not read the file.
     #[error("{name}: permission denied")]
     PermissionDenied {
-        /// The file as the user named it.
+        /// File, as the user named it.
         name: String,
     },
-    /// The operating system failed to read.
+    /// The operating system failed to read the file.
     #[error("{name}: cannot be read: {source}")]
     Read {
-        /// The file as the user named it.
+        /// File, as the user named it.
         name: String,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// Not a single byte.
+    /// A file of zero bytes.
     #[error("{name}: is empty (0 bytes)")]
     Empty {
-        /// The file as the user named it.
+        /// File, as the user named it.
         name: String,
     },
     /// An audio file whose audio is zero samples long.
     #[error("{name}: holds no audio samples")]
     NoSamples {
-        /// The file as the user named it.
+        /// File, as the user named it.
         name: String,
     },
-    /// No known container or stream.
+    /// Not a known container or stream.
     #[error(
         "{name}: is not audio in a known format (wav, aiff, caf, flac, mp3, aac, ogg, opus, m4a/mp4, mkv/webm)"
     )]
     NotAudio {
-        /// The file as the user named it.
+        /// File, as the user named it.
         name: String,
     },
     /// A container without an audio track.
     #[error("{name}: has no audio track")]
     NoAudioTrack {
-        /// The file as the user named it.
+        /// File, as the user named it.
         name: String,
     },
-    /// An audio track that no decoder here takes.
+    /// An audio track that no decoder supports.
     #[error("{name}: its audio codec ({codec}) is not supported")]
     UnsupportedCodec {
-        /// The file as the user named it.
+        /// File, as the user named it.
         name: String,
-        /// The codec's name or number.
+        /// Name or number of the codec.
         codec: String,
     },
     /// A sample rate that no recording has.
     #[error("{name}: its sample rate of {rate} Hz is outside 1000 to 768000 Hz")]
     UnsupportedRate {
-        /// The file as the user named it.
+        /// File, as the user named it.
         name: String,
         /// Sample rate in Hz.
         rate: u32,
     },
-    /// The stream breaks off or turns to garbage. Everything before was yielded.
+    /// The stream is truncated or corrupt. Everything before that was delivered.
     #[error("{name}: damaged at {seconds:.2} s: {reason}")]
     Damaged {
-        /// The file as the user named it.
+        /// File, as the user named it.
         name: String,
-        /// Where the good audio ends, in seconds.
+        /// End of the good audio, in seconds.
         seconds: f64,
         /// What is wrong there.
         reason: String,
     },
-    /// Input that can only be read from disk came through a pipe, and could not be put on disk.
+    /// Piped input that can only be read from disk, and could not be written to disk.
     #[error("{name}: mp4 from a pipe needs a temporary file, which failed: {source}")]
     Spool {
-        /// The file as the user named it.
+        /// File, as the user named it.
         name: String,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// The resampler failed.
@@ -105,11 +104,11 @@ impl Advice for AudioError {
     fn remedy(&self) -> Option<Cow<'_, str>> {
         Some(match self {
             Self::NotFound { .. } => "check the path".into(),
-            Self::IsDirectory { .. } => "give the files in it".into(),
+            Self::IsDirectory { .. } => "pass the files in it".into(),
             Self::PermissionDenied { .. } => {
                 "make it readable (chmod u+r) or run as its owner".into()
             }
-            Self::Read { .. } => "check the disk or the pipe it comes from".into(),
+            Self::Read { .. } => "check the disk or the pipe".into(),
             Self::Empty { .. } => "check that the recording or download was completed".into(),
             Self::NoSamples { .. } => "check that the recording was stopped properly".into(),
             Self::NotAudio { .. } => "convert it, for example with ffmpeg -i FILE out.flac".into(),
@@ -119,7 +118,7 @@ impl Advice for AudioError {
             }
             Self::UnsupportedRate { .. } => "check how the file was made".into(),
             Self::Damaged { .. } => {
-                "what came before was used, fetch or record the file again for the rest".into()
+                "download or record the file again; the audio before the damage was used".into()
             }
             Self::Spool { .. } => "free some space or give the file by its path".into(),
             Self::Resample(error) => return error.remedy(),
@@ -127,18 +126,18 @@ impl Advice for AudioError {
     }
 }
 
-/// Why audio could not be brought to 16 kHz.
+/// Error while resampling audio to 16 kHz.
 #[derive(Debug, Error)]
 pub enum ResampleError {
-    /// The input has no sensible rate.
+    /// The input has no valid rate.
     #[error("audio at {rate} Hz cannot be resampled to 16 kHz: {source}")]
     Rate {
         /// Sample rate of the input in Hz.
         rate: u32,
-        /// What the resampler said.
+        /// Error of the resampler.
         source: rubato::ResamplerConstructionError,
     },
-    /// A block could not be converted; the text is the resampler's.
+    /// A block could not be converted; the text is the resampler's error.
     #[error("a block of audio could not be resampled: {0}")]
     Block(String),
 }
@@ -153,7 +152,7 @@ impl Advice for ResampleError {
 }
 
 impl AudioError {
-    /// The error for `name` that the operating system's `source` stands for.
+    /// Converts an error of the operating system for `name`.
     pub(super) fn from_io(name: &str, source: io::Error) -> Self {
         let name = name.to_owned();
         match source.kind() {
@@ -165,19 +164,19 @@ impl AudioError {
     }
 }
 
-/// What was amiss in audio that was nevertheless read to its end.
+/// Problem in audio that was nevertheless read to its end.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum AudioWarning {
-    /// Samples that are no numbers, or far beyond any full scale.
+    /// Samples that are NaN or far beyond full scale.
     #[error(
         "{name}: {count} samples are not valid numbers, the first at {first_seconds:.2} s; they were replaced by silence"
     )]
     InvalidSamples {
-        /// The file as the user named it.
+        /// File, as the user named it.
         name: String,
-        /// How many.
+        /// Number of samples.
         count: u64,
-        /// Where the first one lies, in seconds.
+        /// Position of the first one, in seconds.
         first_seconds: f64,
     },
     /// Stretches that could not be decoded.
@@ -185,21 +184,21 @@ pub enum AudioWarning {
         "{name}: {count} damaged stretches, the first at {first_seconds:.2} s, could not be decoded; they were replaced by silence"
     )]
     DamagedStretches {
-        /// The file as the user named it.
+        /// File, as the user named it.
         name: String,
-        /// How many.
+        /// Number of stretches.
         count: u64,
-        /// Where the first one lies, in seconds.
+        /// Position of the first one, in seconds.
         first_seconds: f64,
     },
-    /// A stream that lacks the mark its format puts at the end.
+    /// A stream without the end mark that its format requires.
     #[error(
         "{name}: the stream stops at {seconds:.2} s without its end mark; it may have been cut off there"
     )]
     NoEndMark {
-        /// The file as the user named it.
+        /// File, as the user named it.
         name: String,
-        /// Where it stops, in seconds.
+        /// End of the audio, in seconds.
         seconds: f64,
     },
 }

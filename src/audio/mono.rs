@@ -1,14 +1,14 @@
-//! Any [`AudioSource`] as one continuous stream of 16 kHz mono samples, whatever its formats.
+//! Converts any [`AudioSource`] to one continuous stream of 16 kHz mono samples, in any format.
 
 use super::{AudioError, AudioSource, AudioWarning, Resampler};
 
-/// A source behind a resampler.
+/// Source with a resampler.
 pub struct Mono16k {
     source: Box<dyn AudioSource>,
-    /// Made for the format of the source's latest block.
+    /// Resampler for the format of the source's latest block.
     resampler: Option<Resampler>,
     out: Vec<f32>,
-    /// How the source ended, once it has, until that is told.
+    /// How the source ended, until it has been reported.
     ended: Option<Result<(), AudioError>>,
 }
 
@@ -28,15 +28,16 @@ impl Mono16k {
         self.source.duration()
     }
 
-    /// What was amiss so far, as [`AudioSource::warnings`].
+    /// Problems so far, as [`AudioSource::warnings`].
     pub fn warnings(&self) -> Vec<AudioWarning> {
         self.source.warnings()
     }
 
-    /// The next samples (16 kHz, mono), at least one; `None` at the end, and after an error.
+    /// Returns the next samples (16 kHz, mono), at least one; `None` at the end, and after an
+    /// error.
     ///
     /// # Errors
-    /// As [`AudioSource::next_block`]. Everything before the damage has been yielded by then.
+    /// As [`AudioSource::next_block`]. Everything before the damage has been delivered by then.
     pub fn next_block(&mut self) -> Result<Option<&[f32]>, AudioError> {
         self.out.clear();
         while self.ended.is_none() && self.out.is_empty() {
@@ -52,7 +53,7 @@ impl Mono16k {
         Ok(Some(&self.out))
     }
 
-    /// Converts one more block of the source; false when there is none.
+    /// Converts one more block of the source; returns false if there is none.
     fn pull(&mut self) -> Result<bool, AudioError> {
         let Some(block) = self.source.next_block()? else {
             return Ok(false);
@@ -70,7 +71,7 @@ impl Mono16k {
         Ok(true)
     }
 
-    /// Takes out what is still inside the resampler.
+    /// Flushes the resampler.
     fn flush(&mut self) -> Result<(), AudioError> {
         match self.resampler.take() {
             Some(mut resampler) => Ok(resampler.finish(&mut self.out)?),

@@ -1,19 +1,18 @@
-//! Opus packets to samples, for the containers whose demuxers deliver Opus (ogg, mkv/webm, mp4,
-//! caf).
+//! Decodes Opus packets, for the containers whose demuxers deliver Opus (ogg, mkv/webm, mp4, caf).
 //!
-//! The identification header (RFC 7845, section 5.1; for mp4 its big-endian twin, the `dOps` box)
-//! says how many leading samples are encoder delay, which gain applies and how channels map to
-//! streams.
+//! The identification header (RFC 7845, section 5.1; in mp4 its big-endian twin, the `dOps` box)
+//! states the number of leading samples that are encoder delay, the gain, and the mapping of
+//! channels to streams.
 
 use opus_pure::OpusMSDecoder;
 use symphonia::core::codecs::audio::AudioCodecParameters;
 
-/// Rate at which Opus is decoded, in Hz: the rate of its clock, whatever was recorded.
+/// Rate at which Opus is decoded, in Hz: that of its clock, regardless of the recording.
 pub const OPUS_RATE: u32 = 48_000;
 /// Longest packet in frames at 48 kHz: 120 ms (RFC 6716, section 2.1.4).
 const MAX_FRAMES: usize = 5760;
 
-/// A decoder for one Opus track.
+/// Decoder for one Opus track.
 pub struct OpusTrack {
     decoder: OpusMSDecoder,
     header: Header,
@@ -23,7 +22,7 @@ pub struct OpusTrack {
 }
 
 impl OpusTrack {
-    /// A decoder for a track with these parameters, or `None` where its header makes no sense.
+    /// Creates a decoder for a track with these parameters; `None` if its header is invalid.
     pub fn new(params: &AudioCodecParameters) -> Option<Self> {
         let header = match &params.extra_data {
             Some(data) => Header::parse(data)?,
@@ -39,13 +38,13 @@ impl OpusTrack {
         })
     }
 
-    /// Channels of the decoded samples.
+    /// Number of channels of the decoded samples.
     pub fn channels(&self) -> usize {
         self.header.channels
     }
 
-    /// Decodes a packet to interleaved samples. An empty packet is a lost one and is concealed.
-    /// Frames beyond the first `valid` ones are padding. `None` where the packet is damaged.
+    /// Decodes a packet to interleaved samples. An empty packet counts as lost and is concealed.
+    /// Frames after the first `valid` ones are padding. `None` if the packet is damaged.
     pub fn decode(&mut self, packet: &[u8], valid: Option<usize>) -> Option<&[f32]> {
         let frames = self
             .decoder
@@ -64,7 +63,7 @@ impl OpusTrack {
     }
 }
 
-/// The identification header.
+/// Identification header.
 #[derive(Debug, PartialEq)]
 struct Header {
     channels: usize,
@@ -72,7 +71,7 @@ struct Header {
     pre_skip: usize,
     /// Factor to apply to the decoded samples.
     gain: f32,
-    /// Which standard order the channels have: 0 mono and stereo, 1 Vorbis' surround.
+    /// Standard order of the channels: 0 is mono and stereo, 1 is Vorbis surround.
     family: u8,
 }
 
@@ -97,7 +96,7 @@ impl Header {
         })
     }
 
-    /// Mono or stereo, no delay, no gain: what a container without the header leaves to assume.
+    /// Defaults for a container without the header: mono or stereo, no delay, no gain.
     fn plain(channels: usize) -> Self {
         Self {
             channels,

@@ -1,7 +1,7 @@
-//! From interleaved blocks at any rate to 16 kHz mono.
+//! Converts interleaved blocks at any rate to 16 kHz mono.
 //!
 //! Channels are averaged, then resampled in the frequency domain. The output does not depend on how
-//! the input is cut into blocks, begins with the input's first sample (the resampler's delay is
+//! the input is cut into blocks. It begins with the input's first sample (the resampler's delay is
 //! dropped) and ends with its last.
 
 use rubato::audioadapter_buffers::direct::SequentialSlice;
@@ -17,25 +17,25 @@ const MIN_BLOCK: usize = 512;
 pub struct Resampler {
     rate: u32,
     channels: usize,
-    /// `None` where the input is at 16 kHz already.
+    /// `None` if the input is already at 16 kHz.
     fft: Option<Fft<f32>>,
     /// Mono input that does not fill a block yet.
     pending: Vec<f32>,
     /// Output of one block.
     block: Vec<f32>,
-    /// Frames taken in.
+    /// Number of frames taken so far.
     n_in: u64,
-    /// Samples given out.
+    /// Number of samples delivered so far.
     n_out: u64,
     /// Samples of the resampler's delay still to be dropped.
     to_drop: usize,
 }
 
 impl Resampler {
-    /// A converter for input at `rate` Hz with `channels` interleaved channels.
+    /// Creates a converter for input at `rate` Hz with `channels` interleaved channels.
     ///
     /// # Errors
-    /// When the rate is zero.
+    /// Returns an error if the rate is zero.
     pub fn new(rate: u32, channels: usize) -> Result<Self, ResampleError> {
         let fft = if rate == SAMPLE_RATE {
             None
@@ -56,16 +56,16 @@ impl Resampler {
         })
     }
 
-    /// Whether a block has the format this converter was made for.
+    /// Returns true if a block has the format of this converter.
     pub fn fits(&self, block: Block<'_>) -> bool {
         (self.rate, self.channels) == (block.rate, block.channels.max(1))
     }
 
-    /// Takes `samples` (`[frames, channels]`, row-major, whole frames) and appends what is ready to
-    /// `out` (16 kHz, mono).
+    /// Takes `samples` (`[frames, channels]`, row-major, whole frames) and appends the samples that
+    /// are ready to `out` (16 kHz, mono).
     ///
     /// # Errors
-    /// When the resampler refuses a block; it is not known to.
+    /// Returns an error if the resampler rejects a block, which is not known to happen.
     pub fn push(&mut self, samples: &[f32], out: &mut Vec<f32>) -> Result<(), ResampleError> {
         self.n_in += (samples.len() / self.channels) as u64;
         let scale = 1.0 / self.channels as f32;
@@ -80,7 +80,7 @@ impl Resampler {
         self.convert_pending(out)
     }
 
-    /// Appends what is still inside to `out`. The output then has `frames * 16000 / rate` samples,
+    /// Appends the remaining samples to `out`. The output then has `frames * 16000 / rate` samples,
     /// rounded. Nothing may be pushed afterwards.
     ///
     /// # Errors
@@ -128,13 +128,15 @@ impl Resampler {
     }
 }
 
-/// The transform of `rate` Hz to 16 kHz with blocks of whole frames on both sides.
+/// Returns the transform from `rate` Hz to 16 kHz, with blocks of whole frames on both sides.
 fn make_fft(rate: u32) -> Result<Fft<f32>, ResampleError> {
-    let (from, to) = (rate as usize, SAMPLE_RATE as usize);
+    let from = rate as usize;
+    let to = SAMPLE_RATE as usize;
     let unit = gcd(from, to);
-    let (unit_in, unit_out) = (from / unit, to / unit);
+    let unit_in = from / unit;
+    let unit_out = to / unit;
     let mut units = MIN_BLOCK.div_ceil(unit_in.min(unit_out).max(1));
-    // The delay is half a block: an even one makes it whole samples.
+    // The delay is half a block: even blocks make it a whole number of samples.
     units += units * unit_out % 2;
     Fft::new_custom(
         from,
@@ -195,7 +197,7 @@ mod tests {
                 out.len()
             );
             let ideal = tone(1000.0, SAMPLE_RATE, 1.5);
-            // The ends ring, since the tone begins and stops abruptly.
+            // The ends ring because the tone begins and stops abruptly.
             let worst = out.iter().zip(&ideal).skip(600).take(22_800);
             let worst = worst.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(worst < 1e-3, "{rate} Hz: off by {worst}");
@@ -232,8 +234,10 @@ mod tests {
             .flat_map(|x| [*x, 0.5 * x])
             .collect();
         let mono: Vec<f32> = tone(440.0, 48_000, 0.5).iter().map(|x| 0.75 * x).collect();
-        let (a, b) = (convert(48_000, 2, &[&stereo]), convert(48_000, 1, &[&mono]));
-        assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-6));
+        let from_stereo = convert(48_000, 2, &[&stereo]);
+        let from_mono = convert(48_000, 1, &[&mono]);
+        let mut pairs = from_stereo.iter().zip(&from_mono);
+        assert!(pairs.all(|(a, b)| (a - b).abs() < 1e-6));
     }
 
     #[test]

@@ -1,16 +1,16 @@
-//! How much of a stretch of audio is sound rather than silence.
+//! Measures how much of some audio is sound rather than silence.
 
 use super::clock;
 
-/// Samples of a frame: 16 ms.
+/// Samples per frame: 16 ms.
 const FRAME: usize = 256;
 /// A frame is sound if its level is at most this far below the loud ones, in dB.
 const RANGE_DB: f32 = 25.0;
-/// Share of the frames that are louder than the level that counts as loud.
+/// Share of the frames that are above the level that counts as loud.
 const LOUD_SHARE: f32 = 0.05;
 
-/// Seconds of `samples` (16 kHz, mono) whose level is close to that of the loudest twentieth of
-/// them: of speech in quiet the length without its pauses, of noise the whole length.
+/// Returns the seconds of `samples` (16 kHz, mono) whose level is close to that of the loudest
+/// twentieth: for speech in quiet, its length without pauses; for noise, its whole length.
 pub fn sound_seconds(samples: &[f32]) -> f32 {
     let power = |frame: &[f32]| frame.iter().map(|x| x * x).sum::<f32>();
     let powers: Vec<f32> = samples.chunks_exact(FRAME).map(power).collect();

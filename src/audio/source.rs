@@ -1,8 +1,8 @@
-//! From a path or `-` to bytes that the demuxers can read.
+//! Turns a path or `-` into bytes that the demuxers can read.
 //!
-//! Regular files (standard input may be one) are read in place. Pipes are read as they come, except
-//! for mp4: its index may stand at the end, so such input is first copied to an unnamed temporary
-//! file.
+//! Regular files (standard input may be one) are read in place. Pipes are read as data arrives,
+//! except for mp4: its index may be at the end, so such input is first copied to an unnamed
+//! temporary file.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
@@ -20,30 +20,30 @@ use super::AudioError;
 /// The path that stands for standard input.
 pub const STDIN: &str = "-";
 
-/// Most bytes that are copied to a temporary file: 4 GiB, some days of voice-quality mp4.
+/// Maximum number of bytes copied to a temporary file: 4 GiB, some days of voice-quality mp4.
 const SPOOL_LIMIT: u64 = 4 << 30;
 
-/// How long a read waits for a pipe before it looks whether to stop: 100 ms, so that Ctrl-C seems
-/// to act at once.
+/// Interval at which a reader that waits for a pipe checks for a stop: 100 ms, so that Ctrl-C
+/// appears to act at once.
 const STOP_POLL_INTERVAL: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 100_000_000,
 };
 
-/// Enough of a stream's start to tell mp4: a box length and its name.
+/// Bytes needed to recognise mp4: a box length and its name.
 const HEAD_LEN: u64 = 8;
 
 /// Readable bytes.
 pub enum Bytes {
-    /// A regular file, readable again and again from `start`.
+    /// A regular file, which can be read repeatedly from `start`.
     File { file: File, start: u64 },
-    /// Something that can be read once.
+    /// A stream, which can be read once.
     Pipe(Box<dyn MediaSource>),
 }
 
 impl Bytes {
-    /// Opens `path`, or standard input for `-`; `name` is what errors call it. A pipe ends when
-    /// `stop` is set.
+    /// Opens `path`, or standard input for `-`; `name` is used in errors. A pipe ends when `stop`
+    /// is set.
     pub fn open(path: &Path, name: &str, stop: Arc<AtomicBool>) -> Result<Self, AudioError> {
         let error = |e| AudioError::from_io(name, e);
         let file = if path.as_os_str() == STDIN {
@@ -64,7 +64,7 @@ impl Bytes {
         }
     }
 
-    /// The file as a seekable source, from its start.
+    /// Returns the file as a seekable source, from its start.
     pub fn seekable(&self) -> Option<io::Result<Box<dyn MediaSource>>> {
         match self {
             Self::File { file, start } => Some(reopen(file, *start).map(|f| Box::new(f) as _)),
@@ -72,7 +72,7 @@ impl Bytes {
         }
     }
 
-    /// The bytes as a source that is only read forward.
+    /// Returns the bytes as a source that is only read forward.
     pub fn forward(self) -> io::Result<Box<dyn MediaSource>> {
         match self {
             Self::File { file, start } => Ok(Box::new(ReadOnlySource::new(reopen(&file, start)?))),
@@ -85,7 +85,7 @@ impl Bytes {
         let start = file.stream_position().map_err(error)?;
         let len = file.metadata().map_err(error)?.len();
         if len <= start {
-            // Files of /proc and the like state no length but can be read.
+            // Files in /proc and the like state no length but can be read.
             return Self::piped(file, name, stop);
         }
         Ok(Self::File { file, start })
@@ -116,8 +116,7 @@ impl Bytes {
     }
 }
 
-/// A pipe that ends when it is told to, even if nothing comes out of it: a read that waits for data
-/// would not notice.
+/// A pipe that ends when `stop` is set, even if no data arrives: a blocking read would not notice.
 struct Pipe {
     file: File,
     stop: Arc<AtomicBool>,
@@ -139,15 +138,15 @@ impl Read for Pipe {
     }
 }
 
-/// Another handle on `file`, moved to `start`. The handles share their position: only one may be in
-/// use.
+/// Returns another handle on `file`, moved to `start`. The handles share their position: only one
+/// may be in use.
 fn reopen(file: &File, start: u64) -> io::Result<File> {
     let mut handle = file.try_clone()?;
     handle.seek(SeekFrom::Start(start))?;
     Ok(handle)
 }
 
-/// Copies a stream to a temporary file that vanishes with its handle.
+/// Copies a stream to a temporary file that disappears with its handle.
 fn spool(stream: impl Read) -> io::Result<File> {
     // /var/tmp is for large temporary files; /tmp is often kept in memory (file-hierarchy(7)).
     let mut file = tempfile::tempfile_in("/var/tmp").or_else(|_| tempfile::tempfile())?;

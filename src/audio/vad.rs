@@ -1,8 +1,9 @@
-//! Voice activity: how likely each 16 ms of a 16 kHz mono stream is speech, and how loud it is.
+//! Voice activity detection: the probability that each 16 ms of a 16 kHz mono stream is speech, and
+//! its level.
 //!
-//! The probability comes from earshot, a small recurrent network whose weights are inside its
-//! crate. It doubts quiet speech, so a slow automatic gain brings every stream to one level before
-//! it.
+//! The probability comes from earshot, a small recurrent network whose weights are part of its
+//! crate. It scores quiet speech low, so a slow automatic gain first brings every stream to the
+//! same level.
 //!
 //! Measured on 414 recordings of speech (79 minutes, 10 languages; read, accented, noisy,
 //! telephone) and 9 of other sounds, with the segmenter's thresholds (sure from 0.6, for 80 ms;
@@ -20,27 +21,27 @@
 
 use earshot::Detector;
 
-/// Samples in a frame: 16 ms, which is what earshot takes.
+/// Samples per frame: 16 ms, the frame of earshot.
 pub const FRAME: usize = 256;
 
-/// Level that the loudest frames are brought to, in dB of full scale (mean square).
+/// Target level of the loudest frames, in dB of full scale (mean square).
 const TARGET_DB: f32 = -18.0;
-/// Loudest level assumed at the start of a stream, in dB of full scale: a quiet talker's.
+/// Loudest level assumed at the start of a stream, in dB of full scale: that of a quiet speaker.
 const START_DB: f32 = -40.0;
-/// Level below which nothing is amplified any further, in dB of full scale: 30 dB of gain.
+/// Level below which the gain stays at 30 dB, in dB of full scale.
 const MIN_DB: f32 = -48.0;
-/// How fast the remembered level falls, in dB a frame: 2 dB a second.
+/// Fall of the remembered level, in dB per frame: 2 dB per second.
 const DECAY_DB: f32 = 2.0 * FRAME as f32 / 16_000.0;
-/// Share of a frame in the running mean of power: the gain looks at about 50 ms, so that a click
+/// Weight of a frame in the running mean of power: the gain follows about 50 ms, so that a click
 /// does not lower it.
 const SMOOTHING: f32 = 0.3;
 
-/// What is known about a frame.
+/// Score of a frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FrameScore {
     /// Probability of speech, 0 to 1.
     pub speech: f32,
-    /// Mean square in dB of full scale, at least −120.
+    /// Level (mean square) in dB of full scale, at least −120.
     pub level_db: f32,
 }
 
@@ -49,7 +50,7 @@ pub struct Vad {
     detector: Box<Detector>,
     /// Running mean of power.
     power: f32,
-    /// Level of the loudest speech lately, in dB of full scale.
+    /// Level of the loudest recent speech, in dB of full scale.
     loudest_db: f32,
     amplified: [f32; FRAME],
 }
@@ -66,7 +67,7 @@ impl Default for Vad {
 }
 
 impl Vad {
-    /// A detector at the start of a stream.
+    /// Creates a detector at the start of a stream.
     pub fn new() -> Self {
         Self::default()
     }
@@ -84,7 +85,7 @@ impl Vad {
         }
     }
 
-    /// Factor that brings the stream's loudest frames to [`TARGET_DB`].
+    /// Returns the factor that brings the stream's loudest frames to [`TARGET_DB`].
     fn gain(&mut self, power: f32) -> f32 {
         self.power += (power - self.power) * SMOOTHING;
         self.loudest_db = (self.loudest_db - DECAY_DB)

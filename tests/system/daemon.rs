@@ -565,7 +565,7 @@ fn a_job_that_fails_tells_why_in_words_of_its_client() {
     );
     assert_eq!(
         run("/"),
-        "3 the recording: is a directory, not an audio file; give the files in it"
+        "3 the recording: is a directory, not an audio file; pass the files in it"
     );
 }
 

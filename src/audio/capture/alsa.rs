@@ -1,4 +1,4 @@
-//! Recording from ALSA's devices, for systems without a sound server.
+//! Records from ALSA devices, for systems without a sound server.
 
 use super::device::Device;
 use super::error::CaptureError;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// How long a device may take to open.
+/// Maximum time for a device to open.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A recording stream.
@@ -20,20 +20,20 @@ pub(super) struct Recording {
     pub drain: Drain,
     /// Sample rate in Hz.
     pub rate: u32,
-    /// The device's id.
+    /// Id of the device.
     pub device: String,
     broken: Arc<AtomicBool>,
 }
 
 impl Recording {
-    /// Whether the stream still works.
+    /// Returns true while the stream works.
     pub fn is_alive(&self) -> bool {
         !self.broken.load(Ordering::Relaxed)
     }
 }
 
-/// ALSA's input devices: its default one and those of sound cards. What else it names are
-/// converters, ways to sound servers, and silence.
+/// Returns ALSA's input devices: the default one and those of sound cards. Its other entries are
+/// converters, bridges to sound servers, and silence.
 pub(super) fn devices() -> Vec<Device> {
     keep_quiet();
     let host = cpal::default_host();
@@ -41,7 +41,8 @@ pub(super) fn devices() -> Vec<Device> {
         .default_input_device()
         .and_then(|device| device.id().ok());
     let describe = |device: cpal::Device| {
-        let (id, config) = (device.id().ok()?, device.default_input_config().ok()?);
+        let id = device.id().ok()?;
+        let config = device.default_input_config().ok()?;
         Some(Device {
             description: device
                 .description()
@@ -61,20 +62,20 @@ pub(super) fn devices() -> Vec<Device> {
     listed.unwrap_or_default()
 }
 
-/// Whether an id is that of the default device or of a sound card's.
+/// Returns true if the id is that of the default device or of a sound card.
 fn is_microphone(id: &str) -> bool {
     id == "alsa:default" || id.contains(":CARD=")
 }
 
-/// Keeps ALSA from writing to standard error on this thread: what matters comes back as an error,
-/// too.
+/// Keeps ALSA from writing to standard error on this thread; whatever matters is also returned as
+/// an error.
 fn keep_quiet() {
-    // Messages go to a buffer, which the next call replaces. Where there is none, ALSA is loud and
+    // Messages go to a buffer, which the next call replaces. Without it, ALSA prints them and still
     // works.
     let _ = ::alsa::Output::local_error_handler();
 }
 
-/// Begins to record from the device that `wanted` names, or from the default one.
+/// Starts recording from the device that `wanted` names, or from the default one.
 pub(super) fn open(
     wanted: Option<&str>,
     stats: Arc<CaptureStats>,
@@ -83,7 +84,7 @@ pub(super) fn open(
     let host = cpal::default_host();
     let device = match wanted {
         None => host.default_input_device(),
-        // One that is busy is not listed.
+        // A busy device is not listed, so its id is tried first.
         Some(name) => match by_id(&host, name) {
             None => by_id(&host, &super::device::find(&devices(), name)?.id),
             named => named,
@@ -95,7 +96,7 @@ pub(super) fn open(
         |id| id.to_string(),
     );
     let failed = |e: Error| match e.kind() {
-        // The default's name is there even where no device is, or only a sound server behind it.
+        // The default device has a name even if no device exists, or only a sound server.
         ErrorKind::DeviceNotAvailable | ErrorKind::BackendError
             if wanted.is_none() && devices().is_empty() =>
         {
@@ -125,7 +126,7 @@ fn by_id(host: &Host, id: &str) -> Option<cpal::Device> {
     host.device_by_id(&id.parse().ok()?)
 }
 
-/// Takes note of what goes wrong while recording.
+/// Records errors that occur while recording.
 fn watch(stats: Arc<CaptureStats>, broken: Arc<AtomicBool>) -> impl FnMut(Error) + Send + 'static {
     move |error| match error.kind() {
         ErrorKind::Xrun => stats.count_overrun(),

@@ -1,25 +1,25 @@
-//! Input devices and how a user names one.
+//! Input devices and how users name them.
 
 use super::error::CaptureError;
 
 /// An input device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
-    /// The audio system's name, which stays the same between sessions.
+    /// Name in the audio system, the same in every session.
     pub id: String,
-    /// A name for people.
+    /// Name for users.
     pub description: String,
-    /// Whether it is the one that is used where none is named.
+    /// Whether this device is used if none is named.
     pub is_default: bool,
-    /// Whether it is what an output plays, in place of a microphone.
+    /// Whether it records the sound of an output, not a microphone.
     pub is_monitor: bool,
-    /// Its sample rate in Hz.
+    /// Sample rate in Hz.
     pub rate: u32,
-    /// Its channels.
+    /// Number of channels.
     pub channels: u16,
 }
 
-/// The device that `wanted` names: by its id, or else by a part of its description.
+/// Returns the device that `wanted` names by its id, or else by a part of its description.
 pub(super) fn find<'a>(devices: &'a [Device], wanted: &str) -> Result<&'a Device, CaptureError> {
     let lower = wanted.to_lowercase();
     let by_id = devices.iter().find(|device| device.id == wanted);

@@ -1,60 +1,58 @@
-//! Why there is no sound from a microphone, each told in one line: thing, reason, remedy.
+//! Errors of microphone capture.
 
 use crate::advice::Advice;
 use std::borrow::Cow;
 use thiserror::Error;
 
-/// Why a device cannot be listed or opened.
+/// Error while listing or opening a device.
 #[derive(Debug, Error)]
 pub enum CaptureError {
     /// Neither PulseAudio nor PipeWire can be reached.
     #[error("the sound server cannot be reached: {reason}")]
     NoServer {
-        /// What the connection said.
+        /// Error of the connection.
         reason: String,
     },
-    /// There is no sound server, and ALSA has no device to take its place.
-    #[error(
-        "there is no input device: the sound server cannot be reached ({reason}), and ALSA has none"
-    )]
+    /// There is no sound server, and ALSA has no device.
+    #[error("no input device: the sound server cannot be reached ({reason}), and ALSA has none")]
     NoServerNorDevice {
-        /// What the connection to the sound server said.
+        /// Error of the connection to the sound server.
         reason: String,
     },
-    /// `PULSE_SERVER` names no socket of this machine.
-    #[error("PULSE_SERVER names '{servers}', which is no socket on this machine")]
+    /// `PULSE_SERVER` does not name a socket of this machine.
+    #[error("PULSE_SERVER is '{servers}', which is not a socket on this machine")]
     ForeignServer {
-        /// The variable's value.
+        /// Value of the variable.
         servers: String,
     },
-    /// The sound server refuses.
+    /// The sound server refuses a request.
     #[error("the sound server refuses to {what}: {reason}")]
     Refused {
-        /// What was asked of it.
+        /// The request.
         what: &'static str,
-        /// What it said.
+        /// Reason given by the server.
         reason: String,
     },
     /// The sound server does not answer.
     #[error("the sound server does not answer")]
     Silent,
-    /// There is no device of that name.
-    #[error("there is no input device '{wanted}', only {available}")]
+    /// No device has that name.
+    #[error("no input device is named '{wanted}', only {available}")]
     NoSuchDevice {
-        /// The name as the user gave it.
+        /// Name given by the user.
         wanted: String,
-        /// The names that there are.
+        /// Names of the available devices.
         available: String,
     },
     /// There is no input device at all.
-    #[error("there is no input device")]
+    #[error("no input device found")]
     NoDevice,
     /// ALSA cannot open the device.
     #[error("{device} cannot be opened: {reason}")]
     Alsa {
-        /// The device's name.
+        /// Name of the device.
         device: String,
-        /// What ALSA said.
+        /// Reason given by ALSA.
         reason: String,
     },
 }
@@ -72,7 +70,8 @@ impl Advice for CaptureError {
             Self::NoSuchDevice { .. } => "see `hearken devices`".into(),
             Self::NoDevice => "plug in a microphone".into(),
             Self::Alsa { .. } => {
-                "close what uses it, or choose another of `hearken devices`".into()
+                "close the program that uses it, or choose another device from `hearken devices`"
+                    .into()
             }
         })
     }

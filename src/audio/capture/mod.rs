@@ -1,9 +1,9 @@
-//! The microphone: a device in, an [`AudioSource`] out that lasts as long as it is wanted.
+//! The microphone. In: a device. Out: an [`AudioSource`] that lasts until it is stopped.
 //!
-//! Sound comes from PulseAudio or PipeWire, or where there is neither from ALSA. When the device or
-//! the sound server goes away the source waits and opens it again, with growing pauses; a device
-//! that falls silent altogether, as one that is suspended does, is waited for. What happens is told
-//! to whoever asked. The device is open exactly as long as the [`Microphone`] is.
+//! Sound comes from PulseAudio or PipeWire, or from ALSA if neither is there. If the device or the
+//! sound server disappears, the source waits and opens it again, with growing pauses; a device that
+//! falls silent altogether, for example because it is suspended, is waited for. A callback reports
+//! these changes. The device is open exactly as long as the [`Microphone`] exists.
 
 mod alsa;
 mod device;
@@ -24,28 +24,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-/// Sound that is still recorded once the user says stop, since people press the key on their last
-/// syllable.
+/// Sound recorded after the user stops, since people press the key on their last syllable.
 const TAIL: Duration = Duration::from_millis(300);
-/// How often a reader without sound looks for a stop.
+/// Interval at which a reader without sound checks for a stop.
 const POLL: Duration = Duration::from_millis(100);
-/// Silence of the audio system after which it is asked whether the stream is still there.
+/// Time without samples after which the stream is checked.
 const STALL: Duration = Duration::from_secs(1);
-/// Pauses before a lost device is tried again: the first, and the longest that it grows to by
-/// doubling.
+/// Pauses before a lost device is tried again: the first, and the longest; each is twice the last.
 const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
-/// The input devices, microphones before what outputs play.
+/// Returns the input devices, microphones before monitors of outputs.
 ///
 /// # Errors
-/// Where the sound server does not tell them, or there is none and ALSA has no device either.
+/// Returns an error if the sound server does not list them, or if there is no sound server and ALSA
+/// has no device.
 pub fn devices() -> Result<Vec<Device>, CaptureError> {
     match pulse::devices() {
         Err(CaptureError::NoServer { reason }) => match alsa::devices() {
             devices if devices.is_empty() => Err(CaptureError::NoServerNorDevice { reason }),
             devices => Ok(devices),
         },
-        told => told,
+        result => result,
     }
 }
 
@@ -54,17 +53,17 @@ pub fn devices() -> Result<Vec<Device>, CaptureError> {
 pub struct StopHandle(Arc<AtomicU8>);
 
 impl StopHandle {
-    /// Ends it with what is being said: a moment later.
+    /// Stops after a moment, so that the current word is recorded.
     pub fn finish(&self) {
         self.0.fetch_max(1, Ordering::Relaxed);
     }
 
-    /// Ends it at once.
+    /// Stops at once.
     pub fn cancel(&self) {
         self.0.store(2, Ordering::Relaxed);
     }
 
-    /// Whether it was told to end at once.
+    /// Returns true if it was stopped by [`Self::cancel`].
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed) == 2
     }
@@ -74,36 +73,36 @@ impl StopHandle {
     }
 }
 
-/// What becomes of the device.
+/// Change of the device's state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CaptureEvent {
-    /// It is open: its id.
+    /// The device is open; its id.
     Opened(String),
-    /// The sound server has moved the recording to another device: its id.
+    /// The sound server has moved the recording to another device; its id.
     Moved(String),
-    /// It gives no sound, for this reason, and will be tried again or waited for.
+    /// The device delivers no sound, for this reason, and will be opened again or waited for.
     Lost(String),
 }
 
-/// A device that is recorded from.
+/// A device being recorded.
 pub struct Microphone {
     wanted: Option<String>,
     stop: StopHandle,
     stats: Arc<CaptureStats>,
     tell: Box<dyn FnMut(CaptureEvent) + Send>,
     recording: Option<Recording>,
-    /// Whether it has been open through a sound server: that one is waited for then, since it holds
-    /// the devices again when it is back.
+    /// Whether it was open through a sound server. If so, only the server is waited for, since it
+    /// will hold the devices again when it returns.
     has_server: bool,
     block: Vec<f32>,
     retry: Duration,
-    /// Whether the open device has been reported to give no sound.
+    /// Whether the open device has been reported to deliver no sound.
     is_stalled: bool,
     stopped_at: Option<Instant>,
 }
 
 impl Microphone {
-    /// A microphone that opens as soon as it is read from: the device that `wanted` names, or the
+    /// Creates a microphone that opens on the first read: the device that `wanted` names, or the
     /// default one.
     pub fn new(
         wanted: Option<String>,
@@ -111,24 +110,21 @@ impl Microphone {
         stats: Arc<CaptureStats>,
         tell: impl FnMut(CaptureEvent) + Send + 'static,
     ) -> Self {
-        let tell = Box::new(tell);
-        let (recording, block, stopped_at) = (None, Vec::new(), None);
-        let has_server = false;
         Self {
             wanted,
             stop,
             stats,
-            tell,
-            recording,
-            has_server,
-            block,
+            tell: Box::new(tell),
+            recording: None,
+            has_server: false,
+            block: Vec::new(),
             retry: RETRY.0,
             is_stalled: false,
-            stopped_at,
+            stopped_at: None,
         }
     }
 
-    /// Waits for the next samples into `block`; false at the end.
+    /// Waits for the next samples and puts them into `block`; returns false at the end.
     fn listen(&mut self) -> bool {
         let mut heard_at = Instant::now();
         loop {
@@ -158,7 +154,7 @@ impl Microphone {
                 self.recording = None;
                 self.is_stalled = false;
                 (self.tell)(CaptureEvent::Lost(
-                    "the device or the sound server is gone".to_owned(),
+                    "the device or the sound server has disappeared".to_owned(),
                 ));
                 continue;
             }
@@ -174,7 +170,7 @@ impl Microphone {
         }
     }
 
-    /// Whether the user has said stop, and the tail after that has passed.
+    /// Returns true if the user has stopped and the remaining sound has been recorded.
     fn is_over(&mut self) -> bool {
         if !self.stop.is_stopped() {
             return false;
@@ -183,7 +179,7 @@ impl Microphone {
         self.stop.is_cancelled() || self.recording.is_none() || stopped_at.elapsed() > TAIL
     }
 
-    /// Opens the device, or waits a while where that fails.
+    /// Opens the device, or waits a while if that fails.
     fn open(&mut self) {
         let wanted = self.wanted.as_deref();
         let opened = match pulse::open(wanted, self.stats.clone()) {
@@ -213,7 +209,7 @@ impl Microphone {
     }
 }
 
-/// Why ALSA does not take the place of a sound server that cannot be reached for `reason`.
+/// Returns the error if ALSA cannot replace a sound server that is unreachable for `reason`.
 fn without_server(reason: String, alsa: CaptureError) -> CaptureError {
     match alsa {
         CaptureError::NoDevice => CaptureError::NoServerNorDevice { reason },
@@ -260,20 +256,20 @@ impl Recording {
         }
     }
 
-    /// Asked of a recording that gives no sound: whether there is hope.
+    /// Checks a recording that delivers no sound; returns false if it is lost.
     fn is_alive(&self) -> bool {
         match self {
             Self::Pulse(recording) => recording.is_alive(),
-            // A sound server that has come up since holds the device.
+            // A sound server that has started since holds the device.
             Self::Alsa(recording) => recording.is_alive() && !pulse::is_there(),
         }
     }
 
-    /// The device that the recording has been moved to since the last call.
+    /// Returns the device that the recording was moved to since the last call.
     fn moved(&mut self) -> Option<&str> {
         match self {
             Self::Pulse(recording) => recording.moved(),
-            // ALSA streams stay where they are.
+            // ALSA streams never move.
             Self::Alsa(_) => None,
         }
     }
@@ -299,16 +295,18 @@ mod tests {
 
     #[test]
     fn without_a_sound_server_alsa_says_what_is_wrong_with_its_device() {
-        let told = |error| without_server("Connection refused".to_owned(), error).explain();
-        let (device, reason) = ("alsa:hw:CARD=0,DEV=0".to_owned(), "it is busy".to_owned());
-        let busy = told(CaptureError::Alsa { device, reason });
+        let explain = |error| without_server("Connection refused".to_owned(), error).explain();
+        let busy = explain(CaptureError::Alsa {
+            device: "alsa:hw:CARD=0,DEV=0".to_owned(),
+            reason: "it is busy".to_owned(),
+        });
         assert!(
             busy.starts_with(
-                "alsa:hw:CARD=0,DEV=0 cannot be opened: it is busy; close what uses it"
+                "alsa:hw:CARD=0,DEV=0 cannot be opened: it is busy; close the program that uses it"
             ),
             "{busy}"
         );
-        let none = told(CaptureError::NoDevice);
+        let none = explain(CaptureError::NoDevice);
         assert!(
             none.contains("(Connection refused), and ALSA has none; start PipeWire"),
             "{none}"

@@ -1,11 +1,10 @@
-//! Recording through PulseAudio's protocol, which PipeWire speaks too.
+//! Records through PulseAudio's protocol, which PipeWire speaks too.
 //!
-//! The `pulseaudio` crate is used directly where cpal's host of that name would do the same with
-//! less: that one does not delete its recording stream when it is dropped, so that the microphone
-//! would stay open.
+//! This uses the `pulseaudio` crate directly, not cpal's host on top of it: cpal does not delete
+//! its recording stream on drop, so the microphone would stay open.
 //!
-//! The connection is one for the process and kept: it costs nothing while nothing is recorded. A
-//! server that hangs is waited for with one thread, however often it is tried again.
+//! The process keeps one connection, which costs nothing while nothing is recorded. However often a
+//! server that hangs is tried again, only one thread waits for it.
 
 use super::device::{Device, find};
 use super::error::CaptureError;
@@ -27,18 +26,18 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// Sound that the server gathers before it sends it, in milliseconds: a part of the lag of every
-/// word, but also the number of wake-ups of an idle microphone.
+/// Sound that the server collects before it sends it, in milliseconds. It adds to the lag of every
+/// word; smaller values wake up the process more often.
 const FRAGMENT_MS: u32 = 60;
 
-/// Length of PulseAudio's cookie (`PA_NATIVE_COOKIE_LENGTH`). A server takes any from its own user,
-/// but of this length.
+/// Length of PulseAudio's cookie (`PA_NATIVE_COOKIE_LENGTH`). A server accepts any cookie of this
+/// length from its own user.
 const COOKIE_LEN: usize = 256;
 
 static CONNECTION: Mutex<Option<Connection>> = Mutex::new(None);
 static DIALLING: AtMostOne<Result<Connection, CaptureError>> = AtMostOne::new();
 
-/// A connection to the server.
+/// Connection to the server.
 struct Connection {
     client: Client,
     socket: UnixStream,
@@ -46,26 +45,26 @@ struct Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // Ends the library's thread, which would wait for a hung server for ever.
+        // Ends the library's thread, which would otherwise wait for a hung server forever.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 }
 
-/// A recording stream.
+/// Recording stream.
 pub(super) struct Recording {
     stream: RecordStream,
     pub drain: Drain,
     /// Sample rate in Hz.
     pub rate: u32,
-    /// The device's id.
+    /// Id of the device.
     pub device: String,
     moves: Option<MoveWatcher>,
 }
 
-/// The server's input devices, microphones first.
+/// Returns the server's input devices, microphones first.
 pub(super) fn devices() -> Result<Vec<Device>, CaptureError> {
     let client = connect()?;
-    let default = ask("tell its default device", client.server_info())?.default_source_name;
+    let default = ask("report its default device", client.server_info())?.default_source_name;
     let sources = ask("list its devices", client.list_sources())?;
     let mut devices: Vec<_> = sources
         .iter()
@@ -75,8 +74,8 @@ pub(super) fn devices() -> Result<Vec<Device>, CaptureError> {
     Ok(devices)
 }
 
-/// Begins to record from the device that `wanted` names, or from the one that is the server's
-/// default, even when that becomes another.
+/// Starts recording from the device that `wanted` names, or from the server's default, even if that
+/// changes later.
 pub(super) fn open(
     wanted: Option<&str>,
     stats: Arc<CaptureStats>,
@@ -108,12 +107,12 @@ pub(super) fn open(
 }
 
 impl Recording {
-    /// Whether the server still knows the stream: it does not tell when it ends one.
+    /// Asks whether the server still knows the stream: it does not report the end of one.
     pub fn is_alive(&self) -> bool {
         within(self.stream.timing_info()).is_ok_and(|answer| answer.is_ok())
     }
 
-    /// The device that the server has moved the stream to since the last call.
+    /// Returns the device that the server moved the stream to since the last call.
     pub fn moved(&mut self) -> Option<&str> {
         self.device = self.moves.as_ref()?.latest()?;
         Some(&self.device)
@@ -122,12 +121,12 @@ impl Recording {
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        // A server that does not answer has closed the stream or is about to be gone.
+        // A server that does not answer has closed the stream or is about to disappear.
         let _ = within(self.stream.clone().delete());
     }
 }
 
-/// Whether there is a server that answers.
+/// Returns true if a server answers.
 pub(super) fn is_there() -> bool {
     connect().is_ok()
 }
@@ -146,17 +145,17 @@ fn connect() -> Result<Client, CaptureError> {
 
 fn dial() -> Result<Connection, CaptureError> {
     let socket = socket()?;
-    // Whoever answers there is a sound server, even if it refuses: ALSA is no way round it.
+    // If something answers, there is a sound server, even if it refuses: do not fall back to ALSA.
     let client = socket.try_clone().map_err(ClientError::from);
     let client = client.and_then(|socket| Client::new_unix(c"Hearken", socket, Some(cookie())));
     let client = client.map_err(|e| CaptureError::Refused {
-        what: "take a connection",
+        what: "accept a connection",
         reason: cause(&e),
     })?;
     Ok(Connection { client, socket })
 }
 
-/// Connects to the server on this machine: where PulseAudio's own clients look for it.
+/// Connects to the server on this machine, at the address where PulseAudio's own clients look.
 fn socket() -> Result<UnixStream, CaptureError> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let beside = || Some(PathBuf::from(variable("PULSE_RUNTIME_PATH")?).join("native"));
@@ -177,8 +176,8 @@ fn socket() -> Result<UnixStream, CaptureError> {
     })
 }
 
-/// The sockets that a value of `PULSE_SERVER` names: a list separated by blanks of paths, with
-/// `unix:` before them or not, each perhaps behind the id in braces of the machine that it is on
+/// Returns the sockets in a value of `PULSE_SERVER`: a space-separated list of paths, each with an
+/// optional `unix:` prefix and, before that, the optional id of its machine in braces
 /// (pulse-client.conf(5), PulseAudio's "Server String Format").
 fn named_sockets(servers: &str, machine_id: &str) -> Result<Vec<PathBuf>, CaptureError> {
     let here = format!("{{{machine_id}}}");
@@ -199,7 +198,7 @@ fn named_sockets(servers: &str, machine_id: &str) -> Result<Vec<PathBuf>, Captur
     }
 }
 
-/// This machine's id (machine-id(5)); empty where it has none.
+/// Id of this machine (machine-id(5)); empty if it has none.
 fn machine_id() -> String {
     let mut ids = ["/etc/machine-id", "/var/lib/dbus/machine-id"]
         .iter()
@@ -207,12 +206,12 @@ fn machine_id() -> String {
     ids.next().unwrap_or_default().trim().to_owned()
 }
 
-/// What the server knows its user by. It knows the user of a local connection without it, but not
-/// always: it may look for that too early, when the kernel does not tell it yet.
+/// Returns the cookie by which the server recognises its user. A server usually recognises local
+/// users without it, but may check before the kernel reports the peer's credentials.
 fn cookie() -> Vec<u8> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let named = variable("PULSE_COOKIE").map(PathBuf::from);
-    // The crate looks for it in ~/.config alone.
+    // The crate only looks in ~/.config.
     let configured =
         variable("XDG_CONFIG_HOME").map(|directory| PathBuf::from(directory).join("pulse/cookie"));
     let paths = named
@@ -225,7 +224,7 @@ fn cookie() -> Vec<u8> {
     cookies.next().unwrap_or_else(|| vec![0; COOKIE_LEN])
 }
 
-/// Waits for an answer of the server.
+/// Waits for an answer from the server.
 fn ask<T>(
     what: &'static str,
     answer: impl Future<Output = Result<T, ClientError>>,
@@ -236,14 +235,14 @@ fn ask<T>(
     })
 }
 
-/// A value of the property [`stream_moves::TAG`] that no other stream of this server has.
+/// Returns a value of the property [`stream_moves::TAG`] that is unique to a stream.
 fn tag() -> Vec<u8> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     format!("{}-{count}\0", std::process::id()).into_bytes()
 }
 
-/// The crate's own messages leave out the cause.
+/// Returns the cause, which the crate's own messages omit.
 fn cause(error: &ClientError) -> String {
     match error {
         ClientError::Io(cause) => cause.to_string(),
@@ -252,8 +251,7 @@ fn cause(error: &ClientError) -> String {
     }
 }
 
-/// Mono at the device's rate: the server knows the meaning of channels, our resampler is the better
-/// one.
+/// Mono at the device's rate: the server knows what each channel is, but our resampler is better.
 fn params(rate: u32, device: Option<&str>, tag: &[u8]) -> RecordStreamParams {
     let mut props = Props::new();
     props.set(Prop::MediaName, c"Dictation");
@@ -294,7 +292,7 @@ fn sink(mut feed: Feed) -> impl FnMut(&[u8]) + Send + 'static {
     }
 }
 
-/// Not-a-number would make everything behind it one too.
+/// A single NaN would turn everything after it into NaN.
 fn sane(sample: f32) -> f32 {
     if sample.is_finite() { sample } else { 0.0 }
 }
@@ -335,12 +333,12 @@ mod tests {
         let several = named(" tcp:desk:4713 unix:/run/a  /run/b ").expect("two sockets");
         assert_eq!(several, [PathBuf::from("/run/a"), PathBuf::from("/run/b")]);
         for server in ["tcp:desk:4713", "desk", "{dead}unix:/run/a"] {
-            let told = named(server)
+            let error = named(server)
                 .expect_err("no socket of this machine")
                 .explain();
             assert!(
-                told.contains(server) && told.contains("set it to unix:PATH, or unset it"),
-                "{told}"
+                error.contains(server) && error.contains("set it to unix:PATH, or unset it"),
+                "{error}"
             );
         }
     }

@@ -1,18 +1,17 @@
-//! The way from an audio callback to a thread: samples in a ring that was allocated beforehand.
+//! Passes samples from an audio callback to a thread, through a preallocated ring.
 //!
-//! The callback's side never allocates, locks, logs or blocks. What does not fit is dropped and
-//! counted.
+//! The callback's side never allocates, locks, logs or blocks. Samples that do not fit are dropped
+//! and counted.
 
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::Thread;
 
-/// Sound that fits between the callback and its reader, in seconds: the reader only resamples, so
-/// it is never late by as much.
+/// Capacity of the ring in seconds. The reader only resamples, so it is never that late.
 pub(super) const RING_SECONDS: usize = 4;
 
-/// What went wrong while capturing, counted.
+/// Counts of capture errors.
 #[derive(Debug, Default)]
 pub struct CaptureStats {
     dropped: AtomicU64,
@@ -20,17 +19,17 @@ pub struct CaptureStats {
 }
 
 impl CaptureStats {
-    /// Samples (at the device's rate, mono) that were dropped because nobody took them in time.
+    /// Samples (at the device's rate, mono) that were dropped because they were not read in time.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
     }
 
-    /// Times that samples were lost: here, or as the audio system tells.
+    /// Number of times that samples were lost, here or according to the audio system.
     pub fn overruns(&self) -> u64 {
         self.overruns.load(Relaxed)
     }
 
-    /// Notes a loss that the audio system tells of.
+    /// Counts a loss that the audio system reports.
     pub(super) fn count_overrun(&self) {
         self.overruns.fetch_add(1, Relaxed);
     }
@@ -71,7 +70,7 @@ pub(super) struct Drain {
 }
 
 impl Drain {
-    /// Moves all samples that are there to the end of `out`.
+    /// Moves all available samples to the end of `out`.
     pub fn read(&mut self, out: &mut Vec<f32>) {
         let n = self.consumer.slots();
         if let Ok(chunk) = self.consumer.read_chunk(n) {
@@ -79,13 +78,13 @@ impl Drain {
         }
     }
 
-    /// Whether the callback is gone for good.
+    /// Returns true if the callback no longer exists.
     pub fn is_abandoned(&self) -> bool {
         self.consumer.is_abandoned()
     }
 }
 
-/// A ring for `capacity` samples, to be read by the calling thread.
+/// Creates a ring for `capacity` samples, to be read by the calling thread.
 pub(super) fn ring(capacity: usize, stats: Arc<CaptureStats>) -> (Feed, Drain) {
     let (producer, consumer) = RingBuffer::new(capacity);
     (

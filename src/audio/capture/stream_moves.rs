@@ -1,8 +1,8 @@
-//! Where the sound server has moved a recording to: users and profile changes move streams between
-//! devices, and the client library drops the news of it.
+//! Reports the device to which the sound server has moved a recording. Users and profile changes
+//! move streams between devices, but the client library drops these events.
 //!
-//! In: the server's events, over a connection of its own. Out: ids of devices. Nothing is asked of
-//! the server unless a stream has changed, so an idle microphone costs nothing here.
+//! In: the server's events, on a separate connection. Out: ids of devices. The server is only
+//! queried after a stream has changed, so an idle microphone costs nothing here.
 
 use pulseaudio::protocol::{
     AuthParams, AuthReply, Command, CommandReply, DESCRIPTOR_SIZE, GetSourceInfo, MAX_VERSION,
@@ -17,21 +17,21 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// Longest message that is taken: a list of all streams of a busy desktop is far shorter.
+/// Longest message accepted; a list of all streams of a busy desktop is far shorter.
 const LONGEST_MESSAGE: usize = 1 << 20;
 
-/// Property of a stream by which it is found among all of the server's.
+/// Property that identifies a stream among all of the server's.
 pub(super) const TAG: &CStr = c"org.hearken.stream";
 
-/// Watches a recording stream as long as it lives.
+/// Watches a recording stream as long as it exists.
 pub(super) struct MoveWatcher {
     socket: UnixStream,
     devices: Receiver<String>,
 }
 
 impl MoveWatcher {
-    /// Watches the stream whose property [`TAG`] is `tag`, over a connection that was just made.
-    /// Where the server does not play along, no move is told; the recording goes on without.
+    /// Watches the stream whose property [`TAG`] is `tag`, over a new connection. If the server
+    /// does not cooperate, moves are not reported; recording continues.
     pub fn watch(socket: UnixStream, cookie: Vec<u8>, tag: Vec<u8>) -> io::Result<Self> {
         let (sender, devices) = channel();
         let link = Link {
@@ -41,13 +41,13 @@ impl MoveWatcher {
             has_changed: false,
         };
         std::thread::spawn(move || {
-            // It ends with the connection, which the other end reports better.
+            // It ends with the connection; the recording itself reports why.
             let _ = follow(link, cookie, &tag, &sender);
         });
         Ok(Self { socket, devices })
     }
 
-    /// The device that the stream has been moved to since the last call.
+    /// Returns the device that the stream was moved to since the last call.
     pub fn latest(&self) -> Option<String> {
         self.devices.try_iter().last()
     }
@@ -55,7 +55,7 @@ impl MoveWatcher {
 
 impl Drop for MoveWatcher {
     fn drop(&mut self) {
-        // Wakes the thread, which ends then. A connection that is closed already has done so.
+        // Wakes the thread, which then ends. If the connection is already closed, it has ended.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 }
@@ -98,7 +98,7 @@ fn follow(
     }
 }
 
-/// A connection on which questions are answered in turn, with events between.
+/// A connection on which requests are answered in order, with events in between.
 struct Link {
     socket: UnixStream,
     version: u16,
@@ -151,7 +151,7 @@ impl Link {
         }
     }
 
-    /// Receives one message and takes note of changes.
+    /// Receives one message and records changes.
     fn receive(&mut self) -> Result<(u32, Command, Cursor<Vec<u8>>), ProtocolError> {
         let length = read_descriptor(&mut self.socket)?.length as usize;
         if length > LONGEST_MESSAGE {

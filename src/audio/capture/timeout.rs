@@ -1,5 +1,4 @@
-//! Waiting for a sound server that may never answer, with no thread left behind that waits for
-//! ever.
+//! Waits for a sound server that may never answer, without leaving threads behind.
 
 use super::error::CaptureError;
 use crate::sync::LockExt;
@@ -10,13 +9,13 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-/// How long the server may take to answer.
+/// Maximum time for the server to answer.
 pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Waits for `answer`, at most [`REPLY_TIMEOUT`].
 ///
 /// # Errors
-/// [`CaptureError::Silent`] after that.
+/// Returns [`CaptureError::Silent`] after that time.
 pub(super) fn within<T>(answer: impl Future<Output = T>) -> Result<T, CaptureError> {
     let until = Instant::now() + REPLY_TIMEOUT;
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
@@ -40,26 +39,27 @@ impl Wake for Unpark {
     }
 }
 
-/// Something that may block for ever, done on a thread of which there is never more than one: as
-/// long as it is stuck, whoever wants the same waits for the same thread.
+/// A call that may block forever, on at most one thread: while it is stuck, later callers wait for
+/// the same thread.
 pub(super) struct AtMostOne<T>(Mutex<Option<Receiver<T>>>);
 
 impl<T: Send + 'static> AtMostOne<T> {
-    /// Nothing is being done yet.
+    /// Creates it without a call in progress.
     pub const fn new() -> Self {
         Self(Mutex::new(None))
     }
 
-    /// Has `work` done, or goes on waiting for what was begun before; waits at most [`REPLY_TIMEOUT`].
+    /// Runs `work`, or continues to wait for a call already in progress; waits at most
+    /// [`REPLY_TIMEOUT`].
     ///
     /// # Errors
-    /// [`CaptureError::Silent`] after that.
+    /// Returns [`CaptureError::Silent`] after that time.
     pub fn run(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, CaptureError> {
         let mut pending = self.0.lock_unpoisoned();
         let receiver = pending.take().unwrap_or_else(|| {
             let (sender, receiver) = channel();
             std::thread::spawn(move || {
-                // Where nobody waits any more there is nobody to tell.
+                // The receiver may have stopped waiting.
                 let _ = sender.send(work());
             });
             receiver
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stuck_is_not_begun_again() {
+    fn a_stuck_call_is_not_started_again() {
         static BEGUN: AtomicUsize = AtomicUsize::new(0);
         let (release, stuck) = channel::<()>();
         let one = AtMostOne::new();
@@ -106,7 +106,7 @@ mod tests {
         };
         assert!(
             matches!(one.run(again), Ok(true)),
-            "the result of what was begun first"
+            "the result of the call that was started first"
         );
         assert_eq!(BEGUN.load(Ordering::Relaxed), 1);
         assert!(matches!(one.run(again), Ok(false)));

@@ -1,20 +1,19 @@
-//! The place to cut speech that fills the window: the best pause in its later part, or else the
-//! quietest spot.
+//! Finds the place to cut speech that fills the window: the best pause in its later part, or else
+//! the quietest spot.
 //!
 //! In: the voice detector's scores of the window. Out: a [`Cut`].
 //!
-//! A pause is a run of frames that the voice detector takes for silence, or that are close to the
+//! A pause is a run of frames that the voice detector scores as silence or that are close to the
 //! noise floor: the detector misses pauses of a tenth of a second, the level does not. Sentences
 //! end at long pauses, and late cuts fill the window. Length therefore counts up to half a second,
-//! and lateness as much as a quarter of a second.
+//! and lateness up to a quarter of a second.
 
 use super::frames::{HANGOVER, OFFSET_THRESHOLD, PRE_ROLL};
 use crate::audio::vad::FrameScore;
 
 /// Share of the window, at its end, that is searched for a cut.
 const LATE_SHARE: f64 = 0.4;
-/// Share that is searched for a pause if there is none so late: a short window is better than a cut
-/// word.
+/// Share that is searched if there is no pause so late: a short window is better than a cut word.
 const WIDE_SHARE: f64 = 0.75;
 /// Shortest pause in frames: 96 ms. The closure of a stop consonant is shorter.
 const MIN_PAUSE: usize = 6;

@@ -419,7 +419,8 @@ mod tests {
             end_pause: 50 * FRAME,
             ..SegmenterOptions::default()
         });
-        let (mut seen, mut done) = (Vec::new(), Vec::new());
+        let mut seen = Vec::new();
+        let mut done = Vec::new();
         for (i, score) in stream.iter().enumerate() {
             done.extend(cutter.push(&[i as f32; FRAME], *score));
             seen.extend(
@@ -434,7 +435,7 @@ mod tests {
         assert_eq!(
             unsettled.len(),
             50 - ONSET_FRAMES + HANGOVER,
-            "one a frame from the onset on"
+            "one per frame from the onset on"
         );
         assert!(
             unsettled
@@ -544,7 +545,7 @@ mod tests {
 
         #[test]
         fn blocks_do_not_matter(sizes in prop::collection::vec(1usize..5000, 1..40)) {
-            // Noise bursts: whatever the detector makes of them must not depend on the blocks.
+            // Noise bursts: the detector's result must not depend on the blocks.
             let total: usize = sizes.iter().sum();
             let wave = |i: usize| ((i * i % 971) as f32 / 485.0 - 1.0) * if (i / 9000).is_multiple_of(2) { 0.5 } else { 0.001 };
             let stream: Vec<f32> = (0..total).map(wave).collect();

@@ -124,7 +124,7 @@ mod tests {
         let none = microphone(Err(CaptureError::NoDevice));
         assert_eq!(
             (none.detail.as_str(), none.remedy.as_deref()),
-            ("there is no input device", Some("plug in a microphone"))
+            ("no input device found", Some("plug in a microphone"))
         );
     }
 
