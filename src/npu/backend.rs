@@ -1,4 +1,4 @@
-//! The NPU as the program uses it: opened when it can be, left when it fails, tried again after a
+//! The NPU as the program uses it: opened if possible, abandoned on failure, tried again after a
 //! pause.
 
 use super::gemm::{Gemm, Times};
@@ -16,12 +16,12 @@ use xrt_sys::emulator::Machine;
 /// Longest pause before the device is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// What encodes now, and why not the NPU.
+/// What encodes now, and why it is not the NPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackendState {
     /// What encodes.
     pub device: Device,
-    /// Why it is the CPU where an NPU was asked for; empty otherwise.
+    /// Why the CPU encodes although an NPU was requested; empty otherwise.
     pub reason: String,
 }
 
@@ -38,7 +38,7 @@ impl Display for BackendState {
     }
 }
 
-/// An NPU that encoders share.
+/// NPU shared by encoders.
 pub struct Npu {
     source: Source,
     options: NpuOptions,
@@ -47,19 +47,20 @@ pub struct Npu {
     tell: Box<dyn Fn(&BackendState) + Send + Sync>,
 }
 
-/// The way to the device.
+/// Connection to the device.
 struct Connection {
-    /// With weights and instructions on it; none while it is away.
+    /// Holds weights and instructions on the device; `None` while it is unavailable.
     gemm: Option<Box<Gemm>>,
-    /// When it is tried again.
+    /// Time of the next attempt to open the device.
     until: Instant,
-    /// The pause after the next failure; a window that succeeds makes it short again.
+    /// Pause after the next failure; a successful window resets it.
     pause: Duration,
 }
 
 impl Connection {
     fn close(&mut self) {
-        // All that belongs to the device goes: after a timeout its context is in an unknown state.
+        // Drop everything that belongs to the device: after a timeout its context is in an unknown
+        // state.
         self.gemm = None;
         self.until = Instant::now() + self.pause;
         self.pause = (2 * self.pause).min(LONGEST_PAUSE);
@@ -67,12 +68,12 @@ impl Connection {
 }
 
 impl Npu {
-    /// Finds what an NPU needs, the packed weights among it, then tries to open it. `tell` is
-    /// called, on the thread that encodes, whenever another device begins to encode.
+    /// Finds what an NPU needs, including the packed weights, then tries to open it. `tell` is
+    /// called on the thread that encodes whenever encoding moves to a different device.
     ///
     /// # Errors
-    /// Where something is missing that trying again would not mend. A device that cannot be opened
-    /// is none of these.
+    /// Returns an error if something is missing that a later attempt would not find either. A
+    /// device that cannot be opened is not an error.
     pub fn new(
         file: &Arc<ModelFile>,
         options: NpuOptions,
@@ -88,29 +89,28 @@ impl Npu {
             device: options.kind,
             reason: String::new(),
         };
-        let (connection, state) = (Mutex::new(connection), Mutex::new(state));
         let npu = Self {
             source,
             options,
-            connection,
-            state,
+            connection: Mutex::new(connection),
+            state: Mutex::new(state),
             tell: Box::new(tell),
         };
         npu.connect(&mut npu.connection.lock_unpoisoned());
         Ok(Arc::new(npu))
     }
 
-    /// What encodes now.
+    /// Returns what encodes now.
     pub fn state(&self) -> BackendState {
         self.state.lock_unpoisoned().clone()
     }
 
-    /// The emulator's machine, where it is that.
+    /// Returns the emulator's machine; `None` for hardware.
     pub fn machine(&self) -> Option<&Arc<Machine>> {
         self.source.machine.as_ref()
     }
 
-    /// Where the time went since the last call; nothing while the device is away.
+    /// Returns the times since the last call; zero while the device is unavailable.
     pub fn take_times(&self) -> Times {
         self.connection
             .lock_unpoisoned()
@@ -120,8 +120,8 @@ impl Npu {
             .unwrap_or_default()
     }
 
-    /// Does `work` on the device; `None` where it is away or fails in this, and the work is to be
-    /// done elsewhere.
+    /// Runs `work` on the device; returns `None` if the device is unavailable or fails, so that the
+    /// work must be done elsewhere.
     fn try_on_device<T>(
         &self,
         work: impl FnOnce(&mut Gemm) -> Result<T, EncodeError>,
@@ -143,7 +143,7 @@ impl Npu {
         }
     }
 
-    /// Opens the device, or notes when to try again.
+    /// Opens the device, or schedules the next attempt.
     fn connect(&self, connection: &mut Connection) {
         match self.source.open(&self.options) {
             Ok(gemm) => {
@@ -169,14 +169,14 @@ impl Npu {
     }
 }
 
-/// An encoder on an NPU that goes on without it.
+/// Encoder on an NPU that falls back to the CPU.
 pub struct NpuEncoder {
     npu: Arc<Npu>,
     cpu: CpuEncoder,
 }
 
 impl NpuEncoder {
-    /// An encoder on `npu`; `cpu` does what the NPU does not, and all of it where that fails.
+    /// Creates an encoder on `npu`; `cpu` computes the rest, and everything if the NPU fails.
     pub fn new(npu: Arc<Npu>, cpu: CpuEncoder) -> Self {
         Self { npu, cpu }
     }
@@ -191,8 +191,7 @@ impl EncoderFactory for Npu {
 impl Encoder for NpuEncoder {
     fn encode(&mut self, mel: &Mel) -> Result<AudioFeatures, EncodeError> {
         let Self { npu, cpu } = self;
-        // A window that was begun on the NPU is computed from its start: the log-mel is still
-        // there.
+        // A window that was begun on the NPU is computed again from its log-mel spectrogram.
         npu.try_on_device(|gemm| cpu.encode_on(gemm, mel, &mut |_| ()))
             .unwrap_or_else(|| cpu.encode(mel))
     }

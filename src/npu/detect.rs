@@ -1,9 +1,8 @@
-//! What an NPU needs of the system, link by link: device, driver, firmware, node, permission,
+//! Checks each link of the chain that an NPU needs: device, driver, firmware, node, permission,
 //! memory lock limit, XRT, its plugin, the shim, overlays.
 //!
-//! In: the system's files. Out: a [`Finding`] for each link, with the command that mends one that
-//! is missing. Most of these look alike to a program, as "no such device", which is why they are
-//! told apart here.
+//! In: the system's files. Out: a [`Finding`] for each link, with the command that fixes it. To a
+//! program, most of these failures look alike ("no such device"), so they are distinguished here.
 
 use super::paths::{overlays_directory, shim_path};
 use std::fs::{self, File};
@@ -11,14 +10,14 @@ use std::path::{Path, PathBuf};
 use xrt_sys::Api;
 use xrt_sys::manifest::{Manifest, ManifestError, Target};
 
-/// A link of the chain.
+/// Result for one link of the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What was looked at.
+    /// The link.
     pub name: &'static str,
     /// What was found.
     pub detail: String,
-    /// What mends it, where it is missing.
+    /// Remedy, if the link is missing.
     pub remedy: Option<String>,
 }
 
@@ -26,12 +25,12 @@ const AMD: &str = "0x1022";
 /// PCI device of XDNA (Phoenix, Hawk Point), for which there are no overlays (Linux,
 /// `drivers/accel/amdxdna`).
 const XDNA1: &str = "0x1502";
-/// PCI device of XDNA2 (Strix, Strix Halo, Krackan); the revision tells them apart.
+/// PCI device of XDNA2 (Strix, Strix Halo, Krackan); they differ in the revision.
 const XDNA2: &str = "0x17f0";
-/// The kernel's driver, from Linux 6.14 on.
+/// The kernel's driver, in Linux 6.14 and later.
 const DRIVER: &str = "amdxdna";
 
-/// Where distributions and AMD's own packages put XRT's libraries.
+/// Directories in which distributions and AMD's own packages install XRT's libraries.
 const LIBRARY_DIRECTORIES: [&str; 4] = [
     "usr/lib/x86_64-linux-gnu",
     "usr/lib64",
@@ -39,14 +38,13 @@ const LIBRARY_DIRECTORIES: [&str; 4] = [
     "opt/xilinx/xrt/lib",
 ];
 
-/// Locked memory that weights, activations and instructions of the largest model need, in bytes: 1
-/// GiB.
+/// Locked memory for weights, activations and instructions of the largest model, in bytes: 1 GiB.
 const LOCKED_BYTES: u64 = 1 << 30;
 
 const XRT_REMEDY: &str = "apt-get install libxrt2 libxrt-npu2 (Debian trixie-backports), pacman -S xrt \
     xrt-plugin-amdxdna (Arch), or AMD's packages; 2.17 or newer";
 
-/// Looks at everything; `root` is where the system's files lie: `/`.
+/// Checks all links; `root` is the root of the file system: `/`.
 pub fn examine(root: &Path) -> Vec<Finding> {
     let Some((device, id)) = pci_device(root) else {
         let detail = "none on this machine; the encoder runs on the CPU".to_owned();
@@ -85,12 +83,12 @@ pub fn examine(root: &Path) -> Vec<Finding> {
     findings
 }
 
-/// Whether the machine has an NPU that Hearken can use; `root` as for [`examine`].
+/// Returns true if the machine has an NPU that Hearken can use; `root` as for [`examine`].
 pub fn is_there(root: &Path) -> bool {
     pci_device(root).is_some_and(|(_, id)| id == XDNA2)
 }
 
-/// The first NPU on the PCI bus, and its device id.
+/// Returns the first NPU on the PCI bus and its device id.
 fn pci_device(root: &Path) -> Option<(PathBuf, &'static str)> {
     let mut devices: Vec<PathBuf> = fs::read_dir(root.join("sys/bus/pci/devices"))
         .ok()?
@@ -146,7 +144,7 @@ fn driver(device: &Path) -> Finding {
             name,
             "none is bound to the device",
             format!(
-                "sudo modprobe {DRIVER}; where there is no such module: Linux 6.14 or newer, or AMD's package amdxdna-dkms"
+                "sudo modprobe {DRIVER}; if there is no such module, install Linux 6.14 or newer, or AMD's package amdxdna-dkms"
             ),
         ),
     }
@@ -157,34 +155,35 @@ fn firmware(root: &Path, device: &Path) -> Finding {
     if let Ok(version) = fs::read_to_string(device.join("fw_version")) {
         return found(name, version.trim());
     }
-    let remedy = "install a newer linux-firmware (its directory amdnpu), then restart; sudo dmesg | grep amdxdna tells more";
+    let remedy = "install a newer linux-firmware (its directory amdnpu), then restart; sudo dmesg | grep amdxdna has details";
     if ["lib/firmware/amdnpu", "usr/lib/firmware/amdnpu"]
         .iter()
         .any(|path| root.join(path).is_dir())
     {
         missing(
             name,
-            "its files are there, but the driver has not loaded them",
+            "its files are installed, but the driver has not loaded them",
             remedy,
         )
     } else {
-        missing(name, "not on this system", remedy)
+        missing(name, "not installed", remedy)
     }
 }
 
 fn node(root: &Path) -> Finding {
-    let (name, node) = ("NPU: device node", root.join("dev/accel/accel0"));
+    let name = "NPU: device node";
+    let node = root.join("dev/accel/accel0");
     match File::options().read(true).write(true).open(&node) {
         Ok(_) => found(name, "/dev/accel/accel0 can be opened"),
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => missing(
             name,
-            "/dev/accel/accel0 may not be opened",
+            "/dev/accel/accel0: permission denied",
             "sudo usermod -aG render $USER, then log in again",
         ),
         Err(error) => missing(
             name,
             format!("/dev/accel/accel0: {error}"),
-            "mend driver and firmware first",
+            "fix driver and firmware first",
         ),
     }
 }
@@ -207,7 +206,7 @@ fn memory_lock(root: &Path) -> Finding {
         Ok(bytes) => missing(
             name,
             format!(
-                "{} MiB, where {} may be needed",
+                "{} MiB, but {} may be needed",
                 bytes >> 20,
                 LOCKED_BYTES >> 20
             ),
@@ -232,8 +231,8 @@ fn shim(path: &Path) -> Finding {
     if !path.exists() {
         return missing(
             name,
-            format!("{} is not there", path.display()),
-            "make shim && sudo make install, in the source of Hearken (docs/npu.md)",
+            format!("{} does not exist", path.display()),
+            "make shim && sudo make install, in Hearken's source directory (docs/npu.md)",
         );
     }
     match Api::load(path) {
@@ -282,7 +281,7 @@ mod tests {
     use std::os::unix::fs::symlink;
     use tempfile::TempDir;
 
-    /// A system in a directory.
+    /// A system's files in a temporary directory.
     struct System(TempDir);
 
     impl System {
@@ -306,7 +305,7 @@ mod tests {
             system
         }
 
-        /// The names of what is missing.
+        /// Returns the names of the missing links.
         fn missing(&self) -> Vec<&'static str> {
             let findings = examine(self.0.path()).into_iter();
             findings

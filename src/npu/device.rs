@@ -1,9 +1,9 @@
-//! Safe owners over the C ABI of `xrt-sys`: devices, contexts, kernels, buffers, runs and lists
-//! that release themselves in the right order.
+//! Safe owners over the C ABI of `xrt-sys`: devices, contexts, kernels, buffers, runs and lists,
+//! which release themselves in the right order.
 //!
-//! What is made from something holds it, so nothing is released under what was made from it.
-//! Buffers belong to a context, which is closed before they are freed: a run that hangs may still
-//! write to them until then.
+//! Every object holds its parent, so a parent is never released before its children. Buffers belong
+//! to a context, which is closed before they are freed: a run that hangs may write to them until
+//! then.
 
 use crate::sync::LockExt;
 use bytemuck::Pod;
@@ -15,21 +15,21 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 use xrt_sys::{Api, COMPLETED, FROM_DEVICE, MISUSE, OK, TIMED_OUT, TO_DEVICE};
 
-/// Why a device does not do its work.
+/// Failure of a device.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum DeviceError {
-    /// The runtime, the driver or the device reports a failure.
+    /// The runtime, the driver or the device reported a failure.
     #[error("the NPU failed in {call}: {reason}")]
     Failed {
-        /// What was being done.
+        /// The call that failed.
         call: &'static str,
-        /// What the runtime says.
+        /// Reason given by the runtime.
         reason: String,
     },
-    /// The program broke a rule of the interface.
-    #[error("the NPU was used wrongly in {call}: {reason}; please report this")]
+    /// Hearken broke a rule of the interface.
+    #[error("invalid use of the NPU in {call}: {reason}; please report this")]
     Misused {
-        /// What was being done.
+        /// The call that was refused.
         call: &'static str,
         /// The rule.
         reason: String,
@@ -40,7 +40,7 @@ pub enum DeviceError {
     /// A run ended without a result.
     #[error("a run on the NPU was aborted")]
     Aborted,
-    /// The overlays lack what the model needs, or cannot be read.
+    /// The overlays do not cover the model, or cannot be read.
     #[error("{0}")]
     Overlay(String),
 }
@@ -51,7 +51,7 @@ macro_rules! call {
         // SAFETY: handles come from the ABI and are alive while their owner is. One thread at a
         // time uses a handle: a `Handle` is not `Sync`, so it is reached through its only owner
         // (`&mut`) or through a mutex (`Shared`) that is locked during the call. Other pointers
-        // lead to what lives through the call.
+        // refer to data that outlives the call.
         checked(&$api, stringify!($name), unsafe { ($api.$name)($($arg),*) })
     };
 }
@@ -70,28 +70,28 @@ fn checked(api: &Api, call: &'static str, code: c_int) -> Result<(), DeviceError
     }
 }
 
-/// Releases a handle; a failure leaves it to the runtime and is no reason to stop.
+/// Releases a handle. A failure is only logged: the object is left to the runtime.
 fn released(outcome: Result<(), DeviceError>) {
     if let Err(error) = outcome {
         warn!("{error}");
     }
 }
 
-/// A handle that one thread at a time may use: it moves between threads, but is not shared.
+/// A handle that one thread at a time may use: it can be moved between threads, but not shared.
 struct Handle<T>(*mut T);
 
-// SAFETY: the ABI asks that one handle is not used by two threads at once, not that it stays on
-// one. Without `Sync` a reference to a handle stays on its thread.
+// SAFETY: the ABI requires that two threads do not use a handle at once, not that it stays on one
+// thread. Without `Sync`, a reference to a handle stays on its thread.
 unsafe impl<T> Send for Handle<T> {}
 
-/// A handle from which others are made, by whichever thread holds the lock.
+/// A handle from which others are made, by the thread that holds the lock.
 type Shared<T> = Mutex<Handle<T>>;
 
 fn shared<T>(raw: *mut T) -> Shared<T> {
     Mutex::new(Handle(raw))
 }
 
-/// Defines an owner's release.
+/// Defines how an owner is released.
 macro_rules! releases {
     ($($owner:ty, $function:ident;)*) => {$(
         impl Drop for $owner {
@@ -110,15 +110,15 @@ releases! {
     RawBuffer, buffer_free;
 }
 
-/// Time for what is under way when its owner is dropped because something else has failed: far more
-/// than a run takes.
+/// Time for an active run if its owner is dropped because something else has failed: far more than
+/// a run takes.
 const LAST_WAIT: Duration = Duration::from_millis(100);
 
 impl Drop for Run {
     fn drop(&mut self) {
         if self.is_under_way {
-            // Whatever comes of it, it is released next; what hangs is taken off the array with the
-            // context.
+            // The result does not matter, since the run is released next; closing the context
+            // removes a run that hangs.
             let _ = self.wait(LAST_WAIT);
         }
         released(call!(self.api(), run_free(self.raw.0)));
@@ -144,7 +144,7 @@ impl Device {
     /// Opens a device.
     ///
     /// # Errors
-    /// Where there is none.
+    /// Returns an error if there is none.
     pub fn open(api: Api, index: u32) -> Result<Arc<Self>, DeviceError> {
         let mut raw = null_mut();
         call!(api, device_open(index, &mut raw))?;
@@ -154,10 +154,10 @@ impl Device {
         }))
     }
 
-    /// What it calls itself.
+    /// Returns the name of the device.
     ///
     /// # Errors
-    /// Where it does not answer.
+    /// Returns an error if it does not answer.
     pub fn name(&self) -> Result<String, DeviceError> {
         let mut name = [0u8; 128];
         call!(
@@ -191,7 +191,7 @@ impl Xclbin {
     }
 }
 
-/// The context itself; closed before its buffers are freed.
+/// The context itself, closed before its buffers are freed.
 struct RawContext {
     raw: Shared<xrt_sys::Context>,
     xclbin: Arc<Xclbin>,
@@ -203,7 +203,7 @@ impl RawContext {
     }
 }
 
-/// A share of the array, configured by an xclbin, and the buffers that its runs use.
+/// A share of the array, configured by an xclbin, with the buffers of its runs.
 struct Context {
     // Dropped in this order.
     raw: RawContext,
@@ -222,22 +222,23 @@ impl RawKernel {
     }
 }
 
-/// A kernel in a context of its own.
+/// A kernel in a separate context.
 #[derive(Clone)]
 pub struct Kernel(Arc<RawKernel>);
 
 impl Kernel {
-    /// Registers an xclbin, opens a context for it, and its first kernel whose name begins with
-    /// `prefix`.
+    /// Registers an xclbin, opens a context for it, and opens its first kernel whose name begins
+    /// with `prefix`.
     ///
     /// # Errors
-    /// Where the device refuses.
+    /// Returns an error if the device refuses.
     pub fn open(device: &Arc<Device>, xclbin: &Path, prefix: &str) -> Result<Self, DeviceError> {
         let text = |text: &str| {
             CString::new(text)
-                .map_err(|_| DeviceError::Overlay(format!("a 0 in the name {text:?}")))
+                .map_err(|_| DeviceError::Overlay(format!("the name {text:?} contains a NUL")))
         };
-        let (path, prefix) = (text(&xclbin.to_string_lossy())?, text(prefix)?);
+        let path = text(&xclbin.to_string_lossy())?;
+        let prefix = text(prefix)?;
         let api = device.api;
         let mut raw = null_mut();
         call!(
@@ -273,15 +274,18 @@ impl Kernel {
         })))
     }
 
-    /// A buffer of `len` bytes for the kernel's argument `index`, in memory of this kind
+    /// Allocates a buffer of `len` bytes for the kernel's argument `index`, in memory of this kind
     /// ([`xrt_sys::CACHEABLE`] or [`xrt_sys::HOST_ONLY`]). It is freed after the context is closed.
     ///
     /// # Errors
-    /// Where there is no memory.
+    /// Returns an error if there is not enough memory.
     pub fn buffer(&self, len: usize, kind: u32, index: u32) -> Result<Buffer, DeviceError> {
-        let (api, context) = (self.0.api(), &self.0.context);
+        let api = self.0.api();
+        let context = &self.0.context;
         let device = context.raw.xclbin.device.clone();
-        let (mut group, mut raw, mut pointer) = (0, null_mut(), null_mut());
+        let mut group = 0;
+        let mut raw = null_mut();
+        let mut pointer = null_mut();
         call!(
             api,
             kernel_group(self.0.raw.lock_unpoisoned().0, index, &mut group)
@@ -310,10 +314,10 @@ impl Kernel {
         })
     }
 
-    /// A run of the kernel.
+    /// Creates a run of the kernel.
     ///
     /// # Errors
-    /// Where the device refuses.
+    /// Returns an error if the device refuses.
     pub fn run(&self) -> Result<Run, DeviceError> {
         let mut raw = null_mut();
         call!(
@@ -327,10 +331,10 @@ impl Kernel {
         })
     }
 
-    /// A list of runs in the kernel's context.
+    /// Creates a list of runs in the kernel's context.
     ///
     /// # Errors
-    /// Where the device refuses.
+    /// Returns an error if the device refuses.
     pub fn list(&self) -> Result<List, DeviceError> {
         let mut raw = null_mut();
         call!(
@@ -357,10 +361,10 @@ impl RawBuffer {
     }
 }
 
-/// What buffers are aligned to at least, in bytes: a cache line. XRT gives whole pages.
+/// Minimum alignment of buffers in bytes: a cache line. XRT allocates whole pages.
 const ALIGNMENT: usize = 64;
 
-/// A buffer that host and device see apart: writing ends and reading begins with a sync.
+/// A buffer with separate views for host and device: writes end and reads begin with a sync.
 pub struct Buffer {
     raw: Arc<RawBuffer>,
     data: Handle<u8>,
@@ -368,35 +372,36 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Has `write` fill the first `len` bytes, and makes them visible to the device. Returns the
-    /// time that the latter took.
+    /// Calls `write` to fill the first `len` bytes, and makes them visible to the device. Returns
+    /// the time that the sync took.
     ///
     /// # Errors
-    /// Where the device refuses.
+    /// Returns an error if the device refuses.
     ///
     /// # Panics
-    /// Where the buffer is shorter.
+    /// Panics if the buffer is shorter.
     pub fn write(
         &mut self,
         len: usize,
         write: impl FnOnce(&mut [u8]),
     ) -> Result<Duration, DeviceError> {
-        assert!(len <= self.len, "a write beyond a device buffer");
-        // SAFETY: the memory holds `self.len` bytes, lives as long as the buffer, and is reached
-        // through this owner alone.
+        assert!(len <= self.len, "write past the end of a device buffer");
+        // SAFETY: the memory holds `self.len` bytes, lives as long as the buffer, and is only
+        // reached through this owner.
         write(unsafe { std::slice::from_raw_parts_mut(self.data.0, len) });
         self.sync(len, TO_DEVICE)
     }
 
-    /// Fetches the first `len` bytes as the device has written them, and the time that this took.
+    /// Returns the first `len` bytes as the device has written them, and the time that the sync
+    /// took.
     ///
     /// # Errors
-    /// Where the device refuses.
+    /// Returns an error if the device refuses.
     ///
     /// # Panics
-    /// Where the buffer is shorter.
+    /// Panics if the buffer is shorter.
     pub fn read(&mut self, len: usize) -> Result<(&[u8], Duration), DeviceError> {
-        assert!(len <= self.len, "a read beyond a device buffer");
+        assert!(len <= self.len, "read past the end of a device buffer");
         let time = self.sync(len, FROM_DEVICE)?;
         // SAFETY: as in `write`.
         Ok((
@@ -427,10 +432,10 @@ impl Run {
         self.kernel.0.api()
     }
 
-    /// Sets an argument that is a number: 32 or 64 bits.
+    /// Sets a scalar argument of 32 or 64 bits.
     ///
     /// # Errors
-    /// Where the device refuses.
+    /// Returns an error if the device refuses.
     pub fn set_scalar<T: Pod>(&mut self, index: u32, value: T) -> Result<(), DeviceError> {
         call!(
             self.api(),
@@ -438,10 +443,10 @@ impl Run {
         )
     }
 
-    /// Sets an argument that is a buffer.
+    /// Sets a buffer argument.
     ///
     /// # Errors
-    /// Where the device refuses.
+    /// Returns an error if the device refuses.
     pub fn set_buffer(&mut self, index: u32, buffer: &Buffer) -> Result<(), DeviceError> {
         call!(
             self.api(),
@@ -449,20 +454,20 @@ impl Run {
         )
     }
 
-    /// Starts it.
+    /// Starts the run.
     ///
     /// # Errors
-    /// Where the device refuses.
+    /// Returns an error if the device refuses.
     pub fn start(&mut self) -> Result<(), DeviceError> {
         call!(self.api(), run_start(self.raw.0))?;
         self.is_under_way = true;
         Ok(())
     }
 
-    /// Waits until it is done.
+    /// Waits until the run is done.
     ///
     /// # Errors
-    /// Where it fails, or is not done in time.
+    /// Returns an error if it fails or is not done in time.
     pub fn wait(&mut self, time: Duration) -> Result<(), DeviceError> {
         let mut state = 0;
         call!(
@@ -489,7 +494,7 @@ impl List {
     /// Executes the runs in this order and waits until all are done.
     ///
     /// # Errors
-    /// Where one fails, or they are not done in time.
+    /// Returns an error if one fails, or they are not done in time.
     pub fn execute<'a>(
         &mut self,
         runs: impl IntoIterator<Item = &'a mut Run>,
@@ -531,7 +536,7 @@ fn ended(state: u32, time: Duration) -> Result<(), DeviceError> {
 mod tests {
     use super::*;
 
-    /// Fails to compile if the type is `Sync`: two implementations then apply.
+    /// Does not compile if the type is `Sync`, since two implementations then apply.
     macro_rules! assert_not_sync {
         ($type:ty) => {
             const _: fn() = || {
@@ -551,7 +556,8 @@ mod tests {
     assert_not_sync!(List);
     assert_not_sync!(Buffer);
 
-    /// Owners move to the thread that uses the device; parents are shared behind their locks.
+    /// Owners can be moved to the thread that uses the device; parents are shared behind their
+    /// locks.
     #[test]
     fn owners_move_between_threads_and_parents_are_shared() {
         fn moves<T: Send>() {}

@@ -1,9 +1,9 @@
-//! The encoder's linear layers on an NPU: weights resident in its buffers, activations in two
-//! alternating sets.
+//! The encoder's linear layers on an NPU, with weights resident in its buffers and activations in
+//! two alternating sets.
 //!
-//! A product's rows go in runs of a height that the overlay has. While the array computes one run,
-//! the CPU brings the rows of the next into the other set of buffers, and takes the results of the
-//! one before out of it.
+//! The rows of a product are divided into runs of heights that the overlay supports. While the
+//! array computes one run, the CPU writes the rows of the next into the other set of buffers and
+//! reads the results of the previous one.
 
 use super::device::{Buffer, Device, DeviceError, Kernel, List, Run};
 use super::weights::PackedLayer;
@@ -24,23 +24,23 @@ const OPCODE: u64 = 3;
 /// How runs are submitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Submission {
-    /// Each by itself.
+    /// Each on its own.
     #[default]
     Single,
     /// Two at a time, as a list.
     List,
 }
 
-/// Where the time of a window goes; what is missing from the whole is the CPU's work.
+/// Times for a window; the rest is the CPU's work.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Times {
-    /// Setting arguments and starting.
+    /// Setting arguments and starting runs.
     pub submit: Duration,
     /// Waiting for results.
     pub wait: Duration,
-    /// Bringing the two views of buffers together.
+    /// Synchronising the two views of buffers.
     pub sync: Duration,
-    /// Runs.
+    /// Number of runs.
     pub runs: usize,
 }
 
@@ -61,7 +61,7 @@ impl std::ops::AddAssign for Times {
 
 /// Products on a device.
 pub struct Gemm {
-    // Dropped in this order: the list lets go of the runs.
+    // Dropped in this order: the list releases the runs.
     list: Option<List>,
     lanes: [Lane; 2],
     weights: Vec<Resident>,
@@ -72,12 +72,12 @@ pub struct Gemm {
     times: Times,
 }
 
-/// A set of activations with the run that takes them.
+/// A set of activations with its run.
 struct Lane {
     run: Run,
     a: Buffer,
     c: Buffer,
-    /// Scale of each row of `a`, for whole numbers.
+    /// Scale of each row of `a`, for integers.
     scales: Vec<f32>,
 }
 
@@ -94,7 +94,7 @@ struct Loaded {
     instructions: Buffer,
 }
 
-/// Rows of a product that one run takes.
+/// Rows of a product for one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Part {
     first: usize,
@@ -104,11 +104,11 @@ struct Part {
 }
 
 impl Gemm {
-    /// Opens a context for the overlay in `directory`, and brings instructions and weights into
+    /// Opens a context for the overlay in `directory`, and writes instructions and weights to
     /// device buffers.
     ///
     /// # Errors
-    /// Where the device refuses or the overlay's files are not the declared ones.
+    /// Returns an error if the device refuses or the overlay's files are not the declared ones.
     pub fn open(
         device: &Arc<Device>,
         directory: &Path,
@@ -148,13 +148,12 @@ impl Gemm {
         let reside = |layer: &PackedLayer| {
             let mut b = kernel.buffer(layer.data.len(), HOST_ONLY, overlay.argument(Role::B))?;
             b.write(layer.data.len(), |to| to.copy_from_slice(&layer.data))?;
-            let (scales, bias) = (layer.scales.clone(), layer.bias.clone());
             Ok(Resident {
                 b,
                 k: layer.k,
                 n: layer.n,
-                scales,
-                bias,
+                scales: layer.scales.clone(),
+                bias: layer.bias.clone(),
             })
         };
         Ok(Self {
@@ -177,7 +176,7 @@ impl Gemm {
         })
     }
 
-    /// Where the time went since the last call.
+    /// Returns the times since the last call.
     pub fn take_times(&mut self) -> Times {
         std::mem::take(&mut self.times)
     }
@@ -202,8 +201,8 @@ impl Gemm {
         }
     }
 
-    /// Two parts at a time, in both sets of buffers at once: nothing overlaps, but there are fewer
-    /// submissions.
+    /// Computes two parts at a time, one in each set of buffers: nothing overlaps, but there are
+    /// fewer submissions.
     fn in_lists(
         &mut self,
         cpu: &Cpu,
@@ -225,8 +224,8 @@ impl Gemm {
         Ok(())
     }
 
-    /// The rows of a part are prepared, and the results of the one before it taken, while the array
-    /// computes.
+    /// While the array computes a part, prepares the rows of the next and reads the results of the
+    /// previous one.
     fn one_by_one(
         &mut self,
         cpu: &Cpu,
@@ -251,7 +250,7 @@ impl Gemm {
         Ok(())
     }
 
-    /// Brings rows into a set of buffers and sets the run's arguments.
+    /// Writes rows to a set of buffers and sets the run's arguments.
     fn prepare(
         &mut self,
         cpu: &Cpu,
@@ -268,13 +267,14 @@ impl Gemm {
             times,
             ..
         } = self;
-        let (Lane { run, a, c, scales }, weights) = (&mut lanes[lane], &weights[layer]);
+        let Lane { run, a, c, scales } = &mut lanes[lane];
+        let weights = &weights[layer];
         let Loaded {
             stream,
             instructions,
         } = &streams[part.stream];
         let rows = x.part(part.first, part.rows);
-        // Rows beyond the last are whatever was there: nothing that comes of them is used.
+        // Rows beyond the last keep old contents; nothing computed from them is used.
         times.sync += match overlay.a.dtype {
             Type::I8 => a.write(part.rows * stream.k, |to| {
                 scales.resize(part.rows, 0.0);
@@ -327,7 +327,7 @@ impl Gemm {
         Ok(())
     }
 
-    /// Takes a run's results through the layer's epilogue.
+    /// Applies the layer's epilogue to a run's results.
     fn finish(
         &mut self,
         cpu: &Cpu,
@@ -337,14 +337,12 @@ impl Gemm {
         part: Part,
         epilogue: Epilogue,
     ) -> Result<(), DeviceError> {
-        let (
-            Lane {
-                c,
-                scales: row_scales,
-                ..
-            },
-            weights,
-        ) = (&mut self.lanes[lane], &self.weights[layer]);
+        let Lane {
+            c,
+            scales: row_scales,
+            ..
+        } = &mut self.lanes[lane];
+        let weights = &self.weights[layer];
         let stride = self.streams[part.stream].stream.n;
         let (data, time) = c.read(self.overlay.c.dtype.bytes(part.rows * stride))?;
         self.times.sync += time;
@@ -379,8 +377,8 @@ impl Layers for Gemm {
     }
 }
 
-/// Divides rows among streams for (k, n): at least two runs, so that CPU and NPU work at the same
-/// time, of the largest height that allows this.
+/// Divides rows among streams for (k, n): at least two runs, so that CPU and NPU work in parallel,
+/// of the largest height that allows this.
 fn divide(
     streams: &[&Stream],
     (k, n): (usize, usize),
@@ -403,7 +401,7 @@ fn divide(
         .ok_or_else(none)?;
     let part = |first: usize| {
         let rows = height.min(rows - first);
-        // The rest in the lowest run that holds it.
+        // The remaining rows go in the smallest run that holds them.
         let stream = heights
             .iter()
             .find(|(m, _)| *m >= rows)

@@ -1,13 +1,13 @@
-//! Packing of weights into the order and number format in which an overlay's tiles read them.
+//! Packs weights into the order and number format in which an overlay's tiles read them.
 //!
-//! In: a linear layer's weights, `[n][k]` as PyTorch has them, so that B\[k\]\[n\] is their
-//! transpose. Out: the bytes that `kernels/MANIFEST.md` defines. A wrong order has the right size,
-//! so the tests compare with packings that were computed elsewhere.
+//! In: a linear layer's weights, `[n][k]` as in PyTorch, so that B\[k\]\[n\] is their transpose.
+//! Out: the bytes that `kernels/MANIFEST.md` defines. A wrong order has the right size, so the
+//! tests compare with packings that were computed independently.
 
 use xrt_sys::bfp16::{BLOCK, Block};
 use xrt_sys::manifest::{Inner, Layout};
 
-/// Packs weights as bfp16ebs8; what is beyond n or k is 0.
+/// Packs weights as bfp16ebs8; padding beyond n and k is 0.
 ///
 /// `weights`: `[n][k]`; `(padded_k, padded_n)`: the stream's shape, whole tiles.
 pub fn pack_bfp16(weights: &[f32], k: usize, padded: (usize, usize), layout: &Layout) -> Vec<u8> {
@@ -25,7 +25,7 @@ pub fn pack_bfp16(weights: &[f32], k: usize, padded: (usize, usize), layout: &La
     packed
 }
 
-/// Packs 8-bit weights; what is beyond n or k is 0.
+/// Packs 8-bit weights; padding beyond n and k is 0.
 ///
 /// `weights`: `[n][k]`; `(padded_k, padded_n)`: the stream's shape, whole tiles.
 pub fn pack_i8(weights: &[i8], k: usize, padded: (usize, usize), layout: &Layout) -> Vec<u8> {
@@ -138,7 +138,7 @@ mod tests {
         );
     }
 
-    /// What a slip in an index would do: everything has the right size, and nothing the right hash.
+    /// A mistake in an index leaves every size right and every hash wrong.
     #[test]
     fn swapped_rows_columns_slices_or_exponents_do_not_pass() {
         let (k, n) = SHAPE;
@@ -174,13 +174,13 @@ mod tests {
         let (first, second) = exponents.split_at_mut(BLOCK_BYTES);
         assert_ne!(
             first[0], second[0],
-            "neighbours with one exponent prove nothing"
+            "neighbours with the same exponent prove nothing"
         );
         std::mem::swap(&mut first[0], &mut second[0]);
         assert_ne!(hash(&exponents), GOLDEN_BFP16);
     }
 
-    /// Where row k and column n lie, written as one formula instead of loops.
+    /// Position of row k and column n, as one formula instead of loops.
     fn place(layout: &Layout, depth: usize, k: usize, n: usize) -> usize {
         let Layout {
             k_tile,
@@ -229,7 +229,7 @@ mod tests {
                     let at = place(&layout_k, padded.0, row, col);
                     let block = blocks[at / BLOCK * BLOCK_BYTES..].first_chunk().map(|b| Block::from_bytes(*b));
                     let got = block.map(|block| block.values()[at % BLOCK]);
-                    // At most half a unit away, which is 1/64 of the block's largest power of two.
+                    // At most half a unit off, which is 1/64 of the block's largest power of two.
                     prop_assert!(got.is_some_and(|got| (got - f32::from(want) / 64.0).abs() <= 1.0 / 128.0));
                 }
             }

@@ -6,8 +6,8 @@
 //!             attention, layer norm ◀──products through bias, GELU── gemm ◀──┘
 //! ```
 //!
-//! [`Npu`] owns the device. Whatever fails in it costs the window a second computation on the CPU,
-//! and nothing else: the device is closed, and tried again after a pause that grows.
+//! [`Npu`] owns the device. If anything in it fails, the window is recomputed on the CPU and no
+//! text is lost; the device is closed, and tried again after a growing pause.
 
 mod backend;
 mod detect;

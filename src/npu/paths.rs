@@ -1,16 +1,18 @@
-//! Where the shim and the overlays are installed.
+//! Paths of the shim and the overlays.
 //!
-//! In: environment variables, the path of the program. Out: paths, which need not exist.
+//! In: environment variables, the path of the program. Out: paths, which may not exist.
 
 use crate::env;
 use std::path::{Path, PathBuf};
 
-/// Path of the shim: from the environment, or `lib/hearken/libhearken_xrt.so` beside the program's directory.
+/// Path of the shim: from the environment, or `lib/hearken/libhearken_xrt.so` next to the program's
+/// directory.
 pub(super) fn shim_path() -> PathBuf {
     installed(env::NPU_SHIM, "libhearken_xrt.so")
 }
 
-/// Directory of the overlays: from the environment, or `lib/hearken/npu` beside the program's directory.
+/// Directory of the overlays: from the environment, or `lib/hearken/npu` next to the program's
+/// directory.
 pub(super) fn overlays_directory() -> PathBuf {
     installed(env::NPU_OVERLAYS, "npu")
 }

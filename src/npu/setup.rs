@@ -1,7 +1,7 @@
-//! What has to be there before an NPU can be opened: a runtime and overlays.
+//! Prerequisites of an NPU: a runtime and overlays.
 //!
 //! In: the user's choice and the environment. Out: a [`Source`] from which the device is opened,
-//! again where need be.
+//! repeatedly if necessary.
 
 use super::detect::is_there;
 use super::device::{Device, DeviceError};
@@ -24,19 +24,17 @@ use xrt_sys::emulator::{self, Fault, Machine};
 use xrt_sys::manifest::{Manifest, ManifestError, Overlay, Target, Type};
 use xrt_sys::{Api, ApiError};
 
-/// Most time that a run may take on hardware: a thousand times what it should.
+/// Maximum time of a run on hardware: a thousand times the expected one.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// Most time that a run may take on the emulator, on a machine that is busy with other
-/// things.
+/// Maximum time of a run on the emulator, on a machine that is busy with other work.
 const EMULATOR_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Runs of these heights are made for the emulator: one for half a window of 10.24 s, one
-/// for all of it.
+/// Heights of runs for the emulator: half of a window of 10.24 s, and all of it.
 const HEIGHTS: [usize; 2] = [256, 512];
-/// Rows of B that the GEMM of `kernels/` takes at a time.
+/// Rows of B that the GEMM in `kernels/` takes at a time.
 const K_TILE: usize = 512;
 
-/// How an NPU is to be used.
+/// How to use an NPU.
 #[derive(Clone, Debug)]
 pub struct NpuOptions {
     /// An NPU or the emulator.
@@ -45,28 +43,27 @@ pub struct NpuOptions {
     pub format: NpuFormat,
     /// How runs are submitted.
     pub submission: Submission,
-    /// Most time that a run may take.
+    /// Maximum time of a run.
     pub timeout: Duration,
-    /// Time after a failure before the device is tried again; it doubles with each failure that
-    /// follows.
+    /// Time after a failure until the device is tried again; each further failure doubles it.
     pub first_pause: Duration,
     /// Faults of the emulator.
     pub faults: Vec<Fault>,
 }
 
-/// Why an NPU cannot be used.
+/// Error while setting up an NPU.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// There is none.
-    #[error("there is no AMD XDNA2 NPU on this machine")]
+    /// There is no NPU.
+    #[error("no AMD XDNA2 NPU on this machine")]
     NoNpu,
-    /// The shim or XRT is not there.
+    /// The shim or XRT is missing.
     #[error(transparent)]
     Runtime(#[from] ApiError),
-    /// The overlays are not there or not the declared ones.
+    /// The overlays are missing or not the declared ones.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// The overlays are not for this device, or lack the number format.
+    /// The overlays are for a different device, or do not cover the number format.
     #[error("{}: {reason}", directory.display())]
     Overlay {
         /// The directory.
@@ -74,21 +71,21 @@ pub enum SetupError {
         /// What is wrong.
         reason: String,
     },
-    /// The overlays do not serve the model, or the model is damaged.
+    /// The overlays do not cover the model, or the model is damaged.
     #[error(transparent)]
     Pack(#[from] PackError),
-    /// A fault of the emulator makes no sense.
+    /// A fault of the emulator is invalid.
     #[error("{variable}: {0}", variable = env::NPU_EMULATOR_FAULTS)]
     Faults(String),
-    /// No directory for the emulator's overlays.
-    #[error("the emulator has no place for its overlays: {0}")]
+    /// There is no directory for the emulator's overlays.
+    #[error("the emulator cannot write its overlays: {0}")]
     Directory(#[from] std::io::Error),
 }
 
 impl Advice for SetupError {
     fn remedy(&self) -> Option<Cow<'_, str>> {
         Some(match self {
-            Self::NoNpu => "take the CPU, which is the default; see `hearken doctor`".into(),
+            Self::NoNpu => "use the CPU, which is the default; see `hearken doctor`".into(),
             Self::Runtime(error) => error.remedy().into(),
             Self::Manifest(error) => error.remedy().into(),
             Self::Overlay { .. } => "build the overlays (kernels/build)".into(),
@@ -99,10 +96,10 @@ impl Advice for SetupError {
 }
 
 impl NpuOptions {
-    /// The ordinary options; the emulator's faults are the environment's.
+    /// Creates default options, with the emulator's faults from the environment.
     ///
     /// # Errors
-    /// Where those make no sense.
+    /// Returns an error if a fault is invalid.
     pub fn new(kind: compute::Device, format: NpuFormat) -> Result<Self, SetupError> {
         let faults = match std::env::var(env::NPU_EMULATOR_FAULTS) {
             Ok(text) if kind == compute::Device::NpuEmulator => {
@@ -125,7 +122,7 @@ impl NpuOptions {
     }
 }
 
-/// From where the device is opened.
+/// Source from which the device is opened.
 pub struct Source {
     api: Api,
     index: u32,
@@ -136,10 +133,10 @@ pub struct Source {
     weights: Vec<PackedLayer>,
 }
 
-/// Where the overlays lie.
+/// Directory of the overlays.
 enum Directory {
     Installed(PathBuf),
-    /// Made for the emulator; removed when no longer used.
+    /// Made for the emulator; removed on drop.
     Made(TempDir),
 }
 
@@ -153,14 +150,15 @@ impl Directory {
 }
 
 impl Source {
-    /// Finds runtime and overlays, and the encoder's packed weights, which it packs and keeps
-    /// beside the model where they are not there yet.
+    /// Finds runtime and overlays, and the encoder's packed weights; packs them and stores them
+    /// next to the model if necessary.
     ///
     /// # Errors
-    /// Where something is missing or does not fit; the device itself is not looked at.
+    /// Returns an error if something is missing or does not match; the device itself is not
+    /// checked.
     pub fn new(file: &Arc<ModelFile>, options: &NpuOptions) -> Result<Self, SetupError> {
         Self::find(file, options).map_err(|error| match options.kind {
-            // What else is missing does not matter then.
+            // Without an NPU, nothing else that is missing matters.
             compute::Device::Npu if !is_there(Path::new("/")) => SetupError::NoNpu,
             _ => error,
         })
@@ -198,10 +196,10 @@ impl Source {
     /// Opens the device.
     ///
     /// # Errors
-    /// Where there is none, or it refuses.
+    /// Returns an error if there is none, or it refuses.
     pub fn open(&self, options: &NpuOptions) -> Result<Gemm, DeviceError> {
         let device = Device::open(self.api, self.index)?;
-        // Asked for here: the log's macros call nothing where nobody listens.
+        // Outside the macro, which does not evaluate its arguments if logging is off.
         let name = device.name()?;
         info!("the NPU is {name}");
         let NpuOptions {
@@ -220,12 +218,12 @@ impl Source {
     }
 }
 
-/// Packs the encoder's weights for the overlays that are installed, in the format that is the
-/// default, so that the first start with an NPU need not. Gives the file; none where no overlays
-/// are installed, as on a machine without an NPU.
+/// Packs the encoder's weights for the installed overlays, in the default format, so that the first
+/// start with an NPU need not. Returns the path of the file; `None` if no overlays are installed,
+/// as on a machine without an NPU.
 ///
 /// # Errors
-/// Where the overlays do not serve the model, or the file cannot be written.
+/// Returns an error if the overlays do not cover the model, or the file cannot be written.
 pub fn pack_weights(file: &Arc<ModelFile>) -> Result<Option<PathBuf>, SetupError> {
     let directory = overlays_directory();
     if std::env::var_os(env::NPU_OVERLAYS).is_none() && !directory.is_dir() {
@@ -234,7 +232,7 @@ pub fn pack_weights(file: &Arc<ModelFile>) -> Result<Option<PathBuf>, SetupError
     Ok(keep(file, &overlay(&directory, NpuFormat::Int8, true)?)?)
 }
 
-/// The overlay that multiplies in a format.
+/// Returns the overlay that multiplies in a format.
 fn overlay(
     directory: &Path,
     format: NpuFormat,
@@ -263,11 +261,11 @@ fn overlay(
         .gemms
         .into_iter()
         .find(|overlay| overlay.a.dtype == dtype);
-    found.ok_or_else(|| wrong(format!("there is no overlay for compute {name}{hint}")))
+    found.ok_or_else(|| wrong(format!("no overlay for compute {name}{hint}")))
 }
 
-/// The shapes, \[m, k, n\], of all products of a model's encoder in both number formats, at the
-/// heights that the emulator gets.
+/// Returns the shapes, \[m, k, n\], of all products of a model's encoder in both number formats,
+/// for the emulator's heights.
 pub fn shapes(dims: &Dims) -> Vec<[usize; 3]> {
     let products = Layer::all(dims).map(|layer| layer.shape(dims));
     let products = products.flat_map(|(n, k)| [(n, k), (n, terms_width(k))]);

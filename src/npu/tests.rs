@@ -1,5 +1,5 @@
-//! The encoder on the emulator: as exact as its number formats allow, and no window lost
-//! whatever fails.
+//! The encoder on the emulator: as exact as its number formats allow, and no failure loses a
+//! window.
 
 use super::backend::{BackendState, Npu, NpuEncoder};
 use super::gemm::Submission;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use xrt_sys::emulator::{Call, Effect, Fault};
 
-/// A model of random weights.
+/// A model with random weights.
 struct Model {
     file: Arc<ModelFile>,
     _directory: TempDir,
@@ -52,7 +52,7 @@ impl Model {
         }
     }
 
-    /// One block of one head: the least that there is.
+    /// One block of one head: the minimum.
     fn small() -> Self {
         Self::new(Dims {
             n_audio_ctx: 300,
@@ -82,14 +82,14 @@ impl Model {
         CpuEncoder::new(cpu, weights, Tails::none(self.file.dims().n_audio_layer))
     }
 
-    /// An NPU, and the states that it told.
+    /// Creates an NPU, and the states that it reports.
     fn npu(&self, options: NpuOptions) -> (Arc<Npu>, Told) {
-        let told = Told::default();
-        let tell = told.clone();
+        let reported = Told::default();
+        let tell = reported.clone();
         let npu = Npu::new(&self.file, options, move |state| {
             tell.lock().expect("no panic").push(state.clone())
         });
-        (npu.expect("overlays"), told)
+        (npu.expect("overlays"), reported)
     }
 
     fn window(&self, n_frames: usize) -> Mel {
@@ -130,7 +130,7 @@ fn bf16_products_keep_the_encoder_close_to_f32() {
             .expect("a window")
             .states;
         for submission in [Submission::Single, Submission::List] {
-            let (npu, told) = model.npu(NpuOptions {
+            let (npu, reported) = model.npu(NpuOptions {
                 submission,
                 ..options(NpuFormat::Bf16)
             });
@@ -141,7 +141,7 @@ fn bf16_products_keep_the_encoder_close_to_f32() {
             let cosine = cosine(&got, &want);
             assert!(cosine >= 0.999, "{n_frames} frames: cosine {cosine}");
             assert!(got != want, "this came from the CPU");
-            assert!(told.lock().expect("no panic").is_empty());
+            assert!(reported.lock().expect("no panic").is_empty());
             assert_eq!(
                 npu.state(),
                 BackendState {
@@ -164,7 +164,7 @@ fn int8_products_are_the_cpus_bit_for_bit() {
             .expect("a window")
             .states;
         for submission in [Submission::Single, Submission::List] {
-            let (npu, told) = model.npu(NpuOptions {
+            let (npu, reported) = model.npu(NpuOptions {
                 submission,
                 ..options(NpuFormat::Int8)
             });
@@ -173,7 +173,7 @@ fn int8_products_are_the_cpus_bit_for_bit() {
                 .expect("a window")
                 .states;
             assert!(got == want, "{n_frames} frames: {}", cosine(&got, &want));
-            assert!(told.lock().expect("no panic").is_empty());
+            assert!(reported.lock().expect("no panic").is_empty());
             let runs = npu.take_times().runs as u64;
             let machine = npu.machine().expect("the emulator");
             let started = machine.calls(Call::RunStart) + machine.calls(Call::ListAdd);
@@ -197,7 +197,7 @@ fn the_device_is_left_as_it_was_found() {
     assert_eq!(machine.calls(Call::DeviceClose), 1);
 }
 
-/// Calls that release something: that they fail is told in the log, and nothing else comes of it.
+/// Calls that release something. Their failures are only logged.
 const RELEASES: [Call; 7] = [
     Call::DeviceClose,
     Call::XclbinClose,
@@ -213,7 +213,7 @@ const RELEASES: [Call; 7] = [
 #[test]
 fn whatever_fails_the_window_is_encoded() {
     let model = Model::small();
-    // Two runs to a product, of which one is under way when the other fails.
+    // Two runs per product, one of which is active when the other fails.
     let mel = model.window(520);
     let want = model
         .cpu(Precision::Int8)
@@ -274,7 +274,7 @@ fn whatever_fails_the_window_is_encoded() {
                 .flat_map(|nth| effects.iter().map(move |effect| (nth, *effect)))
             {
                 let fault = Fault { call, nth, effect };
-                let (npu, told) = model.npu(NpuOptions {
+                let (npu, reported) = model.npu(NpuOptions {
                     faults: vec![fault],
                     ..options.clone()
                 });
@@ -284,14 +284,14 @@ fn whatever_fails_the_window_is_encoded() {
                     let got = encoder
                         .encode(&mel)
                         .unwrap_or_else(|e| panic!("{fault:?}: {e}"));
-                    assert!(got.states == want, "{fault:?}: window {window} is another");
+                    assert!(got.states == want, "{fault:?}: window {window} differs");
                 }
-                let told = told.lock().expect("no panic").clone();
+                let reported = reported.lock().expect("no panic").clone();
                 let is_cpu =
                     |state: &BackendState| state.device == Device::Cpu && !state.reason.is_empty();
                 assert!(
-                    told.len() == 1 && is_cpu(&told[0]) && is_cpu(&npu.state()),
-                    "{fault:?}: {told:?}"
+                    reported.len() == 1 && is_cpu(&reported[0]) && is_cpu(&npu.state()),
+                    "{fault:?}: {reported:?}"
                 );
                 drop((npu, encoder));
                 assert_eq!((machine.misuses(), machine.objects()), (0, 0), "{fault:?}");
@@ -317,7 +317,7 @@ fn a_release_that_fails_stops_nothing() {
             nth: 1,
             effect: Effect::Error,
         }];
-        let (npu, told) = model.npu(NpuOptions {
+        let (npu, reported) = model.npu(NpuOptions {
             faults,
             ..options(NpuFormat::Int8)
         });
@@ -325,7 +325,7 @@ fn a_release_that_fails_stops_nothing() {
         let got = NpuEncoder::new(npu, model.cpu(Precision::Int8))
             .encode(&mel)
             .expect("a window");
-        assert!(got.states == want && told.lock().expect("no panic").is_empty());
+        assert!(got.states == want && reported.lock().expect("no panic").is_empty());
         assert!(
             machine.objects() > 0 || machine.calls(call) == 0,
             "{call:?}"
@@ -343,28 +343,28 @@ fn a_device_that_comes_back_is_used_again() {
         effect: Effect::Vanish(2),
     }];
     let first_pause = Duration::from_millis(20);
-    let (npu, told) = model.npu(NpuOptions {
+    let (npu, reported) = model.npu(NpuOptions {
         faults,
         first_pause,
         ..options(NpuFormat::Int8)
     });
     let mut encoder = NpuEncoder::new(npu.clone(), model.cpu(Precision::Int8));
     let begun = Instant::now();
-    while told.lock().expect("no panic").len() < 2 {
+    while reported.lock().expect("no panic").len() < 2 {
         encoder.encode(&mel).expect("a window");
         assert!(
             begun.elapsed() < Duration::from_secs(30),
             "it does not come back"
         );
     }
-    let devices: Vec<_> = told
+    let devices: Vec<_> = reported
         .lock()
         .expect("no panic")
         .iter()
         .map(|state| state.device)
         .collect();
     assert_eq!(devices, [Device::Cpu, Device::NpuEmulator]);
-    // Opened at first, twice in vain, and again; pauses of 20, 40 and 80 ms between.
+    // Opened once, twice in vain, and again, after pauses of 20, 40 and 80 ms.
     assert_eq!(
         npu.machine().expect("the emulator").calls(Call::DeviceOpen),
         4
@@ -381,26 +381,24 @@ fn weights_are_packed_once_and_again_when_anything_differs() {
         let mut model = Model::small();
         let mel = model.window(20);
         let states = |model: &Model| {
-            let (npu, told) = model.npu(options(format));
+            let (npu, reported) = model.npu(options(format));
             let states = NpuEncoder::new(npu, model.cpu(Precision::Int8))
                 .encode(&mel)
                 .expect("a window")
                 .states;
-            assert!(told.lock().expect("no panic").is_empty());
+            assert!(reported.lock().expect("no panic").is_empty());
             states
         };
         let path = npu_weights(model.file.path(), name);
         assert!(!path.exists());
-        // What a killed process has left.
+        // Left by a killed process.
         fs::write(part_of(&path), "unfinished").expect("a file");
         let want = states(&model);
-        let (packed, inode) = (
-            fs::read(&path).expect("a file"),
-            fs::metadata(&path).expect("a file").ino(),
-        );
+        let packed = fs::read(&path).expect("a file");
+        let inode = fs::metadata(&path).expect("a file").ino();
         assert!(
             states(&model) == want,
-            "the packed weights are read as others than they were written"
+            "the packed weights are read differently from how they were written"
         );
         assert_eq!(
             fs::metadata(&path).expect("a file").ino(),
@@ -418,10 +416,8 @@ fn weights_are_packed_once_and_again_when_anything_differs() {
         let mut flipped = packed.clone();
         *flipped.last_mut().expect("weights") ^= 1;
         let cut = packed[..packed.len() - 1].to_vec();
-        let (older, other) = (
-            replaced(r#""version":"1""#, r#""version":"0""#),
-            replaced("k_slice", "k_slide"),
-        );
+        let older = replaced(r#""version":"1""#, r#""version":"0""#);
+        let other = replaced("k_slice", "k_slide");
         for wrong in [flipped, cut, older, other, Vec::new()] {
             fs::write(&path, wrong).expect("a file");
             assert!(states(&model) == want);
@@ -431,7 +427,7 @@ fn weights_are_packed_once_and_again_when_anything_differs() {
             );
         }
 
-        // Another model under the same name.
+        // A different model with the same name.
         let directory = model.file.path().parent().expect("a directory").to_owned();
         fs::rename(directory.join("plain"), model.file.path()).expect("a model");
         model.file = Arc::new(ModelFile::open(model.file.path()).expect("a model"));
@@ -449,7 +445,7 @@ fn weights_are_packed_once_and_again_when_anything_differs() {
                 .all(|name| !name.to_string_lossy().ends_with(".part"))
         );
 
-        // Where they cannot be kept they are packed each time.
+        // If they cannot be stored, they are packed each time.
         fs::remove_file(&path).expect("a file");
         fs::create_dir(&path).expect("a directory");
         assert!(states(&model) == other);

@@ -1,6 +1,6 @@
-//! The encoder's weights as an overlay takes them: packed when a model is installed on a machine
-//! with overlays, or first used with an NPU, kept in a file beside the model, and mapped from there
-//! ever after.
+//! The encoder's weights in the layout of an overlay: packed when a model is installed on a machine
+//! with overlays, or on first use with an NPU; stored in a file next to the model, and
+//! memory-mapped from then on.
 
 use super::layout::{pack_bfp16, pack_i8};
 use crate::advice::Advice;
@@ -20,21 +20,21 @@ use tempfile::TempPath;
 use tracing::{info, warn};
 use xrt_sys::manifest::{Overlay, Type};
 
-/// A linear layer's weights.
+/// Weights of a linear layer.
 pub struct PackedLayer {
-    /// B as the overlay reads it.
+    /// B in the layout of the overlay.
     pub data: Bytes,
-    /// Its rows, filled up to a shape that the overlay has.
+    /// Number of rows, padded to a shape of the overlay.
     pub k: usize,
-    /// Its columns.
+    /// Number of columns.
     pub n: usize,
-    /// A factor for each column; empty for bfp16.
+    /// Factor for each column; empty for bfp16.
     pub scales: Vec<f32>,
     /// Bias for each column.
     pub bias: Vec<f32>,
 }
 
-/// A product that the overlays have no instruction stream for.
+/// A product for which the overlays have no instruction stream.
 #[derive(Debug, thiserror::Error)]
 #[error("the overlay {overlay} has no stream for {name}: k {k}, n {n}")]
 pub struct NoStream {
@@ -44,13 +44,13 @@ pub struct NoStream {
     n: usize,
 }
 
-/// Why weights cannot be packed.
+/// Error while packing weights.
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
     /// The model is damaged.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The overlay does not serve it.
+    /// The overlay does not cover the model.
     #[error(transparent)]
     NoStream(#[from] NoStream),
 }
@@ -64,12 +64,12 @@ impl Advice for PackError {
     }
 }
 
-/// All linear layers of the encoder, in the order of [`Layer::index`]: from the file beside the
-/// model, which is written first where it is not there, stale or damaged.
+/// Loads all linear layers of the encoder, in the order of [`Layer::index`], from the file next to
+/// the model. The file is written first if it is missing, stale or damaged.
 ///
 /// # Errors
-/// Where a tensor is damaged, or a layer's shape is none of the overlay's. That the file cannot be
-/// written is told in the log, and the weights stay in memory.
+/// Returns an error if a tensor is damaged, or the overlay does not support a layer's shape. If the
+/// file cannot be written, this is logged and the weights stay in memory.
 pub fn load(file: &Arc<ModelFile>, overlay: &Overlay) -> Result<Vec<PackedLayer>, PackError> {
     let begun = Instant::now();
     let shapes = shapes(file, overlay)?;
@@ -78,35 +78,32 @@ pub fn load(file: &Arc<ModelFile>, overlay: &Overlay) -> Result<Vec<PackedLayer>
     };
     if let Ok(layers) = kept.read(file, overlay, &shapes) {
         info!(
-            "the NPU's weights are read from {} in {} ms",
+            "NPU weights read from {} in {} ms",
             kept.path().display(),
             begun.elapsed().as_millis()
         );
         return Ok(layers);
     }
     let packed = pack(file, overlay, &shapes)?;
-    info!(
-        "the NPU's weights are packed in {} ms",
-        begun.elapsed().as_millis()
-    );
+    info!("NPU weights packed in {} ms", begun.elapsed().as_millis());
     let again = kept
         .write(file, &packed)
         .and_then(|()| kept.read(file, overlay, &shapes));
     Ok(again.unwrap_or_else(|error| {
         warn!(
-            "the NPU's weights are packed at every start, since they cannot be kept: {}",
+            "the NPU weights are packed at every start because they cannot be stored: {}",
             error.explain()
         );
         packed
     }))
 }
 
-/// Writes the file of packed weights beside the model where it is not there, stale or damaged.
-/// Gives its path; none for a model without a checksum, whose weights are packed at every start.
+/// Writes the file of packed weights next to the model if it is missing, stale or damaged. Returns
+/// its path; `None` for a model without a checksum, whose weights are packed at every start.
 ///
 /// # Errors
-/// Where a tensor is damaged, a layer's shape is none of the overlay's, or the file cannot be
-/// written.
+/// Returns an error if a tensor is damaged, the overlay does not support a layer's shape, or the
+/// file cannot be written.
 pub fn keep(file: &Arc<ModelFile>, overlay: &Overlay) -> Result<Option<PathBuf>, PackError> {
     let shapes = shapes(file, overlay)?;
     let Some(kept) = PackedFile::of(file, overlay) else {
@@ -118,14 +115,14 @@ pub fn keep(file: &Arc<ModelFile>, overlay: &Overlay) -> Result<Option<PathBuf>,
     Ok(Some(kept.path().to_owned()))
 }
 
-/// The shape of each layer's B.
+/// Returns the shape of each layer's B.
 fn shapes(file: &ModelFile, overlay: &Overlay) -> Result<Vec<(usize, usize)>, NoStream> {
     Layer::all(file.dims())
         .map(|layer| shape(file, overlay, layer))
         .collect()
 }
 
-/// Rows of B, filled up to a shape that the overlay has, and its columns.
+/// Returns the rows of B, padded to a shape of the overlay, and its columns.
 fn shape(file: &ModelFile, overlay: &Overlay, layer: Layer) -> Result<(usize, usize), NoStream> {
     let (n, k) = layer.shape(file.dims());
     let k = depth(overlay, k);
@@ -144,8 +141,8 @@ fn shape(file: &ModelFile, overlay: &Overlay, layer: Layer) -> Result<(usize, us
     Ok((padded.ok_or_else(no_stream)?, n))
 }
 
-/// Rows of B for a layer of inputs of `k` values: activations in bf16 come in two terms, which meet
-/// the same weights.
+/// Returns the rows of B for a layer with inputs of `k` values: activations in bf16 come in two
+/// terms, which are multiplied by the same weights.
 fn depth(overlay: &Overlay, k: usize) -> usize {
     if overlay.b.dtype == Type::I8 {
         k
@@ -154,7 +151,7 @@ fn depth(overlay: &Overlay, k: usize) -> usize {
     }
 }
 
-/// Weights `[n][k]` for both terms, `[n][terms_width(k)]`.
+/// Returns the weights `[n][k]` for both terms, `[n][terms_width(k)]`.
 fn for_terms(weights: &[f32], k: usize) -> Vec<f32> {
     let mut both = vec![0.0; weights.len() / k * terms_width(k)];
     for (i, term) in both.chunks_exact_mut(terms_width(k) / 2).enumerate() {
@@ -180,9 +177,11 @@ fn pack_layer(
     layer: Layer,
     padded: (usize, usize),
 ) -> Result<PackedLayer, ModelError> {
-    let ((n, k), spec, layout) = (layer.shape(file.dims()), layer.spec(), &overlay.b.layout);
+    let (n, k) = layer.shape(file.dims());
+    let spec = layer.spec();
+    let layout = &overlay.b.layout;
     let (data, scales) = match overlay.b.dtype {
-        // The very numbers that the CPU multiplies.
+        // The same numbers that the CPU multiplies.
         Type::I8 => {
             let packed = spec.packed_i8(file, n)?;
             (
@@ -207,22 +206,22 @@ fn pack_layer(
     })
 }
 
-// The file is a safetensors file whose metadata name what the bytes depend on: the model by its
-// checksum, the overlay's order of B by its declaration, the version of the packing. If any of
-// these differs, or the file is damaged, it is written again.
+// The file is a safetensors file whose metadata name everything that the bytes depend on: the model
+// by its checksum, the overlay's order of B by its declaration, and the version of the packing. If
+// any of these differs, or the file is damaged, it is written again.
 
-/// Raised when the same weights are packed into other bytes.
+/// Incremented if the same weights are packed into different bytes.
 const VERSION: &str = "1";
 
-/// Where packed weights are kept, and what they were made from.
+/// File of packed weights, and what it was made from.
 pub struct PackedFile {
     path: PathBuf,
     metadata: BTreeMap<String, String>,
 }
 
 impl PackedFile {
-    /// The file for a model's weights as `overlay` takes them; none for a model without a checksum,
-    /// of which nothing would tell that it has changed.
+    /// Returns the file for a model's weights in the layout of `overlay`; `None` for a model
+    /// without a checksum, since changes to it could not be detected.
     pub fn of(model: &ModelFile, overlay: &Overlay) -> Option<Self> {
         let checksum = model.metadata("data_sha256")?;
         let order = serde_json::to_string(&overlay.b).ok()?;
@@ -245,16 +244,16 @@ impl PackedFile {
         })
     }
 
-    /// Where it is, or will be.
+    /// Path of the file, which may not exist.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The layers of a model, whose `shapes` are those that the overlay wants: rows and columns of
-    /// each B.
+    /// Reads the layers of a model; `shapes` are the rows and columns of each B that the overlay
+    /// needs.
     ///
     /// # Errors
-    /// Where there is no such file, or it is damaged or stale.
+    /// Returns an error if the file is missing, damaged or stale.
     pub fn read(
         &self,
         model: &ModelFile,
@@ -267,7 +266,7 @@ impl PackedFile {
             .iter()
             .find(|(key, value)| file.metadata(key) != Some(value))
         {
-            return Err(Defect::new(format!("its {key} is another")).of(&self.path));
+            return Err(Defect::new(format!("its {key} differs")).of(&self.path));
         }
         file.verify()?;
         let layer = |(layer, &(k, n)): (Layer, &(usize, usize))| {
@@ -281,7 +280,7 @@ impl PackedFile {
                 || !(scales.is_empty() || scales.len() == n)
             {
                 return Err(
-                    Defect::new(format!("tensor {} has another shape", spec.name)).of(&self.path),
+                    Defect::new(format!("tensor {} has the wrong shape", spec.name)).of(&self.path),
                 );
             }
             Ok(PackedLayer {
@@ -295,13 +294,13 @@ impl PackedFile {
         Layer::all(model.dims()).zip(shapes).map(layer).collect()
     }
 
-    /// Writes the layers of a model; the file appears under its name when it is complete.
+    /// Writes the layers of a model; the file appears under its name only when complete.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// Returns an error if it cannot be written.
     pub fn write(&self, model: &ModelFile, layers: &[PackedLayer]) -> Result<(), ModelError> {
-        // Whoever packs the same model at the same time waits; what one that was killed has left is
-        // written over.
+        // A process that packs the same model at the same time waits; leftovers of a killed one are
+        // overwritten.
         let _lock = Store::lock_of(model.path())?;
         let part = TempPath::try_from_path(part_of(&self.path))
             .map_err(ModelError::write(&self.path, 0))?;

@@ -249,7 +249,7 @@ fn what_an_npu_lacks_is_one_clear_error() {
     let hardware = if has_npu() {
         "/nonexistent/manifest.json: cannot be read"
     } else {
-        "there is no AMD XDNA2 NPU on this machine; take the CPU, which is the default; see `hearken doctor`"
+        "no AMD XDNA2 NPU on this machine; use the CPU, which is the default; see `hearken doctor`"
     };
     for (device, variable, value, want) in [
         ("npu", "HEARKEN_NPU_OVERLAYS", "/nonexistent", hardware),
