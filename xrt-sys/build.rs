@@ -1,6 +1,6 @@
-//! Builds the shim over XRT, where the feature `build-shim` asks for it: a shared object in
-//! `OUT_DIR`, whose path the crate knows as `BUILT_SHIM`. `XRT_INCLUDE_DIR` and `XRT_LIB_DIR` name
-//! XRT where pkg-config does not.
+//! Builds the shim over XRT if the feature `build-shim` is enabled: a shared object in `OUT_DIR`,
+//! whose path the crate exports as `BUILT_SHIM`. `XRT_INCLUDE_DIR` and `XRT_LIB_DIR` locate XRT if
+//! pkg-config does not.
 
 fn main() {
     #[cfg(feature = "build-shim")]
@@ -35,7 +35,7 @@ mod shim {
             .args(["-shared", "-fPIC", "-Werror", "-o"])
             .arg(&shared)
             .arg("shim/shim.cpp");
-        // Also stands where XRT's library needs a newer libc than the one here.
+        // Links even if XRT's library needs a newer libc than the one here.
         command.arg("-Wl,--allow-shlib-undefined");
         for flag in flags()? {
             command.arg(flag);
@@ -45,11 +45,11 @@ mod shim {
         Ok(())
     }
 
-    /// What the compiler needs to find XRT.
+    /// Returns the compiler flags that locate XRT.
     fn flags() -> Result<Vec<String>, String> {
         let variable = |name: &str| std::env::var(name).ok();
         let mut flags = match variable("XRT_INCLUDE_DIR") {
-            // XRT's headers are not ours to warn about.
+            // Suppresses warnings about XRT's headers.
             Some(directory) => vec![format!("-isystem{directory}")],
             None => {
                 let arguments = ["--cflags", "--libs", "xrt >= 2.17"];

@@ -1,5 +1,5 @@
-//! Opens the first device through the shim and says what it is, or why there is none:
-//! `cargo run -p xrt-sys --features build-shim --example probe [libhearken_xrt.so]`
+//! Opens the first device through the shim and prints its name, or why there is none: `cargo run -p
+//! xrt-sys --features build-shim --example probe [libhearken_xrt.so]`
 
 use std::ffi::{CStr, c_char};
 use std::path::PathBuf;
@@ -21,8 +21,8 @@ fn main() -> ExitCode {
     };
     let mut device = null_mut();
     let mut name = [0; 256];
-    // SAFETY: the device is opened, asked for its name and closed; there is room for handle and
-    // name.
+    // SAFETY: the device is opened, queried for its name and closed; the pointers are to local
+    // variables of sufficient size.
     let found = unsafe {
         (api.device_open)(0, &mut device) == OK
             && (api.device_name)(device, name.as_mut_ptr().cast::<c_char>(), name.len()) == OK

@@ -4,10 +4,10 @@
  * loaded at run time, and the emulator in src/emulator/. The Rust side is src/api.rs;
  * HX_ABI_VERSION changes whenever this file does.
  *
- * Functions return HX_OK or another status; hx_last_error then tells why, until the thread's next
- * call. Handles belong to the caller and are released by their close or free function in this
- * order: lists, runs, kernel, context (which takes a run that hangs off the array), buffers,
- * xclbin, device. No function may be called for one handle by two threads at once. */
+ * Functions return HX_OK or another status; hx_last_error then returns the reason, until the
+ * thread's next call. Handles belong to the caller and are released by their close or free function
+ * in this order: lists, runs, kernel, context (which removes a run that hangs from the array),
+ * buffers, xclbin, device. Two threads must not call functions for the same handle at once. */
 #ifndef HEARKEN_XRT_H
 #define HEARKEN_XRT_H
 
@@ -26,7 +26,7 @@ enum {
     HX_MISUSE = -2, /* the caller broke a rule of this interface */
 };
 
-/* States of a run or list that was waited for. */
+/* States of a run or list after waiting. */
 enum {
     HX_COMPLETED = 0,
     HX_TIMED_OUT = 1, /* it may still be running: release it, its context and its device */
@@ -55,12 +55,12 @@ typedef struct hx_run hx_run;
 typedef struct hx_list hx_list;
 
 uint32_t hx_abi_version(void);
-/* Why this thread's last call failed; valid until its next call. */
+/* Reason why this thread's last call failed; valid until its next call. */
 const char *hx_last_error(void);
 
 int hx_device_open(uint32_t index, hx_device **out);
 int hx_device_close(hx_device *device);
-/* Writes the device's name, cut to `size` bytes with the 0 that ends it. */
+/* Writes the device's name, truncated to `size` bytes including the terminating NUL. */
 int hx_device_name(hx_device *device, char *to, size_t size);
 
 /* Reads an xclbin and registers it with the device. */
@@ -90,17 +90,17 @@ int hx_run_free(hx_run *run);
 int hx_run_set_scalar(hx_run *run, uint32_t index, const void *value, size_t bytes);
 int hx_run_set_buffer(hx_run *run, uint32_t index, hx_buffer *buffer);
 int hx_run_start(hx_run *run);
-/* Waits up to so many milliseconds, at least 1. */
+/* Waits for at most this number of milliseconds, at least 1. */
 int hx_run_wait(hx_run *run, uint32_t milliseconds, uint32_t *state);
 
 /* Runs of one context that are submitted together, and executed in order. */
 int hx_list_new(hx_context *context, hx_list **out);
 int hx_list_free(hx_list *list);
-/* A run that is in a list cannot be started by itself. */
+/* A run that is in a list cannot be started on its own. */
 int hx_list_add(hx_list *list, hx_run *run);
 int hx_list_execute(hx_list *list);
 int hx_list_wait(hx_list *list, uint32_t milliseconds, uint32_t *state);
-/* Takes all runs out of the list. */
+/* Removes all runs from the list. */
 int hx_list_reset(hx_list *list);
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-// The ABI of include/hearken_xrt.h over XRT's C++ interface (2.17 or newer; XRT's C interface knows
+// The ABI of include/hearken_xrt.h over XRT's C++ interface (2.17 or newer; XRT's C interface has
 // no hardware contexts). Every body runs inside `answer`, so that no exception leaves this file.
 
 #include "../include/hearken_xrt.h"
@@ -15,7 +15,7 @@
 #include <xrt/xrt_device.h>
 #include <xrt/xrt_hw_context.h>
 #include <xrt/xrt_kernel.h>
-// From 2.19 on the experimental headers lie below xrt/.
+// From 2.19 on, the experimental headers are in xrt/.
 #if __has_include(<xrt/experimental/xrt_kernel.h>)
 #include <xrt/experimental/xrt_kernel.h>
 #include <xrt/experimental/xrt_xclbin.h>
@@ -24,8 +24,8 @@
 #include <experimental/xrt_xclbin.h>
 #endif
 
-// A handle holds its parents too: XRT's objects share ownership, so that the order of release is
-// right even where the caller's is not.
+// A handle also holds its parents: XRT's objects share ownership, so the order of release is right
+// even if the caller's is not.
 struct hx_device {
     xrt::device device;
 };
@@ -71,17 +71,17 @@ template <typename Work> int answer(Work &&work) noexcept {
         } catch (const std::exception &error) {
             last_error = error.what();
         } catch (...) {
-            last_error = "XRT threw something that is no std::exception";
+            last_error = "XRT threw an exception that is not a std::exception";
         }
     } catch (...) {
-        // Not even the text could be kept.
+        // Not even the text could be stored.
         last_error.clear();
     }
     return HX_ERROR;
 }
 
 template <typename T> T &checked(T *pointer) {
-    if (pointer == nullptr) throw misuse("a null pointer");
+    if (pointer == nullptr) throw misuse("null pointer");
     return *pointer;
 }
 
@@ -96,13 +96,13 @@ xrt::bo::flags flags(uint32_t kind) {
         case HX_HOST_ONLY:
             return xrt::bo::flags::host_only;
         default:
-            throw misuse("no such kind of memory");
+            throw misuse("unknown kind of memory");
     }
 }
 
-// XRT takes 0 for no limit, which this interface does not offer.
+// XRT takes 0 as "no limit", which this interface does not offer.
 std::chrono::milliseconds limit(uint32_t milliseconds) {
-    if (milliseconds == 0) throw misuse("no time to wait");
+    if (milliseconds == 0) throw misuse("the waiting time is zero");
     return std::chrono::milliseconds(milliseconds);
 }
 
@@ -122,7 +122,7 @@ int hx_device_close(hx_device *device) { return release(device); }
 
 int hx_device_name(hx_device *device, char *to, size_t size) {
     return answer([&] {
-        if (size == 0) throw misuse("there is nowhere to write the name");
+        if (size == 0) throw misuse("no room for the name");
         const std::string name = checked(device).device.get_info<xrt::info::device::name>();
         const size_t length = std::min(name.size(), size - 1);
         std::memcpy(&checked(to), name.data(), length);
@@ -134,8 +134,7 @@ int hx_xclbin_open(hx_device *device, const char *path, hx_xclbin **out) {
     return answer([&] {
         xrt::device &owner = checked(device).device;
         xrt::xclbin xclbin{std::string(&checked(path))};
-        // load_xclbin would be refused: an NPU's xclbins are registered and configured by a
-        // context.
+        // load_xclbin would fail: an NPU's xclbins are registered, then configured by a context.
         xrt::uuid uuid = owner.register_xclbin(xclbin);
         checked(out) = new hx_xclbin{owner, std::move(xclbin), std::move(uuid)};
     });
@@ -191,7 +190,7 @@ int hx_buffer_map(hx_buffer *buffer, void **out) {
 int hx_buffer_sync(hx_buffer *buffer, uint32_t direction, size_t bytes, size_t offset) {
     return answer([&] {
         if (direction != HX_TO_DEVICE && direction != HX_FROM_DEVICE)
-            throw misuse("a sync in no direction");
+            throw misuse("unknown direction of a sync");
         const auto way =
             direction == HX_TO_DEVICE ? XCL_BO_SYNC_BO_TO_DEVICE : XCL_BO_SYNC_BO_FROM_DEVICE;
         checked(buffer).buffer.sync(way, bytes, offset);
@@ -211,8 +210,8 @@ int hx_run_set_scalar(hx_run *run, uint32_t index, const void *value, size_t byt
     return answer([&] {
         xrt::run &to = checked(run).run;
         if (value == nullptr || (bytes != sizeof(uint32_t) && bytes != sizeof(uint64_t)))
-            throw misuse("a number is 4 or 8 bytes long");
-        // XRT copies as many bytes as the argument and the value both have.
+            throw misuse("a scalar must have 4 or 8 bytes");
+        // XRT copies the smaller of the sizes of argument and value.
         if (bytes == sizeof(uint32_t)) {
             uint32_t number;
             std::memcpy(&number, value, bytes);
@@ -241,8 +240,8 @@ int hx_run_wait(hx_run *run, uint32_t milliseconds, uint32_t *state) {
             case ERT_CMD_STATE_COMPLETED:
                 to = HX_COMPLETED;
                 break;
-            // XRT reports its own waiting time as TIMEOUT, or leaves the state at that of a run
-            // under way.
+            // If the waiting time is over, XRT reports TIMEOUT or leaves the state as that of an
+            // active run.
             case ERT_CMD_STATE_TIMEOUT:
             case ERT_CMD_STATE_NEW:
             case ERT_CMD_STATE_QUEUED:

@@ -1,4 +1,4 @@
-//! The ABI's functions, as a table that either implementation fills.
+//! The ABI's functions, as a table that either implementation provides.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ pub const MISUSE: c_int = -2;
 
 /// The run is done.
 pub const COMPLETED: u32 = 0;
-/// The time was up; the run may still go on.
+/// The time is over; the run may still be active.
 pub const TIMED_OUT: u32 = 1;
 /// The run failed or was aborted.
 pub const FAILED: u32 = 2;
@@ -25,12 +25,12 @@ pub const CACHEABLE: u32 = 0;
 /// Host memory that the device reads, for data.
 pub const HOST_ONLY: u32 = 1;
 
-/// From the host's view to the device's.
+/// From the host's view to the device.
 pub const TO_DEVICE: u32 = 0;
-/// From the device's view to the host's.
+/// From the device to the host's view.
 pub const FROM_DEVICE: u32 = 1;
 
-/// Declares a handle's type.
+/// Declares the type of a handle.
 macro_rules! handles {
     ($($(#[$doc:meta])* $name:ident)*) => {$(
         $(#[$doc])*
@@ -44,7 +44,7 @@ macro_rules! handles {
 handles! {
     /// A device.
     Device
-    /// An xclbin that a device knows.
+    /// An xclbin registered with a device.
     Xclbin
     /// A hardware context: a share of the array, configured by an xclbin.
     Context
@@ -52,16 +52,16 @@ handles! {
     Kernel
     /// A buffer.
     Buffer
-    /// A kernel's invocation.
+    /// An invocation of a kernel.
     Run
     /// Runs that are submitted together.
     List
 }
 
-/// Declares the table and how it is filled from a shared object.
+/// Declares the table, and how it is filled from a shared object.
 macro_rules! table {
     ($($(#[$doc:meta])* $name:ident = $symbol:literal: fn($($arg:ty),*) -> $out:ty;)*) => {
-        /// The ABI's functions; `include/hearken_xrt.h` says what each does.
+        /// The ABI's functions; `include/hearken_xrt.h` documents them.
         #[derive(Clone, Copy)]
         pub struct Api {
             $($(#[$doc])* pub $name: unsafe extern "C" fn($($arg),*) -> $out,)*
@@ -70,8 +70,8 @@ macro_rules! table {
         impl Api {
             /// Reads all functions from a shared object.
             fn resolve(library: &libloading::Library) -> Result<Self, libloading::Error> {
-                // SAFETY: the symbols have these types in the header whose version `load` has
-                // compared.
+                // SAFETY: the symbols have these types in the version of the header that `load` has
+                // checked.
                 unsafe { Ok(Self { $($name: *library.get($symbol)?,)* }) }
             }
         }
@@ -81,7 +81,7 @@ macro_rules! table {
 table! {
     /// Version of the implementation's ABI.
     abi_version = b"hx_abi_version\0": fn() -> u32;
-    /// Why this thread's last call failed.
+    /// Reason why this thread's last call failed.
     last_error = b"hx_last_error\0": fn() -> *const c_char;
     /// Opens a device.
     device_open = b"hx_device_open\0": fn(u32, *mut *mut Device) -> c_int;
@@ -107,23 +107,23 @@ table! {
     buffer_new = b"hx_buffer_new\0": fn(*mut Device, usize, u32, u32, *mut *mut Buffer) -> c_int;
     /// Frees a buffer.
     buffer_free = b"hx_buffer_free\0": fn(*mut Buffer) -> c_int;
-    /// The host's view of a buffer.
+    /// Returns the host's view of a buffer.
     buffer_map = b"hx_buffer_map\0": fn(*mut Buffer, *mut *mut c_void) -> c_int;
-    /// Brings the two views of a buffer together.
+    /// Synchronises the two views of a buffer.
     buffer_sync = b"hx_buffer_sync\0": fn(*mut Buffer, u32, usize, usize) -> c_int;
-    /// Makes a run.
+    /// Creates a run.
     run_new = b"hx_run_new\0": fn(*mut Kernel, *mut *mut Run) -> c_int;
     /// Frees a run.
     run_free = b"hx_run_free\0": fn(*mut Run) -> c_int;
-    /// Sets an argument that is a number.
+    /// Sets a scalar argument.
     run_set_scalar = b"hx_run_set_scalar\0": fn(*mut Run, u32, *const c_void, usize) -> c_int;
-    /// Sets an argument that is a buffer.
+    /// Sets a buffer argument.
     run_set_buffer = b"hx_run_set_buffer\0": fn(*mut Run, u32, *mut Buffer) -> c_int;
     /// Starts a run.
     run_start = b"hx_run_start\0": fn(*mut Run) -> c_int;
     /// Waits for a run.
     run_wait = b"hx_run_wait\0": fn(*mut Run, u32, *mut u32) -> c_int;
-    /// Makes a list of runs.
+    /// Creates a list of runs.
     list_new = b"hx_list_new\0": fn(*mut Context, *mut *mut List) -> c_int;
     /// Frees a list.
     list_free = b"hx_list_free\0": fn(*mut List) -> c_int;
@@ -133,11 +133,11 @@ table! {
     list_execute = b"hx_list_execute\0": fn(*mut List) -> c_int;
     /// Waits for a list.
     list_wait = b"hx_list_wait\0": fn(*mut List, u32, *mut u32) -> c_int;
-    /// Takes all runs out of a list.
+    /// Removes all runs from a list.
     list_reset = b"hx_list_reset\0": fn(*mut List) -> c_int;
 }
 
-/// Why there is no runtime.
+/// Error while loading the runtime.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
     /// The shared object, or a library that it needs, cannot be loaded.
@@ -145,10 +145,10 @@ pub enum ApiError {
     Load {
         /// The shared object.
         path: PathBuf,
-        /// What the dynamic linker said.
+        /// Error of the dynamic linker.
         source: libloading::Error,
     },
-    /// The shared object is of another version of this program.
+    /// The shared object belongs to a different version of this program.
     #[error("{} has version {found} of the ABI, not {ABI_VERSION}", path.display())]
     Version {
         /// The shared object.
@@ -169,10 +169,10 @@ impl ApiError {
 }
 
 impl Api {
-    /// Loads the shim, which stays in memory for good: its handles may be held by any thread.
+    /// Loads the shim, which is never unloaded: any thread may hold its handles.
     ///
     /// # Errors
-    /// Where the shim or XRT is not there, or is another version.
+    /// Returns an error if the shim or XRT is missing or has a different version.
     pub fn load(path: &Path) -> Result<Self, ApiError> {
         let load = |source| ApiError::Load {
             path: path.to_owned(),
@@ -180,7 +180,7 @@ impl Api {
         };
         // SAFETY: loading runs the initialisers of the shim and of XRT, which are made for that.
         let library = unsafe { libloading::Library::new(path) }.map_err(load)?;
-        // SAFETY: in every version of the ABI this function exists and has this type.
+        // SAFETY: this function exists and has this type in every version of the ABI.
         let found = unsafe {
             library
                 .get::<unsafe extern "C" fn() -> u32>(b"hx_abi_version\0")
@@ -197,9 +197,10 @@ impl Api {
         Ok(api)
     }
 
-    /// Why this thread's last call failed.
+    /// Returns the reason why this thread's last call failed.
     pub fn error_text(&self) -> String {
-        // SAFETY: the text is valid until the thread's next call, and null or terminated.
+        // SAFETY: the pointer is null, or a terminated text that is valid until the thread's next
+        // call.
         unsafe {
             let text = (self.last_error)();
             if text.is_null() {

@@ -1,35 +1,35 @@
 //! bfp16ebs8, the number format that an XDNA2 tile multiplies: 8 values of 8 bits that share an
 //! exponent.
 //!
-//! `kernels/MANIFEST.md` defines it. A value is mantissa × 2^(exponent − 133): the exponent is that
-//! of the largest of the 8 as a biased `f32` exponent, and that value's mantissa has its leading
-//! bit at 2⁶.
+//! `kernels/MANIFEST.md` defines it. A value is mantissa × 2^(exponent − 133). The exponent is the
+//! largest biased `f32` exponent of the 8 values; the mantissa of that value has its leading bit at
+//! 2⁶.
 
-/// Values in a block.
+/// Number of values in a block.
 pub const BLOCK: usize = 8;
 
-/// Bytes of a block in memory: the exponent, then the mantissas.
+/// Size of a block in memory, in bytes: the exponent, then the mantissas.
 pub const BLOCK_BYTES: usize = 9;
 
-/// 8 values.
+/// Block of 8 values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block {
-    /// The largest of the values' biased exponents.
+    /// Largest biased exponent of the values.
     pub exponent: u8,
     /// The values in units of 2^(exponent − 133).
     pub mantissas: [i8; BLOCK],
 }
 
 impl Block {
-    /// Rounds 8 values, to nearest and ties to even, held within −128 … 127. A value that is
-    /// infinite or no number makes all of its block unusable, as on the device.
+    /// Rounds 8 values to nearest, ties to even, clamped to −128 … 127. An infinite value or NaN
+    /// makes its whole block unusable, as on the device.
     pub fn round(values: [f32; BLOCK]) -> Self {
         let biased = |x: f32| (x.to_bits() >> 23 & 0xff) as u8;
         let mut exponent = 0;
         for x in values {
             exponent = exponent.max(biased(x));
         }
-        // The quotient by a power of two is exact in f64, so rounding happens once.
+        // The quotient by a power of two is exact in f64, so rounding happens only once.
         let per_unit = (133.0 - f64::from(exponent)).exp2();
         let mantissa = |x: f32| {
             (f64::from(x) * per_unit)
@@ -42,13 +42,13 @@ impl Block {
         }
     }
 
-    /// The values that it stands for.
+    /// Returns the values of the block.
     pub fn values(self) -> [f32; BLOCK] {
         let unit = (f64::from(self.exponent) - 133.0).exp2() as f32;
         self.mantissas.map(|m| f32::from(m) * unit)
     }
 
-    /// Its bytes.
+    /// Returns the bytes of the block.
     pub fn to_bytes(self) -> [u8; BLOCK_BYTES] {
         let mut bytes = [self.exponent; BLOCK_BYTES];
         for (to, m) in bytes[1..].iter_mut().zip(self.mantissas) {
@@ -57,7 +57,7 @@ impl Block {
         bytes
     }
 
-    /// From its bytes.
+    /// Reads a block from its bytes.
     pub fn from_bytes([exponent, mantissas @ ..]: [u8; BLOCK_BYTES]) -> Self {
         Self {
             exponent,
@@ -74,7 +74,7 @@ mod tests {
         Block::round(values).mantissas
     }
 
-    /// With 64 … 127 as the largest value, a unit is 1. The first three figures are what amd/IRON's
+    /// If the largest value is 64 … 127, a unit is 1. The first three values are what amd/IRON's
     /// authors measured on hardware (`iron/operators/flm/packing.py`).
     #[test]
     fn values_round_as_measured_on_hardware() {

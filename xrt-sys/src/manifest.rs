@@ -1,7 +1,7 @@
 //! The manifest of an overlay directory: what its xclbins and instruction streams compute.
 //!
 //! In: `manifest.json` and the files that it names. Out: [`Overlay`]s whose files are the declared
-//! ones. `kernels/MANIFEST.md` is the definition.
+//! ones. `kernels/MANIFEST.md` is the specification.
 
 use crate::bfp16;
 use serde::{Deserialize, Serialize};
@@ -16,16 +16,16 @@ pub const FILE_NAME: &str = "manifest.json";
 const FORMAT: &str = "hearken-npu-overlay";
 const VERSION: u32 = 1;
 
-/// What a manifest says, as far as this version uses it.
+/// Contents of a manifest, as far as this version uses them.
 #[derive(Clone, Debug)]
 pub struct Manifest {
-    /// What the directory was built for.
+    /// Target that the directory was built for.
     pub target: Target,
-    /// Its overlays that multiply matrices.
+    /// Overlays that multiply matrices.
     pub gemms: Vec<Overlay>,
 }
 
-/// A manifest as it is written.
+/// A manifest as stored.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
@@ -33,18 +33,18 @@ struct Document {
     version: u32,
     target: Target,
     overlays: Vec<serde_json::Value>,
-    /// Where it comes from, for reports.
+    /// Origin, for reports.
     #[serde(default)]
     provenance: serde_json::Value,
 }
 
-/// What an overlay directory was built for.
+/// Target of an overlay directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Target {
     /// XDNA2.
     Npu2,
-    /// The emulator alone: the streams hold no instructions. Earlier manifests say `software`.
+    /// The emulator only: the streams hold no instructions. Older manifests say `software`.
     #[serde(alias = "software")]
     Emulator,
 }
@@ -53,19 +53,19 @@ pub enum Target {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Overlay {
-    /// For messages.
+    /// Name, for messages.
     pub name: String,
-    /// What it computes; [`GEMM`] is the one that this version uses.
+    /// Operator; this version uses only [`GEMM`].
     pub operator: String,
     /// The xclbin.
     pub xclbin: File,
-    /// What its kernel's name begins with.
+    /// Prefix of its kernel's name.
     pub kernel: String,
-    /// The kernel's arguments.
+    /// Arguments of the kernel.
     pub arguments: Vec<Argument>,
-    /// What the array multiplies.
+    /// Format in which the array multiplies.
     pub multiply: Type,
-    /// What it adds up in.
+    /// Format in which it accumulates.
     pub accumulate: Type,
     /// Left operand, row-major `[M][K]`.
     pub a: Operand,
@@ -73,24 +73,24 @@ pub struct Overlay {
     pub b: PackedOperand,
     /// Result, row-major `[M][N]`.
     pub c: Operand,
-    /// Of every conversion to fewer bits.
+    /// Rounding of every conversion to fewer bits.
     pub rounding: Rounding,
-    /// One for each shape.
+    /// One stream for each shape.
     pub streams: Vec<Stream>,
 }
 
 /// The operator C\[M\]\[N\] = A\[M\]\[K\] × B\[K\]\[N\].
 pub const GEMM: &str = "gemm";
 
-/// A file of the directory.
+/// A file in the directory.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
-    /// Its name.
+    /// Name.
     pub file: String,
-    /// Its size.
+    /// Size in bytes.
     pub bytes: u64,
-    /// Its hash, hexadecimal.
+    /// SHA-256, hexadecimal.
     pub sha256: String,
 }
 
@@ -98,13 +98,13 @@ pub struct File {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Argument {
-    /// Its place.
+    /// Index.
     pub index: u32,
-    /// What it is.
+    /// Role.
     pub role: Role,
 }
 
-/// What an argument is.
+/// Role of an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -112,7 +112,7 @@ pub enum Role {
     Opcode,
     /// Buffer of the instruction stream.
     Instructions,
-    /// Its length in 32-bit words, 32 bits.
+    /// Length of the stream in 32-bit words, 32 bits.
     InstructionWords,
     /// Buffer of the left operand.
     A,
@@ -123,7 +123,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// All of them.
+    /// All roles.
     pub const ALL: [Self; 6] = [
         Self::Opcode,
         Self::Instructions,
@@ -138,20 +138,20 @@ impl Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Type {
-    /// Blocks of 8 values with a common exponent ([`bfp16`]).
+    /// Blocks of 8 values with a shared exponent ([`bfp16`]).
     Bfp16ebs8,
     /// The upper half of an `f32`.
     Bf16,
     /// Single precision.
     F32,
-    /// 8-bit whole numbers.
+    /// 8-bit integers.
     I8,
-    /// 32-bit whole numbers.
+    /// 32-bit integers.
     I32,
 }
 
 impl Type {
-    /// Bytes of so many values.
+    /// Size of this number of values in bytes.
     pub fn bytes(self, values: usize) -> usize {
         match self {
             Self::Bfp16ebs8 => values / bfp16::BLOCK * bfp16::BLOCK_BYTES,
@@ -166,7 +166,7 @@ impl Type {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Operand {
-    /// Its number format.
+    /// Number format.
     #[serde(rename = "type")]
     pub dtype: Type,
 }
@@ -175,18 +175,18 @@ pub struct Operand {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PackedOperand {
-    /// Its number format.
+    /// Number format.
     #[serde(rename = "type")]
     pub dtype: Type,
-    /// The order of its values.
+    /// Order of its values.
     pub layout: Layout,
 }
 
-/// The order in which the tiles read B; `kernels/MANIFEST.md` writes it as loops.
+/// Order in which the tiles read B; `kernels/MANIFEST.md` writes it as loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Layout {
-    /// Rows that are moved to a tile at a time.
+    /// Rows moved to a tile at a time.
     pub k_tile: usize,
     /// Columns of a tile's result.
     pub n_tile: usize,
@@ -196,7 +196,7 @@ pub struct Layout {
     pub k_block: usize,
     /// Columns of a block.
     pub n_block: usize,
-    /// Which index runs fastest within a block.
+    /// Index that runs fastest within a block.
     pub inner: Inner,
 }
 
@@ -204,13 +204,13 @@ pub struct Layout {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Inner {
-    /// The row.
+    /// Row.
     K,
-    /// The column.
+    /// Column.
     N,
 }
 
-/// How numbers are rounded.
+/// Rounding mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rounding {
@@ -222,11 +222,11 @@ pub enum Rounding {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stream {
-    /// Its file.
+    /// File.
     pub file: String,
-    /// Its length in 32-bit words.
+    /// Length in 32-bit words.
     pub words: u64,
-    /// Its hash, hexadecimal.
+    /// SHA-256, hexadecimal.
     pub sha256: String,
     /// Rows of A and C.
     pub m: usize,
@@ -236,7 +236,7 @@ pub struct Stream {
     pub n: usize,
 }
 
-/// Why an overlay directory cannot be used.
+/// Error while reading an overlay directory.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// A file cannot be read.
@@ -244,10 +244,10 @@ pub enum ManifestError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// The manifest does not say what a manifest says.
+    /// The manifest is invalid.
     #[error("{}: {reason}", path.display())]
     Content {
         /// The manifest.
@@ -255,7 +255,7 @@ pub enum ManifestError {
         /// What is wrong.
         reason: String,
     },
-    /// A file is another than the declared one.
+    /// A file is not the declared one.
     #[error("{}: is not the file that the manifest declares", path.display())]
     Changed {
         /// The file.
@@ -276,10 +276,10 @@ impl ManifestError {
 }
 
 impl Manifest {
-    /// Reads the manifest of a directory and checks what it says, but not the other files.
+    /// Reads and checks the manifest of a directory, but not the other files.
     ///
     /// # Errors
-    /// Where it cannot be read or makes no sense.
+    /// Returns an error if it cannot be read or is invalid.
     pub fn read(directory: &Path) -> Result<Self, ManifestError> {
         let path = directory.join(FILE_NAME);
         let text = std::fs::read_to_string(&path).map_err(|source| ManifestError::Read {
@@ -320,17 +320,18 @@ impl Manifest {
         })
     }
 
-    /// Writes the manifest into a directory.
+    /// Writes the manifest to a directory.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn write(&self, directory: &Path) -> std::io::Result<()> {
         let overlays = self
             .gemms
             .iter()
             .map(serde_json::to_value)
             .collect::<Result<_, _>>()?;
-        let (format, provenance) = (FORMAT.to_owned(), serde_json::Value::Null);
+        let format = FORMAT.to_owned();
+        let provenance = serde_json::Value::Null;
         let document = Document {
             format,
             version: VERSION,
@@ -346,7 +347,7 @@ impl Manifest {
 }
 
 impl Overlay {
-    /// Checks that it is one that a program can use.
+    /// Checks that a program can use the overlay.
     fn check(&self) -> Result<(), String> {
         let types = (
             self.a.dtype,
@@ -365,7 +366,7 @@ impl Overlay {
         let i8 = (Type::I8, Type::I8, Type::I8, Type::I32, Type::I32);
         if types != bf16 && types != i8 {
             return Err(
-                "a combination of number formats that this version does not know".to_owned(),
+                "this version does not support this combination of number formats".to_owned(),
             );
         }
         let Layout {
@@ -379,10 +380,10 @@ impl Overlay {
         if [k_tile, n_tile, k_slice, k_block, n_block].contains(&0)
             || k_tile % k_slice + k_slice % k_block + n_tile % n_block != 0
         {
-            return Err("the sizes of B's layout do not divide each other".to_owned());
+            return Err("the sizes in the layout of B do not divide each other".to_owned());
         }
         if types == bf16 && (inner, k_block) != (Inner::K, bfp16::BLOCK) {
-            return Err("bfp16ebs8 has blocks of 8 consecutive k".to_owned());
+            return Err("bfp16ebs8 needs blocks of 8 consecutive k".to_owned());
         }
         for role in Role::ALL {
             if self
@@ -392,7 +393,7 @@ impl Overlay {
                 .count()
                 != 1
             {
-                return Err(format!("argument {role:?} is not declared once"));
+                return Err(format!("argument {role:?} is not declared exactly once"));
             }
         }
         let indices: BTreeSet<u32> = self
@@ -401,7 +402,7 @@ impl Overlay {
             .map(|argument| argument.index)
             .collect();
         if indices.len() != self.arguments.len() {
-            return Err("two arguments have one index".to_owned());
+            return Err("two arguments have the same index".to_owned());
         }
         for (i, stream) in self.streams.iter().enumerate() {
             let shape = (stream.m, stream.k, stream.n);
@@ -410,7 +411,7 @@ impl Overlay {
                 || stream.n == 0
                 || stream.k % k_tile + stream.n % n_tile != 0
             {
-                return Err(format!("{shape:?} is no whole number of tiles"));
+                return Err(format!("{shape:?} is not a multiple of the tiles"));
             }
             if self.streams[..i]
                 .iter()
@@ -426,7 +427,7 @@ impl Overlay {
         }
     }
 
-    /// Place of the argument with this role.
+    /// Returns the index of the argument with this role.
     ///
     /// # Panics
     /// Never for an overlay that was read from a manifest.
@@ -438,10 +439,10 @@ impl Overlay {
         )
     }
 
-    /// Path of the xclbin, after a look whether it is the declared one.
+    /// Returns the path of the xclbin after checking that it is the declared one.
     ///
     /// # Errors
-    /// Where it is not.
+    /// Returns an error if it is not.
     pub fn xclbin(&self, directory: &Path) -> Result<PathBuf, ManifestError> {
         let path = directory.join(&self.xclbin.file);
         read_declared(&path, self.xclbin.bytes, &self.xclbin.sha256)?;
@@ -450,10 +451,10 @@ impl Overlay {
 }
 
 impl Stream {
-    /// The instructions.
+    /// Returns the instructions.
     ///
     /// # Errors
-    /// Where the file is not the declared one.
+    /// Returns an error if the file is not the declared one.
     pub fn read(&self, directory: &Path) -> Result<Vec<u8>, ManifestError> {
         read_declared(&directory.join(&self.file), 4 * self.words, &self.sha256)
     }
@@ -473,7 +474,7 @@ fn read_declared(path: &Path, bytes: u64, sha256: &str) -> Result<Vec<u8>, Manif
     }
 }
 
-/// SHA-256 as the manifest writes it.
+/// SHA-256 in the notation of the manifest.
 pub fn hash(data: &[u8]) -> String {
     let mut text = String::new();
     for byte in Sha256::digest(data) {

@@ -1,7 +1,7 @@
 //! The array of a context: a thread that executes runs one after another.
 //!
-//! In: [`Job`]s, whose buffers nobody may touch until they are done. Out: results in the buffers'
-//! device copies.
+//! In: [`Job`]s, whose buffers must not be touched until they are done. Out: results in the
+//! buffers' device copies.
 
 use super::gemm::gemm;
 use super::machine::{Effect, lock};
@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// One product.
+/// A matrix product.
 pub struct Step {
     pub xclbin: Arc<Xclbin>,
     pub stream: Stream,
@@ -38,7 +38,7 @@ impl Step {
         lock(&self.c.device_copy)[..result.len()].copy_from_slice(&result);
     }
 
-    /// Marks the buffers as in use, or no longer.
+    /// Marks the buffers as in use, or as free again.
     fn mark(&self, count: fn(&AtomicUsize)) {
         self.buffers()
             .iter()
@@ -47,7 +47,7 @@ impl Step {
     }
 }
 
-/// A value that somebody waits for.
+/// A value that another thread waits for.
 #[derive(Default)]
 pub struct Signal {
     value: Mutex<Option<u32>>,
@@ -60,7 +60,7 @@ impl Signal {
         self.changed.notify_all();
     }
 
-    /// The value, or [`TIMED_OUT`].
+    /// Returns the value, or [`TIMED_OUT`].
     pub fn wait(&self, time: Duration) -> u32 {
         let guard = lock(&self.value);
         let waited = self
@@ -77,7 +77,7 @@ impl Signal {
     }
 }
 
-/// Products that are executed in order, and the fault that befalls them.
+/// Products to execute in order, and the fault to inject.
 struct Job {
     steps: Vec<Step>,
     effect: Option<Effect>,
@@ -95,15 +95,15 @@ impl Array {
     pub fn new() -> Self {
         let (jobs, queue) = channel();
         let aborted = Arc::new(Signal::default());
-        let told = aborted.clone();
+        let is_aborted = aborted.clone();
         Self {
             jobs: Some(jobs),
             aborted,
-            worker: Some(std::thread::spawn(move || work(&queue, &told))),
+            worker: Some(std::thread::spawn(move || work(&queue, &is_aborted))),
         }
     }
 
-    /// Submits products; the signal tells how they end.
+    /// Submits products; the signal reports how they end.
     pub fn submit(&self, steps: Vec<Step>, effect: Option<Effect>) -> Arc<Signal> {
         for step in &steps {
             step.mark(|count| _ = count.fetch_add(1, SeqCst));
@@ -122,12 +122,12 @@ impl Array {
 }
 
 impl Drop for Array {
-    /// Ends what is running: closing a context takes its runs off the array.
+    /// Stops the current run: closing a context removes its runs from the array.
     fn drop(&mut self) {
         self.aborted.set(0);
         self.jobs = None;
         if let Some(worker) = self.worker.take() {
-            // A worker that panicked has nothing more to clean up.
+            // A worker that panicked has nothing left to clean up.
             let _ = worker.join();
         }
     }

@@ -1,4 +1,4 @@
-//! The ABI's functions on the emulator: handles checked, faults injected, panics caught.
+//! The ABI's functions on the emulator: checks handles, injects faults, catches panics.
 
 use super::MACHINES;
 use super::array::{Array, Step};
@@ -50,7 +50,7 @@ pub(super) const API: Api = Api {
     list_reset,
 };
 
-/// What the device calls itself.
+/// Name of the device.
 const NAME: &CStr = c"Hearken NPU emulator (no hardware)";
 
 /// Memory group of instructions, as XRT reports it for an XDNA2 overlay.
@@ -61,8 +61,8 @@ const DATA_GROUP: u32 = 0;
 /// The kernels' opcode for an instruction stream in a buffer.
 const OPCODE: u64 = 3;
 
-/// What the two views of a new buffer hold: as bf16, one is tiny and the other huge, so that a
-/// missing sync shows.
+/// Initial contents of the two views of a buffer: as bf16, one is tiny and the other huge, so that
+/// a missing sync shows.
 const HOST_RUBBISH: u8 = 0xa5;
 const DEVICE_RUBBISH: u8 = 0x5a;
 
@@ -70,20 +70,20 @@ thread_local! {
     static LAST_ERROR: RefCell<CString> = RefCell::default();
 }
 
-/// Turns a function's outcome into a status and a text.
+/// Converts the result of a function to a status and a text.
 fn answer(work: impl FnOnce() -> Result<(), Refusal>) -> c_int {
     let outcome = catch_unwind(AssertUnwindSafe(work));
     let Refusal { code, text } = match outcome {
         Ok(Ok(())) => return OK,
         Ok(Err(refusal)) => refusal,
-        Err(_) => failed("the emulator has panicked"),
+        Err(_) => failed("the emulator panicked"),
     };
     let text = CString::new(text.replace('\0', " ")).unwrap_or_default();
     LAST_ERROR.with(|last| *last.borrow_mut() = text);
     code
 }
 
-/// Looks a handle up, counts the call, and does the work; broken rules are counted on the machine.
+/// Looks up a handle, counts the call and runs the work; counts broken rules on the machine.
 fn on<T: Object>(
     handle: usize,
     call: Call,
@@ -91,7 +91,8 @@ fn on<T: Object>(
 ) -> c_int {
     answer(|| {
         let object = find::<T>(handle)?;
-        let (machine, generation) = (object.device().machine.clone(), object.device().generation);
+        let machine = object.device().machine.clone();
+        let generation = object.device().generation;
         let effect = machine.enter(call, generation)?;
         let outcome = work(object, effect);
         if outcome
@@ -112,21 +113,21 @@ fn close<T: Object>(handle: usize, call: Call) -> c_int {
     })
 }
 
-/// Writes a new handle to where the caller wants it.
+/// Writes a new handle to the caller's pointer.
 fn give<T: Object, H>(object: T, out: *mut *mut H) -> Result<(), Refusal> {
     if out.is_null() {
-        return Err(misuse("there is nowhere to write the handle"));
+        return Err(misuse("no place for the handle"));
     }
-    // SAFETY: the caller has given a place for a handle.
+    // SAFETY: the caller provides a place for a handle.
     unsafe { *out = std::ptr::without_provenance_mut(register(object)) };
     Ok(())
 }
 
 fn text<'a>(text: *const c_char) -> Result<&'a str, Refusal> {
     if text.is_null() {
-        return Err(misuse("a text is null"));
+        return Err(misuse("null pointer instead of a text"));
     }
-    // SAFETY: the caller gives a terminated text that lives through the call.
+    // SAFETY: the caller provides a terminated text that outlives the call.
     unsafe { CStr::from_ptr(text) }
         .to_str()
         .map_err(|_| misuse("a text is not UTF-8"))
@@ -166,9 +167,9 @@ extern "C" fn device_name(device: *mut api::Device, to: *mut c_char, size: usize
         let name = NAME.to_bytes();
         let length = name.len().min(size.saturating_sub(1));
         if to.is_null() || size == 0 {
-            return Err(misuse("there is nowhere to write the name"));
+            return Err(misuse("no room for the name"));
         }
-        // SAFETY: the caller gives `size` bytes, of which the name and its end take at most all.
+        // SAFETY: the caller provides `size` bytes; the name and its terminator take no more.
         unsafe {
             std::ptr::copy_nonoverlapping(name.as_ptr(), to.cast(), length);
             *to.add(length) = 0;
@@ -251,7 +252,7 @@ extern "C" fn kernel_group(kernel: *mut api::Kernel, index: u32, out: *mut u32) 
         {
             Some(Role::Instructions) => INSTRUCTION_GROUP,
             Some(Role::A | Role::B | Role::C) => DATA_GROUP,
-            _ => return Err(misuse(format!("argument {index} is no buffer"))),
+            _ => return Err(misuse(format!("argument {index} is not a buffer"))),
         };
         write(out, group)
     })
@@ -259,9 +260,9 @@ extern "C" fn kernel_group(kernel: *mut api::Kernel, index: u32, out: *mut u32) 
 
 fn write<T>(out: *mut T, value: T) -> Result<(), Refusal> {
     if out.is_null() {
-        return Err(misuse("there is nowhere to write the answer"));
+        return Err(misuse("no place for the result"));
     }
-    // SAFETY: the caller gives a place for it.
+    // SAFETY: the caller provides a place for it.
     unsafe { *out = value };
     Ok(())
 }
@@ -285,9 +286,8 @@ extern "C" fn buffer_new(
             )));
         }
         let host = HostCopy::new(bytes, HOST_RUBBISH)
-            .ok_or_else(|| failed(format!("no {bytes} bytes of memory")))?;
+            .ok_or_else(|| failed(format!("cannot allocate {bytes} bytes")))?;
         let device_copy = Mutex::new(vec![DEVICE_RUBBISH; bytes]);
-        let (users, writers) = (AtomicUsize::new(0), AtomicUsize::new(0));
         give(
             Buffer {
                 device,
@@ -295,8 +295,8 @@ extern "C" fn buffer_new(
                 group,
                 host,
                 device_copy,
-                users,
-                writers,
+                users: AtomicUsize::new(0),
+                writers: AtomicUsize::new(0),
             },
             out,
         )
@@ -314,7 +314,7 @@ extern "C" fn buffer_free(buffer: *mut api::Buffer) -> c_int {
 fn unused(buffer: &Buffer) -> Result<(), Refusal> {
     match buffer.users.load(SeqCst) {
         0 => Ok(()),
-        _ => Err(misuse("a run that is under way uses the buffer")),
+        _ => Err(misuse("an active run uses the buffer")),
     }
 }
 
@@ -336,17 +336,17 @@ extern "C" fn buffer_sync(
             .checked_add(bytes)
             .is_none_or(|end| end > buffer.host.len())
         {
-            return Err(misuse("the range to sync ends behind the buffer"));
+            return Err(misuse("the range to sync exceeds the buffer"));
         }
         let mut device = lock(&buffer.device_copy);
         let device = &mut device[offset..][..bytes];
-        // SAFETY: the range lies within the memory, which nobody else uses during this call.
+        // SAFETY: the range lies within the memory, which no other call uses at the same time.
         let host =
             unsafe { std::slice::from_raw_parts_mut(buffer.host.pointer().add(offset), bytes) };
         match direction {
             TO_DEVICE => device.copy_from_slice(host),
             FROM_DEVICE => host.copy_from_slice(device),
-            _ => return Err(misuse("a sync in no direction")),
+            _ => return Err(misuse("unknown direction of a sync")),
         }
         Ok(())
     })
@@ -373,12 +373,12 @@ extern "C" fn run_free(run: *mut api::Run) -> c_int {
     })
 }
 
-/// Whether a run or list may be released: it is done, or somebody has waited in vain, or the device
-/// is gone.
+/// Checks that a run or list may be released: it is done, a wait for it has timed out, or the
+/// device has disappeared.
 fn releasable(device: &Device, progress: &Progress) -> Result<(), Refusal> {
     let is_gone = device.generation != device.machine.generation();
     if progress.is_under_way() && !progress.is_given_up && !is_gone {
-        Err(misuse("it is under way and nobody has waited for it"))
+        Err(misuse("it is active and was not waited for"))
     } else {
         Ok(())
     }
@@ -392,9 +392,9 @@ extern "C" fn run_set_scalar(
 ) -> c_int {
     on::<Run>(run.addr(), Call::RunSetScalar, |run, _| {
         if value.is_null() || bytes == 0 || bytes > 8 {
-            return Err(misuse("a number of no size"));
+            return Err(misuse("a scalar must not be empty"));
         }
-        // SAFETY: the caller gives so many bytes.
+        // SAFETY: the caller provides that many bytes.
         let value = unsafe { std::slice::from_raw_parts(value.cast::<u8>(), bytes) }.to_vec();
         set(&run, index, Value::Scalar(value))
     })
@@ -408,7 +408,7 @@ extern "C" fn run_set_buffer(run: *mut api::Run, index: u32, buffer: *mut api::B
 
 fn set(run: &Run, index: u32, value: Value) -> Result<(), Refusal> {
     if lock(&run.progress).is_under_way() {
-        return Err(misuse("the run is under way"));
+        return Err(misuse("the run is active"));
     }
     if !run
         .kernel
@@ -429,12 +429,10 @@ extern "C" fn run_start(run: *mut api::Run) -> c_int {
     on::<Run>(run.addr(), Call::RunStart, |run, effect| {
         let mut progress = lock(&run.progress);
         if progress.is_listed {
-            return Err(misuse(
-                "a run that is in a list cannot be started by itself",
-            ));
+            return Err(misuse("a run in a list cannot be started on its own"));
         }
         if progress.is_under_way() {
-            return Err(misuse("the run is under way already"));
+            return Err(misuse("the run is already active"));
         }
         let done = run.kernel.context.array.submit(vec![step(&run)?], effect);
         *progress = Progress {
@@ -445,7 +443,7 @@ extern "C" fn run_start(run: *mut api::Run) -> c_int {
     })
 }
 
-/// Checks all that hardware would not, and says what the run is to compute.
+/// Makes the checks that hardware does not, and returns the product to compute.
 fn step(run: &Run) -> Result<Step, Refusal> {
     let xclbin = run.kernel.context.xclbin.clone();
     let overlay = &xclbin.overlay;
@@ -464,7 +462,7 @@ fn step(run: &Run) -> Result<Step, Refusal> {
     }
     unused(&c)?;
     if Arc::ptr_eq(&a, &b) || Arc::ptr_eq(&b, &c) || Arc::ptr_eq(&a, &c) {
-        return Err(misuse("two operands are one buffer"));
+        return Err(misuse("two operands use one buffer"));
     }
     let sha256 = hash(&lock(&instructions.device_copy));
     let Some(stream) = overlay
@@ -474,12 +472,12 @@ fn step(run: &Run) -> Result<Step, Refusal> {
         .cloned()
     else {
         return Err(misuse(
-            "the instructions are none that the manifest declares for this xclbin",
+            "the instructions are not a stream that the manifest declares for this xclbin",
         ));
     };
     if run.scalar(Role::InstructionWords)? != (stream.words as u32).to_ne_bytes() {
         return Err(misuse(
-            "the number of instruction words is not the stream's, in 32 bits",
+            "the number of instruction words is not that of the stream, in 32 bits",
         ));
     }
     let sizes = [
@@ -490,7 +488,7 @@ fn step(run: &Run) -> Result<Step, Refusal> {
     for (buffer, bytes) in sizes {
         if buffer.host.len() < bytes {
             return Err(misuse(format!(
-                "an operand's buffer has {} bytes, not {bytes}",
+                "the buffer of an operand has {} bytes, not {bytes}",
                 buffer.host.len()
             )));
         }
@@ -504,17 +502,17 @@ fn step(run: &Run) -> Result<Step, Refusal> {
     })
 }
 
-/// Checks a buffer's device, kind and group, and that no run under way writes it.
+/// Checks a buffer's device, kind and group, and that no active run writes it.
 fn check_buffer(buffer: &Buffer, xclbin: &Xclbin, wanted: (u32, u32)) -> Result<(), Refusal> {
     if !Arc::ptr_eq(&buffer.device, &xclbin.device) {
-        return Err(misuse("a buffer belongs to another device"));
+        return Err(misuse("a buffer belongs to a different device"));
     }
     if (buffer.kind, buffer.group) != wanted {
-        return Err(misuse("a buffer is of the wrong kind or group"));
+        return Err(misuse("a buffer has the wrong kind or group"));
     }
     match buffer.writers.load(SeqCst) {
         0 => Ok(()),
-        _ => Err(misuse("a run that is under way writes the buffer")),
+        _ => Err(misuse("an active run writes the buffer")),
     }
 }
 
@@ -529,7 +527,7 @@ fn wait(progress: &Mutex<Progress>, milliseconds: u32, state: *mut u32) -> Resul
         return Err(misuse("nothing was started"));
     };
     if milliseconds == 0 {
-        return Err(misuse("no time to wait"));
+        return Err(misuse("the waiting time is zero"));
     }
     let reached = done.wait(Duration::from_millis(milliseconds.into()));
     lock(progress).is_given_up = reached == TIMED_OUT;
@@ -568,12 +566,14 @@ extern "C" fn list_add(list: *mut api::List, run: *mut api::Run) -> c_int {
     on::<List>(list.addr(), Call::ListAdd, |list, _| {
         let run = find::<Run>(run.addr())?;
         if !Arc::ptr_eq(&run.kernel.context, &list.context) {
-            return Err(misuse("the run belongs to another context than the list"));
+            return Err(misuse(
+                "the run belongs to a different context than the list",
+            ));
         }
         let mut progress = lock(&run.progress);
         if progress.is_listed || progress.is_under_way() || lock(&list.progress).is_under_way() {
             return Err(misuse(
-                "the run or the list is under way, or the run is in a list already",
+                "the run or the list is active, or the run is already in a list",
             ));
         }
         progress.is_listed = true;
@@ -586,7 +586,7 @@ extern "C" fn list_execute(list: *mut api::List) -> c_int {
     on::<List>(list.addr(), Call::ListExecute, |list, effect| {
         let mut progress = lock(&list.progress);
         if progress.is_under_way() {
-            return Err(misuse("the list is under way already"));
+            return Err(misuse("the list is already active"));
         }
         let steps = lock(&list.runs)
             .iter()
@@ -612,7 +612,7 @@ extern "C" fn list_wait(list: *mut api::List, milliseconds: u32, state: *mut u32
 extern "C" fn list_reset(list: *mut api::List) -> c_int {
     on::<List>(list.addr(), Call::ListReset, |list, _| {
         if lock(&list.progress).is_under_way() {
-            return Err(misuse("the list is under way"));
+            return Err(misuse("the list is active"));
         }
         unlist(&list);
         Ok(())

@@ -1,27 +1,26 @@
-//! What the array computes, by an overlay's declaration: products in the formats, order and
-//! rounding that it names.
+//! The array's arithmetic, as an overlay declares it: products in the declared formats, order and
+//! rounding.
 //!
-//! In: the operands' bytes as the device sees them. Out: the result's. Products of bfp16 are added
-//! up in `f32` in an order that need not be the device's: results are close to hardware's, never
-//! its bits. Products of whole numbers are exact.
+//! In: the operands' bytes as the device sees them. Out: the result's. bfp16 products are summed in
+//! `f32` in an order that may differ from the device's: results are close to hardware, but not bit
+//! for bit. Integer products are exact.
 
 use crate::bfp16::{BLOCK, BLOCK_BYTES, Block};
 use crate::manifest::{Inner, Layout, Overlay, Stream, Type};
 use half::bf16;
 
-/// Columns that are computed at a time.
+/// Number of columns that are computed at a time.
 const PANEL: usize = 16;
 
-/// Terms that are added up in `f32` before whole numbers are taken: 1024 × 128² = 2²⁴ is exact.
+/// Number of terms summed in `f32` before they are converted to integers: 1024 × 128² = 2²⁴ is
+/// exact.
 const EXACT: usize = 1024;
 
 /// C\[m\]\[n\] = A\[m\]\[k\] × B\[k\]\[n\].
 pub fn gemm(overlay: &Overlay, stream: &Stream, a: &[u8], b: &[u8]) -> Vec<u8> {
     let Stream { m, k, n, .. } = *stream;
-    let (a, b) = (
-        &a[..overlay.a.dtype.bytes(m * k)],
-        &b[..overlay.b.dtype.bytes(k * n)],
-    );
+    let a = &a[..overlay.a.dtype.bytes(m * k)];
+    let b = &b[..overlay.b.dtype.bytes(k * n)];
     let a = match overlay.a.dtype {
         Type::I8 => a.iter().map(|x| f32::from(*x as i8)).collect(),
         _ => rounded_rows(a),
@@ -55,7 +54,7 @@ pub fn gemm(overlay: &Overlay, stream: &Stream, a: &[u8], b: &[u8]) -> Vec<u8> {
     c
 }
 
-/// bf16 rows as the multiplier sees them: rounded to bfp16 in blocks of 8 consecutive values.
+/// Rounds bf16 rows as the multiplier does: to bfp16, in blocks of 8 consecutive values.
 fn rounded_rows(a: &[u8]) -> Vec<f32> {
     let (blocks, _) = a.as_chunks::<{ 2 * BLOCK }>();
     let mut values = Vec::with_capacity(a.len() / 2);
@@ -70,7 +69,7 @@ fn rounded_rows(a: &[u8]) -> Vec<f32> {
     values
 }
 
-/// B from its packed form, in panels of 16 columns `[n / 16][k][16]`.
+/// Unpacks B into panels of 16 columns, `[n / 16][k][16]`.
 fn panels(overlay: &Overlay, b: &[u8], k: usize, n: usize) -> Vec<[f32; PANEL]> {
     let layout = &overlay.b.layout;
     let mut panels = vec![[0.0; PANEL]; n.div_ceil(PANEL) * k];
@@ -97,7 +96,7 @@ fn panels(overlay: &Overlay, b: &[u8], k: usize, n: usize) -> Vec<[f32; PANEL]> 
     panels
 }
 
-/// Where the value of row `k` and column `n` lies among B's values, of which a column has `depth`.
+/// Index of the value of row `k` and column `n` among B's values; a column has `depth` rows.
 fn place(layout: &Layout, depth: usize, k: usize, n: usize) -> usize {
     let Layout {
         k_tile,
@@ -141,8 +140,8 @@ fn dot_avx2(a: &[f32], b: &[[f32; PANEL]]) -> [f32; PANEL] {
     dot_here(a, b)
 }
 
-// Loops that the compiler turns into vectors; a closure would be compiled without the caller's
-// instruction set.
+// Loops that the compiler vectorises; a closure would be compiled without the caller's instruction
+// set.
 #[allow(clippy::needless_range_loop)]
 #[inline(always)]
 fn dot_here(a: &[f32], b: &[[f32; PANEL]]) -> [f32; PANEL] {

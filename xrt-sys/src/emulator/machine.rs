@@ -1,4 +1,4 @@
-//! A machine of the emulator: what fails on it, and when.
+//! An emulated machine: which faults occur on it, and when.
 
 use crate::api::{ERROR, MISUSE};
 use std::ffi::c_int;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Names the ABI's calls that reach a device.
+/// Declares the ABI's calls that reach a device.
 macro_rules! calls {
     ($($name:ident = $text:literal)*) => {
         /// A call of the ABI; each can be made to fail.
@@ -17,10 +17,10 @@ macro_rules! calls {
         }
 
         impl Call {
-            /// All of them.
+            /// All calls.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// Its name without `hx_`.
+            /// Returns the name without `hx_`.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$name => $text,)*
@@ -59,28 +59,28 @@ calls! {
     ListReset = "list_reset"
 }
 
-/// What goes wrong.
+/// Effect of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// The call fails.
     Error,
-    /// The device is gone: this call and all later ones for its handles fail, and so many attempts
-    /// to open it again.
+    /// The device disappears: this call, all later ones for its handles, and this number of
+    /// attempts to open it again fail.
     Vanish(u32),
-    /// What the call starts fails.
+    /// The run or list that the call starts fails.
     Fail,
-    /// What the call starts never ends.
+    /// The run or list that the call starts never ends.
     Hang,
-    /// What the call starts takes so much longer.
+    /// The run or list that the call starts takes this much longer.
     Slow(Duration),
 }
 
-/// Something that goes wrong at the `nth` call (from 1) of a kind.
+/// A fault at the `nth` call (from 1) of a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The kind of call.
+    /// Kind of call.
     pub call: Call,
-    /// Which one.
+    /// Number of the call.
     pub nth: u64,
     /// What happens.
     pub effect: Effect,
@@ -113,26 +113,26 @@ impl FromStr for Fault {
             parts.next().is_none().then_some(Self { call, nth, effect })
         };
         parse().ok_or_else(|| {
-            format!("'{text}' is no fault: give CALL:NTH:EFFECT, e.g. run_start:100:vanish, run_wait:3:error, run_start:1:slow=200")
+            format!("invalid fault '{text}': use CALL:NTH:EFFECT, e.g. run_start:100:vanish, run_wait:3:error, run_start:1:slow=200")
         })
     }
 }
 
-/// Why a call fails.
+/// Reason why a call fails.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub code: c_int,
     pub text: String,
 }
 
-/// A machine with one device.
+/// Machine with one device.
 #[derive(Debug, Default)]
 pub struct Machine {
     faults: Mutex<Vec<Fault>>,
     calls: Mutex<Vec<u64>>,
-    /// Times that the device has vanished; handles of an earlier one are dead.
+    /// Number of times that the device has disappeared; handles from before are dead.
     vanished: AtomicU32,
-    /// Attempts to open it that still fail.
+    /// Remaining attempts to open it that fail.
     away: AtomicU32,
     misuses: AtomicU64,
     objects: AtomicUsize,
@@ -147,38 +147,39 @@ impl Machine {
         })
     }
 
-    /// Times that a call was made, those that failed included.
+    /// Number of calls, including those that failed.
     pub fn calls(&self, call: Call) -> u64 {
         lock(&self.calls)[call as usize]
     }
 
-    /// Calls that broke a rule of the interface.
+    /// Number of calls that broke a rule of the interface.
     pub fn misuses(&self) -> u64 {
         self.misuses.load(Relaxed)
     }
 
-    /// Handles that were not released.
+    /// Number of handles that were not released.
     pub fn objects(&self) -> usize {
         self.objects.load(Relaxed)
     }
 
-    /// Has the device vanish now; so many attempts to open it fail.
+    /// Makes the device disappear now; this number of attempts to open it fail.
     pub fn vanish(&self, opens: u32) {
         self.vanished.fetch_add(1, Relaxed);
         self.away.store(opens, Relaxed);
     }
 
-    /// Adds a fault; its calls are counted from the machine's start.
+    /// Adds a fault; its calls are counted from the start of the machine.
     pub fn add_fault(&self, fault: Fault) {
         lock(&self.faults).push(fault);
     }
 
-    /// The generation that a device opened now belongs to.
+    /// Generation of a device that is opened now.
     pub(super) fn generation(&self) -> u32 {
         self.vanished.load(Relaxed)
     }
 
-    /// Counts a call for a handle of a generation and says what it does to what it starts.
+    /// Counts a call for a handle of a generation; returns the effect on the run or list that it
+    /// starts.
     pub(super) fn enter(&self, call: Call, generation: u32) -> Result<Option<Effect>, Refusal> {
         let nth = {
             let mut calls = lock(&self.calls);
@@ -191,10 +192,7 @@ impl Machine {
             .map(|fault| fault.effect);
         match due {
             Some(Effect::Error) => {
-                return Err(failed(format!(
-                    "hx_{}: the fault that was asked for",
-                    call.name()
-                )));
+                return Err(failed(format!("hx_{}: injected fault", call.name())));
             }
             Some(Effect::Vanish(opens)) => self.vanish(opens),
             _ => {}
@@ -208,7 +206,7 @@ impl Machine {
             }
             _ => generation != self.generation(),
         };
-        // What a device leaves behind can still be released.
+        // Handles of a device that has disappeared can still be released.
         let releases = matches!(
             call,
             Call::DeviceClose

@@ -1,7 +1,7 @@
-//! What the emulator's handles stand for.
+//! The objects behind the emulator's handles.
 //!
-//! A handle is a number that names an entry of one table, so that one that was released, or is of
-//! another type, is found out instead of followed.
+//! A handle is a number that names an entry of one table, so that a handle that was released or has
+//! the wrong type is detected instead of followed.
 
 use super::array::{Array, Signal};
 use super::machine::{Machine, Refusal, lock, misuse};
@@ -13,13 +13,13 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// A device that was opened.
+/// An open device.
 pub struct Device {
     pub machine: Arc<Machine>,
     pub generation: u32,
 }
 
-/// An xclbin that the device knows.
+/// An xclbin registered with the device.
 pub struct Xclbin {
     pub device: Arc<Device>,
     pub overlay: Overlay,
@@ -36,16 +36,16 @@ pub struct Kernel {
     pub context: Arc<Context>,
 }
 
-/// A buffer: what the host sees and what the device sees, apart until they are synced.
+/// A buffer: the host's and the device's view, separate until they are synchronised.
 pub struct Buffer {
     pub device: Arc<Device>,
     pub kind: u32,
     pub group: u32,
     pub host: HostCopy,
     pub device_copy: Mutex<Vec<u8>>,
-    /// Runs under way that read or write it.
+    /// Active runs that read or write it.
     pub users: AtomicUsize,
-    /// Those that write it.
+    /// Active runs that write it.
     pub writers: AtomicUsize,
 }
 
@@ -63,13 +63,13 @@ pub struct Run {
     pub progress: Mutex<Progress>,
 }
 
-/// Where a run or list stands.
+/// State of a run or list.
 #[derive(Default)]
 pub struct Progress {
     pub is_listed: bool,
     /// What was started last.
     pub done: Option<Arc<Signal>>,
-    /// Whether somebody was told that its time was up: it may then be released while it goes on.
+    /// Whether a wait has timed out: it may then be released while it is active.
     pub is_given_up: bool,
 }
 
@@ -86,7 +86,7 @@ pub struct List {
     pub progress: Mutex<Progress>,
 }
 
-/// Something that belongs to a device.
+/// An object that belongs to a device.
 pub trait Object: Any + Send + Sync {
     const NAME: &str;
     fn device(&self) -> &Device;
@@ -113,7 +113,7 @@ objects! {
     List, "list", self => &self.context.xclbin.device;
 }
 
-/// Memory that the host reads and writes through a raw pointer, in whole pages as XRT's is.
+/// Memory that the host accesses through a raw pointer, in whole pages as with XRT.
 pub struct HostCopy {
     data: NonNull<u8>,
     bytes: usize,
@@ -128,14 +128,14 @@ unsafe impl Send for HostCopy {}
 unsafe impl Sync for HostCopy {}
 
 impl HostCopy {
-    /// Memory filled with `fill`, where there is so much.
+    /// Allocates memory filled with `fill`; `None` if there is not enough.
     pub fn new(bytes: usize, fill: u8) -> Option<Self> {
         let layout = Layout::from_size_align(bytes, PAGE)
             .ok()
             .filter(|layout| layout.size() > 0)?;
         // SAFETY: the size is not 0.
         let data = NonNull::new(unsafe { alloc(layout) })?;
-        // SAFETY: so many bytes were allocated.
+        // SAFETY: this number of bytes was allocated.
         unsafe { data.write_bytes(fill, bytes) };
         Some(Self { data, bytes })
     }
@@ -152,7 +152,8 @@ impl HostCopy {
 impl Drop for HostCopy {
     fn drop(&mut self) {
         if let Ok(layout) = Layout::from_size_align(self.bytes, PAGE) {
-            // SAFETY: it was allocated with this layout, and handles that lead to it are released.
+            // SAFETY: it was allocated with this layout, and the handles that refer to it are
+            // released.
             unsafe { dealloc(self.data.as_ptr(), layout) };
         }
     }
@@ -161,7 +162,7 @@ impl Drop for HostCopy {
 static OBJECTS: Mutex<BTreeMap<usize, Arc<dyn Any + Send + Sync>>> = Mutex::new(BTreeMap::new());
 static NEXT: AtomicUsize = AtomicUsize::new(1);
 
-/// A new handle.
+/// Creates a handle.
 pub fn register<T: Object>(object: T) -> usize {
     let handle = 16 * NEXT.fetch_add(1, Ordering::Relaxed);
     object.device().machine.count_object(1);
@@ -169,37 +170,37 @@ pub fn register<T: Object>(object: T) -> usize {
     handle
 }
 
-/// What a handle stands for.
+/// Returns the object behind a handle.
 pub fn find<T: Object>(handle: usize) -> Result<Arc<T>, Refusal> {
     let object = lock(&OBJECTS).get(&handle).cloned();
     object
         .and_then(|object| object.downcast().ok())
-        .ok_or_else(|| misuse(format!("this is no handle of a {}", T::NAME)))
+        .ok_or_else(|| misuse(format!("not a handle of a {}", T::NAME)))
 }
 
-/// Takes a handle out of the table; the object dies with it.
+/// Removes a handle from the table and drops its object.
 pub fn release<T: Object>(handle: usize) -> Result<(), Refusal> {
     let object = find::<T>(handle)?;
     let machine = object.device().machine.clone();
     let mut objects = lock(&OBJECTS);
-    // The table's and ours; any other is a child's or a run's.
+    // The table's reference and ours; any other belongs to a child or a run.
     if Arc::strong_count(&object) > 2 {
         drop(objects);
         return Err(misuse(format!(
-            "the {} is still in use by something made from it",
+            "the {} is still used by an object made from it",
             T::NAME
         )));
     }
     let entry = objects.remove(&handle);
     drop(objects);
     machine.count_object(-1);
-    // The last reference: an array that runs is stopped here, outside the table's lock.
+    // The last reference: an array that is running is stopped here, outside the table's lock.
     drop((entry, object));
     Ok(())
 }
 
 impl Run {
-    /// A buffer argument by its role, or why it is none.
+    /// Returns a buffer argument by its role, or the reason why it is not one.
     pub fn buffer(&self, role: Role) -> Result<Arc<Buffer>, Refusal> {
         let index = self.kernel.context.xclbin.overlay.argument(role);
         match lock(&self.arguments).get(&index) {
@@ -211,7 +212,7 @@ impl Run {
         }
     }
 
-    /// A number's bytes by its role.
+    /// Returns the bytes of a scalar by its role.
     pub fn scalar(&self, role: Role) -> Result<Vec<u8>, Refusal> {
         let index = self.kernel.context.xclbin.overlay.argument(role);
         match lock(&self.arguments).get(&index) {

@@ -1,5 +1,5 @@
-//! Overlays for the emulator where none were built: a manifest whose streams hold a shape
-//! and no instructions.
+//! Overlays for the emulator if none were built: a manifest whose streams hold a shape but no
+//! instructions.
 
 use crate::manifest::{
     Argument, File, GEMM, Inner, Layout, Manifest, Operand, Overlay, PackedOperand, Role, Rounding,
@@ -11,8 +11,8 @@ use std::path::Path;
 /// First words of a stream that no hardware can execute.
 const MARK: &[u8; 8] = b"SOFTWARE";
 
-/// The layout that amd/IRON's GEMM takes (`iron/operators/flm/gemm/design.py`: n_tile 64 goes with
-/// slices of 128).
+/// The layout of amd/IRON's GEMM (`iron/operators/flm/gemm/design.py`: n_tile 64 requires slices of
+/// 128).
 const BFP16_LAYOUT: Layout = Layout {
     k_tile: 512,
     n_tile: 64,
@@ -22,7 +22,7 @@ const BFP16_LAYOUT: Layout = Layout {
     inner: Inner::K,
 };
 
-/// Blocks of 8 × 8 as the AIE API's `mmul<8, 8, 8>` reads whole numbers, row by row.
+/// Blocks of 8 × 8 as the AIE API's `mmul<8, 8, 8>` reads integers, row by row.
 const I8_LAYOUT: Layout = Layout {
     k_tile: 512,
     n_tile: 64,
@@ -35,7 +35,7 @@ const I8_LAYOUT: Layout = Layout {
 /// Writes overlays for products of these shapes, \[m, k, n\], in both number formats.
 ///
 /// # Errors
-/// Where a file cannot be written.
+/// Returns an error if a file cannot be written.
 pub fn write_overlays(directory: &Path, shapes: &[[usize; 3]]) -> io::Result<Manifest> {
     let bf16 = [
         Type::Bf16,
@@ -80,10 +80,8 @@ fn overlay(
         })
     };
     let streams = shapes.iter().map(stream).collect::<io::Result<_>>()?;
-    let (file, data) = (
-        format!("{name}.xclbin"),
-        [&MARK[..], name.as_bytes()].concat(),
-    );
+    let file = format!("{name}.xclbin");
+    let data = [&MARK[..], name.as_bytes()].concat();
     std::fs::write(directory.join(&file), &data)?;
     let index = |(index, role)| Argument { index, role };
     Ok(Overlay {

@@ -1,4 +1,4 @@
-//! The emulator through its ABI: right results, and every broken rule found.
+//! The emulator through its ABI: results are right, and every broken rule is detected.
 
 use super::*;
 use crate::api::*;
@@ -12,7 +12,7 @@ use std::time::Duration;
 const SHAPE: [usize; 3] = [8, 512, 64];
 const OTHER: [usize; 3] = [16, 1024, 128];
 
-/// A device with an overlay of one number format open on it, and a run with its buffers.
+/// A device with an open overlay of one number format, and a run with its buffers.
 struct Bench {
     api: Api,
     machine: Arc<Machine>,
@@ -30,7 +30,7 @@ struct Bench {
 /// Calls that must succeed.
 macro_rules! ok {
     ($bench:expr, $name:ident($($arg:expr),*)) => {{
-        // SAFETY: the handles are the bench's own, or are meant to be refused.
+        // SAFETY: the handles are the bench's own, or are meant to be rejected.
         let code = unsafe { ($bench.api.$name)($($arg),*) };
         assert_eq!(code, OK, "{}: {}", stringify!($name), $bench.api.error_text());
     }};
@@ -83,7 +83,7 @@ impl Bench {
         bench
     }
 
-    /// Buffers of a shape's size, set as the run's arguments.
+    /// Allocates buffers for a shape and sets them as arguments of the run.
     fn prepare(&mut self, shape: [usize; 3]) {
         let [m, k, n] = shape;
         let stream = self
@@ -132,7 +132,7 @@ impl Bench {
         );
     }
 
-    /// The host's view of a buffer.
+    /// Returns the host's view of a buffer.
     fn host(&self, buffer: usize) -> *mut [u8] {
         let mut pointer = null_mut();
         ok!(self, buffer_map(self.buffers[buffer], &mut pointer));
@@ -142,12 +142,12 @@ impl Bench {
     }
 
     fn read(&self, buffer: usize) -> Vec<u8> {
-        // SAFETY: the memory lives as long as the bench, and nobody writes it now.
+        // SAFETY: the memory lives as long as the bench, and nothing writes to it now.
         unsafe { &*self.host(buffer) }.to_vec()
     }
 
     fn write(&self, buffer: usize, data: &[u8]) {
-        // SAFETY: the memory lives as long as the bench, and nobody else holds it.
+        // SAFETY: the memory lives as long as the bench, and nothing else refers to it.
         unsafe { &mut *self.host(buffer) }.copy_from_slice(data);
     }
 
@@ -164,7 +164,7 @@ impl Bench {
         state
     }
 
-    /// The code with which a start is refused.
+    /// Returns the status with which a start is rejected.
     fn start(&self) -> c_int {
         code!(self, run_start(self.run))
     }
@@ -190,7 +190,7 @@ fn noise(n: usize, seed: usize) -> Vec<i8> {
         .collect()
 }
 
-/// B in its declared order, by walking the loops of `kernels/MANIFEST.md`; `inner` is (k, n) of a
+/// Unpacks B in its declared order, with the loops of `kernels/MANIFEST.md`; `inner` is (k, n) of a
 /// block's values.
 fn pack<T: Copy>(
     b: &[T],
@@ -228,7 +228,7 @@ fn whole_numbers_are_multiplied_exactly() {
         bench.prepare(shape);
         let [m, k, n] = shape;
         let (mut a, mut b) = (noise(m * k, 1), noise(k * n, 2));
-        // The largest sums that there are.
+        // The largest possible sums.
         a[..k].fill(-128);
         (0..k).for_each(|i| b[i * n] = -128);
         bench.write(1, bytes(&a));
@@ -329,14 +329,14 @@ fn without_a_sync_the_device_sees_rubbish() {
     bench.write(2, &vec![1; k * n]);
     bench.sync(2, TO_DEVICE);
     assert_eq!((bench.start(), bench.wait()), (OK, COMPLETED));
-    // A was not synced, and so is not zero.
+    // A was not synchronised, so it is not zero.
     bench.sync(3, FROM_DEVICE);
     assert!(bench.read(3).iter().any(|x| *x != 0));
     bench.sync(1, TO_DEVICE);
     assert_eq!((bench.start(), bench.wait()), (OK, COMPLETED));
     assert!(
         bench.read(3).iter().any(|x| *x != 0),
-        "C was not synced and still shows"
+        "C was not synchronised but still shows"
     );
     bench.sync(3, FROM_DEVICE);
     assert!(bench.read(3).iter().all(|x| *x == 0));
@@ -364,7 +364,8 @@ fn a_start_that_hardware_would_answer_with_a_hang_is_refused() {
         refused(&bench, why);
         bench.prepare(SHAPE);
     }
-    // Instructions that were not synced, or are another xclbin's, are unknown by their hash.
+    // Instructions that were not synchronised, or belong to a different xclbin, have an unknown
+    // hash.
     let mut changed = bench.read(0);
     changed[20] ^= 1;
     bench.write(0, &changed);
@@ -376,7 +377,7 @@ fn a_start_that_hardware_would_answer_with_a_hang_is_refused() {
     bench.prepare(SHAPE);
     ok!(bench, run_set_buffer(bench.run, 3, bench.buffers[0]));
     refused(&bench, "kind");
-    // A shape's stream with another's buffers.
+    // The stream of one shape with the buffers of another.
     bench.prepare(SHAPE);
     let small = bench.buffers[1];
     bench.buffers[1] = null_mut();
@@ -391,7 +392,8 @@ fn a_start_that_hardware_would_answer_with_a_hang_is_refused() {
     );
     let mut fresh = null_mut();
     ok!(bench, run_new(bench.kernel, &mut fresh));
-    let (whole, mut state) = (bench.run, 0);
+    let whole = bench.run;
+    let mut state = 0;
     bench.run = fresh;
     refused(&bench, "not set");
     assert_eq!(code!(bench, run_wait(fresh, 10, &mut state)), MISUSE);
@@ -497,7 +499,7 @@ fn a_device_that_vanishes_takes_its_handles_with_it_and_may_come_back() {
     assert_eq!(bench.start(), ERROR, "a handle of the device that was");
     ok!(bench, device_close(device));
     bench.release();
-    // SAFETY: the place for the handle is there.
+    // SAFETY: there is a place for the handle.
     assert_eq!(unsafe { (api().device_open)(u32::MAX, &mut device) }, ERROR);
 }
 
