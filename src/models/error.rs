@@ -36,7 +36,7 @@ pub enum ModelError {
     /// No model of that name is known or installed.
     #[error("no model is named \"{name}\"")]
     Unknown {
-        /// The name asked for.
+        /// The requested name.
         name: String,
         /// Near names, or how to list all.
         hint: String,
@@ -135,7 +135,9 @@ impl Advice for ModelError {
             Self::Damaged { .. } => reinstall("it", "NAME").into(),
             Self::Outdated { name, .. } => reinstall(&format!("model {name}"), name).into(),
             Self::Read { .. } => "check the path and its permissions".into(),
-            Self::NoSpace { .. } => "free some or set HEARKEN_MODELS_DIR to another disk".into(),
+            Self::NoSpace { .. } => {
+                "free some space or set HEARKEN_MODELS_DIR to another disk".into()
+            }
             Self::Write { .. } => {
                 "check its permissions or set HEARKEN_MODELS_DIR to another directory".into()
             }

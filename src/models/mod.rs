@@ -38,7 +38,7 @@ pub use store::{Lock, Store};
 pub use tensors::{Dtype, Tensor, TensorFile};
 pub(crate) use tensors::{Entry, write as write_tensors};
 
-/// How much of a long operation is done.
+/// Progress of a long operation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Done {
     /// A share, 0 to 1.
@@ -50,5 +50,5 @@ pub enum Done {
 /// Receives the name of the current operation and how much of it is done.
 pub type Progress<'a> = dyn FnMut(&str, Done) + 'a;
 
-/// The model that runs if nobody names another.
+/// The model that is used if none is named.
 pub const DEFAULT_MODEL: &str = "base";

@@ -171,7 +171,7 @@ impl Store {
         Self::at(model.parent().unwrap_or(Path::new(""))).lock(&name)
     }
 
-    /// Directory for the downloads of the model `name`, kept until the model is complete.
+    /// Directory for the downloads of the model `name`, which exists until the model is complete.
     pub(crate) fn scratch(&self, name: &str) -> Result<PathBuf, ModelError> {
         self.path(name)?;
         Ok(self.dir.join(format!(".{name}.part")))

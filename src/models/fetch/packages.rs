@@ -172,7 +172,7 @@ fn watched(command: &mut Command, dir: &Path, progress: &mut Progress<'_>) -> io
     })
 }
 
-/// Number of bytes in a directory and its subdirectories; files that vanish meanwhile do not count.
+/// Number of bytes in a directory and its subdirectories; files that disappear meanwhile do not count.
 fn size_of_dir(dir: &Path) -> u64 {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let size = |entry: fs::DirEntry| match entry.metadata() {

@@ -16,23 +16,23 @@ use crate::models::tensors::hex;
 /// How the server treats the next requests.
 #[derive(Debug, Clone, Copy)]
 enum Behaviour {
-    /// Serves the file, or the range asked for.
+    /// Serves the file, or the requested range.
     Serve,
-    /// Announces everything and sends so many bytes of it.
+    /// Announces the whole file but sends only this number of bytes.
     Break(usize),
-    /// Does as if ranges were unknown.
+    /// Ignores ranges.
     IgnoreRange,
     NotFound,
 }
 
-/// A server of one file; it records the ranges that were asked for.
+/// A server of one file; it records the requested ranges.
 struct Server {
     url: String,
     ranges: Arc<Mutex<Vec<Option<usize>>>>,
 }
 
 impl Server {
-    /// Serves `file`, one behaviour a request; the last goes on.
+    /// Serves `file`, with one behaviour per request; the last one applies to all further requests.
     fn new(file: Vec<u8>, behaviours: &[Behaviour]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/tiny.pt", listener.local_addr().unwrap());
@@ -55,7 +55,7 @@ impl Server {
     }
 }
 
-/// Answers one request and returns where the range asked for begins.
+/// Answers one request and returns where the requested range begins.
 fn answer(mut stream: TcpStream, file: &[u8], behaviour: Behaviour) -> Option<usize> {
     let lines = BufReader::new(stream.try_clone().unwrap()).lines();
     let head: Vec<String> = lines
@@ -87,7 +87,7 @@ fn answer(mut stream: TcpStream, file: &[u8], behaviour: Behaviour) -> Option<us
     };
     let head =
         format!("HTTP/1.1 {status}\r\nContent-Length: {rest}\r\n{range}Connection: close\r\n\r\n");
-    // The other side may hang up whenever it likes.
+    // The other side may close the connection at any time.
     let _ = stream
         .write_all(head.as_bytes())
         .and_then(|()| stream.write_all(&file[from..from + length]));

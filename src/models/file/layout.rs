@@ -21,7 +21,7 @@ const CONV_WIDTH: usize = 3;
 /// Checks that the dimensions are those of a Whisper model.
 ///
 /// # Errors
-/// Returns an error that names a dimension if it is zero, absurd or does not fit another.
+/// Returns an error that names a dimension if it is zero, too large or does not match another one.
 pub(crate) fn check_dims(dims: &Dims) -> Result<(), Defect> {
     let fields = [
         ("n_mels", dims.n_mels),

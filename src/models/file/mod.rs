@@ -137,7 +137,7 @@ impl ModelFile {
     /// The values of an I32 tensor.
     ///
     /// # Errors
-    /// Returns an error if there is no such tensor or it has another type.
+    /// Returns an error if there is no such tensor or it has a different type.
     pub fn i32(&self, name: &str) -> Result<Vec<i32>, ModelError> {
         Ok(words(self.of_type(name, Dtype::I32)?)
             .map(i32::from_le_bytes)
@@ -147,7 +147,7 @@ impl ModelFile {
     /// The values of a U32 tensor.
     ///
     /// # Errors
-    /// Returns an error if there is no such tensor or it has another type.
+    /// Returns an error if there is no such tensor or it has a different type.
     pub fn u32(&self, name: &str) -> Result<Vec<u32>, ModelError> {
         Ok(words(self.of_type(name, Dtype::U32)?)
             .map(u32::from_le_bytes)
@@ -168,7 +168,7 @@ impl ModelFile {
     /// Checks that a tensor has this shape.
     ///
     /// # Errors
-    /// Returns an error if there is no such tensor or it has another shape.
+    /// Returns an error if there is no such tensor or it has a different shape.
     pub fn expect_shape(&self, name: &str, shape: &[usize]) -> Result<(), ModelError> {
         let given = self.tensor(name)?.shape();
         if given == shape {
@@ -184,7 +184,7 @@ impl ModelFile {
     ///
     /// # Errors
     /// Returns an error if there is no such tensor, it does not hold floating-point numbers, or it
-    /// has another number of axes.
+    /// has a different number of axes.
     pub fn array<D: Dimension>(&self, name: &str) -> Result<Array<f32, D>, ModelError> {
         let shape = self.tensor(name)?.shape();
         ArrayD::from_shape_vec(shape, self.f32(name)?)

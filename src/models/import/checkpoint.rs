@@ -37,8 +37,8 @@ impl Checkpoint {
     /// Exactly the tensors of a Whisper model, in the order of its layout.
     ///
     /// # Errors
-    /// Returns an error if the dimensions are impossible, or if a tensor is missing or has another
-    /// shape.
+    /// Returns an error if the dimensions are impossible, or if a tensor is missing or has a
+    /// different shape.
     pub(crate) fn into_tensors(mut self) -> Result<Vec<(String, Weights)>, Defect> {
         layout::check_dims(&self.dims)?;
         let take = |(name, shape): (String, Vec<usize>)| {
@@ -79,7 +79,7 @@ pub(crate) fn optional_file(path: &Path) -> Result<Option<Vec<u8>>, ModelError> 
 /// The `alignment_heads` of the JSON file at `path`; `None` if the file or the key is missing.
 ///
 /// # Errors
-/// Returns an error if the file cannot be read or has another form.
+/// Returns an error if the file cannot be read or has a different form.
 pub(crate) fn alignment_heads(path: &Path) -> Result<Option<Vec<[usize; 2]>>, ModelError> {
     #[derive(Deserialize)]
     struct Config {

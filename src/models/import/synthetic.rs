@@ -109,7 +109,7 @@ fn ct2_string(file: &mut Vec<u8>, text: &str) {
     file.push(0);
 }
 
-/// The variable that a tensor is, or is stacked into; keys get the bias of zeros that the stack
+/// The variable that holds a tensor, alone or stacked; keys get the bias of zeros that the stack
 /// needs.
 fn ct2_variable(name: &str, shape: &[usize], values: &[f32]) -> (String, Vec<usize>, Vec<f32>) {
     let norm = |name: &str| name.replace(".weight", "/gamma").replace(".bias", "/beta");

@@ -1,5 +1,5 @@
-//! Imports of tiny models: all formats give the same file, and no damage to one does worse than an
-//! error.
+//! Imports of tiny models: all formats give the same file, and damage to one causes an error, not a
+//! crash.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -157,7 +157,7 @@ fn derived_tensors_are_added() {
     assert!(file.f32(name).unwrap() == *values);
 }
 
-/// Earlier versions wrote it, and nothing reads it.
+/// Earlier versions wrote it; nothing reads it.
 #[test]
 fn a_file_with_a_tokenizer_json_still_opens() {
     let sources = Sources::new();
@@ -281,7 +281,7 @@ fn read_all(source: &Path) -> Result<(), ModelError> {
     Ok(())
 }
 
-/// What is done to a file.
+/// How a file is damaged.
 #[derive(Debug, Clone)]
 enum Damage {
     Truncate(prop::sample::Index),
@@ -335,7 +335,7 @@ fn damage_never_panics() {
             let mut bytes = intact.clone();
             damages.iter().for_each(|d| if !bytes.is_empty() { apply(d, &mut bytes) });
             fs::write(&path, &bytes).unwrap();
-            // A flipped weight is no error; anything else must be one, and none may panic or abort.
+            // A flipped weight is not an error; anything else must be, and nothing may panic or abort.
             let result = match source {
                 "own.safetensors" => ModelFile::open(&path).and_then(|file| file.verify()),
                 "hf/config.json" => read_all(&sources.path("hf")),

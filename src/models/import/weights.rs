@@ -18,7 +18,8 @@ use super::ggml_blocks::Blocks;
 pub(crate) enum Encoding {
     /// Floating-point numbers: F16, BF16 or F32.
     Plain(Dtype),
-    /// Floating-point numbers in another order than row-major, such as a transposed tensor's.
+    /// Floating-point numbers in an order other than row-major, such as those of a transposed
+    /// tensor.
     Strided {
         /// Type of the numbers.
         dtype: Dtype,
@@ -91,7 +92,7 @@ impl Weights {
         self.range.len()
     }
 
-    /// The same values under another shape.
+    /// The same values in a different shape.
     ///
     /// # Errors
     /// Returns an error if the number of values differs.

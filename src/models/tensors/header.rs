@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absurd_header_length_is_no_allocation() {
+    fn an_absurd_header_length_is_not_allocated() {
         let mut bytes = u64::MAX.to_le_bytes().to_vec();
         bytes.push(b'{');
         assert!(

@@ -93,7 +93,7 @@ struct Placed<'a> {
 /// the total size in bytes.
 fn placed(mut entries: Vec<Entry<'_>>) -> Result<(Vec<Placed<'_>>, usize), Defect> {
     let odd_size = |e: &Entry<'_>| byte_size(e.dtype, &e.shape).is_ok_and(|n| n % ALIGNMENT != 0);
-    // Among those of odd size, wide types come first: each then begins at a multiple of its width.
+    // Among those of other sizes, wide types come first: each then begins at a multiple of its width.
     entries.sort_by_key(|e| {
         if odd_size(e) {
             (1, usize::MAX - e.dtype.bitsize())
