@@ -1,23 +1,19 @@
-//! `hearken listen` and `hearken record`: what is said, in the terminal.
+//! `hearken listen` and `hearken record`: text from the microphone in the terminal.
 
 use super::error::{Error, exit};
+use super::live_line::LiveLine;
+use super::terminal;
 use crate::cli::{ListenArgs, RecordArgs};
 use crate::client::ClientError;
 use crate::client::session::{ClientEvent, OwnSession};
 use crate::dbus::protocol::SessionState;
 use crate::output::{eprint_line, print};
 use crate::text::append;
-use std::io::IsTerminal;
 
 const IDLE: u32 = SessionState::Idle as u32;
 const LISTENING: u32 = SessionState::Listening as u32;
 
-/// Moves to the start of the line and clears it (ECMA-48: carriage return, erase in line).
-const CLEAR_LINE: &str = "\r\x1b[K";
-/// Switches faint text on and off (ECMA-48: select graphic rendition).
-const FAINT: (&str, &str) = ("\x1b[2m", "\x1b[22m");
-
-/// Shows what is said until the user ends it or somebody stops the session. Returns the exit code.
+/// Shows live text until the user or another program stops the session. Returns the exit code.
 ///
 /// # Errors
 /// Returns an error if the daemon cannot be reached or standard output cannot be written.
@@ -27,27 +23,26 @@ pub fn listen(args: &ListenArgs) -> Result<u8, Error> {
         if !args.standby {
             session.proxy.start().await?;
         }
-        let redraws = !args.json && std::io::stdout().is_terminal();
         let mut view = View {
             json: args.json,
-            redraws,
-            listens: false,
+            line: LiveLine::default(),
+            has_announced: false,
         };
-        let mut ending = false;
+        let mut is_stopping = false;
         loop {
-            let told = session.next().await;
-            view.show(&told)?;
-            match told {
+            let event = session.next().await;
+            view.show(&event)?;
+            match event {
                 ClientEvent::Gone => return Err(ClientError::Gone.into()),
-                ClientEvent::Interrupted if ending => return Ok(exit::INTERRUPTED),
+                ClientEvent::Interrupted if is_stopping => return Ok(exit::INTERRUPTED),
                 ClientEvent::Interrupted => {
-                    ending = true;
+                    is_stopping = true;
                     session.proxy.stop().await?;
                     if session.proxy.state().await? == IDLE {
                         return Ok(exit::SUCCESS);
                     }
                 }
-                ClientEvent::State { state: IDLE } if ending || !args.standby => {
+                ClientEvent::State { state: IDLE } if is_stopping || !args.standby => {
                     return Ok(exit::SUCCESS);
                 }
                 _ => {}
@@ -56,7 +51,7 @@ pub fn listen(args: &ListenArgs) -> Result<u8, Error> {
     })
 }
 
-/// Records until stopped and prints what was said. Returns the exit code.
+/// Records until stopped, then prints the text. Returns the exit code.
 ///
 /// # Errors
 /// Returns an error if the daemon cannot be reached or standard output cannot be written.
@@ -101,56 +96,60 @@ pub fn record(args: &RecordArgs) -> Result<u8, Error> {
     })
 }
 
-/// How text is shown: finals a line each; on a terminal the utterance that goes on below them,
-/// redrawn, with what may change faint; or everything as JSON.
+/// Shows events: as JSON, or each final text on a line of its own. On a terminal, the current
+/// utterance is shown below the final texts.
 struct View {
     json: bool,
-    redraws: bool,
-    /// Whether that it listens was shown since it was idle.
-    listens: bool,
+    line: LiveLine,
+    /// Whether the start of listening has been announced since the session was last idle.
+    has_announced: bool,
 }
 
 impl View {
-    fn show(&mut self, told: &ClientEvent) -> Result<(), Error> {
+    fn show(&mut self, event: &ClientEvent) -> Result<(), Error> {
         if self.json {
-            if matches!(told, ClientEvent::Interrupted | ClientEvent::Gone) {
+            if matches!(event, ClientEvent::Interrupted | ClientEvent::Gone) {
                 return Ok(());
             }
-            let line = serde_json::to_string(told).unwrap_or_default();
+            let line = serde_json::to_string(event).unwrap_or_default();
             return Ok(print(&format!("{line}\n"))?);
         }
-        let clear = if self.redraws { CLEAR_LINE } else { "" };
-        match told {
+        // Asked each time: the user may have resized the terminal.
+        let columns = terminal::columns();
+        match event {
             ClientEvent::Partial {
                 committed, interim, ..
-            } if self.redraws => {
-                let (on, off) = FAINT;
-                // A line is all that can be cleared.
-                print(&format!("{clear}{committed}{on}{interim}{off}").replace('\n', " "))?;
+            } => print(&self.line.redraw(committed, interim, columns))?,
+            ClientEvent::Final { text, .. } => {
+                let clear = self.line.clear(columns);
+                let end = if text.is_empty() { "" } else { "\n" };
+                print(&format!("{clear}{}{end}", text.trim_end()))?;
             }
-            ClientEvent::Final { text, .. } if !text.is_empty() => {
-                print(&format!("{clear}{}\n", text.trim_end()))?
+            ClientEvent::Status { message } => {
+                print(&self.line.clear(columns))?;
+                report_status(message);
             }
-            ClientEvent::Final { .. } => print(clear)?,
-            ClientEvent::Status { message } => report_status(message),
-            ClientEvent::Device { id } => eprint_line(&format!("hearken: the microphone is {id}")),
-            ClientEvent::State { state: LISTENING } if !self.listens => {
-                self.listens = true;
-                eprint_line("hearken: listening; Ctrl-C ends it");
+            ClientEvent::Device { id } => {
+                print(&self.line.clear(columns))?;
+                eprint_line(&format!("hearken: the microphone is {id}"));
             }
-            ClientEvent::State { state: IDLE } => self.listens = false,
+            ClientEvent::State { state: LISTENING } if !self.has_announced => {
+                self.has_announced = true;
+                eprint_line("hearken: listening; press Ctrl-C to stop");
+            }
+            ClientEvent::State { state: IDLE } => self.has_announced = false,
             _ => {}
         }
         Ok(())
     }
 }
 
-/// Tells why there is no sound or text, or that this is over.
+/// Reports why there is no sound or text, or that the problem is over.
 fn report_status(message: &str) {
     eprint_line(&format!(
         "hearken: {}",
         if message.is_empty() {
-            "all is well again"
+            "the problem is resolved"
         } else {
             message
         }

@@ -1,7 +1,7 @@
-//! The commands of the `hearken` program, a file each.
+//! The commands of the `hearken` program, one file each.
 //!
 //! In: the command line. Out: text on standard output, notes and errors on standard error, an exit
-//! code. Nothing below this module prints or knows exit codes.
+//! code. No other module knows exit codes or decides what is printed.
 
 #[cfg(feature = "daemon")]
 mod arguments;
@@ -19,6 +19,8 @@ mod help;
 mod last;
 #[cfg(feature = "daemon")]
 mod listen;
+#[cfg(feature = "daemon")]
+mod live_line;
 #[cfg(feature = "daemon")]
 mod log;
 mod models;
@@ -119,10 +121,9 @@ fn dictate(command: DictationCommand) -> Result<u8, Error> {
 /// packed weights.
 fn pack_weights(model: ModelFile) -> Result<(), Error> {
     match npu::pack_weights(&Arc::new(model)) {
-        Ok(Some(path)) => output::print(&format!(
-            "its weights are packed for the NPU: {}\n",
-            path.display()
-        ))?,
+        Ok(Some(path)) => {
+            output::print(&format!("weights packed for the NPU: {}\n", path.display()))?
+        }
         Ok(None) => (),
         Err(error) => eprint_line(&format!(
             "hearken: the model is installed, but not packed for the NPU: {}",

@@ -10,6 +10,10 @@ use crate::output::eprint_line;
 /// Length of a bar that shows a share: one step is 0.1 %.
 const STEPS: u64 = 1000;
 
+/// Width of a terminal if it does not know its own.
+#[cfg(feature = "daemon")]
+const USUAL_COLUMNS: usize = 80;
+
 /// Side of its column that a cell is aligned to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Align {
@@ -53,6 +57,16 @@ pub(super) fn human_bytes(bytes: u64) -> String {
         Some((unit, name)) => format!("{:.0} {name}", bytes as f64 / unit as f64),
         None => format!("{bytes} B"),
     }
+}
+
+/// Returns the columns of the terminal on standard output, or `None` if it is not a terminal. A
+/// terminal that does not know its size, as on a serial line, counts as one of the usual width.
+#[cfg(feature = "daemon")]
+pub(super) fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_col))
+        .filter(|columns| *columns > 0)
+        .or(Some(USUAL_COLUMNS))
 }
 
 /// Progress on standard error: a bar on a terminal, otherwise one line for each new task.

@@ -623,7 +623,7 @@ fn a_lost_device_is_reported_once_and_so_is_its_return() {
     std::thread::sleep(std::time::Duration::from_secs(2));
     desktop.start_sound();
     record.wait_for("sound", |line| {
-        line.contains("all is well again").then_some(())
+        line.contains("the problem is resolved").then_some(())
     });
     signal(&record.child.0, "INT");
     let (code, lines) = record.finish();
