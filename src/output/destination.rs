@@ -7,7 +7,7 @@ use crate::sync::LockExt;
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::fs::Permissions;
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tempfile::NamedTempFile;
 
+use super::console::print;
 use super::error::OutputError;
 use super::format::Format;
 use super::transcript::{Footer, Header, Segment};
@@ -231,24 +232,6 @@ impl Sink {
             },
         }
     }
-}
-
-/// Writes text to standard output and flushes it.
-///
-/// # Errors
-/// Returns [`OutputError::Closed`] if the reader has gone, [`OutputError::Write`] for any other
-/// error.
-pub fn print(text: &str) -> Result<(), OutputError> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|source| match source.kind() {
-            io::ErrorKind::BrokenPipe => OutputError::Closed,
-            _ => OutputError::Write {
-                path: PathBuf::from("standard output"),
-                source,
-            },
-        })
 }
 
 fn fits_standard_output(inputs: &[PathBuf], formats: &[Format]) -> Result<(), OutputError> {

@@ -5,6 +5,7 @@
 //! ([`Progress`]).
 
 mod captions;
+mod console;
 mod destination;
 mod error;
 mod format;
@@ -14,16 +15,10 @@ mod progress;
 mod transcript;
 mod writer;
 
-pub use destination::{Destination, Output, print, remove_unfinished};
+pub use console::{eprint_line, print};
+pub use destination::{Destination, Output, remove_unfinished};
 pub use error::OutputError;
 pub use format::Format;
 pub use progress::{Progress, closing_line};
 pub use transcript::{Footer, Header, Segment, Word};
 pub use writer::TranscriptWriter;
-
-use std::io::Write;
-
-/// Prints a line to standard error. Unlike `eprintln!` it ignores a closed standard error.
-pub fn eprint_line(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
-}

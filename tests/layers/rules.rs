@@ -54,7 +54,7 @@ const UNSAFE: [&str; 7] = [
 ];
 
 /// Text that only some files may hold: the text, the files, the rule.
-const PLACES: [(&str, &[&str], &str); 7] = [
+const PLACES: [(&str, &[&str], &str); 9] = [
     (
         "process::exit",
         &["commands/"],
@@ -88,8 +88,18 @@ const PLACES: [(&str, &[&str], &str); 7] = [
         ],
         "only cli, commands and the enums of options know the command line",
     ),
-    ("println!", &["commands/"], "only commands print"),
-    ("eprintln!", &["commands/"], "only commands print"),
+    ("println!", &[], "print with output/console.rs"),
+    ("eprintln!", &[], "print with output/console.rs"),
+    (
+        "stdout()",
+        &["commands/", "output/console.rs"],
+        "only commands and output/console.rs write to standard output",
+    ),
+    (
+        "stderr()",
+        &["commands/", "output/console.rs"],
+        "only commands and output/console.rs write to standard error",
+    ),
 ];
 
 /// Modules that [`FLOORS`] does not name.
