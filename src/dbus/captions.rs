@@ -1,5 +1,4 @@
-//! `org.hearken.Hearken1.Captions`: text for everybody on the bus, of the sessions whose owner
-//! asked for it.
+//! `org.hearken.Hearken1.Captions`: broadcasts the text of the sessions whose owner asked for it.
 
 use std::collections::HashMap;
 use zbus::interface;
@@ -11,7 +10,7 @@ pub(super) struct Captions;
 
 #[interface(name = "org.hearken.Hearken1.Captions")]
 impl Captions {
-    /// Text of an utterance that goes on; the arguments after the session are those of
+    /// Text of an utterance that is still being spoken. The arguments after session are those of
     /// Session.Partial.
     #[zbus(signal)]
     pub(super) async fn partial(
@@ -24,7 +23,7 @@ impl Captions {
         details: HashMap<&str, Variant<'_>>,
     ) -> zbus::Result<()>;
 
-    /// The text of an utterance; the arguments after the session are those of Session.Final.
+    /// Text of a finished utterance. The arguments after session are those of Session.Final.
     #[zbus(signal, name = "Final")]
     pub(super) async fn final_(
         emitter: &SignalEmitter<'_>,

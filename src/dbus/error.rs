@@ -1,4 +1,4 @@
-//! The errors of the D-Bus methods, `org.hearken.Hearken1.Error.…`.
+//! Errors of the D-Bus methods, `org.hearken.Hearken1.Error.…`.
 
 use crate::advice::Advice;
 use crate::audio::capture::CaptureError;
@@ -7,30 +7,30 @@ use crate::models::ModelError;
 use crate::session::SessionError;
 use zbus::DBusError;
 
-/// Why a method fails; the name of the variant is that of the D-Bus error.
+/// Reason that a method fails; the variant's name is the name of the D-Bus error.
 #[derive(Debug, DBusError)]
 #[zbus(prefix = "org.hearken.Hearken1.Error")]
 pub enum BusError {
     /// The bus itself failed.
     #[zbus(error)]
     Bus(zbus::Error),
-    /// An option is unknown, or its value makes no sense.
+    /// An option is unknown, or its value is invalid.
     InvalidOption(String),
-    /// The configuration file makes no sense; the old configuration goes on.
+    /// The configuration file is invalid; the old configuration stays in use.
     InvalidConfig(String),
     /// The model is missing or damaged.
     Model(String),
-    /// There is no sound.
+    /// There is no audio.
     Audio(String),
-    /// It has to be turned on in the configuration first.
+    /// The feature is off in the configuration.
     NotEnabled(String),
     /// Only the owner of the session or job may do this.
     NotOwner(String),
-    /// The session is still busy with what was said before.
+    /// The session is still transcribing earlier speech.
     Busy(String),
     /// The session is closed.
     Closed(String),
-    /// A defect of the daemon.
+    /// The daemon has a bug.
     Internal(String),
 }
 
@@ -61,13 +61,13 @@ impl From<ConfigError> for BusError {
     }
 }
 
-/// Runs what may take a while away from the thread that serves the bus.
+/// Runs slow work on a thread of its own, so that the thread that serves the bus stays responsive.
 pub(super) async fn unblock<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, BusError> {
     let (sender, receiver) = futures::channel::oneshot::channel();
     std::thread::spawn(move || {
-        // A caller who is gone wants no answer.
+        // The caller may be gone; then nobody needs the result.
         let _ = sender.send(work());
     });
     receiver

@@ -1,6 +1,8 @@
-//! What the interfaces share: the configuration, the engine, and who owns which session.
+//! State shared by the interfaces: the configuration, the engine, and the owners of sessions and
+//! jobs.
 
 use super::BusError;
+use super::options::Request;
 use super::protocol::{JobStatus, SegmentTuple};
 use crate::config::{Config, ConfigError};
 use crate::npu::BackendState;
@@ -18,58 +20,57 @@ use tracing::info;
 use zbus::message::Header;
 use zbus::names::OwnedUniqueName;
 
-/// Pause before a message that has to be sent is tried again: the bus is slow only while somebody
-/// stalls it.
+/// Pause before posting a message again: the outbox is full only while a client stalls the bus.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// Something for the thread that serves the bus.
+/// Message to the thread that serves the bus.
 #[derive(Debug)]
 pub enum Message {
     /// Text of a session.
     Text(u64, Event),
-    /// The state of a session has changed.
+    /// The state, device or status message of a session has changed.
     SessionChanged(u64),
-    /// A session is to be closed.
+    /// Close a session.
     CloseSession(u64),
-    /// A job has come further.
+    /// A job has made progress.
     JobProgress(u64),
     /// A job has ended.
     JobEnded(u64, JobResult),
     /// The engine's state has changed.
     EngineChanged,
-    /// Another device encodes.
+    /// The encoder runs on another device.
     BackendChanged(BackendState),
-    /// More or less of what is said is kept.
+    /// The length of pre-capture has changed.
     PreCaptureChanged,
-    /// The configuration is to be read again.
+    /// Read the configuration again.
     Reload,
-    /// The service manager wants a sign of life.
+    /// Send a keep-alive to the service manager.
     Watchdog,
-    /// The daemon is to end.
+    /// Shut the daemon down.
     Quit,
 }
 
-/// How a job ended.
+/// Result of a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobResult {
     /// Whether the whole recording was transcribed.
     pub status: JobStatus,
     /// The text.
     pub text: String,
-    /// Start and end in seconds, and text, of each segment.
+    /// Segments: start and end in seconds, text.
     pub segments: Vec<SegmentTuple>,
-    /// The words of the text, in seconds of the recording.
+    /// Words of the text, with times in seconds of the recording.
     pub words: Vec<Word>,
-    /// Code of the language spoken; empty where nobody speaks.
+    /// Code of the language spoken; empty if nobody speaks.
     pub language: String,
-    /// Seconds of audio.
+    /// Length of the recording in seconds.
     pub duration_s: f64,
-    /// What went wrong; empty where nothing did.
+    /// Error message; empty if there was none.
     pub error: String,
 }
 
 impl JobResult {
-    /// The result of a job that ended with this status, with no text yet.
+    /// Returns the result of a job that ended with this status, without text.
     pub fn empty(status: JobStatus) -> Self {
         Self {
             status,
@@ -83,7 +84,7 @@ impl JobResult {
     }
 }
 
-/// A session and whose it is.
+/// Session and its owner.
 #[derive(Clone)]
 pub(super) struct OwnedSession {
     pub session: Arc<Session>,
@@ -91,14 +92,14 @@ pub(super) struct OwnedSession {
     pub captions: bool,
 }
 
-/// A job and whose it is.
+/// Job and its owner.
 #[derive(Clone)]
 pub(super) struct OwnedJob {
     pub owner: OwnedUniqueName,
     pub stop: Arc<AtomicBool>,
 }
 
-/// What the interfaces share.
+/// State shared by the interfaces.
 pub struct Hub {
     config_path: PathBuf,
     config: Mutex<Config>,
@@ -111,8 +112,8 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// A hub over a configuration that was read from `config_path`, and what runs by it; messages go
-    /// to `outbox`.
+    /// Creates a hub with the configuration read from `config_path` and the parts that use it.
+    /// Messages go to `outbox`.
     pub fn new(
         config_path: PathBuf,
         config: Config,
@@ -137,93 +138,93 @@ impl Hub {
         &self.engine
     }
 
-    /// What was said lately.
+    /// The latest audio, kept for TranscribeLast.
     pub(super) fn pre_capture(&self) -> &PreCapture {
         &self.pre_capture
     }
 
-    /// The configuration now.
+    /// Returns the current configuration.
     pub(super) fn config(&self) -> Config {
         self.config.lock_unpoisoned().clone()
     }
 
-    /// Reads the configuration again; sessions that exist keep theirs.
+    /// Reads the configuration again; existing sessions keep theirs.
     ///
     /// # Errors
-    /// When it makes no sense; the old one goes on.
+    /// Returns an error if the configuration is invalid; the old one stays in use.
     pub fn reload(&self) -> Result<(), ConfigError> {
         let config = Config::read(&self.config_path)?;
         *self.config.lock_unpoisoned() = config.clone();
         self.engine.reload(&config);
         self.pre_capture.configure(&config.audio);
         post_soon(&self.outbox, Message::PreCaptureChanged);
-        info!("the configuration has been read again");
+        info!("configuration reloaded");
         Ok(())
     }
 
-    /// Hands a message to the thread that serves the bus; waits while that is overwhelmed. Not for
-    /// that thread itself.
+    /// Posts a message to the thread that serves the bus, and waits while its queue is full. Must
+    /// not be called by that thread.
     pub fn post(&self, message: Message) {
         post(&self.outbox, message);
     }
 
-    /// A number for a session or job.
+    /// Returns a new number for a session or job.
     pub(super) fn number(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Creates a session of `owner`.
+    /// Creates a session for `owner`.
     pub(super) fn create_session(
         self: &Arc<Self>,
         number: u64,
         owner: OwnedUniqueName,
-        wanted: super::options::Wanted,
+        request: Request,
     ) -> Arc<Session> {
         let outbox = self.outbox.clone();
         let session = Session::new(
-            wanted.settings,
+            request.settings,
             self.engine.clone(),
-            move |notice| match notice {
-                // A partial that finds no room is replaced by the next one anyhow.
-                SessionEvent::Text(event @ Event::Partial(_)) => {
-                    drop(outbox.clone().try_send(Message::Text(number, event)))
+            move |event| match event {
+                // If the queue is full, a partial is dropped: the next one replaces it anyway.
+                SessionEvent::Text(text @ Event::Partial(_)) => {
+                    drop(outbox.clone().try_send(Message::Text(number, text)))
                 }
-                SessionEvent::Text(event) => post(&outbox, Message::Text(number, event)),
+                SessionEvent::Text(text) => post(&outbox, Message::Text(number, text)),
                 SessionEvent::Changed => post_soon(&outbox, Message::SessionChanged(number)),
             },
         );
         let owned = OwnedSession {
             session: session.clone(),
             owner,
-            captions: wanted.captions,
+            captions: request.captions,
         };
         self.sessions.lock_unpoisoned().insert(number, owned);
         session
     }
 
-    /// A session.
+    /// Returns a session.
     pub(super) fn session(&self, number: u64) -> Option<OwnedSession> {
         self.sessions.lock_unpoisoned().get(&number).cloned()
     }
 
-    /// Numbers of all sessions.
+    /// Returns the numbers of all sessions.
     pub(super) fn sessions(&self) -> Vec<u64> {
         self.sessions.lock_unpoisoned().keys().copied().collect()
     }
 
-    /// Ends a session.
+    /// Closes a session.
     pub(super) fn close_session(&self, number: u64) {
         if let Some(owned) = self.sessions.lock_unpoisoned().remove(&number) {
             owned.session.close();
         }
     }
 
-    /// Notes a job of `owner`.
+    /// Adds a job.
     pub(super) fn add_job(&self, number: u64, job: OwnedJob) {
         self.jobs.lock_unpoisoned().insert(number, job);
     }
 
-    /// Forgets a job and tells whose it was.
+    /// Removes a job and returns its owner.
     pub(super) fn remove_job(&self, number: u64) -> Option<OwnedUniqueName> {
         self.jobs
             .lock_unpoisoned()
@@ -231,7 +232,7 @@ impl Hub {
             .map(|job| job.owner)
     }
 
-    /// Sessions of a client that has left the bus; its jobs are told to stop.
+    /// Stops the jobs of a client that has left the bus, and returns the numbers of its sessions.
     pub(super) fn vanished(&self, client: &str) -> Vec<u64> {
         let jobs = self.jobs.lock_unpoisoned();
         jobs.values()
@@ -246,7 +247,7 @@ impl Hub {
             .collect()
     }
 
-    /// Ends all sessions and jobs.
+    /// Closes all sessions and stops all jobs.
     pub(super) fn close(&self) {
         self.pre_capture.close();
         self.sessions
@@ -260,7 +261,7 @@ impl Hub {
     }
 }
 
-/// What posts an engine's events to `outbox`.
+/// Returns the callback that posts an engine's events to `outbox`.
 pub fn engine_events(outbox: &Sender<Message>) -> impl Fn(EngineEvent) + Send + Sync + 'static {
     let outbox = outbox.clone();
     move |event| match event {
@@ -269,7 +270,7 @@ pub fn engine_events(outbox: &Sender<Message>) -> impl Fn(EngineEvent) + Send + 
     }
 }
 
-/// Who sent a method call.
+/// Returns the sender of a method call.
 pub(super) fn sender(header: &Header<'_>) -> Result<OwnedUniqueName, BusError> {
     let unknown = || BusError::NotOwner("the call has no sender".to_owned());
     header
@@ -289,7 +290,8 @@ fn post(outbox: &Sender<Message>, mut message: Message) {
     }
 }
 
-/// As [`post`], without waiting: for what may be called by the thread that empties the outbox.
+/// Like [`post`], but does not block: for callers that may run on the thread that empties the
+/// outbox.
 fn post_soon(outbox: &Sender<Message>, message: Message) {
     if let Err(error) = outbox.clone().try_send(message)
         && error.is_full()

@@ -1,14 +1,13 @@
-//! `org.hearken.Hearken1.Job`: a recording on its way to text.
+//! `org.hearken.Hearken1.Job`: the transcription of a recording.
 
 use super::BusError;
 use super::hub::{Hub, JobResult, Message, OwnedJob, sender};
-use super::options::Wanted;
+use super::options::Request;
 use super::protocol::JobStatus;
 use crate::advice::Advice;
 use crate::audio::{AudioError, AudioSource, AudioWarning, Block, FileSource, SAMPLE_RATE, clock};
 use crate::pipeline::{self, PipelineError, Settings};
-use crate::text::timed;
-use crate::text::{append, trimmed, written};
+use crate::text::{append, timed, trimmed, written};
 use crate::tokenizer::TokenizerError;
 use crate::whisper::LONGEST_WINDOW;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords};
@@ -23,23 +22,23 @@ use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 use zbus::{Variant, interface};
 
-/// Progress is told in steps of this size.
+/// Smallest step of progress that is reported.
 const STEP: f64 = 0.01;
 
 /// What a job transcribes.
 pub(super) enum Recording {
-    /// What a file descriptor is open on.
+    /// An open file.
     File(OwnedFd),
-    /// Samples, 16 kHz, mono.
+    /// Samples at 16 kHz, mono.
     Samples(Vec<f32>),
 }
 
 impl Recording {
-    /// The sound; that of a pipe ends when `stop` is set.
+    /// Opens the audio. A pipe ends once `stop` is set.
     fn open(self, stop: Arc<AtomicBool>) -> Result<Box<dyn AudioSource>, AudioError> {
         match self {
             Self::File(file) => {
-                // The kernel's name of an open file.
+                // The kernel's path of an open file, as FileSource opens files by path.
                 let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
                 Ok(Box::new(FileSource::open_as(&path, "the recording", stop)?))
             }
@@ -51,7 +50,7 @@ impl Recording {
     }
 }
 
-/// Samples as a source.
+/// Source of samples in memory.
 struct Excerpt {
     samples: Vec<f32>,
     is_read: bool,
@@ -82,7 +81,7 @@ pub(super) struct JobObject {
     pub progress: Arc<Progress>,
 }
 
-/// How far a job has come.
+/// Progress of a job, from 0 to 1.
 #[derive(Default)]
 pub(super) struct Progress(AtomicU64);
 
@@ -91,19 +90,19 @@ impl Progress {
         f64::from_bits(self.0.load(Ordering::Relaxed))
     }
 
-    /// Notes progress; true where it is worth telling.
+    /// Records progress. Returns whether it has grown enough to be reported.
     fn set(&self, share: f64) -> bool {
-        let is_news = share >= self.get() + STEP;
-        if is_news {
+        let is_visible = share >= self.get() + STEP;
+        if is_visible {
             self.0.store(share.min(1.0).to_bits(), Ordering::Relaxed);
         }
-        is_news
+        is_visible
     }
 }
 
 #[interface(name = "org.hearken.Hearken1.Job")]
 impl JobObject {
-    /// Ends the job early: Finished follows with status 2. Only for its owner, others get
+    /// Ends the job early: Finished follows with status 2. Only the owner may call it; others get
     /// Error.NotOwner.
     async fn cancel(&self, #[zbus(header)] header: Header<'_>) -> Result<(), BusError> {
         if sender(&header)? != self.job.owner {
@@ -115,17 +114,17 @@ impl JobObject {
         Ok(())
     }
 
-    /// Share of the recording that is done, 0 to 1; stays 0 where its length is not known.
+    /// Share of the recording that is done, from 0 to 1; stays 0 if its length is unknown.
     #[zbus(property)]
     fn progress(&self) -> f64 {
         self.progress.get()
     }
 
-    /// The one result, to the owner alone; the object is removed after it. status: 1 done, 2
-    /// cancelled, 3 failed. details: segments (a(dds)): start and end in seconds, and text, of
-    /// each; words (a(sddd)): the words of text, each with start and end in seconds of the
-    /// recording and confidence from 0 to 1; language (s), duration (d) in seconds, error (s) where
-    /// there was one.
+    /// Result of the job, sent once and to the owner only; then the object is removed. status: 1
+    /// done, 2 cancelled, 3 failed. details: segments (a(dds)): start and end in seconds, and text;
+    /// words (a(sddd)): the words of text, each with start and end in seconds of the recording and
+    /// confidence from 0 to 1; language (s); duration (d) in seconds; error (s), empty if there was
+    /// none.
     #[zbus(signal)]
     pub(super) async fn finished(
         emitter: &SignalEmitter<'_>,
@@ -135,17 +134,17 @@ impl JobObject {
     ) -> zbus::Result<()>;
 }
 
-/// Transcribes a recording on a thread of its own, and posts how that goes.
+/// Transcribes a recording on its own thread and posts progress and result.
 pub(super) fn start(
     hub: Arc<Hub>,
     number: u64,
     recording: Recording,
-    wanted: Wanted,
+    request: Request,
     stop: Arc<AtomicBool>,
     progress: Arc<Progress>,
 ) {
     std::thread::spawn(move || {
-        let result = run(&hub, number, recording, &wanted, &stop, &progress);
+        let result = run(&hub, number, recording, &request, &stop, &progress);
         let is_cancelled = stop.load(Ordering::Relaxed);
         let result = match result {
             Ok(result) if is_cancelled => JobResult {
@@ -163,10 +162,10 @@ pub(super) fn start(
     });
 }
 
-/// Why a job fails.
+/// Reason that a job fails.
 #[derive(Debug, thiserror::Error)]
 enum JobError {
-    /// The engine is not ready, and why.
+    /// The engine is not ready, for this reason.
     #[error("{0}")]
     Engine(String),
     #[error(transparent)]
@@ -191,34 +190,36 @@ fn run(
     hub: &Hub,
     number: u64,
     recording: Recording,
-    wanted: &Wanted,
+    request: &Request,
     stop: &Arc<AtomicBool>,
     progress: &Progress,
 ) -> Result<JobResult, JobError> {
-    let gives_up =
+    let should_stop =
         |status_message: &str| !status_message.is_empty() || stop.load(Ordering::Relaxed);
     let whisper = hub
         .engine()
-        .wait(&gives_up)
+        .wait(&should_stop)
         .ok_or_else(|| JobError::Engine(hub.engine().status_message()))?;
     let source = recording.open(stop.clone())?;
     let duration = source.duration();
-    let hotwords = Hotwords::shared(whisper.tokenizer(), &wanted.settings.hotwords)?;
+    let hotwords = Hotwords::shared(whisper.tokenizer(), &request.settings.hotwords)?;
     let settings = Settings {
         n_ctx: LONGEST_WINDOW.min(whisper.file().dims().n_audio_ctx),
         decoding: DecodingOptions {
             hotwords,
-            ..wanted.settings.decoding.clone()
+            ..request.settings.decoding.clone()
         },
         fallback: FallbackOptions::default(),
-        initial_prompt: whisper.tokenizer().encode_prompt(&wanted.settings.prompt)?,
+        initial_prompt: whisper
+            .tokenizer()
+            .encode_prompt(&request.settings.prompt)?,
         condition_on_previous_text: false,
         word_timestamps: true,
     };
     let mut result = JobResult::empty(JobStatus::Done);
-    let ending = pipeline::transcribe(&whisper, source, &settings, stop, |mut window| {
+    let summary = pipeline::transcribe(&whisper, source, &settings, stop, |mut window| {
         let language = written(settings.decoding.task, window.language);
-        wanted
+        request
             .settings
             .rules
             .segments(&mut window.segments, language);
@@ -238,8 +239,8 @@ fn run(
         Ok::<(), Infallible>(())
     })?;
     result.text = trimmed(&result.text).to_owned();
-    result.duration_s = ending.duration_s;
-    result.error = ending
+    result.duration_s = summary.duration_s;
+    result.error = summary
         .damage
         .map(|damage| damage.explain())
         .unwrap_or_default();

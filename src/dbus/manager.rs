@@ -18,7 +18,7 @@ use zbus::message::Header;
 use zbus::object_server::{ObjectServer, SignalEmitter};
 use zbus::{OwnedFd, OwnedObjectPath, OwnedVariant, interface};
 
-/// Extensible details.
+/// Details, which later versions may extend.
 type Details = HashMap<String, OwnedVariant>;
 
 /// The main object's interface.
@@ -28,13 +28,13 @@ pub(super) struct Manager {
 
 #[interface(name = "org.hearken.Hearken1.Manager")]
 impl Manager {
-    /// Creates a session for the caller. options, laid over the configuration: device (s), language
-    /// (s), languages (as): what detection chooses from; task (s): transcribe or translate; prompt
-    /// (s): text that the speech continues; hotwords (as): names and terms to expect;
-    /// spoken_punctuation (b): whether "comma", "new line" and the like become marks; partials (b);
-    /// step, pause, longest, nothing_said (d): seconds; captions (b): broadcast the text, too. All
-    /// text has the configuration's replacements. Unknown options and wrong values give
-    /// Error.InvalidOption.
+    /// Creates a session for the caller. The options override the configuration: device (s);
+    /// language (s); languages (as): what detection chooses from; task (s): transcribe or
+    /// translate; prompt (s): text that precedes the speech; hotwords (as): names and terms to
+    /// expect; spoken_punctuation (b): turn spoken "comma", "new line" and the like into
+    /// punctuation; partials (b); step, pause, longest, nothing_said (d): seconds; captions (b):
+    /// also broadcast the text. The configuration's replacements apply to all text. Unknown options
+    /// and invalid values fail with Error.InvalidOption.
     #[zbus(out_args("session"))]
     async fn create_session(
         &self,
@@ -42,12 +42,10 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(object_server)] server: &ObjectServer,
     ) -> Result<OwnedObjectPath, BusError> {
-        let (owner, wanted) = (
-            sender(&header)?,
-            options::read(self.hub.config(), options, Scope::Sessions)?,
-        );
+        let owner = sender(&header)?;
+        let request = options::read(self.hub.config(), options, Scope::Sessions)?;
         let number = self.hub.number();
-        let session = self.hub.create_session(number, owner.clone(), wanted);
+        let session = self.hub.create_session(number, owner.clone(), request);
         let object = SessionObject {
             hub: self.hub.clone(),
             number,
@@ -60,8 +58,8 @@ impl Manager {
         OwnedObjectPath::try_from(path).map_err(BusError::from)
     }
 
-    /// Input devices: id, name for people, whether it is the default one; details: monitor (b):
-    /// what an output plays; rate (u) in Hz, channels (u).
+    /// Lists the input devices: id, description, whether it is the default. details: monitor (b):
+    /// whether it records what an output plays; rate (u) in Hz; channels (u).
     #[zbus(out_args("devices"))]
     async fn list_devices(&self) -> Result<Vec<(String, String, bool, Details)>, BusError> {
         let describe = |device: capture::Device| {
@@ -84,7 +82,7 @@ impl Manager {
             .collect())
     }
 
-    /// Models: name, whether it is installed; details: in_use (b).
+    /// Lists the models: name, whether it is installed. details: in_use (b).
     #[zbus(out_args("models"))]
     async fn list_models(&self) -> Result<Vec<(String, bool, Details)>, BusError> {
         let installed = Store::locate()?.installed()?;
@@ -101,10 +99,9 @@ impl Manager {
         Ok(names.into_iter().map(describe).collect())
     }
 
-    /// Transcribes the recording that a file descriptor is open on, in any format that `hearken
-    /// --file` takes. options: language, languages, task, prompt, hotwords, spoken_punctuation as
-    /// for CreateSession. The job tells the text to the caller alone; it fails where the model is
-    /// missing.
+    /// Transcribes the recording that the file descriptor refers to, in any format that `hearken
+    /// --file` reads. options: language, languages, task, prompt, hotwords, spoken_punctuation as
+    /// for CreateSession. Only the caller receives the text. The job fails if the model is missing.
     #[zbus(out_args("job"))]
     async fn transcribe_file(
         &self,
@@ -117,8 +114,9 @@ impl Manager {
             .await
     }
 
-    /// Transcribes the last seconds that were said, or as many as are kept, where the configuration
-    /// has pre_capture. options as for TranscribeFile. Error.NotEnabled where it is off.
+    /// Transcribes the last seconds of audio, or as many as are kept. options as for
+    /// TranscribeFile. Fails with Error.NotEnabled if audio.pre_capture is off in the
+    /// configuration.
     #[zbus(out_args("job"))]
     async fn transcribe_last(
         &self,
@@ -129,11 +127,11 @@ impl Manager {
     ) -> Result<OwnedObjectPath, BusError> {
         if seconds.is_nan() || seconds <= 0.0 {
             return Err(BusError::InvalidOption(format!(
-                "{seconds} seconds cannot be transcribed: give more than 0"
+                "cannot transcribe {seconds} seconds: give more than 0"
             )));
         }
         let off =
-            "pre-capture is off, so nothing was kept; set audio.pre_capture in the configuration";
+            "pre-capture is off, so no audio was kept; set audio.pre_capture in the configuration";
         let samples = self
             .hub
             .pre_capture()
@@ -143,8 +141,8 @@ impl Manager {
             .await
     }
 
-    /// Reads the configuration again; sessions that exist keep what they began with.
-    /// Error.InvalidConfig tells what is wrong with it; the old one goes on then.
+    /// Reads the configuration again; existing sessions keep their settings. If the configuration
+    /// is invalid, the call fails with Error.InvalidConfig and the old one stays in use.
     async fn reload(&self) -> Result<(), BusError> {
         Ok(self.hub.reload()?)
     }
@@ -155,20 +153,21 @@ impl Manager {
         env!("CARGO_PKG_VERSION")
     }
 
-    /// What the daemon can do.
+    /// Features that this version supports.
     #[zbus(property(emits_changed_signal = "const"))]
     fn capabilities(&self) -> Vec<&'static str> {
         CAPABILITIES.to_vec()
     }
 
-    /// Seconds of what is said that are kept for TranscribeLast; 0 is none, and no open microphone.
+    /// Seconds of audio kept for TranscribeLast. If 0, nothing is kept and the microphone stays
+    /// closed between sessions.
     #[zbus(property)]
     fn pre_capture(&self) -> f64 {
         self.hub.config().audio.pre_capture
     }
 
-    /// Whether it can transcribe: 0 unknown, 1 loading the model, 2 ready, 3 the model is missing
-    /// and looked for until it is there, 4 the model cannot be used.
+    /// Whether the daemon can transcribe: 0 unknown, 1 loading the model, 2 ready, 3 model missing;
+    /// ready once it is installed, 4 model unusable.
     #[zbus(property)]
     fn state(&self) -> u32 {
         let state = match self.hub.engine().state() {
@@ -180,7 +179,7 @@ impl Manager {
         state as u32
     }
 
-    /// Why it cannot transcribe; empty where it can.
+    /// Why the daemon cannot transcribe; empty if it can or is still loading the model.
     #[zbus(property)]
     fn status_message(&self) -> String {
         self.hub.engine().status_message()
@@ -192,14 +191,14 @@ impl Manager {
         self.hub.engine().model()
     }
 
-    /// What encodes: cpu, npu, or npu-emulator, which is an NPU's interface without an NPU.
+    /// Where the encoder runs: cpu, npu, or npu-emulator (no NPU, for tests).
     #[zbus(property)]
     fn backend(&self) -> &'static str {
         self.hub.engine().backend().device.name()
     }
 
-    /// Another device encodes; reason tells why it is the CPU where an NPU was asked for. What was
-    /// being said is transcribed all the same.
+    /// The encoder runs on another device now. reason: why that is the CPU although an NPU was
+    /// requested. No speech is lost.
     #[zbus(signal, name = "BackendChanged")]
     pub(super) async fn backend_has_changed(
         emitter: &SignalEmitter<'_>,
@@ -209,7 +208,7 @@ impl Manager {
 }
 
 impl Manager {
-    /// Starts a job of the caller's.
+    /// Starts a job for the caller.
     async fn start_job(
         &self,
         recording: Recording,
@@ -217,10 +216,8 @@ impl Manager {
         header: &Header<'_>,
         server: &ObjectServer,
     ) -> Result<OwnedObjectPath, BusError> {
-        let (owner, wanted) = (
-            sender(header)?,
-            options::read(self.hub.config(), options, Scope::Jobs)?,
-        );
+        let owner = sender(header)?;
+        let request = options::read(self.hub.config(), options, Scope::Jobs)?;
         let number = self.hub.number();
         let job = OwnedJob {
             owner,
@@ -242,7 +239,7 @@ impl Manager {
             self.hub.clone(),
             number,
             recording,
-            wanted,
+            request,
             job.stop,
             progress,
         );

@@ -1,8 +1,8 @@
-//! The daemon on the session bus, `org.hearken.Hearken1`: one interface a file.
+//! The daemon on the session bus, `org.hearken.Hearken1`: one file per interface.
 //!
-//! [`Hub`] holds what the interfaces share. Methods answer at once; everything that comes later
-//! (text, states) passes through the hub's outbox to [`serve()`], the one place that sends signals.
-//! Transcripts go to the session's owner alone, unless the owner asked for `Captions`.
+//! [`Hub`] holds the shared state. Methods answer at once; whatever follows (text, states) passes
+//! through the hub's outbox to [`serve()`], the only place that sends signals. Only a session's
+//! owner receives its transcripts, unless the owner asked for `Captions`.
 
 mod captions;
 mod error;

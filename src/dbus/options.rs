@@ -1,8 +1,8 @@
-//! The `a{sv}` options of methods: one table, which the daemon reads them by and the client writes
-//! them by.
+//! The `a{sv}` options of methods, in one table: the daemon reads them by it and the client writes
+//! them.
 //!
-//! In: options from the bus, or from the command line. Out: [`ClientOptions`], laid over the
-//! configuration, or options for the bus.
+//! In: options from the bus or the command line. Out: [`ClientOptions`] over the configuration, or
+//! options for the bus.
 
 use std::collections::HashMap;
 
@@ -16,32 +16,32 @@ use crate::settings::{Named, Overrides, SettingError, SpokenLanguage};
 use crate::suggest;
 use crate::tokenizer::{Language, Task};
 
-/// Options as they come over the bus.
+/// Options as received from the bus.
 pub(super) type Options = HashMap<String, OwnedVariant>;
 
-/// What a client gives with a session or a job; the rest is as in the daemon's configuration.
+/// Options of a session or job; the daemon's configuration provides the rest.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ClientOptions {
     /// Values in place of the configuration's.
     pub settings: Overrides,
-    /// Text that the speech continues.
+    /// Text that precedes the speech.
     pub prompt: Option<String>,
-    /// Whether the text is broadcast, too.
+    /// Whether to broadcast the text as well.
     pub captions: Option<bool>,
 }
 
-/// Where an option can be given.
+/// Methods that accept an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// With sessions only.
+    /// Sessions only.
     Sessions,
-    /// With sessions and jobs.
+    /// Sessions and jobs.
     Jobs,
 }
 
 /// An option.
 struct BusOption {
-    /// Key in the configuration, or name if the configuration does not have it.
+    /// Key in the configuration, or the option's name if the configuration does not have it.
     key: &'static str,
     scope: Scope,
     signature: &'static str,
@@ -50,13 +50,13 @@ struct BusOption {
 }
 
 impl BusOption {
-    /// Its name on the bus.
+    /// Returns its name on the bus.
     fn name(&self) -> &'static str {
         self.key.rsplit('.').next().unwrap_or(self.key)
     }
 }
 
-/// Declares the options: key, place, field.
+/// Declares the options: key, scope, field.
 macro_rules! options {
     ($($key:literal $scope:ident $($field:ident).+: $type:ty;)*) => {
         [$(BusOption {
@@ -89,15 +89,19 @@ const OPTIONS: &[BusOption] = &options! {
     "captions" Sessions captions: bool;
 };
 
-/// What a client wants of a session.
-pub(super) struct Wanted {
+/// Settings that a client requests for a session or job.
+pub(super) struct Request {
     pub settings: SessionSettings,
-    /// Whether its text is broadcast, too.
+    /// Whether to broadcast the text as well.
     pub captions: bool,
 }
 
-/// Reads options over `config`.
-pub(super) fn read(mut config: Config, options: Options, scope: Scope) -> Result<Wanted, BusError> {
+/// Reads options, which override `config`.
+pub(super) fn read(
+    mut config: Config,
+    options: Options,
+    scope: Scope,
+) -> Result<Request, BusError> {
     let mut given = ClientOptions::default();
     for (name, value) in options {
         let mut known = known(scope);
@@ -110,7 +114,7 @@ pub(super) fn read(mut config: Config, options: Options, scope: Scope) -> Result
     config.merge(given.settings);
     config.check().map_err(|error| invalid(&error))?;
     let settings = SessionSettings::new(&config).map_err(|error| invalid(&error))?;
-    Ok(Wanted {
+    Ok(Request {
         settings: SessionSettings {
             prompt: given.prompt.unwrap_or_default(),
             ..settings
@@ -140,11 +144,11 @@ fn unknown(name: &str, scope: Scope) -> BusError {
     ))
 }
 
-/// Why the value of an option is refused.
+/// Reason that the value of an option is refused.
 enum WrongValue {
     /// It has the wrong type.
     Type,
-    /// It is a name that is unknown.
+    /// It is an unknown name.
     Name { value: String, advice: String },
 }
 
@@ -166,7 +170,7 @@ impl WrongValue {
     }
 }
 
-/// A type of options.
+/// Type of an option's value.
 trait BusValue: Sized {
     /// Its D-Bus signature.
     const SIGNATURE: &'static str;
@@ -215,7 +219,7 @@ impl BusValue for bool {
 impl BusValue for f64 {
     const SIGNATURE: &'static str = "d";
 
-    /// Any of D-Bus's numbers: clients in scripting languages send what they have.
+    /// Accepts any numeric type of D-Bus, since scripting languages choose one by the value.
     fn read(value: OwnedVariant) -> Result<Self, WrongValue> {
         match Variant::from(value) {
             Variant::F64(x) => Ok(x),
@@ -232,7 +236,7 @@ impl BusValue for f64 {
     }
 }
 
-/// Values that go over the bus as names.
+/// Values that are names on the bus.
 macro_rules! named_values {
     ($($type:ty),*) => {$(
         impl BusValue for $type {
@@ -286,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn options_lie_over_the_configuration() {
+    fn options_override_the_configuration() {
         let given = [
             ("device", Variant::from("mic")),
             ("language", Variant::from("de")),
@@ -295,44 +299,44 @@ mod tests {
             ("captions", Variant::from(true)),
             ("hotwords", Variant::from(vec!["Hearken", "Zürich"])),
         ];
-        let wanted = read(Config::default(), options(&given), Scope::Sessions).expect("valid");
-        assert!(wanted.captions);
-        assert_eq!(wanted.settings.device.as_deref(), Some("mic"));
+        let request = read(Config::default(), options(&given), Scope::Sessions).expect("valid");
+        assert!(request.captions);
+        assert_eq!(request.settings.device.as_deref(), Some("mic"));
         assert_eq!(
-            wanted
+            request
                 .settings
                 .decoding
                 .language
                 .map(|language| language.code()),
             Some("de")
         );
-        assert_eq!(wanted.settings.live.segmenter.end_pause, 32_000);
-        assert_eq!(wanted.settings.live.step_s, None);
-        assert_eq!(wanted.settings.hotwords, ["Hearken", "Zürich"]);
+        assert_eq!(request.settings.live.segmenter.end_pause, 32_000);
+        assert_eq!(request.settings.live.step_s, None);
+        assert_eq!(request.settings.hotwords, ["Hearken", "Zürich"]);
     }
 
     #[test]
-    fn wrong_options_are_told() {
-        let complaint_about =
+    fn wrong_options_are_refused_with_a_reason() {
+        let refusal_of =
             |name, value, scope| match read(Config::default(), options(&[(name, value)]), scope) {
                 Err(BusError::InvalidOption(message)) => message,
-                _ => panic!("{name} was taken"),
+                _ => panic!("{name} was accepted"),
             };
-        let complaint = |name, value| complaint_about(name, value, Scope::Sessions);
+        let refusal = |name, value| refusal_of(name, value, Scope::Sessions);
         assert_eq!(
-            complaint("langauge", Variant::from("de")),
+            refusal("langauge", Variant::from("de")),
             "unknown option 'langauge': did you mean 'language'?"
         );
         assert_eq!(
-            complaint("step", Variant::from("x")),
+            refusal("step", Variant::from("x")),
             "option 'step' has a value of the wrong type; give one of type d"
         );
-        assert!(complaint("spoken_punctuation", Variant::from("yes")).contains("wrong type"));
-        assert!(complaint("hotwords", Variant::from("Hearken")).contains("wrong type"));
-        assert!(complaint("step", Variant::from(99.0)).contains("from 0.2 to 5"));
-        assert!(complaint("task", Variant::from("sing")).contains("translate"));
+        assert!(refusal("spoken_punctuation", Variant::from("yes")).contains("wrong type"));
+        assert!(refusal("hotwords", Variant::from("Hearken")).contains("wrong type"));
+        assert!(refusal("step", Variant::from(99.0)).contains("from 0.2 to 5"));
+        assert!(refusal("task", Variant::from("sing")).contains("translate"));
         assert_eq!(
-            complaint_about("captions", Variant::from(true), Scope::Jobs),
+            refusal_of("captions", Variant::from(true), Scope::Jobs),
             "unknown option 'captions': there are language, languages, task, prompt, hotwords, spoken_punctuation"
         );
     }
@@ -368,7 +372,7 @@ mod tests {
         let text = words.join(" ");
         let (sessions, jobs) = text.split_once("CreateSession\">").expect("the method");
         for option in OPTIONS {
-            // A list of names may share one type: "step, pause (d)".
+            // Several names may share one type: "step, pause (d)".
             let (_, rest) = sessions
                 .split_once(&format!(" {}", option.name()))
                 .unwrap_or_else(|| panic!("{} is not documented", option.name()));

@@ -1,5 +1,5 @@
-//! What daemon and clients agree on: names, numbers and shapes on the bus. Both import this file
-//! and nothing of each other.
+//! Names, numbers and types that daemon and clients share. Both import this file and nothing of
+//! each other.
 
 use std::fmt;
 
@@ -28,7 +28,7 @@ pub mod property {
     pub const DEVICE: &str = "Device";
 }
 
-/// What the daemon can do, for clients that talk to several versions of it.
+/// Features of this version, for clients that support several.
 pub const CAPABILITIES: [&str; 9] = [
     "partials",
     "captions",
@@ -78,7 +78,7 @@ macro_rules! wire_enum {
         }
 
         impl TryFrom<u32> for $name {
-            /// The number, which a later version of the daemon may have given a meaning.
+            /// The number, to which a later version of the daemon may have given a meaning.
             type Error = u32;
 
             fn try_from(number: u32) -> Result<Self, u32> {

@@ -1,5 +1,5 @@
-//! The thread that serves the bus: answers method calls, sends signals, watches clients come and
-//! go.
+//! The thread that serves the bus: answers method calls, sends signals, and notices clients that
+//! leave.
 
 use super::captions::Captions;
 use super::hub::{Hub, JobResult, Message};
@@ -8,7 +8,7 @@ use super::manager::Manager;
 use super::protocol::{NAME, PATH, WordTuple, job_path, session_path};
 use super::session::SessionObject;
 use crate::advice::Advice;
-use crate::stream::Event;
+use crate::stream::{Event, Partial};
 use crate::text::Word;
 use futures::channel::mpsc::Receiver;
 use futures::{StreamExt, future, stream};
@@ -22,13 +22,13 @@ use zbus::names::{BusName, OwnedUniqueName};
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, ObjectPath, Variant};
 
-/// Why the daemon cannot be on the bus.
+/// Reason that the daemon cannot serve the bus.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// Another daemon is there.
-    #[error("another Hearken daemon is on the session bus already")]
+    /// Another daemon is on the bus.
+    #[error("another Hearken daemon is already on the session bus")]
     AlreadyRunning,
-    /// The bus cannot be reached, or refuses.
+    /// The bus cannot be reached, or refuses the daemon.
     #[error("the session bus cannot be used: {0}")]
     Bus(#[from] zbus::Error),
     /// The bus is gone.
@@ -46,18 +46,18 @@ impl Advice for ServeError {
     }
 }
 
-/// Something that happened.
-enum Happening {
+/// Message or event that the thread handles.
+enum Incoming {
     Message(Message),
     /// A client has left the bus.
     Vanished(String),
     Gone,
 }
 
-/// Serves the session bus until told to quit.
+/// Serves the session bus until [`Message::Quit`].
 ///
 /// # Errors
-/// When the bus cannot be used, is gone, or has another daemon.
+/// Returns an error if the bus cannot be used, disappears, or has another daemon.
 pub fn serve(hub: &Arc<Hub>, inbox: Receiver<Message>) -> Result<(), ServeError> {
     let result = zbus::block_on(run(hub, inbox));
     hub.close();
@@ -85,19 +85,19 @@ async fn run(hub: &Arc<Hub>, inbox: Receiver<Message>) -> Result<(), ServeError>
     notify(&[NotifyState::Ready]);
     info!("on the session bus as {NAME}");
     let vanished = owners.filter_map(|change| future::ready(vanished(&change)));
-    let gone = stream::once(connection.closed()).map(|()| Happening::Gone);
-    let happenings = stream::select(inbox.map(Happening::Message), vanished);
-    let mut happenings = std::pin::pin!(stream::select(happenings, gone));
+    let gone = stream::once(connection.closed()).map(|()| Incoming::Gone);
+    let incoming = stream::select(inbox.map(Incoming::Message), vanished);
+    let mut incoming = std::pin::pin!(stream::select(incoming, gone));
     let bus = Bus {
         connection: connection.clone(),
         hub: hub.clone(),
     };
-    while let Some(happening) = happenings.next().await {
-        let done = match happening {
-            Happening::Message(Message::Quit) => break,
-            Happening::Message(message) => bus.handle(message).await,
-            Happening::Vanished(client) => bus.forget(&client).await,
-            Happening::Gone => return Err(ServeError::Gone),
+    while let Some(next) = incoming.next().await {
+        let done = match next {
+            Incoming::Message(Message::Quit) => break,
+            Incoming::Message(message) => bus.handle(message).await,
+            Incoming::Vanished(client) => bus.forget(&client).await,
+            Incoming::Gone => return Err(ServeError::Gone),
         };
         if let Err(error) = done {
             warn!("a signal could not be sent: {error}");
@@ -107,21 +107,21 @@ async fn run(hub: &Arc<Hub>, inbox: Receiver<Message>) -> Result<(), ServeError>
     Ok(())
 }
 
-/// The client that a change of ownership says has left.
-fn vanished(change: &zbus::fdo::NameOwnerChanged) -> Option<Happening> {
+/// Returns the client that has left the bus according to a change of ownership.
+fn vanished(change: &zbus::fdo::NameOwnerChanged) -> Option<Incoming> {
     let args = change.args().ok()?;
     let left = args.new_owner().is_none() && args.name().starts_with(':');
-    left.then(|| Happening::Vanished(args.name().to_string()))
+    left.then(|| Incoming::Vanished(args.name().to_string()))
 }
 
-/// Tells the service manager, where there is one.
+/// Notifies the service manager, if there is one.
 fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        warn!("the service manager cannot be told: {error}");
+        warn!("the service manager cannot be notified: {error}");
     }
 }
 
-/// Words as `a(sddd)`.
+/// Converts words to `a(sddd)`.
 fn words(words: &[Word]) -> Variant<'static> {
     let word = |word: &Word| -> WordTuple {
         (
@@ -172,7 +172,7 @@ impl Bus {
             }
             Message::Reload => {
                 if let Err(error) = self.hub.reload() {
-                    warn!("{error}; the old configuration goes on");
+                    warn!("{error}; the old configuration stays in use");
                 }
                 Ok(())
             }
@@ -184,7 +184,7 @@ impl Bus {
         }
     }
 
-    /// Tells text to the session's owner, and to everybody where that was asked for.
+    /// Sends text to the session's owner, and as captions if the owner asked for them.
     async fn text(&self, number: u64, event: Event) -> zbus::Result<()> {
         let Some(owned) = self.hub.session(number) else {
             return Ok(());
@@ -205,10 +205,15 @@ impl Bus {
                         ("words", words(&p.words)),
                     ])
                 };
-                let (utterance, revision) = (p.utterance, p.revision);
-                let (committed, interim) = (&p.committed, &p.interim);
+                let Partial {
+                    utterance,
+                    revision,
+                    ref committed,
+                    ref interim,
+                    ..
+                } = p;
                 if let Some(all) = all {
-                    let sent = Captions::partial(
+                    Captions::partial(
                         &all,
                         path,
                         utterance,
@@ -216,8 +221,8 @@ impl Bus {
                         committed,
                         interim,
                         details(),
-                    );
-                    sent.await?;
+                    )
+                    .await?;
                 }
                 SessionObject::partial(&own, utterance, revision, committed, interim, details())
                     .await
@@ -251,7 +256,8 @@ impl Bus {
             .object_server()
             .interface::<_, SessionObject>(session_path(number))
             .await?;
-        let (session, emitter) = (object.get().await, object.signal_emitter());
+        let session = object.get().await;
+        let emitter = object.signal_emitter();
         session.device_changed(emitter).await?;
         session.status_message_changed(emitter).await?;
         session.state_changed(emitter).await
@@ -309,15 +315,16 @@ impl Bus {
             .object_server()
             .interface::<_, Manager>(PATH)
             .await?;
-        let (manager, emitter) = (object.get().await, object.signal_emitter());
+        let manager = object.get().await;
+        let emitter = object.signal_emitter();
         manager.model_changed(emitter).await?;
         manager.status_message_changed(emitter).await?;
         manager.state_changed(emitter).await?;
-        // Sessions that wait for the model have its status_message. Nothing else of theirs has changed: an
-        // idle state told now would reach a client that has just started its session, and look like
+        // Sessions that wait for the model show its status message. Their state has not changed: an
+        // idle state sent now would reach a client that has just started its session and look like
         // the end of it.
         for number in self.hub.sessions() {
-            // One that comes or goes at this moment has no object.
+            // A session that is being created or closed has no object.
             let object = self
                 .connection
                 .object_server()
@@ -334,7 +341,7 @@ impl Bus {
         Ok(())
     }
 
-    /// Ends what a client that has left the bus had.
+    /// Closes the sessions of a client that has left the bus.
     async fn forget(&self, client: &str) -> zbus::Result<()> {
         for number in self.hub.vanished(client) {
             info!(number, "the owner of a session has left the bus");

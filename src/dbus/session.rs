@@ -1,4 +1,4 @@
-//! `org.hearken.Hearken1.Session`: from a microphone to text.
+//! `org.hearken.Hearken1.Session`: live text from a microphone.
 
 use super::BusError;
 use super::hub::{Hub, Message, sender};
@@ -21,30 +21,30 @@ pub(super) struct SessionObject {
 
 #[interface(name = "org.hearken.Hearken1.Session")]
 impl SessionObject {
-    /// Opens the microphone. Does nothing while it is open. Fails with Error.Busy while the state
-    /// is 5 (finishing).
+    /// Opens the microphone. Does nothing if it is open already. Fails with Error.Busy while the
+    /// state is 5 (finishing).
     async fn start(&self) -> Result<(), BusError> {
         Ok(self.session.start()?)
     }
 
-    /// Closes the microphone; what was said is transcribed, or dropped where the model is missing,
-    /// then the state becomes 1 (idle).
+    /// Closes the microphone and transcribes the remaining speech, or drops it if the model is
+    /// missing. The state then becomes 1 (idle).
     async fn stop(&self) {
         self.session.stop();
     }
 
-    /// Closes the microphone and drops what has no final text yet.
+    /// Closes the microphone and drops speech that has no final text yet.
     async fn cancel(&self) {
         self.session.cancel();
     }
 
-    /// Start where it is idle, Stop where it listens.
+    /// Calls Start if the session is idle, Stop if it is listening.
     async fn toggle(&self) -> Result<(), BusError> {
         Ok(self.session.toggle()?)
     }
 
-    /// Ends the session and removes its object. Only for its owner, others get Error.NotOwner. A
-    /// session ends as well when its owner leaves the bus.
+    /// Ends the session and removes its object. Only the owner may call it; others get
+    /// Error.NotOwner. A session also ends when its owner leaves the bus.
     async fn close(&self, #[zbus(header)] header: Header<'_>) -> Result<(), BusError> {
         if sender(&header)? != self.owner {
             return Err(BusError::NotOwner(
@@ -52,12 +52,13 @@ impl SessionObject {
             ));
         }
         self.session.close();
-        let (hub, number) = (self.hub.clone(), self.number);
+        let hub = self.hub.clone();
+        let number = self.number;
         super::error::unblock(move || hub.post(Message::CloseSession(number))).await
     }
 
-    /// 0 unknown, 1 idle, 2 starting, 3 listening, 4 no sound: the device is lost and tried again,
-    /// or suspended; 5 finishing.
+    /// 0 unknown, 1 idle, 2 starting, 3 listening, 4 no sound (the device is lost or suspended, and
+    /// the session waits for it), 5 finishing.
     #[zbus(property)]
     fn state(&self) -> u32 {
         let state = match self.session.state() {
@@ -70,13 +71,15 @@ impl SessionObject {
         state as u32
     }
 
-    /// Id of the device that is or was open; it changes when the sound server moves the recording.
+    /// Id of the device that is open or was last open; changes if the sound server moves the stream
+    /// to another device.
     #[zbus(property)]
     fn device(&self) -> String {
         self.session.device()
     }
 
-    /// Why there is no sound or no text, the model's absence among it; empty where all is well.
+    /// Why there is no sound or text, for example because the model is missing; empty if all is
+    /// well.
     #[zbus(property)]
     fn status_message(&self) -> String {
         self.session.status_message()
@@ -88,15 +91,16 @@ impl SessionObject {
         self.owner.to_string()
     }
 
-    /// How well the session keeps up. real_time_factor (d): seconds of work for a second of audio;
+    /// How well the session keeps up. real_time_factor (d): seconds of work per second of audio;
     /// final_p50 and final_p95 (d): seconds from the end of an utterance to its text; committed_p50
-    /// and committed_p95 (d): seconds from the end of a word to its being committed by a Partial;
-    /// step (d): seconds between two guesses at present; backlog (d): seconds of audio that wait;
-    /// audio (d): seconds of audio heard; overruns and dropped_samples (t): what was lost while
-    /// capturing. Percentiles are of the latest 200.
+    /// and committed_p95 (d): seconds from the end of a word until a Partial commits it; step (d):
+    /// seconds between two interim passes at present; backlog (d): seconds of audio waiting to be
+    /// processed; audio (d): seconds of audio processed; overruns and dropped_samples (t): losses
+    /// while capturing. Percentiles cover the latest 200 values.
     #[zbus(property(emits_changed_signal = "false"))]
     fn metrics(&self) -> HashMap<String, zbus::OwnedVariant> {
-        let (now, stats) = (self.session.metrics(), self.session.capture_stats());
+        let now = self.session.metrics();
+        let stats = self.session.capture_stats();
         let seconds = [
             ("real_time_factor", now.real_time_factor),
             ("final_p50", now.final_p50_s),
@@ -118,11 +122,12 @@ impl SessionObject {
             .collect()
     }
 
-    /// Text of an utterance that goes on, to the owner alone. committed will not change any more:
-    /// that of each signal begins with that of the one before it; interim may change. Utterances count
-    /// from 1, revisions from 1 in each. details: start and end (d) of the audio in seconds of the
-    /// session's clock, language (s), words (a(sddd)): the words of committed, each with start and
-    /// end in seconds of the session's clock and confidence from 0 to 1.
+    /// Text of an utterance that is still being spoken, sent to the owner only. committed never
+    /// changes: in each signal it begins with what it was in the one before. interim may change.
+    /// Utterances count from 1, revisions from 1 in each utterance. details: start and end (d) of
+    /// the audio in seconds of the session's clock; language (s); words (a(sddd)): the words of
+    /// committed, each with start and end in seconds of the session's clock and confidence from 0
+    /// to 1.
     #[zbus(signal)]
     pub(super) async fn partial(
         emitter: &SignalEmitter<'_>,
@@ -133,11 +138,11 @@ impl SessionObject {
         details: HashMap<&str, Variant<'_>>,
     ) -> zbus::Result<()>;
 
-    /// The text of an utterance, once for each, to the owner alone. It begins with what was
-    /// committed. details: start and end (d) in seconds of the session's clock, language (s),
-    /// avg_logprob (d): mean log-probability of a token, latency (d): seconds from the moment that
-    /// the end of the utterance was known, words (a(sddd)): as in Partial, of text; times are
-    /// better known than before.
+    /// Text of a finished utterance, sent once and to the owner only. It begins with the committed
+    /// text. details: start and end (d) in seconds of the session's clock; language (s);
+    /// avg_logprob (d): mean log-probability of a token; latency (d): seconds since the end of the
+    /// utterance was detected; words (a(sddd)): the words of text as in Partial, with more exact
+    /// times.
     #[zbus(signal, name = "Final")]
     pub(super) async fn final_(
         emitter: &SignalEmitter<'_>,
