@@ -1,6 +1,6 @@
-//! Programs' view of the daemon: its bus interfaces, and a session of our own.
+//! A client's view of the daemon: its bus interfaces, and a session owned by this process.
 //!
-//! They know no more of the daemon than any other program on the bus.
+//! It knows no more about the daemon than any other program on the bus.
 
 pub(crate) mod proxies;
 pub(crate) mod session;
@@ -10,29 +10,29 @@ use crate::dbus::protocol::NAME;
 use std::borrow::Cow;
 use zbus::{Connection, fdo};
 
-/// Why a client cannot do its work.
+/// Reason that a client cannot do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// There is no session bus.
     #[error("the session bus cannot be reached: {0}")]
     NoBus(#[source] zbus::Error),
-    /// There is no daemon, and none can be started.
+    /// No daemon is running, and none can be started.
     #[error("the daemon is not running")]
     NoDaemon,
-    /// The daemon went away.
+    /// The daemon has left the bus.
     #[error("the daemon has ended")]
     Gone,
-    /// The daemon refuses.
+    /// The daemon refuses the request.
     #[error("the daemon refuses: {0}")]
     Refused(String),
     /// A job has failed.
-    #[error("it cannot be transcribed: {0}")]
+    #[error("transcription failed: {0}")]
     Failed(String),
-    /// There is nothing to control.
+    /// There is no session to control.
     #[error("there is no session")]
     NoSession,
-    /// Something else between here and the daemon.
-    #[error("the daemon cannot be talked to: {0}")]
+    /// Another error of the bus.
+    #[error("cannot communicate with the daemon: {0}")]
     Bus(#[source] zbus::Error),
 }
 
@@ -44,7 +44,7 @@ impl Advice for ClientError {
                 "start it with `systemctl --user start hearken` or `hearken daemon`".into()
             }
             Self::Gone => "see `journalctl --user -u hearken` for the reason".into(),
-            Self::NoSession => "begin one with `hearken listen` or `hearken record`".into(),
+            Self::NoSession => "start one with `hearken listen` or `hearken record`".into(),
             _ => return None,
         })
     }
@@ -78,7 +78,7 @@ impl From<fdo::Error> for ClientError {
 /// Connects to the session bus.
 ///
 /// # Errors
-/// Returns an error if there is none.
+/// Returns an error if there is no session bus.
 pub async fn connect() -> Result<Connection, ClientError> {
     Connection::session().await.map_err(ClientError::NoBus)
 }

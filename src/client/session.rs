@@ -1,4 +1,4 @@
-//! A session of our own: what it tells, in the order in which the daemon told it.
+//! A session owned by this process: its events, in the order in which the daemon sent them.
 
 use super::proxies::{ManagerProxy, SessionProxy};
 use super::{ClientError, connect};
@@ -16,12 +16,11 @@ use zbus::message::Type;
 use zbus::names::BusName;
 use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath, OwnedVariant};
 
-/// How long a daemon may take to start, and how often it is looked for.
-const STARTING: Duration = Duration::from_secs(2);
-const LOOK: Duration = Duration::from_millis(50);
+/// Time that a daemon may take to start, and the interval at which the client looks for it.
+const START_TIMEOUT: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A word that is settled: text, start and end in seconds of the session's clock, confidence from 0
-/// to 1.
+/// Committed word: text, start and end in seconds of the session's clock, confidence from 0 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SpokenWord {
     word: String,
@@ -30,11 +29,11 @@ pub struct SpokenWord {
     confidence: f64,
 }
 
-/// What a session tells.
+/// Event of a session, or of the process that owns it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum ClientEvent {
-    /// Text of an utterance that goes on.
+    /// Text of an utterance that is still being spoken.
     Partial {
         utterance: u64,
         revision: u64,
@@ -45,7 +44,7 @@ pub enum ClientEvent {
         interim: String,
         words: Vec<SpokenWord>,
     },
-    /// The text of an utterance.
+    /// Text of a finished utterance.
     Final {
         utterance: u64,
         revision: u64,
@@ -55,64 +54,64 @@ pub enum ClientEvent {
         text: String,
         words: Vec<SpokenWord>,
     },
-    /// Its state.
+    /// State of the session.
     State { state: u32 },
-    /// The device that it records from, where that has changed.
+    /// The device that it records from, if it has changed.
     Device { id: String },
-    /// Why there is no sound or text; empty where all is well again.
+    /// Why there is no sound or text; empty if all is well again.
     Status { message: String },
-    /// The user wants to end.
+    /// The user wants to stop.
     Interrupted,
-    /// The daemon is gone.
+    /// The daemon has left the bus.
     Gone,
 }
 
-/// A session of our own.
+/// A session owned by this process.
 pub struct OwnSession {
     pub proxy: SessionProxy<'static>,
-    told: LocalBoxStream<'static, ClientEvent>,
-    /// Device and status message as they were reported last.
+    events: LocalBoxStream<'static, ClientEvent>,
+    /// Last reported device and status message.
     device: String,
     status_message: String,
 }
 
 impl OwnSession {
-    /// Creates a session; signals of this process end up among what it tells.
-    pub async fn create(wanted: &ClientOptions) -> Result<Self, ClientError> {
+    /// Creates a session. SIGINT and SIGTERM of this process are among its events.
+    pub async fn create(options: &ClientOptions) -> Result<Self, ClientError> {
         let connection = connect().await?;
         await_daemon(&connection).await?;
         let manager = ManagerProxy::new(&connection).await?;
-        let path = manager.create_session(options::write(wanted)).await?;
+        let path = manager.create_session(options::write(options)).await?;
         let proxy = SessionProxy::builder(&connection)
             .path(path.clone())
             .build()
             .await?;
         let signals = signals_of(&connection, path).await?;
-        let told = stream::select(
+        let events = stream::select(
             stream::select(signals, gone(&connection).await?),
             interruptions(),
         );
         Ok(Self {
             proxy,
-            told: told.boxed_local(),
+            events: events.boxed_local(),
             device: String::new(),
             status_message: String::new(),
         })
     }
 
-    /// The next thing that happens. The daemon reports device and status message with each change of its
-    /// state; here they are told when they are others.
+    /// Waits for the next event. The daemon reports device and status message with each change of
+    /// state; unchanged ones are skipped here.
     pub async fn next(&mut self) -> ClientEvent {
         loop {
-            let told = self.told.next().await.unwrap_or(ClientEvent::Gone);
-            let (known, now) = match &told {
+            let event = self.events.next().await.unwrap_or(ClientEvent::Gone);
+            let (last, value) = match &event {
                 ClientEvent::Device { id } => (&mut self.device, id),
                 ClientEvent::Status { message } => (&mut self.status_message, message),
-                _ => return told,
+                _ => return event,
             };
-            if known != now {
-                known.clone_from(now);
-                return told;
+            if last != value {
+                last.clone_from(value);
+                return event;
             }
         }
     }
@@ -129,28 +128,29 @@ async fn signals_of(
         .build()?;
     let messages = MessageStream::for_match_rule(rule, connection, None).await?;
     Ok(messages.flat_map(|message| {
-        let told = message
+        let events = message
             .ok()
             .and_then(|message| parse(&message))
             .unwrap_or_default();
-        stream::iter(told)
+        stream::iter(events)
     }))
 }
 
-/// What a signal of the session says.
+/// Parses a signal of the session.
 fn parse(message: &Message) -> Option<Vec<ClientEvent>> {
-    type Deinterims = HashMap<String, OwnedVariant>;
-    let (header, body) = (message.header(), message.body());
+    type Details = HashMap<String, OwnedVariant>;
+    let header = message.header();
+    let body = message.body();
     match header.member()?.as_str() {
         signal::PARTIAL => {
-            let (utterance, revision, committed, interim, deinterims): (
+            let (utterance, revision, committed, interim, details): (
                 u64,
                 u64,
                 String,
                 String,
-                Deinterims,
+                Details,
             ) = body.deserialize().ok()?;
-            let (start, end, language, words) = common(deinterims);
+            let (start, end, language, words) = common(details);
             Some(vec![ClientEvent::Partial {
                 utterance,
                 revision,
@@ -163,9 +163,9 @@ fn parse(message: &Message) -> Option<Vec<ClientEvent>> {
             }])
         }
         signal::FINAL => {
-            let (utterance, revision, text, deinterims): (u64, u64, String, Deinterims) =
+            let (utterance, revision, text, details): (u64, u64, String, Details) =
                 body.deserialize().ok()?;
-            let (start, end, language, words) = common(deinterims);
+            let (start, end, language, words) = common(details);
             Some(vec![ClientEvent::Final {
                 utterance,
                 revision,
@@ -177,7 +177,7 @@ fn parse(message: &Message) -> Option<Vec<ClientEvent>> {
             }])
         }
         "PropertiesChanged" => {
-            let (_, changed, _): (String, Deinterims, Vec<String>) = body.deserialize().ok()?;
+            let (_, changed, _): (String, Details, Vec<String>) = body.deserialize().ok()?;
             let message = changed
                 .get(property::STATUS_MESSAGE)
                 .and_then(|value| <&str>::try_from(value).ok());
@@ -203,8 +203,8 @@ fn parse(message: &Message) -> Option<Vec<ClientEvent>> {
     }
 }
 
-fn common(mut deinterims: HashMap<String, OwnedVariant>) -> (f64, f64, String, Vec<SpokenWord>) {
-    let words = deinterims
+fn common(mut details: HashMap<String, OwnedVariant>) -> (f64, f64, String, Vec<SpokenWord>) {
+    let words = details
         .remove("words")
         .and_then(|words| Vec::<WordTuple>::try_from(words).ok());
     let spoken = |(word, start, end, confidence)| SpokenWord {
@@ -215,24 +215,24 @@ fn common(mut deinterims: HashMap<String, OwnedVariant>) -> (f64, f64, String, V
     };
     let words = words.unwrap_or_default().into_iter().map(spoken).collect();
     let number = |name| {
-        deinterims
+        details
             .get(name)
             .and_then(|value| f64::try_from(value).ok())
             .unwrap_or(0.0)
     };
-    let language = deinterims
+    let language = details
         .get("language")
         .and_then(|value| <&str>::try_from(value).ok())
         .unwrap_or_default();
     (number("start"), number("end"), language.to_owned(), words)
 }
 
-/// Waits for a daemon that is just being started, as in `hearken daemon & hearken listen`; not
-/// where the bus starts it.
+/// Waits for a daemon that is just being started, as in `hearken daemon & hearken listen`. Does not
+/// wait if the bus starts it.
 async fn await_daemon(connection: &Connection) -> Result<(), ClientError> {
     let bus = DBusProxy::new(connection).await?;
     let name = BusName::from_static_str(NAME)?;
-    let until = Instant::now() + STARTING;
+    let until = Instant::now() + START_TIMEOUT;
     while !bus.name_has_owner(name.clone()).await?
         && !bus
             .list_activatable_names()
@@ -241,12 +241,12 @@ async fn await_daemon(connection: &Connection) -> Result<(), ClientError> {
             .any(|known| known.as_str() == NAME)
         && Instant::now() < until
     {
-        std::thread::sleep(LOOK);
+        std::thread::sleep(POLL_INTERVAL);
     }
     Ok(())
 }
 
-/// That the daemon, which runs, has left the bus, or the bus is gone.
+/// Returns a stream that yields once the running daemon leaves the bus or the connection closes.
 pub async fn gone(
     connection: &Connection,
 ) -> Result<LocalBoxStream<'static, ClientEvent>, ClientError> {
@@ -263,14 +263,14 @@ pub async fn gone(
     .boxed_local())
 }
 
-/// SIGINT and SIGTERM.
+/// Returns a stream of the SIGINT and SIGTERM that this process receives.
 pub fn interruptions() -> impl Stream<Item = ClientEvent> {
     let (sender, receiver) = futures::channel::mpsc::channel(4);
     if let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) {
         std::thread::spawn(move || {
             let mut sender = sender;
             for _ in signals.forever() {
-                // A full channel holds the same message already.
+                // A full channel already holds the same event.
                 let _ = sender.try_send(ClientEvent::Interrupted);
             }
         });

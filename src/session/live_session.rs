@@ -1,10 +1,11 @@
-//! A session: somebody who wants text from a microphone, now and then.
+//! A session: text from a microphone for one client, whenever it listens.
 //!
 //! ```text
 //! Microphone ──capture thread: 16 kHz mono──▶ bounded channel ──work thread: Live──▶ SessionEvent
 //! ```
 //!
-//! The threads and the microphone live from start to stop only. All sessions share one [`SharedEngine`].
+//! The threads run and the microphone is open only from start to stop. All sessions share one
+//! [`SharedEngine`].
 
 use super::metrics::{MetricsSnapshot, SessionMetrics};
 use super::shared_engine::SharedEngine;
@@ -25,58 +26,58 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tracing::{error, info, warn};
 
-/// Blocks of sound that may wait for the engine: a minute at the usual 60 ms. What does not fit is
-/// counted as lost.
+/// Number of audio blocks that may wait for the engine: a minute at the usual 60 ms. Further ones
+/// are counted as lost.
 const BACKLOG: usize = 1000;
 
-/// What a session is doing.
+/// State of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionState {
-    /// Nothing; the microphone is closed.
+    /// The microphone is closed.
     Idle,
-    /// The microphone is about to be open.
+    /// The microphone is being opened.
     Starting,
-    /// It listens.
+    /// The microphone is open.
     Listening,
-    /// There is no sound: the device is lost and tried again, or suspended and waited for.
+    /// There is no sound: the device is lost or suspended, and the session waits for it.
     DeviceLost,
-    /// The microphone is closed; what was said is still being transcribed.
+    /// The microphone is closed; the last words are still being transcribed.
     Finishing,
 }
 
-/// What a session tells.
+/// Event of a session.
 #[derive(Debug, Clone)]
 pub enum SessionEvent {
-    /// Its state, its device or the reason of its status_message has changed.
+    /// Its state, device or status message has changed.
     Changed,
-    /// Text, in utterances numbered through all of the session.
+    /// Text; utterances are numbered through the whole session.
     Text(Event),
 }
 
 /// How a session transcribes.
 #[derive(Debug, Clone)]
 pub struct SessionSettings {
-    /// Id or a part of the description of the device; the default one when `None`.
+    /// Id of the device or a part of its description; `None` is the default device.
     pub device: Option<String>,
-    /// Options for every window.
+    /// Decoding options for every window.
     pub decoding: DecodingOptions,
-    /// Text that precedes what is said: names and words to expect.
+    /// Text that precedes the speech: names and words to expect.
     pub prompt: String,
     /// Names and terms to expect.
     pub hotwords: Vec<String>,
-    /// What to make of the text.
+    /// Rules that rewrite the text.
     pub rules: Rules,
-    /// Cutting and guessing.
+    /// Segmentation and interim passes.
     pub live: LiveOptions,
-    /// Time from the start without a word after which it stops by itself.
+    /// Time without a word from the start after which the session stops automatically.
     pub nothing_said: Option<Duration>,
 }
 
 impl SessionSettings {
-    /// The settings of a configuration.
+    /// Returns the settings of a configuration.
     ///
     /// # Errors
-    /// When a value makes no sense.
+    /// Returns an error if a value is invalid.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         let segmenter = SegmenterOptions {
             max_samples: clock::samples(config.endpoint.longest),
@@ -104,11 +105,11 @@ impl SessionSettings {
     }
 }
 
-/// Why a session does not do as it is told.
+/// Reason that a session refuses a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
-    /// It is still busy with what was said before.
-    #[error("the session is still transcribing what was said before")]
+    /// It is still transcribing earlier speech.
+    #[error("the session is still transcribing earlier speech")]
     Finishing,
     /// It has been closed.
     #[error("the session is closed")]
@@ -124,26 +125,26 @@ impl Advice for SessionError {
     }
 }
 
-/// How far a run has come with the sound: what the lag of words is told by.
+/// Measures how long words take until they are committed.
 #[derive(Debug)]
 struct LatencyTracker {
-    /// Samples that the engine was given.
+    /// Samples that the engine has received.
     samples: usize,
-    /// Blocks that they came in.
+    /// Number of blocks that contained them.
     blocks: usize,
-    /// When it was given the last of them.
+    /// When it received the last of them.
     at: Instant,
-    /// Words of the utterance that goes on that are committed.
+    /// Number of committed words of the current utterance.
     committed: usize,
 }
 
 impl LatencyTracker {
-    /// Length of the audio in seconds.
+    /// Returns the length of the audio in seconds.
     fn audio_s(&self) -> f64 {
         clock::seconds(self.samples as u64)
     }
 
-    /// What an event commits: for each word the time since its end, in seconds.
+    /// Returns, for each word that the event commits, the time since its end in seconds.
     fn lags_s(&mut self, event: &Event) -> Vec<f64> {
         let Event::Partial(partial) = event else {
             self.committed = 0;
@@ -164,10 +165,10 @@ impl LatencyTracker {
 pub struct Session {
     settings: SessionSettings,
     engine: Arc<SharedEngine>,
-    tell: Box<dyn Fn(SessionEvent) + Send + Sync>,
+    notify: Box<dyn Fn(SessionEvent) + Send + Sync>,
     stats: Arc<CaptureStats>,
     metrics: SessionMetrics,
-    /// Utterances of earlier runs.
+    /// Number of utterances that have ended.
     utterances: AtomicU64,
     inner: Mutex<Inner>,
 }
@@ -177,17 +178,17 @@ struct Inner {
     device: String,
     status_message: String,
     stop: Option<StopHandle>,
-    /// Whether it has been started and the model is not there yet.
+    /// Whether the session has been started but the model is not loaded yet.
     waits_for_model: bool,
     is_closed: bool,
 }
 
 impl Session {
-    /// A session that does nothing yet; `tell` is called from its threads.
+    /// Creates an idle session; `notify` is called from its threads.
     pub fn new(
         settings: SessionSettings,
         engine: Arc<SharedEngine>,
-        tell: impl Fn(SessionEvent) + Send + Sync + 'static,
+        notify: impl Fn(SessionEvent) + Send + Sync + 'static,
     ) -> Arc<Self> {
         let inner = Inner {
             state: SessionState::Idle,
@@ -200,7 +201,7 @@ impl Session {
         Arc::new(Self {
             settings,
             engine,
-            tell: Box::new(tell),
+            notify: Box::new(notify),
             stats: Arc::default(),
             metrics: SessionMetrics::default(),
             utterances: AtomicU64::new(0),
@@ -208,10 +209,10 @@ impl Session {
         })
     }
 
-    /// Begins to listen; does nothing where it listens already.
+    /// Opens the microphone; does nothing if it is open already.
     ///
     /// # Errors
-    /// While it finishes, and once it is closed.
+    /// Returns an error if the session is finishing or closed.
     pub fn start(self: &Arc<Self>) -> Result<(), SessionError> {
         let mut inner = self.lock();
         match inner.state {
@@ -225,9 +226,10 @@ impl Session {
         inner.stop = Some(stop.clone());
         inner.waits_for_model = true;
         drop(inner);
-        (self.tell)(SessionEvent::Changed);
+        (self.notify)(SessionEvent::Changed);
         let (sender, receiver) = bounded(BACKLOG);
-        let (capture, work) = (self.clone(), self.clone());
+        let capture = self.clone();
+        let work = self.clone();
         let for_work = stop.clone();
         std::thread::spawn(move || capture.capture(stop, &sender));
         std::thread::spawn(move || {
@@ -237,21 +239,21 @@ impl Session {
         Ok(())
     }
 
-    /// Closes the microphone and transcribes what was said, or drops it where there is no model;
-    /// does nothing where it is not listening.
+    /// Closes the microphone and transcribes the remaining speech, or drops it if there is no
+    /// model. Does nothing if the session is not listening.
     pub fn stop(&self) {
         self.halt(StopHandle::finish);
     }
 
-    /// Closes the microphone and drops what was said since the last final.
+    /// Closes the microphone and drops speech since the last final text.
     pub fn cancel(&self) {
         self.halt(StopHandle::cancel);
     }
 
-    /// Starts it, or stops it.
+    /// Starts the session, or stops it if it is listening.
     ///
     /// # Errors
-    /// As [`Session::start`].
+    /// Returns an error as [`Session::start`] does.
     pub fn toggle(self: &Arc<Self>) -> Result<(), SessionError> {
         match self.state() {
             SessionState::Idle | SessionState::Finishing => self.start(),
@@ -262,41 +264,38 @@ impl Session {
         }
     }
 
-    /// Ends it for good.
+    /// Ends the session permanently.
     pub fn close(&self) {
         self.lock().is_closed = true;
         self.cancel();
     }
 
-    /// What it is doing.
+    /// Returns its state.
     pub fn state(&self) -> SessionState {
         self.lock().state
     }
 
-    /// Id of the device that is or was open; empty before there was one.
+    /// Returns the id of the device that is open or was last open; empty if there was none.
     pub fn device(&self) -> String {
         self.lock().device.clone()
     }
 
-    /// Why there is no sound or no text; empty where all is well.
+    /// Returns why there is no sound or text; empty if all is well.
     pub fn status_message(&self) -> String {
-        let (own, waits_for_model) = {
-            let inner = self.lock();
-            (inner.status_message.clone(), inner.waits_for_model)
-        };
-        if own.is_empty() && waits_for_model {
-            self.engine.status_message()
-        } else {
-            own
+        let inner = self.lock();
+        if inner.status_message.is_empty() && inner.waits_for_model {
+            drop(inner);
+            return self.engine.status_message();
         }
+        inner.status_message.clone()
     }
 
-    /// How well it keeps up.
+    /// Returns how well the session keeps up.
     pub fn metrics(&self) -> MetricsSnapshot {
         self.metrics.snapshot()
     }
 
-    /// What was lost while capturing.
+    /// Returns what was lost while capturing.
     pub fn capture_stats(&self) -> &CaptureStats {
         &self.stats
     }
@@ -312,18 +311,18 @@ impl Session {
         }
         inner.state = SessionState::Finishing;
         drop(inner);
-        (self.tell)(SessionEvent::Changed);
+        (self.notify)(SessionEvent::Changed);
     }
 
-    /// The capture thread: the microphone's sound as blocks, until it is stopped.
+    /// The capture thread: reads blocks from the microphone until stopped.
     fn capture(self: Arc<Self>, stop: StopHandle, next: &Sender<Vec<f32>>) {
-        let told = self.clone();
+        let session = self.clone();
         let microphone = Microphone::new(
             self.settings.device.clone(),
             stop,
             self.stats.clone(),
             move |event| {
-                told.follow(event);
+                session.follow(event);
             },
         );
         let mut stream = Mono16k::new(Box::new(microphone));
@@ -340,7 +339,7 @@ impl Session {
         }
     }
 
-    /// Takes note of what becomes of the device.
+    /// Records what has happened to the device.
     fn follow(&self, event: CaptureEvent) {
         let mut inner = self.lock();
         match event {
@@ -353,7 +352,7 @@ impl Session {
                 }
             }
             CaptureEvent::Moved(device) => {
-                info!(device, "the sound server has moved the recording");
+                info!(device, "the sound server has moved the stream");
                 inner.device = device;
             }
             CaptureEvent::Lost(reason) => {
@@ -365,40 +364,41 @@ impl Session {
             }
         }
         drop(inner);
-        (self.tell)(SessionEvent::Changed);
+        (self.notify)(SessionEvent::Changed);
     }
 
-    /// The work thread: blocks to text.
+    /// The work thread: turns blocks into text.
     fn work(&self, stop: &StopHandle, blocks: &Receiver<Vec<f32>>) {
         let cancelled = || stop.is_cancelled();
         let Some(mut live) = self.live(stop) else {
             return;
         };
-        let (begun, mut spoke) = (Instant::now(), false);
-        let mut heard = LatencyTracker {
+        let begun = Instant::now();
+        let mut has_speech = false;
+        let mut latency = LatencyTracker {
             samples: 0,
             blocks: 0,
             at: begun,
             committed: 0,
         };
-        let mut goes_on = true;
-        while goes_on && !cancelled() {
+        let mut is_open = true;
+        while is_open && !cancelled() {
             match blocks.recv() {
                 Ok(block) => {
                     for block in std::iter::once(block).chain(blocks.try_iter()) {
-                        heard.samples += block.len();
-                        heard.blocks += 1;
+                        latency.samples += block.len();
+                        latency.blocks += 1;
                         live.push(&block);
                     }
-                    heard.at = Instant::now();
+                    latency.at = Instant::now();
                 }
                 Err(_) => {
                     live.finish();
-                    goes_on = false;
+                    is_open = false;
                 }
             }
-            spoke |= live.hears_speech();
-            if !spoke
+            has_speech |= live.hears_speech();
+            if !has_speech
                 && self
                     .settings
                     .nothing_said
@@ -406,35 +406,35 @@ impl Session {
             {
                 self.halt(StopHandle::finish);
             }
-            if !self.tell_events(&mut live, &mut heard, &cancelled) {
+            if !self.publish_events(&mut live, &mut latency, &cancelled) {
                 self.cancel();
                 return;
             }
-            let backlog = blocks.len() as f64 * heard.audio_s() / heard.blocks.max(1) as f64;
+            let backlog = blocks.len() as f64 * latency.audio_s() / latency.blocks.max(1) as f64;
             self.metrics
-                .heard(heard.audio_s(), live.busy(), live.step_s(), backlog);
+                .processed(latency.audio_s(), live.busy(), live.step_s(), backlog);
         }
         if cancelled() {
-            // The utterance that was dropped keeps its number.
+            // A dropped utterance keeps its number.
             self.utterances.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Tells all that is due; false when that failed.
-    fn tell_events(
+    /// Publishes the events that are due. Returns false if transcription failed.
+    fn publish_events(
         &self,
         live: &mut Live,
-        heard: &mut LatencyTracker,
+        latency: &mut LatencyTracker,
         cancelled: &dyn Fn() -> bool,
     ) -> bool {
         loop {
             match live.next_event(cancelled) {
                 Ok(Some(event)) => {
-                    heard
+                    latency
                         .lags_s(&event)
                         .into_iter()
                         .for_each(|lag_s| self.metrics.committed(lag_s));
-                    (self.tell)(SessionEvent::Text(self.numbered(self.rewritten(event))));
+                    (self.notify)(SessionEvent::Text(self.numbered(self.rewritten(event))));
                 }
                 Ok(None) => return true,
                 Err(_) if cancelled() => return true,
@@ -447,7 +447,7 @@ impl Session {
         }
     }
 
-    /// The event with the text that the user wants.
+    /// Applies the user's rules to the text of an event.
     fn rewritten(&self, event: Event) -> Event {
         let SessionSettings {
             rules, decoding, ..
@@ -459,7 +459,7 @@ impl Session {
         event.rewritten(rules, written(decoding.task, language))
     }
 
-    /// The event with its utterance numbered through the session.
+    /// Numbers the utterance of an event through the session.
     fn numbered(&self, mut event: Event) -> Event {
         match &mut event {
             Event::Partial(partial) => {
@@ -473,13 +473,13 @@ impl Session {
         event
     }
 
-    /// A live engine, once the model is there; `None` where nobody waits for it any more.
+    /// Waits for the model and creates a live engine. Returns `None` if the session ends first.
     fn live(&self, stop: &StopHandle) -> Option<Live> {
         let is_finishing = || self.state() == SessionState::Finishing;
-        let gives_up = |status_message: &str| {
+        let should_stop = |status_message: &str| {
             stop.is_cancelled() || (!status_message.is_empty() && is_finishing())
         };
-        let whisper = self.engine.wait(&gives_up)?;
+        let whisper = self.engine.wait(&should_stop)?;
         self.lock().waits_for_model = false;
         let SessionSettings { decoding, live, .. } = &self.settings;
         let prompt = whisper
@@ -500,7 +500,7 @@ impl Session {
 
     fn set_status_message(&self, reason: String) {
         self.lock().status_message = reason;
-        (self.tell)(SessionEvent::Changed);
+        (self.notify)(SessionEvent::Changed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -508,7 +508,7 @@ impl Session {
     }
 }
 
-/// Makes a session idle when its work ends, however it does.
+/// Makes a session idle when its work ends, even by a panic.
 struct Idle(Arc<Session>);
 
 impl Drop for Idle {
@@ -520,6 +520,6 @@ impl Drop for Idle {
         inner.waits_for_model = false;
         inner.state = SessionState::Idle;
         drop(inner);
-        (self.0.tell)(SessionEvent::Changed);
+        (self.0.notify)(SessionEvent::Changed);
     }
 }

@@ -1,14 +1,14 @@
-//! How well a session keeps up: counters that any thread may read.
+//! Metrics of how well a session keeps up, readable from any thread.
 
 use crate::sync::LockExt;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-/// Times of a kind that percentiles are taken over: the latest ones.
+/// Number of latest times of a kind that percentiles cover.
 const KEPT: usize = 200;
 
-/// SessionMetrics of a session.
+/// Metrics of a session.
 #[derive(Debug, Default)]
 pub struct SessionMetrics(Mutex<Inner>);
 
@@ -34,7 +34,7 @@ impl Latest {
         self.0.push_back(seconds);
     }
 
-    /// The nearest-rank percentiles of these shares; 0 where there are no times.
+    /// Returns the nearest-rank percentiles of these shares; 0 if there are no times.
     fn percentiles<const N: usize>(&self, shares: [f64; N]) -> [f64; N] {
         let mut sorted: Vec<f64> = self.0.iter().copied().collect();
         sorted.sort_by(f64::total_cmp);
@@ -43,36 +43,38 @@ impl Latest {
     }
 }
 
-/// SessionMetrics at a moment.
+/// Metrics at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct MetricsSnapshot {
-    /// Seconds of audio heard.
+    /// Seconds of audio processed.
     pub audio_s: f64,
-    /// Seconds of work for a second of audio.
+    /// Seconds of work per second of audio.
     pub real_time_factor: f64,
-    /// Seconds between two guesses.
+    /// Seconds between two interim passes.
     pub step_s: f64,
-    /// Seconds of audio that wait to be heard.
+    /// Seconds of audio waiting to be processed.
     pub backlog_s: f64,
     /// Median of the time from the end of an utterance to its text, in seconds.
     pub final_p50_s: f64,
     /// 95th percentile of the same.
     pub final_p95_s: f64,
-    /// Median of the time from the end of a word to its being committed by a partial, in seconds.
+    /// Median of the time from the end of a word until a partial commits it, in seconds.
     pub committed_p50_s: f64,
     /// 95th percentile of the same.
     pub committed_p95_s: f64,
 }
 
 impl SessionMetrics {
-    /// Notes what the engine has done.
-    pub fn heard(&self, audio_s: f64, busy: Duration, step_s: f64, backlog_s: f64) {
+    /// Records what the engine has done.
+    pub fn processed(&self, audio_s: f64, busy: Duration, step_s: f64, backlog_s: f64) {
         let mut inner = self.lock();
-        (inner.audio_s, inner.busy_s, inner.step_s, inner.backlog_s) =
-            (audio_s, busy.as_secs_f64(), step_s, backlog_s);
+        inner.audio_s = audio_s;
+        inner.busy_s = busy.as_secs_f64();
+        inner.step_s = step_s;
+        inner.backlog_s = backlog_s;
     }
 
-    /// Notes how long a final took.
+    /// Records how long a final took.
     pub fn finished(&self, latency: Duration) {
         self.lock().finals.push(latency.as_secs_f64());
     }
@@ -82,7 +84,7 @@ impl SessionMetrics {
         self.lock().committed.push(lag_s);
     }
 
-    /// The metrics now.
+    /// Returns the current metrics.
     pub fn snapshot(&self) -> MetricsSnapshot {
         let inner = self.lock();
         let [final_p50_s, final_p95_s] = inner.finals.percentiles([0.5, 0.95]);
@@ -135,7 +137,7 @@ mod tests {
     #[test]
     fn the_real_time_factor_is_work_over_audio() {
         let metrics = SessionMetrics::default();
-        metrics.heard(20.0, Duration::from_secs(5), 0.5, 0.1);
+        metrics.processed(20.0, Duration::from_secs(5), 0.5, 0.1);
         assert_eq!(metrics.snapshot().real_time_factor, 0.25);
     }
 }

@@ -1,8 +1,8 @@
-//! What was just said, for text after the fact: the latest seconds of the microphone, where the
-//! user turned that on.
+//! Pre-capture: the latest seconds from the microphone, for transcription afterwards, if the user
+//! has enabled it.
 //!
-//! The sound is in memory only, in a ring that is as long as configured; nothing of it is looked at
-//! before somebody asks. The microphone is open as long as this is on.
+//! The audio is only in memory, in a ring of the configured length, and is not processed until a
+//! client asks. The microphone is open as long as pre-capture is on.
 
 use crate::advice::Advice;
 use crate::audio::capture::{CaptureEvent, Microphone, StopHandle};
@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use tracing::{error, info, warn};
 
-/// The ring, where there is one.
+/// The ring, if pre-capture is on.
 #[derive(Default)]
 pub struct PreCapture(Mutex<Option<Open>>);
 
@@ -30,7 +30,7 @@ impl Drop for Open {
 }
 
 impl PreCapture {
-    /// Opens the microphone, closes it or takes another, as the configuration says.
+    /// Opens the microphone, closes it or switches to another, according to the configuration.
     pub fn configure(&self, config: &AudioSettings) {
         let mut open = self.0.lock_unpoisoned();
         if open.as_ref().is_some_and(|open| open.config == *config) {
@@ -39,12 +39,13 @@ impl PreCapture {
         *open = (config.pre_capture > 0.0).then(|| Open::start(config.clone()));
     }
 
-    /// Closes the microphone and forgets what was said.
+    /// Closes the microphone and discards the audio.
     pub fn close(&self) {
         *self.0.lock_unpoisoned() = None;
     }
 
-    /// The last `seconds`, or as much as there is (16 kHz, mono); `None` where pre-capture is off.
+    /// Returns the last `seconds`, or as much as there is (16 kHz, mono); `None` if pre-capture is
+    /// off.
     pub fn last(&self, seconds: f64) -> Option<Vec<f32>> {
         let ring = self.0.lock_unpoisoned().as_ref()?.ring.clone();
         let samples = ring.lock_unpoisoned().last(clock::samples(seconds));
@@ -79,10 +80,9 @@ impl Open {
 fn report(event: CaptureEvent) {
     match event {
         CaptureEvent::Opened(device) => info!(device, "pre-capture: the microphone is open"),
-        CaptureEvent::Moved(device) => info!(
-            device,
-            "pre-capture: the sound server has moved the recording"
-        ),
+        CaptureEvent::Moved(device) => {
+            info!(device, "pre-capture: the sound server has moved the stream")
+        }
         CaptureEvent::Lost(reason) => warn!(reason, "pre-capture: no sound"),
     }
 }
@@ -137,7 +137,8 @@ mod tests {
             blocks in prop::collection::vec(0usize..80, 0..12),
             n in 0usize..100,
         ) {
-            let (mut ring, mut all) = (Ring::new(len), Vec::new());
+            let mut ring = Ring::new(len);
+            let mut all = Vec::new();
             let capacity = ring.samples.capacity();
             for size in blocks {
                 let block: Vec<f32> = (0..size).map(|i| (all.len() + i) as f32).collect();

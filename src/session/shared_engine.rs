@@ -1,4 +1,4 @@
-//! The model that all sessions share: loaded in the background, waited for where it is missing.
+//! The model that all sessions share: loaded in the background; a missing one is awaited.
 
 use crate::advice::Advice;
 use crate::compute::Device;
@@ -13,9 +13,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 use tracing::{info, warn};
 
-/// How often a model that is missing is looked for.
+/// Interval at which a missing model is looked for.
 const LOOK: Duration = Duration::from_secs(2);
-/// How often somebody who waits for the model looks whether the wait is over for another reason.
+/// Interval at which a waiting session checks whether to stop.
 const POLL: Duration = Duration::from_millis(200);
 
 /// Whether the engine can transcribe.
@@ -23,9 +23,9 @@ const POLL: Duration = Duration::from_millis(200);
 pub enum EngineState {
     /// The model is being loaded.
     Loading,
-    /// It can.
+    /// The engine can transcribe.
     Ready,
-    /// The model is not installed as this version needs it; it is looked for until it is.
+    /// The model is missing or outdated; the engine looks for it until it is installed.
     Missing(String),
     /// The model cannot be used, for this reason.
     Failed(String),
@@ -40,20 +40,20 @@ impl EngineState {
     }
 }
 
-/// What an engine reports.
+/// Event of the engine.
 #[derive(Debug, Clone)]
 pub enum EngineEvent {
-    /// Whether it can transcribe has changed.
+    /// Its state has changed.
     State,
-    /// Another device encodes.
+    /// The encoder runs on another device.
     Backend(BackendState),
 }
 
-/// The engine.
+/// The engine that all sessions share.
 pub struct SharedEngine {
     inner: Mutex<Inner>,
     changed: Condvar,
-    tell: Box<dyn Fn(EngineEvent) + Send + Sync>,
+    notify: Box<dyn Fn(EngineEvent) + Send + Sync>,
 }
 
 struct Inner {
@@ -61,13 +61,16 @@ struct Inner {
     whisper: Option<Arc<Whisper>>,
     wanted: ModelSettings,
     backend: BackendState,
-    /// Counts the loaders; only the latest one's result counts.
+    /// Number of the latest loader; results of earlier ones are ignored.
     generation: u64,
 }
 
 impl SharedEngine {
-    /// Begins to load the model of `config`; `tell` is called whenever the state has changed.
-    pub fn start(config: &Config, tell: impl Fn(EngineEvent) + Send + Sync + 'static) -> Arc<Self> {
+    /// Starts to load the model of `config`; `notify` is called on every change.
+    pub fn start(
+        config: &Config,
+        notify: impl Fn(EngineEvent) + Send + Sync + 'static,
+    ) -> Arc<Self> {
         let wanted = config.model.clone();
         let backend = BackendState {
             device: Device::Cpu,
@@ -83,13 +86,13 @@ impl SharedEngine {
         let engine = Arc::new(Self {
             inner: Mutex::new(inner),
             changed: Condvar::new(),
-            tell: Box::new(tell),
+            notify: Box::new(notify),
         });
         engine.clone().spawn_loader(config.clone());
         engine
     }
 
-    /// Loads another model where the configuration names another; sessions that run keep theirs.
+    /// Loads another model if the configuration names one; running sessions keep theirs.
     pub fn reload(self: &Arc<Self>, config: &Config) {
         let mut inner = self.lock();
         if inner.wanted == config.model {
@@ -100,35 +103,35 @@ impl SharedEngine {
         inner.whisper = None;
         inner.generation += 1;
         drop(inner);
-        (self.tell)(EngineEvent::State);
+        (self.notify)(EngineEvent::State);
         self.clone().spawn_loader(config.clone());
     }
 
-    /// Whether it can transcribe.
+    /// Returns its state.
     pub fn state(&self) -> EngineState {
         self.lock().state.clone()
     }
 
-    /// What encodes, and why not what was asked for.
+    /// Returns where the encoder runs, and why not on the requested device.
     pub fn backend(&self) -> BackendState {
         self.lock().backend.clone()
     }
 
-    /// Name of the model that is wanted.
+    /// Returns the name of the configured model.
     pub fn model(&self) -> String {
         self.lock().wanted.name.clone()
     }
 
-    /// Why it cannot transcribe; empty where it can, or is about to.
+    /// Returns why it cannot transcribe; empty if it can or is loading the model.
     pub fn status_message(&self) -> String {
         self.lock().state.status_message().to_owned()
     }
 
-    /// Waits until the model is loaded; `None` where `gives_up` says so before, which is told the
-    /// status_message of the moment, empty while the model is being loaded.
-    pub fn wait(&self, gives_up: &dyn Fn(&str) -> bool) -> Option<Arc<Whisper>> {
+    /// Blocks until the model is loaded. `should_stop` is called with the current status message,
+    /// which is empty while the model loads; returns `None` once it returns true.
+    pub fn wait(&self, should_stop: &dyn Fn(&str) -> bool) -> Option<Arc<Whisper>> {
         let mut inner = self.lock();
-        while !gives_up(inner.state.status_message()) {
+        while !should_stop(inner.state.status_message()) {
             if let Some(whisper) = &inner.whisper {
                 return Some(whisper.clone());
             }
@@ -151,9 +154,9 @@ impl SharedEngine {
                     )) => (EngineState::Missing(e.explain()), None),
                     Err(error) => (EngineState::Failed(error.explain()), None),
                 };
-                let goes_on = matches!(state, EngineState::Missing(_));
+                let is_missing = matches!(state, EngineState::Missing(_));
                 self.set(state, whisper, generation);
-                if !goes_on {
+                if !is_missing {
                     break;
                 }
                 std::thread::sleep(LOOK);
@@ -170,10 +173,11 @@ impl SharedEngine {
             "" => info!(model = inner.wanted.name, "the model is ready"),
             reason => warn!("{reason}"),
         }
-        (inner.state, inner.whisper) = (state, whisper);
+        inner.state = state;
+        inner.whisper = whisper;
         drop(inner);
         self.changed.notify_all();
-        (self.tell)(EngineEvent::State);
+        (self.notify)(EngineEvent::State);
     }
 
     fn load(self: &Arc<Self>, config: &Config, generation: u64) -> Result<Whisper, EngineError> {
@@ -182,9 +186,10 @@ impl SharedEngine {
             device: Device::Cpu,
             reason: String::new(),
         };
-        // The NPU belongs to the model, and that to the engine.
+        // The model owns the NPU and the engine owns the model, so a strong reference would be a
+        // cycle.
         let engine = Arc::downgrade(self);
-        let tell = move |state: &BackendState| {
+        let notify = move |state: &BackendState| {
             if let Some(engine) = engine.upgrade() {
                 engine.set_backend(state.clone(), generation);
             }
@@ -192,14 +197,14 @@ impl SharedEngine {
         let mut loaded = engine::Engine::on_cpu(&options)?;
         let npu = options
             .npu()
-            .and_then(|npu| Ok(npu.map(|npu| loaded.open_npu(npu, tell)).transpose()?));
+            .and_then(|npu| Ok(npu.map(|npu| loaded.open_npu(npu, notify)).transpose()?));
         match npu {
             Ok(None) => {}
             Ok(Some(npu)) => {
                 state = npu.state();
                 loaded = loaded.with_npu(npu);
             }
-            // Dictation goes on without what an NPU needs.
+            // Dictation continues on the CPU.
             Err(EngineError::Npu(error)) => state.reason = error.explain(),
             Err(error) => return Err(error),
         }
@@ -219,7 +224,7 @@ impl SharedEngine {
         } else {
             warn!("{state}")
         }
-        (self.tell)(EngineEvent::Backend(state));
+        (self.notify)(EngineEvent::Backend(state));
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
