@@ -1,4 +1,4 @@
-//! `hearken start`, `stop`, `toggle` and `status`: the sessions that there are.
+//! `hearken start`, `stop`, `toggle` and `status`: control and list the sessions of the daemon.
 
 use super::error::{Error, exit};
 use crate::cli::StatusArgs;
@@ -20,17 +20,17 @@ use zbus::{Connection, MatchRule, MessageStream, OwnedObjectPath, Variant};
 pub enum Control {
     /// Open the microphone.
     Start,
-    /// Close it.
+    /// Close the microphone.
     Stop,
-    /// The one or the other.
+    /// Open the microphone, or close it if it is open.
     Toggle,
 }
 
 /// Controls the newest session. Returns the exit code.
 ///
 /// # Errors
-/// Returns an error if there is none, the daemon cannot be reached, or refuses.
-pub fn control(what: Control) -> Result<u8, Error> {
+/// Returns an error if there is no session, or if the daemon cannot be reached or refuses.
+pub fn control(control: Control) -> Result<u8, Error> {
     zbus::block_on(async {
         let connection = connect().await?;
         let newest = sessions(&connection)
@@ -41,7 +41,7 @@ pub fn control(what: Control) -> Result<u8, Error> {
             .path(newest)
             .build()
             .await?;
-        let done = match what {
+        let done = match control {
             Control::Start => session.start().await,
             Control::Stop => session.stop().await,
             Control::Toggle => session.toggle().await,
@@ -65,7 +65,7 @@ pub fn status(args: &StatusArgs) -> Result<u8, Error> {
             .build();
         let rule = rule?;
         let mut changes = MessageStream::for_match_rule(rule, &connection, None).await?;
-        // The first question starts the daemon where it does not run.
+        // The first call starts the daemon if it is not running.
         let mut status = gather(&connection).await?;
         let mut gone = gone(&connection).await?;
         let mut shown = String::new();
@@ -90,11 +90,11 @@ pub fn status(args: &StatusArgs) -> Result<u8, Error> {
     })
 }
 
-/// What the daemon is doing, as `hearken status --json` prints it; `None` where it does not run.
+/// Returns the daemon's status as `hearken status --json` prints it; `None` if it is not running.
 /// Does not start it.
 ///
 /// # Errors
-/// Returns an error if the bus cannot be reached or the daemon does not answer as it should.
+/// Returns an error if the bus cannot be reached or the daemon gives no valid answer.
 pub fn running() -> Result<Option<Value>, ClientError> {
     zbus::block_on(async {
         let connection = connect().await?;
@@ -111,7 +111,7 @@ pub fn running() -> Result<Option<Value>, ClientError> {
     })
 }
 
-/// The sessions' paths, oldest first.
+/// Returns the paths of the sessions, oldest first.
 async fn sessions(connection: &Connection) -> Result<Vec<OwnedObjectPath>, ClientError> {
     let manager = ObjectManagerProxy::new(connection, NAME, PATH).await?;
     let objects = manager.get_managed_objects().await?;
@@ -125,7 +125,7 @@ async fn gather(connection: &Connection) -> Result<Value, ClientError> {
     let manager = ManagerProxy::new(connection).await?;
     let mut listed = Vec::new();
     for path in sessions(connection).await? {
-        // A session may end while it is asked.
+        // A session may end meanwhile.
         if let Ok(session) = gather_session(connection, path).await {
             listed.push(session);
         }
@@ -167,7 +167,7 @@ async fn gather_session(
     }))
 }
 
-/// The status for people.
+/// Formats the status for people.
 fn describe(status: &Value) -> String {
     let text = |value: &Value, key: &str| {
         value
@@ -193,7 +193,7 @@ fn describe(status: &Value) -> String {
         .and_then(Value::as_f64)
         .filter(|s| *s > 0.0)
     {
-        lines += &format!("the microphone is open: the last {seconds} s are kept\n");
+        lines += &format!("the microphone is open; the last {seconds} s are kept\n");
     }
     for session in status
         .get("sessions")
@@ -215,21 +215,21 @@ fn describe(status: &Value) -> String {
     lines
 }
 
-/// The metrics of a session that there are: none of words before anything was said.
+/// Formats the metrics of a session; those without a value yet are left out.
 fn metrics(session: &Value) -> impl Iterator<Item = String> {
-    let figure = |name: &str, text: fn(f64) -> String| {
+    let metric = |name: &str, text: fn(f64) -> String| {
         let value = session
             .pointer(&format!("/metrics/{name}"))
             .and_then(Value::as_f64);
         value.filter(|value| *value > 0.0).map(text)
     };
     let all = [
-        figure("audio", |s| format!("{s:.1} s heard")),
-        figure("step", |s| format!("step {s:.1} s")),
-        figure("committed_p95", |s| format!("words after {s:.2} s (p95)")),
-        figure("final_p95", |s| format!("finals after {s:.2} s (p95)")),
-        figure("real_time_factor", |x| format!("real-time factor {x:.2}")),
-        figure("overruns", |n| format!("{n} overruns")),
+        metric("audio", |s| format!("{s:.1} s heard")),
+        metric("step", |s| format!("step {s:.1} s")),
+        metric("committed_p95", |s| format!("words after {s:.2} s (p95)")),
+        metric("final_p95", |s| format!("finals after {s:.2} s (p95)")),
+        metric("real_time_factor", |x| format!("real-time factor {x:.2}")),
+        metric("overruns", |n| format!("{n} overruns")),
     ];
     all.into_iter().flatten()
 }
@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_shows_what_there_is() {
+    fn the_status_shows_the_values_that_exist() {
         let session = |state: &str, device: &str, status_message: &str, metrics: Value| json!({"path": "/1", "state": state, "device": device, "status_message": status_message, "metrics": metrics});
         let none = json!({"audio": 0.0, "step": 0.0, "committed_p95": 0.0, "final_p95": 0.0, "overruns": 0});
         let some = json!({"audio": 3.25, "step": 0.5, "committed_p95": 0.0, "real_time_factor": 0.1, "overruns": 2});

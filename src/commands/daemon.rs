@@ -1,4 +1,4 @@
-//! `hearken daemon`: the engine, its sessions, and the service around them.
+//! `hearken daemon`: runs the engine and its sessions as a service.
 
 use super::error::Error;
 use super::log;
@@ -10,10 +10,10 @@ use signal_hook::iterator::Signals;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Messages that may wait for the thread that serves the bus.
+/// Number of messages that may wait for the thread that serves the bus.
 const OUTBOX: usize = 256;
 
-/// Runs the daemon until it is told to end. `config` is the configuration file, if not the user's.
+/// Runs the daemon until a signal ends it. `config` is the configuration file, if not the user's.
 ///
 /// # Errors
 /// Returns an error if the configuration is invalid or the session bus cannot be used.
@@ -26,13 +26,13 @@ pub fn run(config: Option<&Path>) -> Result<(), Error> {
     let pre_capture = PreCapture::default();
     pre_capture.configure(&config.audio);
     let hub = Hub::new(path, config, engine, pre_capture, outbox);
-    heed_signals(hub.clone())?;
+    handle_signals(hub.clone())?;
     feed_watchdog(hub.clone());
     Ok(serve(&hub, inbox)?)
 }
 
-/// SIGHUP reads the configuration again, SIGTERM and SIGINT end the daemon.
-fn heed_signals(hub: Arc<Hub>) -> Result<(), Error> {
+/// Handles signals: SIGHUP reloads the configuration, SIGTERM and SIGINT end the daemon.
+fn handle_signals(hub: Arc<Hub>) -> Result<(), Error> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(Error::Signals)?;
     std::thread::spawn(move || {
         for signal in signals.forever() {
@@ -46,16 +46,16 @@ fn heed_signals(hub: Arc<Hub>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Has the thread that serves the bus give the service manager signs of life, where that wants
+/// Makes the thread that serves the bus send keep-alives to the service manager, if it expects
 /// them.
 fn feed_watchdog(hub: Arc<Hub>) {
-    let Some(patience) = sd_notify::watchdog_enabled() else {
+    let Some(timeout) = sd_notify::watchdog_enabled() else {
         return;
     };
     std::thread::spawn(move || {
         loop {
             hub.post(Message::Watchdog);
-            std::thread::sleep(patience / 3);
+            std::thread::sleep(timeout / 3);
         }
     });
 }

@@ -1,4 +1,4 @@
-//! `hearken devices`: what can be recorded from. This needs no daemon.
+//! `hearken devices`: lists the input devices. This needs no daemon.
 
 use super::error::{Error, exit};
 use crate::audio::capture::{self, Device};
@@ -8,7 +8,8 @@ use serde_json::json;
 /// Lists the input devices. Returns the exit code.
 ///
 /// # Errors
-/// Returns an error if there is neither a sound server nor a device, or standard output cannot be written.
+/// Returns an error if there is neither a sound server nor a device, or if standard output cannot be
+/// written.
 pub fn devices(as_json: bool) -> Result<u8, Error> {
     let devices = capture::devices()?;
     let lines = devices.iter().map(if as_json { to_json } else { to_line });

@@ -1,4 +1,4 @@
-//! How the program fails: every module's error in one type, and the exit code that each gives.
+//! Errors of the program: every module's error in one type, and the exit code of each.
 
 use crate::advice::Advice;
 use std::borrow::Cow;
@@ -53,45 +53,45 @@ exit_codes! {
 /// Any failure of the program.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// Text out.
+    /// The output cannot be written.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// Audio in.
+    /// An input cannot be read.
     #[error(transparent)]
     Audio(#[from] AudioError),
-    /// A model's file.
+    /// A model cannot be used.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// An engine that cannot be loaded.
+    /// The engine cannot be loaded.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// A prompt that cannot be turned into tokens.
+    /// The prompt cannot be converted to tokens.
     #[error("the prompt cannot be used: {0}")]
     Prompt(#[from] TokenizerError),
-    /// Options that the model cannot serve.
+    /// The model does not support the options.
     #[error(transparent)]
     Options(#[from] OptionsError),
-    /// The encoder failed outside of a transcription.
+    /// The encoder failed outside a transcription.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// The decoder failed outside of a transcription.
+    /// The decoder failed outside a transcription.
     #[error(transparent)]
     Decode(#[from] DecodeError),
     /// A stage of a transcription failed.
     #[error("transcription failed: {0}")]
     Pipeline(Box<dyn Advice + Send + Sync>),
-    /// An input device.
+    /// An input device cannot be used.
     #[cfg(feature = "daemon")]
     #[error(transparent)]
     Capture(#[from] CaptureError),
-    /// The configuration file.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The daemon's place on the bus.
+    /// The daemon cannot serve the bus.
     #[cfg(feature = "daemon")]
     #[error(transparent)]
     Serve(#[from] ServeError),
-    /// A client of the daemon.
+    /// A client of the daemon failed.
     #[cfg(feature = "daemon")]
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -116,7 +116,7 @@ impl Advice for Error {
             #[cfg(feature = "daemon")]
             Self::Client(error) => return error.remedy(),
             Self::Pipeline(error) => return error.remedy(),
-            Self::Signals(..) => "run hearken outside of whatever restricts it".into(),
+            Self::Signals(..) => "run hearken outside the sandbox that forbids it".into(),
             _ => return None,
         })
     }
@@ -195,9 +195,9 @@ impl From<PipelineError<Error>> for Error {
     }
 }
 
-/// The exit code of a run over several inputs, given that of each: the inputs' own code where they
-/// agree, [`exit::SOME_FAILED`] where only some failed, [`exit::UNEXPECTED`] where all failed, each
-/// in its own way.
+/// Returns the exit code of a run over several inputs, given the code of each: the inputs' own code
+/// if they agree, [`exit::SOME_FAILED`] if only some failed, [`exit::UNEXPECTED`] if all failed
+/// with different codes.
 pub fn exit_code_of_all(codes: &[u8]) -> u8 {
     match codes {
         [] => exit::SUCCESS,

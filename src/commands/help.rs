@@ -1,5 +1,5 @@
-//! `hearken --help`: the options, then examples, environment and exit codes from the tables that the
-//! program itself uses.
+//! `hearken --help`: the options, then examples, environment and exit codes, generated from the
+//! tables that the program itself uses.
 
 use std::fmt::Write;
 
@@ -9,10 +9,10 @@ use super::error::EXIT_CODES;
 use crate::cli::{Cli, EXAMPLES};
 use crate::env::VARIABLES;
 
-/// Columns of a line of text below a variable.
+/// Width of the text below a variable, in columns.
 const WIDTH: usize = 72;
 
-/// Returns the command line with its whole help.
+/// Returns the command line with its complete help.
 pub fn command() -> clap::Command {
     Cli::command().after_long_help(format!(
         "{EXAMPLES}\n\n{}\n\n{}",

@@ -1,4 +1,4 @@
-//! `hearken last`: what was said before somebody asked.
+//! `hearken last`: prints what was said in the last seconds.
 
 use super::error::{Error, exit};
 use crate::cli::LastArgs;
@@ -14,14 +14,14 @@ use std::collections::HashMap;
 use zbus::message::Type;
 use zbus::{MatchRule, Message, MessageStream, OwnedVariant};
 
-/// How a job ended: its text, or why it failed.
+/// Result of a job: its text, or why it failed.
 type Ended = Result<String, String>;
 
 /// Prints what was said in the last seconds. Returns the exit code.
 ///
 /// # Errors
-/// Returns an error if the daemon cannot be reached or keeps nothing, the transcription fails, or standard output
-/// cannot be written.
+/// Returns an error if the daemon cannot be reached or keeps no audio, if the transcription fails, or
+/// if standard output cannot be written.
 pub fn last(args: &LastArgs) -> Result<u8, Error> {
     zbus::block_on(async {
         let connection = connect().await?;
@@ -40,7 +40,7 @@ pub fn last(args: &LastArgs) -> Result<u8, Error> {
             ));
         }
         let ending = stream::select(gone(&connection).await?, interruptions());
-        // Its result comes to this connection alone, and after the call's answer.
+        // Only this connection receives the result, and after the reply to this call.
         manager
             .transcribe_last(args.seconds, options::write(&args.text.options()))
             .await?;
@@ -52,7 +52,7 @@ pub fn last(args: &LastArgs) -> Result<u8, Error> {
             Either::Right((Some(ClientEvent::Interrupted), _)) => Ok(exit::INTERRUPTED),
             Either::Right(_) | Either::Left((None, _)) => Err(ClientError::Gone.into()),
             Either::Left((Some(Ok(text)), _)) if text.is_empty() => {
-                eprint_line("hearken: nobody has spoken");
+                eprint_line("hearken: no speech in the audio");
                 Ok(exit::SUCCESS)
             }
             Either::Left((Some(Ok(text)), _)) => {

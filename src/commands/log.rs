@@ -1,5 +1,5 @@
-//! The daemon's log: to the journal under systemd, else to standard error. No line of it
-//! holds a word that was said.
+//! The daemon's log: to the journal under systemd, otherwise to standard error. It never contains
+//! transcribed words.
 
 use std::io::{IsTerminal, stderr};
 use tracing::Level;
@@ -8,13 +8,13 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt};
 
-/// Starts to log this program at level info and libraries at level warning.
+/// Starts logging: this program at level info, libraries at level warning.
 pub fn start() {
     let filter = Targets::new()
         .with_default(Level::WARN)
         .with_target("hearken", Level::INFO);
     let registry = Registry::default().with(filter);
-    // systemd sets the variable where standard error is the journal (systemd.exec(5)).
+    // systemd sets the variable if standard error is the journal (systemd.exec(5)).
     let journal = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
     let started = match journal {
         Some(journal) => registry.with(journal).try_init(),
@@ -27,6 +27,6 @@ pub fn start() {
             )
             .try_init(),
     };
-    // It fails only where the log has been started before, and then there is one.
+    // Fails only if logging has been started before; then there is nothing to do.
     drop(started);
 }

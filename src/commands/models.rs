@@ -24,7 +24,7 @@ pub fn run(command: ModelsCommand, prepare: &Prepare<'_>) -> Result<Option<Model
     let store = Store::locate()?;
     let mut out = String::new();
     let result = run_in(command, &store, prepare, &mut out);
-    // What was found before a failure is worth printing too.
+    // Output produced before a failure is worth printing too.
     match output::print(&out) {
         Ok(()) | Err(OutputError::Closed) => Ok(result?),
         Err(error) => Err(error.into()),
@@ -108,7 +108,7 @@ fn list(store: &Store, out: &mut String) -> Result<(), ModelError> {
     Ok(())
 }
 
-/// The size of an installed model, or why it cannot be used.
+/// Returns the size of an installed model, or why it cannot be used.
 fn describe_state(opened: &Result<ModelFile, ModelError>) -> String {
     match opened {
         Ok(model) => human_bytes(model.size()),
@@ -131,7 +131,7 @@ fn fetch_named(
         format!(", {} to download", human_bytes(bytes))
     });
     let mut announcement = Some(format!(
-        "hearken: fetching {name}{size}; then it is converted: minutes, about two for base"
+        "hearken: fetching {name}{size}; converting it then takes minutes, about two for base"
     ));
     let fetched = fetch(model, store, is_offline(), prepare, &mut |what, done| {
         announcement
@@ -143,9 +143,9 @@ fn fetch_named(
     bar.clear();
     let how = match fetched {
         Fetched::AlreadyInstalled => "was already installed",
-        Fetched::Verified => "installed; its sha256 is the published one",
+        Fetched::Verified => "installed; its sha256 matches the published one",
         Fetched::StructureOnly => {
-            "installed; no checksum is published for it, so only its structure was checked"
+            "installed; it has no published checksum, so only its structure was checked"
         }
     };
     print_line(
@@ -186,7 +186,7 @@ fn import_path(
     ModelFile::open(&target)
 }
 
-/// Name of a directory, or of a file without its extension.
+/// Returns the name of a directory, or of a file without its extension.
 fn default_name(source: &Path) -> String {
     let absolute = source.canonicalize().unwrap_or_else(|_| source.to_owned());
     let name = if absolute.is_dir() {
@@ -197,8 +197,8 @@ fn default_name(source: &Path) -> String {
     name.unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Checks one model or all and reports each. The last error is returned, earlier ones are printed
-/// to standard error.
+/// Checks one model or all, and reports each. Returns the last error; earlier ones are printed to
+/// standard error.
 fn verify(store: &Store, name: Option<String>, out: &mut String) -> Result<(), ModelError> {
     let names = match name {
         Some(name) => vec![name],
@@ -212,7 +212,7 @@ fn verify(store: &Store, name: Option<String>, out: &mut String) -> Result<(), M
         match store.open(&name).and_then(|model| model.verify()) {
             Ok(()) => print_line(out, &format!("{name}: intact")),
             Err(error) => {
-                print_line(out, &format!("{name}: not usable"));
+                print_line(out, &format!("{name}: unusable"));
                 if let Err(earlier) = std::mem::replace(&mut result, Err(error)) {
                     eprint_line(&format!("hearken: {}", earlier.explain()));
                 }
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_of_an_earlier_version_is_told_from_a_damaged_one() {
+    fn a_model_of_an_earlier_version_is_not_reported_as_damaged() {
         let dir = imported();
         let path = dir.path().join("models/ggml-mine.safetensors");
         let mut bytes = fs::read(&path).unwrap();
@@ -355,12 +355,15 @@ mod tests {
         bytes[at] -= 1;
         fs::write(&path, bytes).unwrap();
         let error = run(dir.path(), ModelsCommand::Verify { name: None }).unwrap_err();
-        let told = error.explain();
+        let message = error.explain();
         assert!(
-            told.contains("an earlier version of Hearken") && !told.contains("damaged"),
-            "{told}"
+            message.contains("an earlier version of Hearken") && !message.contains("damaged"),
+            "{message}"
         );
-        assert!(told.contains("`hearken models fetch ggml-mine`"), "{told}");
+        assert!(
+            message.contains("`hearken models fetch ggml-mine`"),
+            "{message}"
+        );
         assert!(matches!(error, ModelError::Outdated { .. }));
         assert!(
             run(dir.path(), ModelsCommand::List)

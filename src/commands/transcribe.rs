@@ -1,4 +1,4 @@
-//! `hearken --file`: transcribes recordings, one after another, to standard output or files.
+//! `hearken --file`: transcribes recordings, one after the other, to standard output or files.
 
 use crate::advice::Advice;
 use crate::audio::FileSource;
@@ -26,15 +26,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Transcribes all files of the command line; an input that fails does not stop the others. Returns
+/// Transcribes all files of the command line. An input that fails does not stop the others. Returns
 /// the exit code.
 ///
 /// # Errors
-/// Returns an error if nothing can be transcribed at all: the model, the configuration or the output directory is
-/// not usable.
+/// Returns an error if nothing can be transcribed: the model, the configuration or the output
+/// directory cannot be used.
 pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
     let destination = Destination::new(&args.file, &args.format, args.output_dir.as_deref())?;
-    let config = over(configuration(args.config.as_deref())?, args);
+    let config = overridden(configuration(args.config.as_deref())?, args);
     let rules = config.rules()?;
     let engine = EngineOptions {
         model: config.model.name.clone(),
@@ -46,15 +46,14 @@ pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
     let settings = settings(args, &engine, &config.text, &whisper)?;
     let mut codes = Vec::new();
     for path in &args.file {
-        let (whisper, settings, destination, stop) = (&whisper, &settings, &destination, &stop);
         let job = Job {
             args,
             model: &engine.model,
-            whisper,
-            settings,
+            whisper: &whisper,
+            settings: &settings,
             rules: &rules,
-            destination,
-            stop,
+            destination: &destination,
+            stop: &stop,
             path,
         };
         let outcome = job.run();
@@ -80,12 +79,12 @@ pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
 /// Returns an error if the model is missing or damaged, the device does not have the number format,
 /// or what the NPU needs is missing.
 pub fn load(options: &EngineOptions) -> Result<Engine, Error> {
-    let tell = |state: &BackendState| eprint_line(&format!("hearken: {state}"));
-    let engine = Engine::load(options, tell)?;
+    let report = |state: &BackendState| eprint_line(&format!("hearken: {state}"));
+    let engine = Engine::load(options, report)?;
     if let Some(npu) = &engine.npu {
         let state = npu.state();
         if state.device == Device::NpuEmulator {
-            tell(&state);
+            report(&state);
         }
     }
     Ok(engine)
@@ -121,7 +120,7 @@ fn settings(
         hotwords,
         ..DecodingOptions::default()
     };
-    refuse_what_the_model_cannot(&decoding, whisper.tokenizer().special())?;
+    check_model_supports(&decoding, whisper.tokenizer().special())?;
     let fallback = FallbackOptions {
         temperatures: args.decoding.temperature.clone(),
         compression_ratio_threshold: Some(args.decoding.compression_ratio_threshold),
@@ -142,8 +141,8 @@ fn settings(
     })
 }
 
-/// The configuration in the file that the command line names, or in the user's own, which alone may
-/// be missing.
+/// Reads the configuration file that the command line names, or else the user's, which may be
+/// missing.
 fn configuration(named: Option<&Path>) -> Result<Config, ConfigError> {
     match named {
         Some(path) => {
@@ -157,8 +156,8 @@ fn configuration(named: Option<&Path>) -> Result<Config, ConfigError> {
     }
 }
 
-/// The configuration, with what the command line gives in its place.
-fn over(mut config: Config, args: &TranscribeArgs) -> Config {
+/// Returns the configuration with the values of the command line in place of its own.
+fn overridden(mut config: Config, args: &TranscribeArgs) -> Config {
     config.merge(Overrides {
         text: args.text.clone(),
         ..Overrides::default()
@@ -169,7 +168,7 @@ fn over(mut config: Config, args: &TranscribeArgs) -> Config {
     config
 }
 
-/// Notes that more threads than cores gain nothing.
+/// Warns if there are more threads than cores.
 fn note_surplus_threads(args: &TranscribeArgs) {
     let cores = std::thread::available_parallelism().map_or(usize::MAX, usize::from);
     if let Some(threads) = args
@@ -178,22 +177,22 @@ fn note_surplus_threads(args: &TranscribeArgs) {
         .filter(|threads| *threads > cores && !args.quiet)
     {
         eprint_line(&format!(
-            "hearken: {threads} threads are more than the {cores} that this machine runs at once"
+            "hearken: {threads} threads are more than this machine runs at once ({cores})"
         ));
     }
 }
 
 /// Checks task, languages and tokens against the model, before any recording is opened.
-fn refuse_what_the_model_cannot(
+fn check_model_supports(
     options: &DecodingOptions,
     special: &SpecialTokens,
 ) -> Result<(), OptionsError> {
-    let english_only = !special.is_multilingual;
-    if english_only && options.task == Task::Translate {
+    let is_english_only = !special.is_multilingual;
+    if is_english_only && options.task == Task::Translate {
         return Err(OptionsError::Translate);
     }
     let serves = |language: &Language| {
-        if english_only {
+        if is_english_only {
             *language == Language::ENGLISH
         } else {
             special.language_token(*language).is_some()
@@ -223,8 +222,8 @@ fn refuse_what_the_model_cannot(
     }
 }
 
-/// A flag that SIGINT and SIGTERM set; a second one ends the program at once, with no half-written
-/// file left.
+/// Returns a flag that SIGINT and SIGTERM set. A second signal ends the program at once, without
+/// leaving a partial file.
 fn stop_on_signals() -> Result<Arc<AtomicBool>, Error> {
     let stop = Arc::new(AtomicBool::new(false));
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(Error::Signals)?;
@@ -240,7 +239,7 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>, Error> {
     Ok(stop)
 }
 
-/// One recording.
+/// Transcription of one recording.
 struct Job<'a> {
     args: &'a TranscribeArgs,
     model: &'a str,
@@ -263,7 +262,7 @@ impl Job<'_> {
         let mut output = self.destination.open(self.path, &self.header())?;
         let mut language = None;
         let mut n_segments = 0;
-        let ending = pipeline::transcribe(
+        let summary = pipeline::transcribe(
             self.whisper,
             Box::new(source),
             self.settings,
@@ -283,40 +282,40 @@ impl Job<'_> {
             },
         );
         progress.finish();
-        let ending = match ending {
+        let summary = match summary {
             Err(error) if error.is_stop() => return Ok(exit::INTERRUPTED),
             other => other?,
         };
         if self.stop.load(Ordering::Relaxed) {
             return Ok(exit::INTERRUPTED);
         }
-        // A damaged input of which nothing could be read leaves no file: it would look like one
-        // without speech.
-        let ending = match ending {
+        // If nothing could be read from a damaged input, no file is left: it would look like a
+        // recording without speech.
+        let summary = match summary {
             StreamSummary {
                 damage: Some(damage),
                 ..
             } if n_segments == 0 => return Err(damage.into()),
-            ending => ending,
+            summary => summary,
         };
         let language = language.map(|language| language.code().to_owned());
         output.finish(&Footer {
             language,
-            duration_s: ending.duration_s,
+            duration_s: summary.duration_s,
         })?;
-        for warning in &ending.warnings {
+        for warning in &summary.warnings {
             eprint_line(&format!("hearken: {warning}"));
         }
-        if n_segments == 0 && ending.damage.is_none() {
+        if n_segments == 0 && summary.damage.is_none() {
             self.note(&format!(
-                "hearken: {}: nobody speaks in it; the transcript is empty",
+                "hearken: {}: no speech; the transcript is empty",
                 self.path.display()
             ));
         }
-        self.note(&closing_line(ending.duration_s, begun.elapsed()));
-        match ending.damage {
+        self.note(&closing_line(summary.duration_s, begun.elapsed()));
+        match summary.damage {
             Some(damage) => Err(damage.into()),
-            None if ending.warnings.is_empty() => Ok(exit::SUCCESS),
+            None if summary.warnings.is_empty() => Ok(exit::SUCCESS),
             None => Ok(exit::INPUT),
         }
     }
@@ -335,7 +334,7 @@ impl Job<'_> {
         }
     }
 
-    /// The segments of a window as they are written.
+    /// Converts the segments of a window to those of the output.
     fn to_segments<'p>(
         &self,
         window: &'p WindowTranscript,
@@ -375,7 +374,7 @@ mod tests {
     use clap::Parser;
 
     #[test]
-    fn the_configuration_counts_where_the_command_line_is_silent() {
+    fn the_configuration_applies_unless_the_command_line_overrides_it() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("config.toml");
         let text = "[model]\nname = \"small\"\n[text]\nlanguage = \"de\"\ntask = \"translate\"\n\
@@ -384,7 +383,7 @@ mod tests {
         let config = configuration(Some(&path)).expect("valid");
         let given = |line: &str| {
             let cli = Cli::try_parse_from(line.split(' ')).expect("valid");
-            over(config.clone(), &cli.transcribe)
+            overridden(config.clone(), &cli.transcribe)
         };
         let silent = given("hearken --file a.wav");
         assert_eq!(silent, config);
@@ -403,14 +402,14 @@ mod tests {
         assert_eq!(given.text.hotwords, ["Ann"]);
         assert!(given.text.spoken_punctuation);
 
-        // A typo is an error in every section, also in those that this command does not use.
+        // A typo is an error in every section, even in those that this command does not use.
         std::fs::write(&path, "[live]\nstpe = 1\n").expect("a file");
         assert!(configuration(Some(&path)).is_err());
         assert!(configuration(Some(Path::new("/nonexistent"))).is_err());
     }
 
     #[test]
-    fn what_the_model_cannot_serve_is_refused() {
+    fn options_that_the_model_does_not_support_are_refused() {
         let check = |n_vocab, task, language: Option<&str>, allowed: &[&str]| {
             let parse = |name: &str| name.parse::<Language>().expect("a language");
             let options = DecodingOptions {
@@ -420,11 +419,12 @@ mod tests {
                 ..DecodingOptions::default()
             };
             let special = SpecialTokens::for_n_vocab(n_vocab).expect("a vocabulary");
-            refuse_what_the_model_cannot(&options, &special)
+            check_model_supports(&options, &special)
                 .map_err(Error::from)
                 .map_err(|e| e.exit_code())
         };
-        let (english, multilingual) = (51864, 51865);
+        let english = 51864;
+        let multilingual = 51865;
         for language in [None, Some("en")] {
             assert_eq!(check(english, Task::Transcribe, language, &[]), Ok(()));
             assert_eq!(
@@ -467,7 +467,7 @@ mod tests {
                 suppress_tokens,
                 ..DecodingOptions::default()
             };
-            refuse_what_the_model_cannot(&options, &special).map_err(|e| e.to_string())
+            check_model_supports(&options, &special).map_err(|e| e.to_string())
         };
         assert_eq!(check("-1,51864"), Ok(()));
         let refusal =

@@ -175,10 +175,7 @@ fn a_model_that_does_not_stand_the_check_is_explained_once() {
         .output()
         .expect("it runs");
     assert_eq!(code_of(&output), Some(exit::MODEL));
-    assert_eq!(
-        String::from_utf8_lossy(&output.stdout),
-        "mine: not usable\n"
-    );
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "mine: unusable\n");
     let explained = stderr_of(&output);
     assert_eq!(
         explained.matches("mine.safetensors is damaged").count(),

@@ -233,7 +233,7 @@ fn a_model_is_packed_when_it_is_installed_where_overlays_are() {
     assert_eq!(left, ["base.safetensors"]);
     let (said, complaint, left) = fetch(Some(overlays.path()));
     assert!(
-        said.contains("its weights are packed for the NPU: ") && complaint.is_empty(),
+        said.contains("weights packed for the NPU: ") && complaint.is_empty(),
         "{said}{complaint}"
     );
     assert_eq!(left, ["base.npu-int8", "base.safetensors"]);

@@ -1,4 +1,5 @@
-//! `hearken bench decoder`: the time of the decoder's passes, and of merely reading what they read.
+//! `hearken bench decoder`: the time of the decoder's passes, and of only reading the bytes that
+//! they read.
 
 use super::{COMPARED_WINDOW, Spread, milliseconds, window};
 use crate::cli::BenchDecoderArgs;
@@ -10,7 +11,7 @@ use crate::whisper::{AudioFeatures, DecodeError, Decoder, Row, WindowCache, Work
 use serde::Serialize;
 use std::fmt::Write;
 
-/// Runs before the clock starts: buffers are allocated, weights are read from disk.
+/// Untimed runs, in which buffers are allocated and weights read from disk.
 const WARM_UP: usize = 3;
 
 /// Tokens that precede a timed pass: the start of a transcript and some text.
@@ -18,7 +19,7 @@ const BEFORE: [u32; 16] = [
     50258, 50259, 50359, 50363, 400, 370, 452, 7177, 6280, 1029, 406, 437, 428, 1941, 393, 360,
 ];
 
-/// The passes measured, as windows and tokens of each.
+/// The passes to measure: name, windows, tokens of each.
 const PASSES: [(&str, usize, usize); 4] = [
     ("step, 1 window", 1, 1),
     ("step, 8 windows", 8, 1),
@@ -26,7 +27,7 @@ const PASSES: [(&str, usize, usize); 4] = [
     ("prompt, 64 tokens", 1, 64),
 ];
 
-/// What was measured.
+/// Measurements.
 #[derive(Debug, Serialize)]
 struct Report {
     /// Name of the model.
@@ -37,9 +38,9 @@ struct Report {
     cpu: &'static str,
     /// Threads.
     threads: usize,
-    /// Bytes a second that all threads together read from memory, in 10⁹.
+    /// Bandwidth of all threads together, in 10⁹ bytes per second.
     bandwidth_gb_s: f64,
-    /// One for each kind of pass.
+    /// Times of each kind of pass.
     passes: Vec<Pass>,
 }
 
@@ -63,7 +64,7 @@ struct Pass {
     deviation_ms: f64,
     /// Weights, keys and values read, in 10⁶ bytes.
     read_mb: f64,
-    /// Median time of reading as many bytes with the same threads.
+    /// Median time of reading as many bytes with the same number of threads.
     bound_ms: f64,
     /// The bound's share of the pass's time.
     share_percent: f64,
@@ -116,26 +117,27 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Times a kind of pass and the reading of as many bytes, in turns, so that what else the
-    /// machine does falls on both.
+    /// Times a kind of pass and the reading of as many bytes alternately, so that other load on the
+    /// machine affects both.
     fn run(
         &self,
         (name, windows, tokens): (&'static str, usize, usize),
     ) -> Result<Pass, DecodeError> {
         let mut work = Workspace::default();
-        let listen = |_| self.decoder.prepare_window(&self.features, None, &mut work);
+        let prepare = |_| self.decoder.prepare_window(&self.features, None, &mut work);
         let mut caches = (0..windows)
-            .map(listen)
+            .map(prepare)
             .collect::<Result<Vec<WindowCache>, _>>()?;
         let n_vocab = self.decoder.dims().n_vocab;
         let token = |i: usize| BEFORE[i % BEFORE.len()].min(n_vocab as u32 - 1);
         let read = self.decoder.step_bytes() + caches.iter().map(WindowCache::bytes).sum::<usize>();
         let mut pages = LargePages::new(read / size_of::<f32>() * size_of::<f32>())
             .map_err(DecodeError::Memory)?;
-        // Pages that were never written are all the same one.
+        // Pages that were never written all map to the same zero page.
         pages.fill(1);
         let data: &[f32] = bytemuck::cast_slice(&pages);
-        let (mut times, mut bounds) = (Vec::new(), Vec::new());
+        let mut times = Vec::new();
+        let mut bounds = Vec::new();
         for i in 0..WARM_UP + self.iterations {
             caches.iter_mut().for_each(WindowCache::begin);
             let mut windows: Vec<_> = caches.iter_mut().collect();
@@ -149,13 +151,14 @@ impl Bench<'_> {
                 };
                 (0..windows.len()).flat_map(of_window).collect::<Vec<_>>()
             };
-            let (before, timed) = (rows(BEFORE.len()), rows(tokens));
-            let wanted: Vec<_> = (1..=windows.len()).map(|i| i * tokens - 1).collect();
+            let before = rows(BEFORE.len());
+            let timed = rows(tokens);
+            let last_rows: Vec<_> = (1..=windows.len()).map(|i| i * tokens - 1).collect();
             self.decoder
                 .forward(&mut windows, &before, &[], &mut work)?;
             let (time, logits) = milliseconds(|| {
                 self.decoder
-                    .forward(&mut windows, &timed, &wanted, &mut work)
+                    .forward(&mut windows, &timed, &last_rows, &mut work)
                     .map(|_| ())
             });
             logits?;
@@ -166,7 +169,8 @@ impl Bench<'_> {
                 bounds.push(bound);
             }
         }
-        let (time, bound_ms) = (Spread::of(times), Spread::of(bounds).median);
+        let time = Spread::of(times);
+        let bound_ms = Spread::of(bounds).median;
         Ok(Pass {
             name,
             windows,

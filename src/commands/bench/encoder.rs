@@ -1,6 +1,5 @@
-//! `hearken bench encoder`: the time that the encoder takes for one window, beside the time in
-//! which the machine could make its multiplications at best, and how far it is from the reference
-//! path.
+//! `hearken bench encoder`: the time of the encoder for one window, the shortest time in which the
+//! machine could do its multiplications, and the difference from the reference.
 
 use super::{COMPARED_WINDOW, Spread, cosine, json, milliseconds, window};
 use crate::audio::clock;
@@ -19,19 +18,19 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Runs before the clock starts: buffers are allocated, weights are read from disk.
+/// Untimed runs, in which buffers are allocated and weights read from disk.
 const WARM_UP: usize = 2;
 
-/// What was measured.
+/// Measurements.
 #[derive(Debug, Serialize)]
 struct Report {
     /// Name of the model.
     model: String,
     /// `real` or `random`.
     weights: &'static str,
-    /// `f32` or `int8`; of an NPU `bf16` or `int8`.
+    /// `f32` or `int8`; on an NPU `bf16` or `int8`.
     compute: &'static str,
-    /// `cpu`, `npu`, or `npu-emulator`, which says nothing of hardware.
+    /// `cpu`, `npu`, or `npu-emulator`, whose times say nothing about hardware.
     device: &'static str,
     /// Mean time of the parts of a run on an NPU.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,26 +57,25 @@ struct Report {
     consistency_percent: f64,
     /// Median time over the window's length.
     real_time_factor: f64,
-    /// What the CPU could do at best, where it encodes: of an NPU that says nothing.
+    /// Limit of the CPU, if the CPU encodes.
     #[serde(flatten)]
     roofline: Option<Roofline>,
-    /// Cosine between the states and those of the f32 path.
+    /// Cosine similarity to the states of the f32 encoder.
     cosine_to_f32: f64,
-    /// Values that are NaN or infinite, over all runs.
+    /// Number of NaN and infinite values over all runs.
     non_finite: usize,
 }
 
-/// The CPU's limit.
+/// Limit of the CPU.
 #[derive(Debug, Serialize)]
 struct Roofline {
-    /// Multiplications with addition a second in the linear layers' number format, in 10⁹: the
-    /// machine's peak.
+    /// Peak of the machine in the linear layers' number format, in 10⁹ multiply-adds per second.
     peak_linear: f64,
-    /// The same in attention's number format.
+    /// The same in the number format of attention.
     peak_attention: f64,
-    /// Time in which all of a window's multiplications could be made at those peaks.
+    /// Time of all multiply-adds of a window at those peaks.
     roofline_ms: f64,
-    /// Its share of the median time.
+    /// Share of the median time.
     roofline_percent: f64,
 }
 
@@ -88,21 +86,22 @@ struct Split {
     submit_ms: f64,
     /// Waiting for their results.
     wait_ms: f64,
-    /// Bringing the host's and the device's view of buffers together.
+    /// Synchronising buffers between host and device.
     sync_ms: f64,
-    /// All else: attention, layer norm, conversions.
+    /// Everything else: attention, layer norm, conversions.
     cpu_ms: f64,
-    /// Runs of the array.
+    /// Number of runs on the NPU.
     runs: usize,
 }
 
 /// Runs the benchmark and prints its report.
 ///
 /// # Errors
-/// Returns an error if the model is missing or damaged, the NPU fails, or the report cannot be written.
+/// Returns an error if the model is missing or damaged, the NPU fails, or the report cannot be
+/// written.
 pub fn encoder(args: &BenchEncoderArgs) -> Result<u8, Error> {
     let mut file = Arc::new(Store::locate()?.open(&args.engine.options().model)?);
-    // Lives as long as the model that is mapped from it.
+    // Must outlive the model that is mapped from it.
     let scratch = tempfile::tempdir().map_err(|e| OutputError::Directory {
         path: std::env::temp_dir(),
         source: e,
@@ -139,7 +138,7 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     let mut encoder = whisper.encoder();
     let iterations = args.iterations as usize;
     let bar = ProgressBar::new((WARM_UP + iterations) as u64);
-    // The template is constant: where it were wrong, indicatif's own would do.
+    // The template is constant; if it were invalid, indicatif's default would do.
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} runs, {eta} left") {
         bar.set_style(style);
     }
@@ -153,8 +152,11 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     } else {
         Operand::F32
     };
-    let (mut elapsed_ms, mut non_finite, mut cosine_to_f32) = (Vec::new(), 0, 0.0);
-    let (mut peaks_linear, mut peaks_attention) = (Vec::new(), Vec::new());
+    let mut elapsed_ms = Vec::new();
+    let mut non_finite = 0;
+    let mut cosine_to_f32 = 0.0;
+    let mut peaks_linear = Vec::new();
+    let mut peaks_attention = Vec::new();
     let mut spent = Times::default();
     for i in 0..WARM_UP + iterations {
         let (elapsed, features) = milliseconds(|| encoder.encode(&mel));
@@ -164,7 +166,7 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
             elapsed_ms.push(elapsed);
             spent += times;
             if compute.npu.is_none() {
-                // In turns, so that what else the machine does falls on all of them.
+                // Alternately, so that other load on the machine affects all of them.
                 peaks_linear.push(peak_macs(whisper.cpu(), linear));
                 peaks_attention.push(peak_macs(whisper.cpu(), attention));
             }
@@ -182,16 +184,13 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
         deviation: deviation_ms,
     } = Spread::of(elapsed_ms);
     let roofline = compute.npu.is_none().then(|| {
-        let (peak_linear, peak_attention) = (
-            Spread::of(peaks_linear).median,
-            Spread::of(peaks_attention).median,
-        );
+        let peak_linear = Spread::of(peaks_linear).median;
+        let peak_attention = Spread::of(peaks_attention).median;
         let macs = macs(whisper.file().dims(), n_ctx, reference.bias.len());
         let roofline_ms = 1e3 * (macs.0 / peak_linear + macs.1 / peak_attention);
-        let (peak_linear, peak_attention) = (peak_linear / 1e9, peak_attention / 1e9);
         Roofline {
-            peak_linear,
-            peak_attention,
+            peak_linear: peak_linear / 1e9,
+            peak_attention: peak_attention / 1e9,
             roofline_ms,
             roofline_percent: 100.0 * roofline_ms / median_ms,
         }
@@ -224,7 +223,7 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     })
 }
 
-/// Loads the model on the device that was asked for.
+/// Loads the model on the requested device.
 fn on_device(
     file: Arc<ModelFile>,
     options: &EngineOptions,
@@ -241,10 +240,10 @@ fn on_device(
     Ok(engine.with_npu(npu))
 }
 
-/// Returns where the last run's time went on the NPU.
+/// Returns how the NPU spent the time of the last run.
 ///
 /// # Errors
-/// Returns an error if the run fell back to the CPU: it does not measure the NPU.
+/// Returns an error if the run fell back to the CPU, so that it does not measure the NPU.
 pub(super) fn still_there(engine: &Engine) -> Result<Times, Error> {
     match &engine.npu {
         None => Ok(Times::default()),
@@ -257,7 +256,9 @@ pub(super) fn still_there(engine: &Engine) -> Result<Times, Error> {
 
 fn split(spent: Times, iterations: usize, average_ms: f64) -> Split {
     let mean = |time: Duration| time.as_secs_f64() * 1e3 / iterations as f64;
-    let (submit_ms, wait_ms, sync_ms) = (mean(spent.submit), mean(spent.wait), mean(spent.sync));
+    let submit_ms = mean(spent.submit);
+    let wait_ms = mean(spent.wait);
+    let sync_ms = mean(spent.sync);
     let cpu_ms = average_ms - submit_ms - wait_ms - sync_ms;
     Split {
         submit_ms,
@@ -268,15 +269,13 @@ fn split(spent: Times, iterations: usize, average_ms: f64) -> Split {
     }
 }
 
-/// Multiplications of the linear layers, convolutions among them, and of attention.
+/// Returns the multiply-adds of the linear layers, including convolutions, and of attention.
 pub(super) fn macs(dims: &Dims, n_ctx: usize, n_tail: usize) -> (f64, f64) {
-    let (n, width, layers) = (
-        n_ctx as f64,
-        dims.n_audio_state as f64,
-        dims.n_audio_layer as f64,
-    );
+    let n = n_ctx as f64;
+    let width = dims.n_audio_state as f64;
+    let layers = dims.n_audio_layer as f64;
     let convolutions = 2.0 * n * 3.0 * dims.n_mels as f64 * width + n * 3.0 * width * width;
-    // Query, key, value and output: 4 squares; the two of the MLP: 8.
+    // Query, key, value and output have 4 squares, the two layers of the MLP 8.
     let linear = layers * n * 12.0 * width * width;
     (
         convolutions + linear,
@@ -298,7 +297,9 @@ fn table(report: &Report) -> String {
     } = report;
     let device = match *device {
         "cpu" => String::new(),
-        "npu-emulator" => "npu-emulator (no NPU: its times say nothing of hardware), ".to_owned(),
+        "npu-emulator" => {
+            "npu-emulator (no NPU: its times say nothing about hardware), ".to_owned()
+        }
         device => format!("{device}, "),
     };
     let mut text = format!(
@@ -332,9 +333,7 @@ fn table(report: &Report) -> String {
         peak_attention,
     }) = &report.roofline
     {
-        let peaks = format!(
-            "{peak_linear:.0} and {peak_attention:.0} G multiplications with addition a second"
-        );
+        let peaks = format!("{peak_linear:.0} and {peak_attention:.0} G multiply-adds per second");
         row(
             "roofline",
             format!("{roofline_ms:.2} ms, {roofline_percent:.1} % of the median ({peaks})"),

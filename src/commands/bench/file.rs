@@ -1,5 +1,5 @@
-//! `hearken bench file`: the time from a model on disk to a recording's text, beside the time in
-//! which the machine could make the multiplications and read the bytes that this takes.
+//! `hearken bench file`: the time from a model on disk to a recording's text, and the shortest time
+//! in which the machine could do the multiplications and read the bytes that this takes.
 
 use super::encoder::{macs, still_there};
 use super::{Spread, json, milliseconds};
@@ -18,17 +18,17 @@ use std::fmt::Write;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-/// Measurements of the machine; the best one counts.
+/// Number of measurements of the machine's limits; the best one counts.
 const PEAKS: usize = 10;
 
-/// What was measured.
+/// Measurements.
 #[derive(Debug, Serialize)]
 struct Report {
     /// Name of the model.
     model: String,
-    /// `f32` or `int8`; of an NPU `bf16` or `int8`.
+    /// `f32` or `int8`; on an NPU `bf16` or `int8`.
     compute: &'static str,
-    /// What encodes: `cpu`, `npu` or `npu-emulator`.
+    /// Where the encoder runs: `cpu`, `npu` or `npu-emulator`.
     device: &'static str,
     /// Instruction set.
     cpu: &'static str,
@@ -52,20 +52,20 @@ struct Report {
     maximum_s: f64,
     /// Median time over the recording's length.
     real_time_factor: f64,
-    /// What the CPU could do at best, where it encodes: of an NPU that says nothing.
+    /// Limit of the CPU, if the CPU encodes.
     #[serde(flatten)]
     roofline: Option<Roofline>,
 }
 
-/// The machine's limits.
+/// Limits of the machine.
 #[derive(Debug, Serialize)]
 struct Roofline {
-    /// Time in which the CPU could make the encoder's multiplications.
+    /// Shortest time of the encoder's multiply-adds.
     encoder_bound_s: f64,
-    /// Time in which the decoder's bytes could be read, with as many windows together as go
-    /// together.
+    /// Shortest time of reading the decoder's bytes, with as many windows decoded together as the
+    /// pipeline does.
     decoder_bound_s: f64,
-    /// The sum's share of the median time.
+    /// Share of the median time that the sum takes.
     roofline_percent: f64,
 }
 
@@ -75,10 +75,11 @@ struct Roofline {
 /// Returns an error if the model or the recording cannot be used, or the report cannot be written.
 pub fn file(args: &BenchFileArgs) -> Result<u8, Error> {
     let options = args.engine.options();
-    let (mut load_ms, mut times) = (Vec::new(), Vec::new());
+    let mut load_ms = Vec::new();
+    let mut times = Vec::new();
     let mut last = None;
     for _ in 0..args.iterations {
-        // With the last model still in memory, loading would be timed as nobody meets it.
+        // If the last model were still in memory, loading would be faster than it usually is.
         drop(last.take());
         let (time, engine) = milliseconds(|| load(&options));
         load_ms.push(time);
@@ -89,7 +90,7 @@ pub fn file(args: &BenchFileArgs) -> Result<u8, Error> {
         still_there(&engine)?;
         last = Some((engine, run));
     }
-    let Some((engine, (audio_s, passages))) = last else {
+    let Some((engine, (audio_s, windows))) = last else {
         return Ok(exit::SUCCESS);
     };
     let whisper = &engine.whisper;
@@ -100,7 +101,7 @@ pub fn file(args: &BenchFileArgs) -> Result<u8, Error> {
         ..
     } = Spread::of(times);
     let roofline = match engine.compute.npu {
-        None => Some(bounds(&options, &engine, &passages)?),
+        None => Some(bounds(&options, &engine, &windows)?),
         Some(_) => None,
     };
     let roofline = roofline.map(|(encoder_bound_s, decoder_bound_s)| {
@@ -118,8 +119,8 @@ pub fn file(args: &BenchFileArgs) -> Result<u8, Error> {
         cpu: whisper.cpu().isa.name(),
         threads: whisper.cpu().pool.threads(),
         audio_s,
-        windows: passages.len(),
-        tokens: passages.iter().map(tokens).sum(),
+        windows: windows.len(),
+        tokens: windows.iter().map(tokens).sum(),
         iterations: args.iterations as usize,
         load_ms: Spread::of(load_ms).median,
         median_s,
@@ -136,7 +137,7 @@ pub fn file(args: &BenchFileArgs) -> Result<u8, Error> {
     Ok(exit::SUCCESS)
 }
 
-/// A recording's seconds and text.
+/// Transcribes the recording. Returns its length in seconds and its text.
 fn transcribe(
     args: &BenchFileArgs,
     whisper: &Whisper,
@@ -156,26 +157,26 @@ fn transcribe(
         condition_on_previous_text: false,
         word_timestamps: false,
     };
-    let mut passages = Vec::new();
+    let mut windows = Vec::new();
     let source = Box::new(FileSource::open(&args.file)?);
     let publish = |window| {
-        passages.push(window);
+        windows.push(window);
         Ok::<(), Error>(())
     };
-    let ending =
+    let summary =
         pipeline::transcribe(whisper, source, &settings, &AtomicBool::new(false), publish)?;
-    match ending.damage {
+    match summary.damage {
         Some(damage) => Err(damage.into()),
-        None => Ok((ending.duration_s, passages)),
+        None => Ok((summary.duration_s, windows)),
     }
 }
 
-/// Seconds in which the encoder and the decoder could do what `passages` took, at the machine's
-/// limits.
+/// Returns the shortest times of encoder and decoder for `windows` at the machine's limits, in
+/// seconds.
 fn bounds(
     options: &EngineOptions,
     engine: &Engine,
-    passages: &[WindowTranscript],
+    windows: &[WindowTranscript],
 ) -> Result<(f64, f64), Error> {
     let whisper = &engine.whisper;
     let operands = if engine.compute.cpu == Precision::Int8 {
@@ -185,10 +186,12 @@ fn bounds(
     };
     let mut pages =
         LargePages::new(whisper.decoder().step_bytes() / 4 * 4).map_err(DecodeError::Memory)?;
-    // Pages that were never written are all the same one.
+    // Pages that were never written all map to the same zero page.
     pages.fill(1);
     let data: &[f32] = bytemuck::cast_slice(&pages);
-    let (mut linear, mut attention, mut read_s) = (0.0f64, 0.0f64, f64::INFINITY);
+    let mut linear = 0.0f64;
+    let mut attention = 0.0f64;
+    let mut read_s = f64::INFINITY;
     for _ in 0..PEAKS {
         linear = linear.max(peak_macs(whisper.cpu(), operands.0));
         attention = attention.max(peak_macs(whisper.cpu(), operands.1));
@@ -197,8 +200,9 @@ fn bounds(
     }
     let dims = whisper.file().dims();
     let tails = Tails::load(whisper.file())?;
-    let (mut encoder_s, mut steps) = (0.0, 0.0);
-    for window in passages {
+    let mut encoder_s = 0.0;
+    let mut steps = 0.0;
+    for window in windows {
         let samples = clock::samples(window.end_s - window.start_s);
         let n_ctx = whisper.window(samples, options.longest_window(LONGEST_WINDOW, dims));
         let n_tail = tails.of(n_ctx).bias.len();

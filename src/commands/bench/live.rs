@@ -1,7 +1,7 @@
-//! `hearken bench live`: recordings as if they were spoken into the microphone, on a clock that
-//! counts audio and the time that the work really takes: what a listener would see, in less time
-//! than listening takes. With `--minutes` the recordings are one endless stream, over and over, and
-//! what is asked is whether it stays as light as it began.
+//! `hearken bench live`: transcribes recordings as if they were spoken into the microphone. Its
+//! clock counts audio and the real time of the work, so it reports what a listener would see but
+//! takes less time. With `--minutes`, the recordings are repeated as one long stream, to see
+//! whether memory and speed stay constant.
 
 use crate::audio::{FileSource, Mono16k, SAMPLE_RATE, clock};
 use crate::cli::BenchLiveArgs;
@@ -20,41 +20,42 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Samples that come at once, as from a microphone: 60 ms.
+/// Samples per block, as from a microphone: 60 ms.
 const BLOCK: usize = 960;
-/// Silence after each recording, as a speaker leaves it, in samples: 1.5 s.
+/// Samples of silence after each recording, as a speaker would leave: 1.5 s.
 const SILENCE: usize = 24_000;
 /// Silence that the segmenter keeps before and after speech, in seconds.
 const PADDING_S: f64 = 0.5;
 
-/// What came of a recording.
+/// Measurements on a recording.
 #[derive(Debug, Default, Serialize)]
 struct Report {
     file: String,
     text: String,
     audio_s: f64,
     busy_s: f64,
-    /// Time of all threads together, in seconds.
+    /// CPU time of all threads, in seconds.
     cpu_s: f64,
     partials: usize,
-    /// From the onset of each utterance to its first text, in seconds.
+    /// Times from the onset of each utterance to its first text, in seconds.
     first_partial_s: Vec<f64>,
-    /// From the decision that an utterance has ended to its final text, in seconds.
+    /// Times from the detection of the end of an utterance to its final text, in seconds.
     final_s: Vec<f64>,
-    /// From the end of speech to its final text, the pause that decides it included, in seconds.
+    /// Times from the end of speech to its final text, including the pause that ends the utterance,
+    /// in seconds.
     speech_to_final_s: Vec<f64>,
-    /// From the end of each word that a partial committed to that, in seconds.
+    /// Times from the end of each word that a partial commits to that partial, in seconds.
     committed_s: Vec<f64>,
-    /// From the end of each word to its being settled, by a partial or the final, in seconds.
+    /// Times from the end of each word until a partial or final commits it, in seconds.
     settled_s: Vec<f64>,
-    /// When the end of the latest utterance was known, in seconds.
+    /// Time at which the end of the latest utterance was detected, in seconds.
     #[serde(skip)]
     ended_s: f64,
 }
 
 impl Report {
-    /// Takes note of the first words of an utterance that are settled from `now_s` on; `known` are
-    /// noted already.
+    /// Records that the words of an utterance are committed as of `now_s`. The first `known` of
+    /// them are recorded already. Returns the delays of the new ones.
     fn settle(&mut self, words: &[Word], known: &mut usize, now_s: f64) -> Vec<f64> {
         let lags: Vec<f64> = words
             .iter()
@@ -67,8 +68,8 @@ impl Report {
     }
 }
 
-/// Runs the benchmark: a line of JSON for each recording on standard output, the sum on standard
-/// error.
+/// Runs the benchmark: prints a line of JSON per recording to standard output and the sum to
+/// standard error.
 ///
 /// # Errors
 /// Returns an error if the model or a recording cannot be used, or the report cannot be written.
@@ -99,7 +100,7 @@ pub fn live(args: &BenchLiveArgs) -> Result<u8, Error> {
         sum.settled_s.extend(report.settled_s);
     }
     eprint_line(&format!(
-        "{:.0} s of audio, {:.3} s of work for each, {} partials, {:.1} % of one core while speaking, {:.0} MB at most",
+        "{:.0} s of audio, {:.3} s of work per second, {} partials, {:.1} % of one core while speaking, {:.0} MB at most",
         sum.audio_s,
         sum.busy_s / sum.audio_s,
         sum.partials,
@@ -110,9 +111,12 @@ pub fn live(args: &BenchLiveArgs) -> Result<u8, Error> {
         ("onset to first partial", sum.first_partial_s),
         ("end of utterance to final", sum.final_s),
         ("end of speech to final", sum.speech_to_final_s),
-        ("end of a word to its being committed", sum.committed_s),
         (
-            "the same, with the words that the final settles",
+            "end of a word to its commitment by a partial",
+            sum.committed_s,
+        ),
+        (
+            "end of a word to its commitment, finals included",
             sum.settled_s,
         ),
     ] {
@@ -135,8 +139,7 @@ pub fn live(args: &BenchLiveArgs) -> Result<u8, Error> {
     Ok(exit::SUCCESS)
 }
 
-/// Plays the recordings over and over to one engine, and reports every tenth of the time what it has
-/// in memory.
+/// Feeds the recordings repeatedly to one engine and reports its memory at every tenth of the time.
 fn endless(
     whisper: &Arc<Whisper>,
     settings: &SessionSettings,
@@ -149,7 +152,10 @@ fn endless(
     }
     let total = u64::from(minutes) * 60 * u64::from(SAMPLE_RATE);
     let mut live = engine(whisper, settings, args);
-    let (mut heard, mut told, mut now_s, mut known) = (0, 0, 0.0f64, 0);
+    let mut heard = 0;
+    let mut tenths = 0;
+    let mut now_s = 0.0f64;
+    let mut known = 0;
     for block in recordings
         .iter()
         .cycle()
@@ -159,17 +165,14 @@ fn endless(
         heard += block.len() as u64;
         let spoken_s = clock::seconds(heard);
         if now_s <= spoken_s {
-            // Texts and times are not asked for: a report of all of them would grow with the
-            // stream.
+            // Texts and times are dropped: a report of all of them would grow with the stream.
             now_s = drain(&mut live, spoken_s, &mut known, &mut Report::default())?;
         }
-        if heard * 10 / total > told {
-            told = heard * 10 / total;
-            let (minutes, rss, behind_s) = (
-                spoken_s / 60.0,
-                memory_mb("VmRSS"),
-                (now_s - spoken_s).max(0.0),
-            );
+        if heard * 10 / total > tenths {
+            tenths = heard * 10 / total;
+            let minutes = spoken_s / 60.0;
+            let rss = memory_mb("VmRSS");
+            let behind_s = (now_s - spoken_s).max(0.0);
             print(&format!(
                 "{{\"minutes\":{minutes:.1},\"rss_mb\":{rss:.1},\"behind_s\":{behind_s:.2}}}\n"
             ))?;
@@ -181,7 +184,7 @@ fn endless(
     Ok(exit::SUCCESS)
 }
 
-/// A figure of `/proc/self/status` (proc(5)), in MB.
+/// Returns a value of `/proc/self/status` (proc(5)), in MB.
 fn memory_mb(name: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status
@@ -191,13 +194,13 @@ fn memory_mb(name: &str) -> f64 {
     kib.unwrap_or(f64::NAN) * 1024.0 / 1e6
 }
 
-/// Time that all threads of the process have computed, in seconds.
+/// Returns the CPU time of all threads of the process, in seconds.
 fn cpu_s() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
-/// A recording with the silence that a speaker leaves behind it, 16 kHz, mono.
+/// Returns a recording and the silence after it (16 kHz, mono).
 fn samples(file: &Path) -> Result<Vec<f32>, Error> {
     let mut stream = Mono16k::new(Box::new(FileSource::open(file)?));
     let mut samples = Vec::new();
@@ -234,11 +237,12 @@ fn run(
     };
     let begun_s = cpu_s();
     let mut live = engine(whisper, settings, args);
-    let (mut now_s, mut known) = (0.0, 0);
+    let mut now_s = 0.0;
+    let mut known = 0;
     for (i, block) in samples.chunks(BLOCK).enumerate() {
         let spoken_s = clock::seconds(((i + 1) * BLOCK) as u64);
         live.push(block);
-        // While the engine works, the speaker goes on: work is done only once the clock has caught
+        // The speaker continues while the engine works, so work waits until the clock has caught
         // up.
         if now_s <= spoken_s {
             now_s = drain(&mut live, spoken_s, &mut known, &mut report)?;
@@ -251,8 +255,8 @@ fn run(
     Ok(report)
 }
 
-/// Does what is due, beginning at `now_s`; gives the time afterwards. Of the utterance that goes on
-/// `known` words are settled.
+/// Does the work that is due, beginning at `now_s`, and returns the time afterwards. The first
+/// `known` words of the current utterance are committed.
 fn drain(
     live: &mut Live,
     mut now_s: f64,
@@ -268,7 +272,7 @@ fn drain(
             None => return Ok(now_s),
             Some(Event::Partial(partial)) => {
                 report.partials += 1;
-                // What begins at a cut was heard already, as a part of the utterance before.
+                // Audio after a cut has already been transcribed as a part of the utterance before.
                 let onset_s = partial.start_s + PADDING_S;
                 if partial.revision == 1 && onset_s >= report.ended_s {
                     report.first_partial_s.push(now_s - onset_s);

@@ -1,4 +1,4 @@
-//! `hearken bench`: how fast the parts are, each beside what the machine could do at best in the
+//! `hearken bench`: how fast the parts are, each next to the limit of the machine, measured in the
 //! same process.
 
 mod decoder;
@@ -19,11 +19,10 @@ use ndarray::Array2;
 use serde::Serialize;
 use std::time::Instant;
 
-/// Positions of the window that the encoder's and the decoder's figures are of where no other is
-/// asked for: 10.24 s.
+/// Positions of the default window of the encoder's and the decoder's benchmark: 10.24 s.
 const COMPARED_WINDOW: usize = 512;
 
-/// How times are spread.
+/// Spread of times.
 struct Spread {
     median: f64,
     minimum: f64,
@@ -47,19 +46,20 @@ impl Spread {
     }
 }
 
-/// How long `work` takes, and what it returns.
+/// Returns the time that `work` takes, and its result.
 fn milliseconds<T>(work: impl FnOnce() -> T) -> (f64, T) {
     let begun = Instant::now();
     let result = work();
     (begun.elapsed().as_secs_f64() * 1e3, result)
 }
 
-/// A window full of sound: a sweep from 100 Hz to 4 kHz under a syllable's rhythm of 4 Hz.
+/// Returns a window of sound: a sweep from 100 Hz to 4 kHz, modulated at 4 Hz like syllables.
 fn window(n_ctx: usize, n_mels: usize) -> Mel {
     let rate = f64::from(crate::audio::SAMPLE_RATE);
     let n = n_ctx * SAMPLES_PER_POSITION;
     let sample = |i: usize| {
-        let (t, share) = (i as f64 / rate, i as f64 / n as f64);
+        let t = i as f64 / rate;
+        let share = i as f64 / n as f64;
         let phase = std::f64::consts::TAU * t * (100.0 + 1950.0 * share);
         (0.3 * phase.sin() * (0.6 + 0.4 * (std::f64::consts::TAU * 4.0 * t).sin())) as f32
     };

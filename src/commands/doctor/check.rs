@@ -1,30 +1,30 @@
-//! One thing that `hearken doctor` looks at, and how it is shown.
+//! One check of `hearken doctor`, and how it is printed.
 
 use std::fmt::{self, Display};
 
-/// How a check came out.
+/// Outcome of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// As it should be.
+    /// Everything is in order.
     Ok,
-    /// Works, but not as well as it could.
+    /// It works, but not as well as it could.
     Warn,
-    /// Transcription does not work without it.
+    /// It is missing, and transcription needs it.
     Missing,
-    /// Wrong: whatever reads it refuses it.
+    /// It is invalid, and the program refuses it.
     Error,
 }
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// What was looked at, in a word or two.
+    /// What was checked, in a word or two.
     pub name: &'static str,
-    /// How it came out.
+    /// Outcome.
     pub status: Status,
     /// What was found.
     pub detail: String,
-    /// A command or an action that fixes it.
+    /// Command or action that fixes it.
     pub remedy: Option<String>,
 }
 
@@ -44,7 +44,7 @@ impl Display for Check {
     }
 }
 
-/// A check that found everything in order.
+/// Returns a check that found everything in order.
 pub(super) fn ok(name: &'static str, detail: impl Into<String>) -> Check {
     Check {
         name,

@@ -1,4 +1,4 @@
-//! What dictation needs beside transcription: a microphone, a session bus and the daemon on it.
+//! What dictation needs besides transcription: a microphone, a session bus and the daemon.
 
 use super::check::{Check, Status, ok};
 use crate::advice::Advice;
@@ -8,7 +8,7 @@ use crate::commands::control;
 use serde_json::Value;
 use std::borrow::Cow;
 
-/// Looks at microphone, bus and daemon; the daemon is not started for that.
+/// Checks microphone, bus and daemon. Does not start the daemon.
 pub(super) fn checks() -> [Check; 2] {
     [microphone(capture::devices()), daemon(control::running())]
 }
@@ -28,7 +28,7 @@ fn microphone(devices: Result<Vec<Device>, CaptureError>) -> Check {
             ..ok(
                 name,
                 format!(
-                    "the default input is what an output plays: {}",
+                    "the default input only records what an output plays: {}",
                     device.description
                 ),
             )
@@ -42,13 +42,13 @@ fn microphone(devices: Result<Vec<Device>, CaptureError>) -> Check {
             ),
             ..ok(
                 name,
-                format!("none of {} inputs is the default", devices.len()),
+                format!("none of the {} inputs is the default", devices.len()),
             )
         },
     }
 }
 
-/// `status` is what the daemon says of itself, as in `hearken status --json`.
+/// Checks the daemon. `status` is its status as in `hearken status --json`.
 fn daemon(status: Result<Option<Value>, ClientError>) -> Check {
     let name = "daemon";
     let status = match status {
@@ -57,22 +57,26 @@ fn daemon(status: Result<Option<Value>, ClientError>) -> Check {
             return Check {
                 status: Status::Warn,
                 remedy: Some("systemctl --user enable --now hearken, or hearken daemon".to_owned()),
-                ..ok(name, "the session bus is there, the daemon does not run")
+                ..ok(
+                    name,
+                    "the session bus is available, but the daemon is not running",
+                )
             };
         }
         Err(error) => return failed(name, &error),
     };
     let field = |key: &str| status.get(key).and_then(Value::as_str).unwrap_or_default();
-    let (version, trouble) = (field("version"), field("status_message"));
+    let version = field("version");
+    let message = field("status_message");
     let detail = format!(
-        "runs, version {version}, model {}: {}",
+        "running, version {version}, model {}: {}",
         field("model"),
         field("state")
     );
     let remedy = if version != env!("CARGO_PKG_VERSION") {
-        Some("systemctl --user restart hearken: this program has another version".to_owned())
+        Some("systemctl --user restart hearken: its version differs from this program's".to_owned())
     } else {
-        Some(trouble.to_owned()).filter(|trouble| !trouble.is_empty())
+        Some(message.to_owned()).filter(|message| !message.is_empty())
     };
     let status = if remedy.is_some() {
         Status::Warn
@@ -86,7 +90,7 @@ fn daemon(status: Result<Option<Value>, ClientError>) -> Check {
     }
 }
 
-/// A warning from an error and its remedy.
+/// Turns an error and its remedy into a warning.
 fn failed(name: &'static str, error: &dyn Advice) -> Check {
     Check {
         status: Status::Warn,
@@ -101,7 +105,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_microphone_is_the_default_input_unless_that_is_none() {
+    fn the_microphone_is_the_default_input_if_that_is_one() {
         let device = |is_default, is_monitor| Device {
             id: "mic".to_owned(),
             description: "Headset".to_owned(),
@@ -129,10 +133,10 @@ mod tests {
     }
 
     #[test]
-    fn the_daemon_is_there_with_this_version_and_a_model() {
-        let status = |version: &str, state: &str, trouble: &str| {
+    fn the_daemon_should_run_this_version_with_a_model() {
+        let status = |version: &str, state: &str, message: &str| {
             daemon(Ok(Some(
-                json!({"version": version, "state": state, "model": "base", "status_message": trouble}),
+                json!({"version": version, "state": state, "model": "base", "status_message": message}),
             )))
         };
         let version = env!("CARGO_PKG_VERSION");
@@ -140,7 +144,7 @@ mod tests {
             status(version, "ready", ""),
             ok(
                 "daemon",
-                format!("runs, version {version}, model base: ready")
+                format!("running, version {version}, model base: ready")
             )
         );
         assert_eq!(

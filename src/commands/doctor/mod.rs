@@ -1,6 +1,6 @@
 //! `hearken doctor`: what this machine offers, what is missing, and the command that fixes it.
 //!
-//! In: the machine, as the system describes it. Out: one [`Check`] a line.
+//! In: the machine, as the system describes it. Out: one line per [`Check`].
 
 mod check;
 #[cfg(feature = "daemon")]
@@ -21,10 +21,10 @@ use crate::cpu::Isa;
 use crate::models::{Manifest, ModelError, Store};
 use crate::npu::{self, Finding};
 
-/// Free memory in KiB below which models larger than base are likely to be driven to swap.
+/// Free memory in KiB below which models larger than base probably cause swapping.
 const LITTLE_MEMORY_KIB: u64 = 1024 * 1024;
 
-/// Looks at everything.
+/// Runs all checks.
 pub fn run() -> Vec<Check> {
     let mut checks = vec![
         cpu(),
@@ -50,7 +50,7 @@ pub fn run() -> Vec<Check> {
     checks
 }
 
-/// The exit code: whether something that transcription needs is missing, or something is wrong.
+/// Returns the exit code: whether something that transcription needs is missing or invalid.
 pub fn exit_code(checks: &[Check]) -> u8 {
     let is_any = |status| checks.iter().any(|check| check.status == status);
     match (is_any(Status::Missing), is_any(Status::Error)) {
@@ -83,7 +83,7 @@ fn cpu() -> Check {
         Check {
             status: Status::Warn,
             remedy: Some(format!(
-                "without {} transcription is slow; take a small model such as tiny",
+                "without {} transcription is slow; use a small model such as tiny",
                 NEEDED.join(" and ")
             )),
             ..ok("CPU", detail)
@@ -91,14 +91,14 @@ fn cpu() -> Check {
     }
 }
 
-/// The instruction sets that kernels need to be better than plain code.
+/// Instruction sets that the kernels need to be faster than plain code.
 const NEEDED: &[&str] = if cfg!(target_arch = "aarch64") {
     &["neon"]
 } else {
     &["avx2", "fma"]
 };
 
-/// The instruction sets for which there are kernels, and whether this CPU has them.
+/// Returns the instruction sets that have kernels, and whether this CPU supports them.
 #[cfg(target_arch = "x86_64")]
 fn features() -> Vec<(&'static str, bool)> {
     vec![
@@ -114,7 +114,7 @@ fn features() -> Vec<(&'static str, bool)> {
     ]
 }
 
-/// The instruction sets for which there are kernels, and whether this CPU has them.
+/// Returns the instruction sets that have kernels, and whether this CPU supports them.
 #[cfg(target_arch = "aarch64")]
 fn features() -> Vec<(&'static str, bool)> {
     use std::arch::is_aarch64_feature_detected;
@@ -129,12 +129,12 @@ fn features() -> Vec<(&'static str, bool)> {
     Vec::new()
 }
 
-/// The instruction set that is used.
+/// Checks the instruction set in use.
 fn kernels() -> Check {
     match Isa::detect() {
         Ok(isa) => ok(
             "instruction set",
-            format!("{}; HEARKEN_CPU can name another", isa.name()),
+            format!("{}; HEARKEN_CPU selects another", isa.name()),
         ),
         Err(error) => Check {
             status: Status::Missing,
@@ -144,14 +144,14 @@ fn kernels() -> Check {
     }
 }
 
-/// The daemon's configuration.
+/// Checks the configuration.
 fn configuration(config: Result<Config, ConfigError>) -> Check {
     match config {
         Ok(config) => ok("configuration", format!("model {}", config.model.name)),
         Err(error) => Check {
             status: Status::Error,
             remedy: Some(
-                "fix it: until then neither the daemon nor hearken --file starts".to_owned(),
+                "fix it: until then, neither the daemon nor hearken --file starts".to_owned(),
             ),
             ..ok("configuration", error.explain())
         },
@@ -163,13 +163,13 @@ fn cores() -> Check {
         Ok(cores) => ok("CPU threads", format!("{cores} usable by this process")),
         Err(error) => Check {
             status: Status::Warn,
-            remedy: Some("name their number with --threads".to_owned()),
+            remedy: Some("set their number with --threads".to_owned()),
             ..ok("CPU threads", format!("unknown: {error}"))
         },
     }
 }
 
-/// `meminfo`: the contents of `/proc/meminfo`.
+/// Checks the memory. `meminfo` is the contents of `/proc/meminfo`.
 fn memory(meminfo: &str) -> Check {
     let kib = |name| {
         field(meminfo, name)?
@@ -190,7 +190,7 @@ fn memory(meminfo: &str) -> Check {
         Check {
             status: Status::Warn,
             remedy: Some(
-                "close other programs, or take a small model such as tiny or base".to_owned(),
+                "close other programs, or use a small model such as tiny or base".to_owned(),
             ),
             ..ok("memory", detail)
         }
@@ -199,10 +199,10 @@ fn memory(meminfo: &str) -> Check {
     }
 }
 
-/// Checks the models, of which the configuration names `wanted`, and their directory.
+/// Checks the models, among them the configured one, `wanted`, and their directory.
 fn storage(store: Result<Store, ModelError>, wanted: &str) -> Vec<Check> {
     match store {
-        // A directory that cannot be read holds no models that can be used.
+        // A directory that cannot be read contains no usable models.
         Ok(store) => {
             let names = store.installed().unwrap_or_default().into_iter();
             let opened = names.map(|name| (name.clone(), store.open(&name).map(drop)));
@@ -219,8 +219,8 @@ fn storage(store: Result<Store, ModelError>, wanted: &str) -> Vec<Check> {
     }
 }
 
-/// The models that can be used, and why others cannot; without `wanted` nothing works that does not
-/// name another.
+/// Lists the usable models and why others cannot be used. Without `wanted`, only commands that name
+/// another model work.
 fn models(
     directory: &Path,
     installed: Vec<(String, Result<(), ModelError>)>,
@@ -229,7 +229,8 @@ fn models(
     let wanted = Manifest::builtin()
         .find(wanted)
         .map_or_else(|| wanted.to_owned(), |model| model.name.clone());
-    let (mut usable, mut broken) = (Vec::new(), Vec::new());
+    let mut usable = Vec::new();
+    let mut broken = Vec::new();
     for (name, opened) in installed {
         match opened {
             Ok(()) => usable.push(name),
@@ -272,8 +273,8 @@ fn models(
     }
 }
 
-/// Whether a file can be made in the directory, or, while it is not there, in the nearest one above
-/// it that is.
+/// Checks whether files can be created in the directory, or, if it does not exist, in its nearest
+/// existing parent.
 fn writable(directory: &Path) -> Check {
     let existing = directory
         .ancestors()
@@ -282,12 +283,12 @@ fn writable(directory: &Path) -> Check {
     match tempfile::tempfile_in(existing) {
         Ok(_) => ok(
             "models directory",
-            format!("{} can be written", directory.display()),
+            format!("{} is writable", directory.display()),
         ),
         Err(error) => Check {
             status: Status::Warn,
             remedy: Some(
-                "set HEARKEN_MODELS_DIR to a directory of yours, or change its permissions"
+                "set HEARKEN_MODELS_DIR to a directory that you own, or change its permissions"
                     .to_owned(),
             ),
             ..ok(
@@ -298,14 +299,14 @@ fn writable(directory: &Path) -> Check {
     }
 }
 
-/// Whether models can be fetched; some sources are Python packages.
+/// Checks whether models can be fetched. Some come as Python packages.
 #[cfg(feature = "fetch")]
 fn fetching() -> Check {
     if crate::models::is_offline() {
         return Check {
             status: Status::Warn,
             remedy: Some("unset HEARKEN_OFFLINE to fetch models".to_owned()),
-            ..ok("fetching", "forbidden by HEARKEN_OFFLINE")
+            ..ok("fetching", "disabled by HEARKEN_OFFLINE")
         };
     }
     let pip = std::process::Command::new("python3")
@@ -329,13 +330,13 @@ fn fetching() -> Check {
             remedy: Some("apt-get install python3 python3-pip".to_owned()),
             ..ok(
                 "fetching",
-                "no python3 with pip: models that come as Python packages cannot be fetched",
+                "python3 with pip is missing: models that come as Python packages cannot be fetched",
             )
         },
     }
 }
 
-/// What an NPU needs; nothing of it is needed for transcription.
+/// Checks what an NPU needs; transcription needs none of it.
 fn npu() -> impl Iterator<Item = Check> {
     let status = |remedy: &Option<String>| {
         if remedy.is_some() {
@@ -359,7 +360,7 @@ fn npu() -> impl Iterator<Item = Check> {
     )
 }
 
-/// The value of `name` in text made of lines `name : value`, as the files of `/proc` are.
+/// Returns the value of `name` in lines of the form `name : value`, as in `/proc`.
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines()
         .filter_map(|line| line.split_once(':'))
@@ -382,7 +383,7 @@ mod tests {
         let report = report(&checks);
         assert!(report.contains("missing  models"), "{report}");
         assert!(report.contains("-> hearken models fetch base"), "{report}");
-        assert!(report.contains("can be written"), "{report}");
+        assert!(report.contains("is writable"), "{report}");
         assert_eq!(
             exit_code(&storage(Err(ModelError::NoDirectory), "base")),
             exit::MODEL
@@ -417,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn another_model_than_the_configured_one_is_not_enough() {
+    fn only_the_configured_model_counts() {
         let check = models(
             Path::new("/models"),
             vec![("tiny".to_owned(), Ok(()))],
@@ -433,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_that_makes_no_sense_is_told() {
+    fn an_invalid_configuration_is_reported() {
         let check = configuration(Err(ConfigError::NoDirectory));
         assert_eq!(
             (check.status, &check.detail),
@@ -443,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_model_is_none() {
+    fn a_damaged_model_does_not_count() {
         let directory = tempfile::tempdir().expect("a directory");
         for file in ["base.safetensors", "small.safetensors.part"] {
             fs::write(directory.path().join(file), "").expect("a file");
