@@ -24,7 +24,7 @@ pub use dictation::{
 pub use models::ModelsCommand;
 pub use transcribe::{DecodingArgs, TranscribeArgs};
 
-/// What `hearken --help` shows after the options, before environment and exit codes.
+/// Examples that `hearken --help` shows before environment and exit codes.
 pub const EXAMPLES: &str = "\
 Examples:
   hearken --file talk.flac
@@ -42,7 +42,7 @@ Examples:
   hearken models fetch small && hearken --file talk.flac --model small
       Use a larger model: slower, but fewer mistakes.
 
-To read on: docs/cli.md (options and formats), docs/models.md, docs/streaming.md (live
+Further reading: docs/cli.md (options and formats), docs/models.md, docs/streaming.md (live
 text), docs/dbus.md (programs of your own), and the comments in packaging/config.toml.";
 
 /// Streaming speech-to-text with OpenAI's Whisper, on your own machine
@@ -59,7 +59,7 @@ text), docs/dbus.md (programs of your own), and the comments in packaging/config
     arg_required_else_help = true
 )]
 pub struct Cli {
-    /// Command; none transcribes.
+    /// Command; without one, transcribe.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// Transcription.
@@ -67,7 +67,7 @@ pub struct Cli {
     pub transcribe: TranscribeArgs,
 }
 
-/// What the program does besides transcribing.
+/// Commands besides transcription.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Fetch, import, inspect and remove models

@@ -21,10 +21,10 @@ use crate::settings::{
 };
 use crate::text::{ReplacementError, Rules};
 
-/// The section whose keys are the user's.
+/// Section whose keys the user chooses.
 const REPLACEMENTS: &str = "replacements";
 
-/// Most threads, as on the command line.
+/// Largest number of threads, as on the command line.
 #[cfg_attr(not(feature = "daemon"), allow(dead_code))]
 const MAX_THREADS: usize = 1024;
 
@@ -47,18 +47,18 @@ pub struct Config {
     pub audio: AudioSettings,
     /// What is written.
     pub text: TextSettings,
-    /// Words and phrases as Whisper writes them, and what is written in their place.
+    /// Words and phrases as Whisper writes them, and their replacements.
     pub replacements: BTreeMap<String, String>,
-    /// Text while somebody speaks.
+    /// Live text.
     pub live: LiveSettings,
     /// When an utterance ends.
     pub endpoint: EndpointSettings,
 }
 
-/// Why a configuration cannot be used.
+/// Reason that a configuration cannot be used.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    /// There is nowhere to look for it.
+    /// No directory to look for it is known.
     #[error("no configuration directory: set HOME or XDG_CONFIG_HOME, or give --config")]
     NoDirectory,
     /// The file cannot be read.
@@ -66,7 +66,7 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the system.
         source: std::io::Error,
     },
     /// Something in the file is invalid.
@@ -84,7 +84,7 @@ pub enum ConfigError {
     #[error(transparent)]
     Setting(#[from] SettingError),
     /// The device does not have the number format.
-    #[error("model.compute and model.device do not go together: {0}")]
+    #[error("model.compute and model.device are incompatible: {0}")]
     Compute(#[from] ComputeError),
     /// A replacement is invalid.
     #[error(transparent)]
@@ -158,7 +158,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Takes what the command line or a client gives in place of the configuration's values.
+    /// Overrides values with those of the command line or a client.
     pub fn merge(&mut self, overrides: Overrides) {
         self.audio.merge(overrides.audio);
         self.text.merge(overrides.text.settled());
@@ -276,7 +276,7 @@ mod tests {
             complaint("[model]\ncompute = \"f16\"")
                 .contains("auto, int8, f32 or, with an NPU, bf16")
         );
-        let unfit = "model.compute and model.device do not go together: ";
+        let unfit = "model.compute and model.device are incompatible: ";
         assert!(complaint("[model]\ncompute = \"bf16\"").starts_with(unfit));
         assert!(complaint("[model]\ncompute = \"f32\"\ndevice = \"npu\"").starts_with(unfit));
         assert!(

@@ -1,15 +1,15 @@
-//! The settings, each declared once: its type, default, limits and place on the command line.
+//! The settings, each declared once: type, default, limits, help and place on the command line.
 //!
-//! In: sections of the configuration file, then what the command line or a client on the bus gives
-//! in their place. Out: typed values that were checked.
+//! In: sections of the configuration file, overridden by the command line or by a client on the
+//! bus. Out: checked values.
 //!
 //! ```text
 //! defaults ◀── config.toml: read ◀── command line or bus options: merge ──▶ check ──▶ engine, sessions
 //! ```
 //!
-//! For each section `settings!` makes the settings themselves (`TextSettings`) and the same with
-//! every value optional (`TextOverrides`), which clap fills in from the command line and the table
-//! in `dbus::options` from the bus.
+//! For each section, `settings!` makes the settings themselves (`TextSettings`) and a variant in
+//! which every value is optional (`TextOverrides`). clap fills in the latter from the command line,
+//! the table in `dbus::options` from the bus.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -22,33 +22,33 @@ use crate::models::DEFAULT_MODEL;
 use crate::suggest;
 use crate::tokenizer::{Language, Task};
 
-/// Why a setting is refused.
+/// Reason that a setting is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
-    /// A key that nothing reads.
+    /// The key is unknown.
     #[error("unknown key '{key}': {advice}")]
     Unknown {
         /// The key, with its section.
         key: String,
-        /// What may have been meant.
+        /// Similar or valid keys.
         advice: String,
     },
-    /// A value of the wrong type.
+    /// The value has the wrong type.
     #[error("{problem} in `{key}`")]
     Type {
         /// The key, with its section.
         key: String,
-        /// Which type it has, and which it needs.
+        /// The type that it has, and the expected one.
         problem: String,
     },
-    /// A value that is invalid.
+    /// The value is invalid.
     #[error("{key} is '{value}': {advice}")]
     Value {
         /// The key, with its section.
         key: String,
         /// The value.
         value: String,
-        /// What is valid.
+        /// Valid values.
         advice: String,
     },
 }
@@ -189,10 +189,10 @@ settings! {
 }
 
 settings! {
-    /// Text while somebody speaks.
+    /// Live text.
     "live" LiveSettings;
     LiveOverrides;
-    /// Whether there is any.
+    /// Whether to publish it.
     partials: bool = true;
     /// Seconds between two interim passes.
     step: f64 = 0.3, 0.2 to 5.0;
@@ -217,15 +217,15 @@ pub struct Overrides {
     pub audio: AudioOverrides,
     /// What is written.
     pub text: TextOverrides,
-    /// Text while somebody speaks.
+    /// Live text.
     pub live: LiveOverrides,
     /// When an utterance ends.
     pub endpoint: EndpointOverrides,
 }
 
 impl TextOverrides {
-    /// Settles what one of language and languages says of the other: languages to choose from ask
-    /// for detection, and a language leaves nothing to choose.
+    /// Makes language and languages consistent: a choice of languages implies detection, and a
+    /// language leaves nothing to choose.
     pub fn settled(mut self) -> Self {
         match (self.language, &self.languages) {
             (None, Some(_)) => self.language = Some(SpokenLanguage(None)),
@@ -240,15 +240,15 @@ impl TextOverrides {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SpokenLanguage(pub Option<Language>);
 
-/// A value that is written as a name.
+/// Value that is written as a name.
 pub trait Named: Sized {
     /// Finds the value.
     ///
     /// # Errors
-    /// Returns what to write instead.
+    /// Returns advice on what to write instead.
     fn parse(name: &str) -> Result<Self, String>;
 
-    /// Its name.
+    /// Returns its name.
     #[cfg_attr(not(feature = "daemon"), allow(dead_code))]
     fn name(&self) -> &'static str;
 }
@@ -318,7 +318,7 @@ fn choice<T: ValueEnum>(name: &str, choices: &str) -> Result<T, String> {
     T::from_str(name, false).map_err(|_| format!("give {choices}"))
 }
 
-/// Why a value of the configuration file is refused.
+/// Reason that a value of the configuration file is refused.
 enum Problem {
     /// It has the wrong type.
     Type(String),
@@ -326,7 +326,7 @@ enum Problem {
     Value { value: String, advice: String },
 }
 
-/// A type of values in the configuration file.
+/// Type of a value in the configuration file.
 trait Value: Sized {
     fn read(value: &toml::Value) -> Result<Self, Problem>;
 }
@@ -383,7 +383,7 @@ fn read<T: Value>(section: &str, key: &str, value: &toml::Value) -> Result<T, Se
     })
 }
 
-/// The error for a key that is not among `known`.
+/// Returns the error for a key that is not in `known`.
 pub fn unknown(section: &str, key: &str, known: &[&str]) -> SettingError {
     let dot = if section.is_empty() { "" } else { "." };
     SettingError::Unknown {
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_comes_before_what_is_set() {
+    fn given_values_override_configured_ones() {
         let mut text = TextSettings {
             hotwords: vec!["Hearken".to_owned()],
             ..TextSettings::default()

@@ -1,11 +1,11 @@
-//! Values that have limits: each parser says what it takes when it is given something else.
+//! Values with limits: each parser's error names the values that it accepts.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// Encoder windows in seconds: those with a silent tail that hold the shortest utterance that the
-/// segmenter can be held to, 4 s.
+/// Encoder windows in seconds: those that have a tail and hold the shortest limit of the segmenter,
+/// 4 s.
 const WINDOW: RangeInclusive<f64> = 5.12..=15.36;
 
 /// OpenAI's own window in seconds, which needs no tail.
@@ -14,14 +14,14 @@ const FULL_WINDOW: f64 = 30.0;
 /// Utterances in seconds.
 const UTTERANCE: RangeInclusive<f64> = 0.1..=FULL_WINDOW;
 
-/// Beams or samples: each holds a key-value cache of its own, and more than a few dozen no longer
-/// change the text.
+/// Beams or samples: each has its own key-value cache, and more than a few dozen no longer change
+/// the text.
 const CANDIDATES: RangeInclusive<usize> = 1..=32;
 
-/// Patience of a beam search, as `DecodingOptions::verify` takes it: a factor, not a time.
+/// Patience of beam search that `DecodingOptions::verify` accepts: a factor, not a time.
 const BEAM_PATIENCE: RangeInclusive<f32> = 0.01..=100.0;
 
-/// Threads: a larger number than any machine has cores is a typo.
+/// Threads: more than any machine has cores is a typo.
 const THREADS: RangeInclusive<usize> = 1..=1024;
 
 pub(super) fn window(text: &str) -> Result<f64, String> {
@@ -72,7 +72,7 @@ pub(super) fn patience(text: &str) -> Result<f32, String> {
     within(text, BEAM_PATIENCE, "")
 }
 
-/// A number within limits; NaN is within none.
+/// Parses a number within limits; NaN is within none.
 fn within<T>(text: &str, limits: RangeInclusive<T>, unit: &str) -> Result<T, String>
 where
     T: FromStr + PartialOrd + Display,

@@ -14,7 +14,7 @@ fn rules(pairs: &[(&str, &str)], spoken: bool) -> Rules {
         .iter()
         .map(|(from, to)| ((*from).to_owned(), (*to).to_owned()))
         .collect();
-    Rules::new(&pairs, spoken).expect("they make sense")
+    Rules::new(&pairs, spoken).expect("valid rules")
 }
 
 fn language(code: &str) -> Language {
@@ -347,8 +347,8 @@ fn segment_of_words(text: &str, words: &[&str]) -> Segment {
 
 fn spoken_words(words: &[&str]) -> Vec<Word> {
     let of = |(i, text): (usize, &&str)| {
-        // One by one: a word that continues the one before it stays a word, as behind words that
-        // were committed.
+        // One by one: a word that continues the previous one stays a word, as after committed
+        // words.
         super::timed(
             &[timed(text, i as f64, 1.0 - i as f32 / 100.0)],
             Language::ENGLISH,
@@ -400,7 +400,7 @@ fn an_utterance_that_goes_on_is_shown_as_it_will_be() {
     assert_eq!(
         last(&rules, &[" New", " line"]),
         "\n",
-        "a line end by itself is text"
+        "a line end alone is text"
     );
     let words = spoken_words(&words);
     let unchanged = Rules::default().interim(&words, "", Language::ENGLISH);
@@ -431,7 +431,7 @@ fn a_translation_is_english() {
     assert_eq!(written(Task::Transcribe, language("de")), language("de"));
 }
 
-/// Words among which phrases begin, go on and end; some continue a word, as a guess behind
+/// Words in which phrases begin, continue and end. Some continue a word, as a hypothesis after
 /// committed words may.
 fn any_words() -> impl Strategy<Value = Vec<&'static str>> {
     let word = prop::sample::select(vec![

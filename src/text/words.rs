@@ -168,10 +168,8 @@ mod tests {
 
     #[test]
     fn case_and_punctuation_do_not_matter() {
-        let (a, b) = (
-            split(" And so, my", Language::ENGLISH),
-            split(" and So my fellow", Language::ENGLISH),
-        );
+        let a = split(" And so, my", Language::ENGLISH);
+        let b = split(" and So my fellow", Language::ENGLISH);
         assert_eq!(
             a.iter().map(|w| w.text.as_str()).collect::<Vec<_>>(),
             [" And", " so,", " my"]
