@@ -176,7 +176,7 @@ impl SecondPass<'_> {
         }
         let words = self
             .texts
-            .words(&[], &result.tokens, result.language, audio, cache)?;
+            .word_times(&[], &result.tokens, result.language, audio, cache)?;
         Ok(words
             .last()
             .is_some_and(|last| ends_mid_sentence(&result.text, last.end, audio)))

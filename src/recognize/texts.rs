@@ -85,15 +85,42 @@ impl<'a> WindowTexts<'a> {
         audio: &WindowAudio,
         cache: &mut WindowCache,
     ) -> Result<Vec<TimedWord>, DecodeError> {
-        let input = AlignmentInput {
+        let input = self.alignment_input(before, tokens, language, audio);
+        self.aligner.align(cache, &input)
+    }
+
+    /// Returns the words of `tokens` as [`WindowTexts::words`] does, but with probabilities of 0,
+    /// which costs next to nothing if the window has just been decoded without timestamps.
+    ///
+    /// # Errors
+    /// Returns an error if the decoder fails.
+    pub fn word_times(
+        &self,
+        before: &[u32],
+        tokens: &[u32],
+        language: Language,
+        audio: &WindowAudio,
+        cache: &mut WindowCache,
+    ) -> Result<Vec<TimedWord>, DecodeError> {
+        let input = self.alignment_input(before, tokens, language, audio);
+        self.aligner.align_times(cache, &input)
+    }
+
+    fn alignment_input<'i>(
+        &self,
+        before: &'i [u32],
+        tokens: &'i [u32],
+        language: Language,
+        audio: &'i WindowAudio,
+    ) -> AlignmentInput<'i> {
+        AlignmentInput {
             before,
             tokens,
             language,
             task: self.task,
             seconds: audio.seconds(),
             pauses: &audio.pauses,
-        };
-        self.aligner.align(cache, &input)
+        }
     }
 }
 

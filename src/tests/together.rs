@@ -1,10 +1,10 @@
 //! Windows decoded together, and windows decoded with a draft, say what each says alone and
-//! without.
-//!
+//! without; the times of their words do not depend on what the decoder has read before.
 
 use crate::mel::LogMel;
 use crate::support::{data, decode_all, model, n_threads};
-use crate::tokenizer::Language;
+use crate::tokenizer::{Language, Task};
+use crate::whisper::alignment::{AlignmentInput, Pauses};
 use crate::whisper::decoding::{
     Decoding, DecodingError, DecodingOptions, DecodingResult, FallbackOptions, decode_window,
     decode_with_fallback,
@@ -191,6 +191,50 @@ fn a_draft_does_not_change_what_a_window_says() {
                     plain,
                     "window {i}, draft {draft:?}"
                 );
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs the model base: make test"]
+fn word_times_do_not_depend_on_what_the_decoder_has_read_before() {
+    let pauses = Pauses::default();
+    for precision in [Precision::Int8, Precision::F32] {
+        let model = Model::new(precision);
+        let aligner = model.whisper.aligner();
+        for (beam_size, prompt) in [(None, vec![]), (Some(5), vec![]), (None, vec![11])] {
+            let options = DecodingOptions {
+                language: Some(Language::ENGLISH),
+                without_timestamps: true,
+                beam_size,
+                prompt,
+                ..DecodingOptions::default()
+            };
+            for (features, (from, to)) in model.features.iter().zip(WINDOWS) {
+                let mut window =
+                    Window::new(model.whisper.decoder(), features).expect("features of the model");
+                let tokenizer = model.whisper.tokenizer();
+                let result =
+                    decode_window(&mut window, tokenizer, &options, &|| false).expect("a text");
+                let (before, tokens) = result.tokens.split_at(2);
+                let input = AlignmentInput {
+                    before,
+                    tokens,
+                    language: Language::ENGLISH,
+                    task: Task::Transcribe,
+                    seconds: (to - from) as f64,
+                    pauses: &pauses,
+                };
+                let after_decoding = aligner.align_times(window.cache(), &input);
+                let after_times = aligner.align_times(window.cache(), &input);
+                let mut words = aligner.align(window.cache(), &input).expect("words");
+                let after_words = aligner.align_times(window.cache(), &input);
+                assert!(words.len() > 2 && words.iter().all(|word| word.probability > 0.0));
+                words.iter_mut().for_each(|word| word.probability = 0.0);
+                for times in [after_decoding, after_times, after_words] {
+                    assert_eq!(times.expect("words"), words, "{precision:?} {beam_size:?}");
+                }
             }
         }
     }

@@ -1,7 +1,6 @@
 //! The Whisper model: encoder, decoder and OpenAI's decoding rules.
 
 pub(crate) mod alignment;
-mod attention_capture;
 mod batch;
 mod decoder;
 pub mod decoding;

@@ -119,7 +119,7 @@ impl Whisper {
 
     /// Creates an aligner, which finds the times of words.
     pub(crate) fn aligner(&self) -> Aligner<'_> {
-        Aligner::new(&self.decoder, &self.tokenizer, self.file.alignment_heads())
+        Aligner::new(&self.decoder, &self.tokenizer)
     }
 
     /// The tokenizer.

@@ -1,10 +1,10 @@
 //! Word timestamps and confidence, from cross-attention by OpenAI's method (openai-whisper's
 //! `timing.py`).
 //!
-//! In: a prepared window and the tokens of its text. The decoder reads the text once more, all
-//! tokens in one pass; some of its cross-attention heads, the model's *alignment heads*, follow the
-//! audio as it reads. Dynamic time warping finds the path through their weights. Out:
-//! [`TimedWord`]s.
+//! In: a prepared window and the tokens of its text. Some of the decoder's cross-attention heads, the
+//! model's *alignment heads*, follow the audio as it reads the text, which it does once more, all
+//! tokens in one pass, unless it has just decoded the same tokens and only times are wanted. Dynamic
+//! time warping finds the path through the heads' weights. Out: [`TimedWord`]s.
 
 mod dtw;
 mod fit;
@@ -13,8 +13,6 @@ mod words;
 
 pub use pauses::{Pauses, ends_sentence};
 
-use super::Dims;
-use super::attention_capture::AttentionCapture;
 use super::decoder::{DecodeError, Decoder, Row, Workspace};
 use super::kv_cache::WindowCache;
 use super::segment::{Segment, TimedWord};
@@ -47,24 +45,12 @@ pub struct AlignmentInput<'a> {
 pub struct Aligner<'a> {
     decoder: &'a Decoder,
     tokenizer: &'a Tokenizer,
-    /// Alignment heads, `[layer, head]`.
-    heads: Vec<[usize; 2]>,
 }
 
 impl<'a> Aligner<'a> {
-    /// Creates an aligner that uses the alignment heads `[layer, head]`; if none are known, all
-    /// heads of the later half of the layers, as OpenAI does.
-    pub fn new(decoder: &'a Decoder, tokenizer: &'a Tokenizer, heads: Vec<[usize; 2]>) -> Self {
-        let heads = if heads.is_empty() {
-            heads_of_later_half(decoder.dims())
-        } else {
-            heads
-        };
-        Self {
-            decoder,
-            tokenizer,
-            heads,
-        }
+    /// Creates an aligner.
+    pub fn new(decoder: &'a Decoder, tokenizer: &'a Tokenizer) -> Self {
+        Self { decoder, tokenizer }
     }
 
     /// Returns the words of `input`, the text of `window`. Drops the window's sequences.
@@ -76,6 +62,30 @@ impl<'a> Aligner<'a> {
         window: &mut WindowCache,
         input: &AlignmentInput<'_>,
     ) -> Result<Vec<TimedWord>, DecodeError> {
+        self.words(window, input, true)
+    }
+
+    /// Returns the words of `input` with times, but with probabilities of 0, much faster than
+    /// [`Aligner::align`]: the decoder reads only what a sequence of the window does not have, such
+    /// as the one that the text has just been decoded in. Drops the window's other sequences.
+    ///
+    /// # Errors
+    /// Returns an error if the text is too long for the model's context.
+    pub fn align_times(
+        &self,
+        window: &mut WindowCache,
+        input: &AlignmentInput<'_>,
+    ) -> Result<Vec<TimedWord>, DecodeError> {
+        self.words(window, input, false)
+    }
+
+    /// Returns the words of `input`, with probabilities if requested.
+    fn words(
+        &self,
+        window: &mut WindowCache,
+        input: &AlignmentInput<'_>,
+        with_probabilities: bool,
+    ) -> Result<Vec<TimedWord>, DecodeError> {
         let before = self.text_tokens(input.before);
         let tokens = self.text_tokens(input.tokens);
         let n_positions = ((input.seconds / POSITION_S).ceil() as usize).min(window.n_ctx());
@@ -85,30 +95,18 @@ impl<'a> Aligner<'a> {
         let special = self.tokenizer.special();
         let start = special.sot_sequence(input.language, input.task, true);
         let sequence = [&start[..], &before, &tokens, &[special.eot]].concat();
-        let rows: Vec<Row> = sequence
-            .iter()
-            .map(|&token| Row {
-                window: 0,
-                sequence: 0,
-                token,
-            })
-            .collect();
-        // The logits of a row predict the next token.
+        // The logits and the attention weights of a row belong to the next token.
         let first = start.len() - 1;
-        let first_wanted = first + before.len();
-        let wanted: Vec<usize> = (first_wanted..first_wanted + tokens.len()).collect();
-        let mut attention = AttentionCapture::new(self.decoder.dims(), &self.heads, n_positions);
         let mut work = Workspace::default();
-        window.begin();
-        let logits = self.decoder.forward_with_attention(
-            &mut [window],
-            &rows,
-            &wanted,
-            Some(&mut attention),
-            &mut work,
-        )?;
-        let probabilities = self.probabilities(logits, &tokens);
-        let fit = token_fit(attention.weights()?, first..rows.len() - 1);
+        let probabilities = if with_probabilities {
+            self.probabilities(window, &sequence, first + before.len(), &tokens, &mut work)?
+        } else {
+            vec![0.0; tokens.len()]
+        };
+        let weights = self
+            .decoder
+            .alignment_weights(window, &sequence, n_positions, &mut work)?;
+        let fit = token_fit(weights.view(), first..sequence.len() - 1);
         let begins = dtw::begins(fit.view());
         let timed = TimedTokens {
             begins: &begins[before.len()..],
@@ -129,24 +127,34 @@ impl<'a> Aligner<'a> {
             .collect()
     }
 
-    /// Returns the probability of each token among all text tokens, from the logits before it,
-    /// `[tokens.len()][n_vocab]`.
-    fn probabilities(&self, logits: &[f32], tokens: &[u32]) -> Vec<f32> {
+    /// Reads `sequence` and returns the probability of each of its `tokens` among all text tokens.
+    /// The logits of the first one are in row `first`.
+    fn probabilities(
+        &self,
+        window: &mut WindowCache,
+        sequence: &[u32],
+        first: usize,
+        tokens: &[u32],
+        work: &mut Workspace,
+    ) -> Result<Vec<f32>, DecodeError> {
+        let rows: Vec<Row> = sequence
+            .iter()
+            .map(|&token| Row {
+                window: 0,
+                sequence: 0,
+                token,
+            })
+            .collect();
+        let wanted: Vec<usize> = (first..first + tokens.len()).collect();
+        window.begin();
+        let logits = self.decoder.forward(&mut [window], &rows, &wanted, work)?;
         let eot = self.tokenizer.special().eot as usize;
-        logits
+        Ok(logits
             .chunks_exact(self.decoder.dims().n_vocab)
             .zip(tokens)
             .map(|(row, token)| probability(self.decoder.cpu().isa, &row[..eot], *token as usize))
-            .collect()
+            .collect())
     }
-}
-
-/// Returns the heads `[layer, head]` of the later half of the decoder's layers.
-fn heads_of_later_half(dims: &Dims) -> Vec<[usize; 2]> {
-    let layers = dims.n_text_layer / 2..dims.n_text_layer;
-    layers
-        .flat_map(|layer| (0..dims.n_text_head).map(move |head| [layer, head]))
-        .collect()
 }
 
 /// Gives each segment its words out of `words`, the aligned text of all segments, and their times

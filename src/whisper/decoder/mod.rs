@@ -6,12 +6,12 @@
 //! beams are one row each, and rows of several windows may be mixed, so that the weights are read
 //! once for all of them.
 
+mod alignment_heads;
 mod weights;
 
 pub use weights::DecoderWeights;
 
 use super::Dims;
-use super::attention_capture::AttentionCapture;
 use super::encoder::{AudioFeatures, epilogues, sized};
 use super::kv_cache::WindowCache;
 use super::weights::row_major;
@@ -164,6 +164,7 @@ impl Decoder {
             dims,
             blocks,
             audio,
+            alignment_heads,
             ..
         } = &*self.weights;
         let width = dims.n_text_state;
@@ -181,6 +182,7 @@ impl Decoder {
             blocks.len(),
             width,
             *audio,
+            alignment_heads.query_len(),
             used,
         )?;
         let keys_values = sized(&mut work.keys_values, n * 2 * width);
@@ -222,46 +224,42 @@ impl Decoder {
         wanted: &[usize],
         work: &'w mut Workspace,
     ) -> Result<&'w mut [f32], DecodeError> {
-        self.forward_with_attention(windows, rows, wanted, None, work)
-    }
-
-    /// Continues sequences as [`Decoder::forward`] does, and records cross-attention weights in
-    /// `capture`.
-    ///
-    /// # Errors
-    /// Returns the errors of [`Decoder::forward`].
-    pub fn forward_with_attention<'w>(
-        &self,
-        windows: &mut [&mut WindowCache],
-        rows: &[Row],
-        wanted: &[usize],
-        mut capture: Option<&mut AttentionCapture>,
-        work: &'w mut Workspace,
-    ) -> Result<&'w mut [f32], DecodeError> {
-        let positions = self.positions(windows, rows)?;
-        if let Some(capture) = &mut capture {
-            capture.begin(rows.len());
-        }
         if rows.is_empty() {
             return Ok(&mut []);
         }
+        let pass = self.begin(windows, rows, work)?;
+        for layer in 0..self.weights.blocks.len() {
+            self.self_attention(windows, &pass, layer, work);
+            self.cross_query(windows, &pass, layer, work);
+            self.cross_attention(windows, &pass, layer, work);
+            self.mlp(layer, work);
+        }
+        Ok(self.logits(wanted, work))
+    }
+
+    /// Begins a pass: embeds the rows into `work.x` and gives them slots.
+    fn begin<'r>(
+        &self,
+        windows: &mut [&mut WindowCache],
+        rows: &'r [Row],
+        work: &mut Workspace,
+    ) -> Result<Pass<'r>, DecodeError> {
+        let positions = self.positions(windows, rows)?;
         work.x.clear();
         self.embed(rows, &positions, &mut work.x)?;
         let slots = rows
             .iter()
-            .map(|row| windows[row.window].tokens.alloc_slot(row.sequence))
+            .map(|row| {
+                windows[row.window]
+                    .tokens
+                    .alloc_slot(row.sequence, row.token)
+            })
             .collect();
-        let pass = Pass {
+        Ok(Pass {
             rows,
             positions,
             slots,
-        };
-        for layer in 0..self.weights.blocks.len() {
-            self.self_attention(windows, &pass, layer, work);
-            self.cross_attention(windows, &pass, layer, capture.as_deref_mut(), work);
-            self.mlp(layer, work);
-        }
-        Ok(self.logits(wanted, work))
+        })
     }
 
     /// Returns the position of each row in its sequence.
@@ -351,31 +349,48 @@ impl Decoder {
             .apply(cpu, MatRef::dense(heads, width), None, output, add);
     }
 
+    /// Computes the queries of cross-attention of block `layer`, and keeps those of its alignment
+    /// heads.
+    fn cross_query(
+        &self,
+        windows: &mut [&mut WindowCache],
+        pass: &Pass<'_>,
+        layer: usize,
+        work: &mut Workspace,
+    ) {
+        let block = &self.weights.blocks[layer];
+        let width = self.weights.dims.n_text_state;
+        let (store, _, _) = epilogues();
+        let query = sized(&mut work.query, pass.rows.len() * width);
+        block.cross_query.apply(
+            &self.cpu,
+            MatRef::dense(&work.x, width),
+            Some(&block.cross_ln),
+            MatMut::dense(query, width),
+            store,
+        );
+        let slots = pass.rows.iter().zip(&pass.slots);
+        for ((row, slot), query) in slots.zip(query.chunks_exact(width)) {
+            let kept = windows[row.window].tokens.query_mut(*slot);
+            self.weights.alignment_heads.keep(layer, query, kept);
+        }
+    }
+
     /// Adds cross-attention of block `layer` to `work.x`.
     fn cross_attention(
         &self,
         windows: &[&mut WindowCache],
         pass: &Pass<'_>,
         layer: usize,
-        capture: Option<&mut AttentionCapture>,
         work: &mut Workspace,
     ) {
         let cpu = &*self.cpu;
         let block = &self.weights.blocks[layer];
         let width = self.weights.dims.n_text_state;
-        let (store, _, add) = epilogues();
+        let (_, _, add) = epilogues();
         let query = sized(&mut work.query, pass.rows.len() * width);
         let heads = sized(&mut work.heads, pass.rows.len() * width);
 
-        let input = MatRef::dense(&work.x, width);
-        let output = MatMut::dense(query, width);
-        block
-            .cross_query
-            .apply(cpu, input, Some(&block.cross_ln), output, store);
-        if let Some(capture) = capture {
-            let panels = |row: usize| windows[pass.rows[row].window].panels(layer);
-            capture.record(cpu, layer, MatRef::dense(query, width), panels);
-        }
         self.attend_audio(windows, pass.rows, layer, query, heads);
         let output = MatMut::dense(&mut work.x, width);
         block

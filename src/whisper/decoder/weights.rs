@@ -3,6 +3,7 @@
 //! In: a model file. Out: [`DecoderWeights`], whose layers stand in memory in the order in which a
 //! pass reads them.
 
+use super::alignment_heads::AlignmentHeads;
 use crate::cpu::{KvFormat, LayerNorm, Linear};
 use crate::models::{ModelError, ModelFile};
 use crate::whisper::Dims;
@@ -21,6 +22,7 @@ pub struct DecoderWeights {
     pub(super) logits: Linear,
     /// Number format of cross-attention's keys and values.
     pub(super) audio: KvFormat,
+    pub(super) alignment_heads: AlignmentHeads,
 }
 
 /// Weights of a decoder block.
@@ -47,6 +49,7 @@ impl DecoderWeights {
             .collect::<Result<_, _>>()?;
         let mut weights = Self {
             dims: *file.dims(),
+            alignment_heads: AlignmentHeads::new(file.dims(), file.alignment_heads()),
             positions: file.array("decoder.positional_embedding")?,
             blocks,
             ln: layer_norm(&file, "decoder.ln")?,
