@@ -1,7 +1,7 @@
 //! Audio input: decodes files and standard input, and resamples to Whisper's rate.
 //!
 //! ```text
-//! path or "-" ──source──▶ bytes ──decode (+ opus)──▶ interleaved f32, native rate ──resample──▶ 16 kHz mono
+//! path or "-" ──source──▶ bytes ──decode (+ opus)──▶ interleaved f32, native rate ──resample (+ downmix)──▶ 16 kHz mono
 //! ```
 //!
 //! Every source of sound implements [`AudioSource`]: the pipeline pulls blocks from it and does not
@@ -14,6 +14,7 @@ pub mod clock;
 mod codec;
 mod container;
 mod decode;
+mod downmix;
 mod error;
 mod mono;
 mod opus;

@@ -1,12 +1,13 @@
 //! Converts interleaved blocks at any rate to 16 kHz mono.
 //!
-//! Channels are averaged, then resampled in the frequency domain. The output does not depend on how
+//! Channels are mixed ([`super::downmix`]), then resampled in the frequency domain. The output does not depend on how
 //! the input is cut into blocks. It begins with the input's first sample (the resampler's delay is
 //! dropped) and ends with its last.
 
 use rubato::audioadapter_buffers::direct::SequentialSlice;
 use rubato::{Fft, FixedSync, Indexing, Resampler as _, WindowFunction};
 
+use super::downmix::Downmix;
 use super::{Block, ResampleError, SAMPLE_RATE};
 
 /// Shortest transform block, in frames of the slower side. Its Blackman-Harris² filter passes up to
@@ -16,7 +17,7 @@ const MIN_BLOCK: usize = 512;
 /// Converts a stream to 16 kHz mono.
 pub struct Resampler {
     rate: u32,
-    channels: usize,
+    downmix: Downmix,
     /// `None` if the input is already at 16 kHz.
     fft: Option<Fft<f32>>,
     /// Mono input that does not fill a block yet.
@@ -46,7 +47,7 @@ impl Resampler {
         let block = vec![0.0; fft.as_ref().map_or(0, |f| f.output_frames_max())];
         Ok(Self {
             rate,
-            channels: channels.max(1),
+            downmix: Downmix::new(rate, channels),
             fft,
             pending: Vec::new(),
             block,
@@ -58,7 +59,7 @@ impl Resampler {
 
     /// Returns true if a block has the format of this converter.
     pub fn fits(&self, block: Block<'_>) -> bool {
-        (self.rate, self.channels) == (block.rate, block.channels.max(1))
+        (self.rate, self.downmix.channels()) == (block.rate, block.channels.max(1))
     }
 
     /// Takes `samples` (`[frames, channels]`, row-major, whole frames) and appends the samples that
@@ -67,16 +68,12 @@ impl Resampler {
     /// # Errors
     /// Returns an error if the resampler rejects a block, which is not known to happen.
     pub fn push(&mut self, samples: &[f32], out: &mut Vec<f32>) -> Result<(), ResampleError> {
-        self.n_in += (samples.len() / self.channels) as u64;
-        let scale = 1.0 / self.channels as f32;
-        let mono = samples
-            .chunks_exact(self.channels)
-            .map(|frame| frame.iter().sum::<f32>() * scale);
+        self.n_in += (samples.len() / self.downmix.channels()) as u64;
         if self.fft.is_none() {
-            out.extend(mono);
+            self.downmix.push(samples, out);
             return Ok(());
         }
-        self.pending.extend(mono);
+        self.downmix.push(samples, &mut self.pending);
         self.convert_pending(out)
     }
 
@@ -87,8 +84,10 @@ impl Resampler {
     /// As [`push`](Self::push).
     pub fn finish(&mut self, out: &mut Vec<f32>) -> Result<(), ResampleError> {
         let Some(block_len) = self.fft.as_ref().map(|f| f.input_frames_next()) else {
+            self.downmix.finish(out);
             return Ok(());
         };
+        self.downmix.finish(&mut self.pending);
         let rate = u64::from(self.rate);
         let total = (self.n_in * u64::from(SAMPLE_RATE) + rate / 2) / rate;
         while self.n_out < total {
@@ -226,9 +225,10 @@ mod tests {
     #[test]
     fn channels_are_averaged() {
         let frames: Vec<f32> = (0..3000)
-            .flat_map(|i| [i as f32, -(i as f32), 3.0])
+            .flat_map(|i| [i as f32, 2.0 * i as f32, 3.0])
             .collect();
-        assert_eq!(convert(SAMPLE_RATE, 3, &[&frames]), vec![1.0; 3000]);
+        let mean: Vec<f32> = (0..3000).map(|i| i as f32 + 1.0).collect();
+        assert_eq!(convert(SAMPLE_RATE, 3, &[&frames]), mean);
         let stereo: Vec<f32> = tone(440.0, 48_000, 0.5)
             .iter()
             .flat_map(|x| [*x, 0.5 * x])
@@ -261,18 +261,19 @@ mod tests {
         #[test]
         fn blocks_do_not_matter(
             rate in prop::sample::select(&RATES[..]),
+            channels in 1usize..3,
             sizes in prop::collection::vec(0usize..4000, 1..20),
         ) {
             let total: usize = sizes.iter().sum();
-            let input: Vec<f32> = (0..total).map(|i| ((i * i) as f32 * 1e-3).sin()).collect();
+            let input: Vec<f32> = (0..total * channels).map(|i| ((i * i) as f32 * 1e-3).sin()).collect();
             let mut rest = input.as_slice();
             let mut blocks = Vec::new();
             for size in sizes {
-                let (block, others) = rest.split_at(size);
+                let (block, others) = rest.split_at(size * channels);
                 blocks.push(block);
                 rest = others;
             }
-            prop_assert_eq!(convert(rate, 1, &blocks), convert(rate, 1, &[&input]));
+            prop_assert_eq!(convert(rate, channels, &blocks), convert(rate, channels, &[&input]));
         }
     }
 }

@@ -39,8 +39,13 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).trim().to_owned()
 }
 
-/// 32-bit float wav at 16 kHz.
+/// 32-bit float wav at 16 kHz, mono.
 fn wav(dir: &Path, name: &str, samples: &[f32]) -> PathBuf {
+    interleaved_wav(dir, name, samples, 1)
+}
+
+/// 32-bit float wav at 16 kHz.
+fn interleaved_wav(dir: &Path, name: &str, samples: &[f32], channels: u8) -> PathBuf {
     let path = dir.join(name);
     let n = samples.len() as u32 * 4;
     let mut bytes = Vec::new();
@@ -52,10 +57,10 @@ fn wav(dir: &Path, name: &str, samples: &[f32]) -> PathBuf {
     );
     for word in [
         16u32.to_le_bytes(),
-        [3, 0, 1, 0],
+        [3, 0, channels, 0],
         16_000u32.to_le_bytes(),
-        64_000u32.to_le_bytes(),
-        [4, 0, 32, 0],
+        (64_000 * u32::from(channels)).to_le_bytes(),
+        [4 * channels, 0, 32, 0],
     ] {
         bytes.extend(word);
     }
@@ -93,6 +98,19 @@ fn the_sample_is_transcribed_in_every_mode() {
         "{}",
         text(&output.stderr)
     );
+}
+
+#[test]
+fn stereo_with_an_inverted_channel_gives_the_same_words() {
+    let dir = tempfile::tempdir().expect("a scratch directory");
+    let speech = jfk();
+    for gain in [-1.0, -0.98] {
+        let stereo: Vec<f32> = speech.iter().flat_map(|x| [*x, gain * x]).collect();
+        let file = interleaved_wav(dir.path(), "inverted.wav", &stereo, 2);
+        let output = transcribe(&file, &[]);
+        assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+        assert_eq!(words(&text(&output.stdout)), words(SENTENCE), "{gain}");
+    }
 }
 
 #[test]

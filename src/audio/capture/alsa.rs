@@ -2,7 +2,7 @@
 
 use super::device::Device;
 use super::error::CaptureError;
-use super::ring::{CaptureStats, Drain, Feed, RING_SECONDS, ring};
+use super::ring::{CaptureStats, Drain, Feed, ring};
 use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
 use cpal::{
     Error, ErrorKind, FromSample, Host, SampleFormat, SizedSample, Stream, SupportedStreamConfig,
@@ -20,6 +20,8 @@ pub(super) struct Recording {
     pub drain: Drain,
     /// Sample rate in Hz.
     pub rate: u32,
+    /// Number of channels.
+    pub channels: usize,
     /// Id of the device.
     pub device: String,
     broken: Arc<AtomicBool>,
@@ -109,7 +111,8 @@ pub(super) fn open(
     };
     let config = device.default_input_config().map_err(failed)?;
     let rate = config.sample_rate();
-    let (feed, drain) = ring(rate as usize * RING_SECONDS, stats.clone());
+    let channels = usize::from(config.channels()).max(1);
+    let (feed, drain) = ring(rate, channels, stats.clone());
     let broken = Arc::new(AtomicBool::new(false));
     let stream = start(&device, &config, feed, watch(stats, broken.clone())).map_err(failed)?;
     stream.play().map_err(failed)?;
@@ -117,6 +120,7 @@ pub(super) fn open(
         _stream: stream,
         drain,
         rate,
+        channels,
         device: name,
         broken,
     })
@@ -167,12 +171,8 @@ where
     T: SizedSample + Send + 'static,
     f32: FromSample<T>,
 {
-    let channels = usize::from(config.channels()).max(1);
     let callback = move |samples: &[T], _: &cpal::InputCallbackInfo| {
-        let mean = |frame: &[T]| {
-            frame.iter().map(|x| f32::from_sample_(*x)).sum::<f32>() / channels as f32
-        };
-        feed.push(samples.chunks_exact(channels).map(mean));
+        feed.push(samples.iter().map(|x| f32::from_sample_(*x)));
     };
     device.build_input_stream(config.config(), callback, watch, Some(REPLY_TIMEOUT))
 }

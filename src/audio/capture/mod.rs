@@ -227,14 +227,12 @@ impl AudioSource for Microphone {
         if !self.listen() {
             return Ok(None);
         }
-        let rate = self
-            .recording
-            .as_ref()
-            .map_or(super::SAMPLE_RATE, Recording::rate);
+        let format = self.recording.as_ref().map(Recording::format);
+        let (rate, channels) = format.unwrap_or((super::SAMPLE_RATE, 1));
         Ok(Some(Block {
             samples: &self.block,
             rate,
-            channels: 1,
+            channels,
         }))
     }
 
@@ -274,10 +272,11 @@ impl Recording {
         }
     }
 
-    fn rate(&self) -> u32 {
+    /// Returns the sample rate in Hz and the number of channels.
+    fn format(&self) -> (u32, usize) {
         match self {
-            Self::Pulse(recording) => recording.rate,
-            Self::Alsa(recording) => recording.rate,
+            Self::Pulse(recording) => (recording.rate, recording.channels),
+            Self::Alsa(recording) => (recording.rate, recording.channels),
         }
     }
 

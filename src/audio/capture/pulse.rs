@@ -8,14 +8,13 @@
 
 use super::device::{Device, find};
 use super::error::CaptureError;
-use super::ring::{CaptureStats, Drain, Feed, RING_SECONDS, ring};
+use super::ring::{CaptureStats, Drain, Feed, ring};
 use super::stream_moves::{self, MoveWatcher};
 use super::timeout::{AtMostOne, within};
 use crate::sync::LockExt;
 use pulseaudio::protocol::stream::{BufferAttr, StreamFlags};
 use pulseaudio::protocol::{
-    ChannelMap, ChannelPosition, Prop, Props, RecordStreamParams, SampleFormat, SampleSpec,
-    SourceInfo,
+    ChannelMap, Prop, Props, RecordStreamParams, SampleFormat, SampleSpec, SourceInfo,
 };
 use pulseaudio::{Client, ClientError, RecordStream};
 use std::ffi::{CStr, CString};
@@ -56,6 +55,8 @@ pub(super) struct Recording {
     pub drain: Drain,
     /// Sample rate in Hz.
     pub rate: u32,
+    /// Number of channels.
+    pub channels: usize,
     /// Id of the device.
     pub device: String,
     moves: Option<MoveWatcher>,
@@ -63,14 +64,19 @@ pub(super) struct Recording {
 
 /// Returns the server's input devices, microphones first.
 pub(super) fn devices() -> Result<Vec<Device>, CaptureError> {
-    let client = connect()?;
+    let described = described(&connect()?)?;
+    Ok(described.into_iter().map(|(device, _)| device).collect())
+}
+
+/// Returns the devices and what each of their channels is.
+fn described(client: &Client) -> Result<Vec<(Device, ChannelMap)>, CaptureError> {
     let default = ask("report its default device", client.server_info())?.default_source_name;
     let sources = ask("list its devices", client.list_sources())?;
     let mut devices: Vec<_> = sources
         .iter()
-        .map(|source| describe(source, default.as_deref()))
+        .map(|source| (describe(source, default.as_deref()), source.channel_map))
         .collect();
-    devices.sort_by_key(|device| device.is_monitor);
+    devices.sort_by_key(|(device, _)| device.is_monitor);
     Ok(devices)
 }
 
@@ -81,7 +87,7 @@ pub(super) fn open(
     stats: Arc<CaptureStats>,
 ) -> Result<Recording, CaptureError> {
     let client = connect()?;
-    let devices = devices()?;
+    let (devices, maps): (Vec<_>, Vec<_>) = described(&client)?.into_iter().unzip();
     let device = match wanted {
         Some(name) => find(&devices, name)?,
         None => devices
@@ -90,9 +96,13 @@ pub(super) fn open(
             .or(devices.first())
             .ok_or(CaptureError::NoDevice)?,
     };
-    let (feed, drain) = ring(device.rate as usize * RING_SECONDS, stats);
+    let mut known = devices.iter().zip(maps);
+    let map = known.find(|(other, _)| other.id == device.id);
+    let map = map.map_or(ChannelMap::mono(), |(_, map)| recorded(map));
+    let channels = usize::from(map.num_channels());
+    let (feed, drain) = ring(device.rate, channels, stats);
     let tag = tag();
-    let params = params(device.rate, wanted.map(|_| device.id.as_str()), &tag);
+    let params = params(device.rate, map, wanted.map(|_| device.id.as_str()), &tag);
     let stream = ask("record", client.create_record_stream(params, sink(feed)))?;
     let moves = socket()
         .ok()
@@ -101,6 +111,7 @@ pub(super) fn open(
         stream,
         drain,
         rate: device.rate,
+        channels,
         device: device.id.clone(),
         moves,
     })
@@ -251,20 +262,32 @@ fn cause(error: &ClientError) -> String {
     }
 }
 
-/// Mono at the device's rate: the server knows what each channel is, but our resampler is better.
-fn params(rate: u32, device: Option<&str>, tag: &[u8]) -> RecordStreamParams {
+/// Returns the channels to record: those of the device, since the server's mono is silent if they
+/// cancel. One channel has no position, so that a stereo device to which the server moves the
+/// stream is mixed and not cut.
+fn recorded(map: ChannelMap) -> ChannelMap {
+    if map.num_channels() > 1 {
+        map
+    } else {
+        ChannelMap::mono()
+    }
+}
+
+/// The device's own rate and channels: our resampler is better than the server's.
+fn params(rate: u32, map: ChannelMap, device: Option<&str>, tag: &[u8]) -> RecordStreamParams {
     let mut props = Props::new();
     props.set(Prop::MediaName, c"Dictation");
     props.set(Prop::ApplicationId, c"org.hearken.Hearken");
     props.set_bytes(stream_moves::TAG, tag);
-    let fragment_size = rate * FRAGMENT_MS / 1000 * size_of::<f32>() as u32;
+    let frame_size = u32::from(map.num_channels()) * size_of::<f32>() as u32;
+    let fragment_size = rate * FRAGMENT_MS / 1000 * frame_size;
     RecordStreamParams {
         sample_spec: SampleSpec {
             format: SampleFormat::Float32Le,
-            channels: 1,
+            channels: map.num_channels(),
             sample_rate: rate,
         },
-        channel_map: ChannelMap::new([ChannelPosition::Mono]),
+        channel_map: map,
         source_name: device.and_then(|name| CString::new(name).ok()),
         buffer_attr: BufferAttr {
             max_length: u32::MAX,
