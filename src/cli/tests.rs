@@ -102,14 +102,6 @@ fn a_switch_is_on_or_left_to_the_configuration() {
 }
 
 #[test]
-fn times_are_wanted_by_name_or_by_format() {
-    let wants = |line| parse(line).expect("valid").transcribe.wants_timestamps();
-    assert!(!wants("--file a.wav"));
-    assert!(wants("--file a.wav --timestamps"));
-    assert!(wants("--file a.wav --format txt,srt"));
-}
-
-#[test]
 fn values_out_of_their_limits_are_refused_with_the_limits() {
     for window in ["99", "16", "3", "NaN", "-5", "ten"] {
         let message = refused(&format!("--file a.wav --window={window}"));

@@ -47,13 +47,6 @@ pub struct TranscribeArgs {
     pub decoding: DecodingArgs,
 }
 
-impl TranscribeArgs {
-    /// Whether the decoder has to find times within an utterance: requested, or shown by a format.
-    pub fn wants_timestamps(&self) -> bool {
-        self.decoding.timestamps || self.format.iter().any(|format| format.shows_times())
-    }
-}
-
 /// OpenAI's decoding options, under their names.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Decoding (OpenAI's options)")]
@@ -101,11 +94,7 @@ pub struct DecodingArgs {
         allow_hyphen_values = true
     )]
     pub suppress_tokens: SuppressTokens,
-    /// Let the model find times within an utterance; implied by formats that show times
-    #[arg(long)]
-    pub timestamps: bool,
-    /// Find the time and confidence of each word: written in json; other formats get more exact
-    /// times of segments
+    /// Write the time and confidence of each word in json
     #[arg(long)]
     pub word_timestamps: bool,
 }

@@ -116,7 +116,6 @@ fn settings(
         patience: (beam_size > 1).then_some(patience),
         length_penalty: args.decoding.length_penalty,
         suppress_tokens: args.decoding.suppress_tokens.clone(),
-        without_timestamps: !args.wants_timestamps(),
         hotwords,
         ..DecodingOptions::default()
     };

@@ -37,11 +37,6 @@ impl Format {
         }
     }
 
-    /// Whether the format shows the times of segments.
-    pub fn shows_times(self) -> bool {
-        self != Self::Txt
-    }
-
     /// Whether one document may follow another on standard output. Lines of text may, and JSON
     /// readers accept a sequence of values. The other formats allow a single timeline or header.
     pub fn can_follow_another(self) -> bool {

@@ -4,10 +4,14 @@
 //! flight at once.
 
 use super::compute_lock::ComputeLock;
-use super::window::{Encoded, Settings, WindowTranscript};
-use crate::recognize::{SecondPass, WindowAudio, WindowError, WindowText, WindowTexts, place};
+use super::running::{Running, restart};
+use super::window::{Encoded, Incoming, Settings, WindowTranscript};
+use crate::audio::{Utterance, clock};
+use crate::recognize::{
+    SecondPass, WindowAudio, WindowEncoder, WindowError, WindowText, WindowTexts, place, segments,
+};
 use crate::whisper::decoding::{Decoding, DecodingError, DecodingOptions, PromptHistory};
-use crate::whisper::{Batch, Decoded, Whisper};
+use crate::whisper::{Batch, Decoded, SAMPLES_PER_POSITION, Whisper};
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,12 +37,12 @@ pub fn decode(
     settings: &Settings,
     stop: &AtomicBool,
     lock: &ComputeLock,
-    encoded: &Receiver<Encoded>,
+    incoming: &Receiver<Incoming>,
     next: &Sender<WindowTranscript>,
 ) -> Result<(), WindowError> {
     let mut stage = Stage::new(whisper, settings, stop);
     loop {
-        let more = stage.admit(lock, encoded)?;
+        let more = stage.admit(lock, incoming)?;
         if stop.load(Ordering::Relaxed) {
             return Err(DecodingError::Cancelled.into());
         }
@@ -54,7 +58,7 @@ pub fn decode(
                 return Ok(());
             }
         }
-        if !more && stage.batch.is_empty() {
+        if !more && stage.batch.is_empty() && !stage.running.is_pending() {
             return Ok(());
         }
     }
@@ -70,6 +74,9 @@ struct Stage<'a> {
     /// Windows in flight, by their number in the stream.
     batch: Batch<'a, usize>,
     texts: WindowTexts<'a>,
+    encoder: WindowEncoder,
+    /// Sound that is decoded again with what follows it.
+    running: Running,
     /// Windows that are not published yet, in order.
     windows: VecDeque<Pending>,
     /// Number of windows published.
@@ -84,6 +91,7 @@ struct Pending {
     start_s: f64,
     /// End in seconds of the stream. The samples are dropped before the window is published.
     end_s: f64,
+    utterance: Utterance,
     audio: WindowAudio,
     /// Its text, once it is decoded.
     text: Option<WindowText>,
@@ -95,19 +103,20 @@ impl<'a> Stage<'a> {
             whisper,
             settings,
             stop,
-            options: settings.decoding.clone(),
+            options: DecodingOptions {
+                // Alignment finds times; timestamp tokens cost words (docs/accuracy.md).
+                without_timestamps: true,
+                ..settings.decoding.clone()
+            },
             history: PromptHistory::new(
                 settings.initial_prompt.clone(),
                 settings.condition_on_previous_text,
                 whisper.file().dims().n_text_ctx,
             ),
             batch: Batch::new(whisper.decoder()),
-            texts: WindowTexts::new(
-                whisper,
-                &settings.fallback,
-                settings.decoding.task,
-                settings.word_timestamps,
-            ),
+            texts: WindowTexts::new(whisper, settings.decoding.task, settings.word_timestamps),
+            encoder: WindowEncoder::new(whisper),
+            running: Running::new(settings.n_ctx * SAMPLES_PER_POSITION),
             windows: VecDeque::new(),
             published: 0,
             spoken_until_s: 0.0,
@@ -126,7 +135,7 @@ impl<'a> Stage<'a> {
     fn admit(
         &mut self,
         lock: &ComputeLock,
-        encoded: &Receiver<Encoded>,
+        incoming: &Receiver<Incoming>,
     ) -> Result<bool, WindowError> {
         loop {
             let most = match self.options.beam_size {
@@ -134,29 +143,66 @@ impl<'a> Stage<'a> {
                 None => IN_FLIGHT,
                 Some(_) => IN_FLIGHT_WITH_BEAMS,
             };
-            if self.batch.len() >= most || self.windows.len() >= WAITING {
+            let is_full = self.batch.len() >= most || self.windows.len() >= WAITING;
+            if is_full || self.awaits_text() {
                 return Ok(true);
             }
+            if self.running.is_ready() {
+                self.take_running(lock, None)?;
+                continue;
+            }
             let window = if self.batch.is_empty() {
-                encoded.recv().map_err(|_| TryRecvError::Disconnected)
+                incoming.recv().map_err(|_| TryRecvError::Disconnected)
             } else {
-                encoded.try_recv()
+                incoming.try_recv()
             };
             match window {
-                Ok(window) => self.take(lock, window)?,
+                Ok(Incoming::Encoded(window)) => self.take(lock, window)?,
+                Ok(Incoming::Waits(utterance)) => self.take_running(lock, Some(utterance))?,
                 Err(TryRecvError::Empty) => return Ok(true),
+                Err(TryRecvError::Disconnected) if self.running.is_pending() => {
+                    self.take_running(lock, None)?;
+                }
                 Err(TryRecvError::Disconnected) => return Ok(false),
             }
         }
     }
 
+    /// Whether the next window begins where the text of one in flight ends.
+    fn awaits_text(&self) -> bool {
+        let last = self.windows.back();
+        last.is_some_and(|last| last.utterance.continues && last.text.is_none())
+    }
+
+    /// Begins to decode what is left of running speech and the utterance that follows it.
+    fn take_running(
+        &mut self,
+        lock: &ComputeLock,
+        incoming: Option<Utterance>,
+    ) -> Result<(), WindowError> {
+        let Some(utterance) = self.running.next(incoming) else {
+            return Ok(());
+        };
+        let audio = WindowAudio::new(self.whisper, utterance.samples.clone(), self.settings.n_ctx);
+        let guard = lock.encoder();
+        let features = self.encoder.encode(&audio)?;
+        drop(guard);
+        let encoded = Encoded {
+            utterance,
+            audio,
+            features,
+        };
+        self.take(lock, encoded)
+    }
+
     /// Begins to decode a window.
     fn take(&mut self, lock: &ComputeLock, window: Encoded) -> Result<(), WindowError> {
         let Encoded {
-            start_s,
+            utterance,
             audio,
             features,
         } = window;
+        let start_s = clock::seconds(utterance.start);
         self.history.pause(start_s - self.spoken_until_s);
         self.options.prompt = self.history.prompt().to_vec();
         let decoding = Decoding::new(
@@ -172,6 +218,7 @@ impl<'a> Stage<'a> {
         self.windows.push_back(Pending {
             start_s,
             end_s: start_s + audio.seconds(),
+            utterance,
             audio,
             text: None,
         });
@@ -197,12 +244,21 @@ impl<'a> Stage<'a> {
             n_ctx: self.settings.n_ctx,
             cancelled: &stopped,
         };
-        let better = second_pass.better_text(&first, &window.audio, &self.options, &mut cache)?;
+        let continues = window.utterance.continues;
+        let probabilities = first.result.language_probs.clone();
+        let mut text = second_pass.believed(first, &window.audio, continues, &self.options)?;
         self.batch.reuse(cache);
-        let mut text = better.unwrap_or_else(|| first.clone());
         // A second pass in the language of the first detects none itself.
-        let probabilities = &mut text.result.language_probs;
-        *probabilities = probabilities.take().or(first.result.language_probs);
+        text.result.language_probs = text.result.language_probs.or(probabilities);
+        let utterance = std::mem::take(&mut window.utterance);
+        if utterance.continues
+            && let Some((n_words, at_s)) = restart(&text.words, window.audio.seconds())
+        {
+            text.truncate(n_words, self.whisper.tokenizer());
+            window.end_s = window.start_s + at_s;
+            let n_samples = clock::samples(at_s);
+            self.running.put_back(utterance.after(n_samples));
+        }
         window.audio.samples = Vec::new();
         window.text = Some(text);
         Ok(())
@@ -211,15 +267,13 @@ impl<'a> Stage<'a> {
     /// Returns the transcript of the next window to publish, once it is decoded.
     fn transcript(&mut self) -> Option<WindowTranscript> {
         let window = self.windows.front_mut()?;
-        let WindowText {
-            result,
-            mut segments,
-        } = window.text.take()?;
+        let WindowText { result, words } = window.text.take()?;
         let start_s = window.start_s;
         let end_s = window.end_s;
         self.windows.pop_front();
         self.published += 1;
-        if !self.settings.fallback.is_silence(&result) {
+        let mut segments = segments(words, &result.tokens);
+        if !segments.is_empty() {
             // An uncertain language is detected again in the next window.
             self.options.language = self
                 .options
@@ -229,6 +283,11 @@ impl<'a> Stage<'a> {
             self.spoken_until_s = end_s;
         }
         place(&mut segments, start_s, end_s - start_s);
+        if !self.settings.word_timestamps {
+            segments
+                .iter_mut()
+                .for_each(|segment| segment.words.clear());
+        }
         Some(WindowTranscript {
             start_s,
             end_s,

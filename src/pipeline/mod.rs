@@ -12,6 +12,7 @@
 
 mod compute_lock;
 mod decode;
+mod running;
 mod transcriber;
 mod window;
 
@@ -29,7 +30,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use decode::IN_FLIGHT;
 pub use transcriber::Transcriber;
-use window::Encoded;
+use window::{Encoded, Incoming};
 pub use window::{Settings, WindowTranscript};
 
 /// Number of items that may wait between two stages, so that a stage can begin its next item before
@@ -178,19 +179,26 @@ fn encode(
     settings: &Settings,
     lock: &ComputeLock,
     utterances: &Receiver<Utterance>,
-    next: &Sender<Encoded>,
+    next: &Sender<Incoming>,
 ) -> Result<(), EncodeError> {
     let mut encoder = WindowEncoder::new(whisper);
-    for Utterance { samples, start } in utterances {
-        let audio = WindowAudio::new(whisper, samples, settings.n_ctx);
-        let mel = encoder.mel(&audio);
-        let guard = lock.encoder();
-        let features = encoder.encode_mel(&mel)?;
-        drop(guard);
-        let encoded = Encoded {
-            start_s: clock::seconds(start),
-            audio,
-            features,
+    let mut continues = false;
+    for utterance in utterances {
+        let follows = std::mem::replace(&mut continues, utterance.continues);
+        // What the window before leaves is decoded with this utterance, so its window is not known.
+        let encoded = if follows {
+            Incoming::Waits(utterance)
+        } else {
+            let audio = WindowAudio::new(whisper, utterance.samples.clone(), settings.n_ctx);
+            let mel = encoder.mel(&audio);
+            let guard = lock.encoder();
+            let features = encoder.encode_mel(&mel)?;
+            drop(guard);
+            Incoming::Encoded(Encoded {
+                utterance,
+                audio,
+                features,
+            })
         };
         if next.send(encoded).is_err() {
             break;

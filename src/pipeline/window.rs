@@ -1,5 +1,6 @@
 //! Data that passes through the stages: settings, an encoded window, its transcript.
 
+use crate::audio::Utterance;
 use crate::recognize::WindowAudio;
 use crate::tokenizer::Language;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions};
@@ -69,8 +70,16 @@ impl WindowTranscript {
 
 /// An encoded utterance.
 pub(super) struct Encoded {
-    /// Start in seconds of the stream.
-    pub start_s: f64,
+    pub utterance: Utterance,
     pub audio: WindowAudio,
     pub features: AudioFeatures,
+}
+
+/// What the encoder's stage sends on.
+pub(super) enum Incoming {
+    /// An utterance that is a window.
+    Encoded(Encoded),
+    /// An utterance that follows another one without a pause: where its window begins depends on
+    /// the text before it.
+    Waits(Utterance),
 }

@@ -2,11 +2,13 @@
 //!
 //! In: samples. Out: properties of the samples for decoder and aligner, encoder states.
 
+use crate::audio::vad::Voice;
 use crate::audio::{clock, sound_seconds};
 use crate::mel::{LogMel, Mel};
 use crate::whisper::alignment::Pauses;
 use crate::whisper::decoding::DecodingOptions;
 use crate::whisper::{AudioFeatures, EncodeError, Encoder, SAMPLES_PER_POSITION, Whisper};
+use std::sync::OnceLock;
 
 /// Audio of one window.
 pub struct WindowAudio {
@@ -18,6 +20,8 @@ pub struct WindowAudio {
     pub pauses: Pauses,
     /// Seconds of sound in the samples.
     pub sound_s: f32,
+    /// Where a voice is heard, once that was asked.
+    voice: OnceLock<Voice>,
 }
 
 impl WindowAudio {
@@ -30,7 +34,36 @@ impl WindowAudio {
             pauses: Pauses::of(&samples),
             sound_s: sound_seconds(&samples),
             samples,
+            voice: OnceLock::new(),
         }
+    }
+
+    /// The audio of the longest window, without a model.
+    #[cfg(test)]
+    pub fn of_samples(samples: Vec<f32>) -> Self {
+        Self {
+            n_ctx: crate::whisper::LONGEST_WINDOW,
+            pauses: Pauses::of(&samples),
+            sound_s: sound_seconds(&samples),
+            samples,
+            voice: OnceLock::new(),
+        }
+    }
+
+    /// The same audio in a window of `n_ctx` positions.
+    pub fn in_window(&self, n_ctx: usize) -> Self {
+        Self {
+            samples: self.samples.clone(),
+            n_ctx,
+            pauses: self.pauses.clone(),
+            sound_s: self.sound_s,
+            voice: self.voice.clone(),
+        }
+    }
+
+    /// Where a voice is heard in the samples.
+    pub fn voice(&self) -> &Voice {
+        self.voice.get_or_init(|| Voice::of(&self.samples))
     }
 
     /// Length of the samples in seconds.

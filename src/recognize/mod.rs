@@ -11,12 +11,15 @@
 //! decodes several windows in one pass, so it calls encoder and decoder separately.
 
 mod audio;
+mod coverage;
 pub mod second_pass;
+mod sentences;
 mod texts;
 pub mod verdict;
 
 pub use audio::{WindowAudio, WindowEncoder};
 pub use second_pass::SecondPass;
+pub use sentences::segments;
 pub use texts::{WindowText, WindowTexts, place};
 
 use crate::advice::Advice;

@@ -1,46 +1,28 @@
 //! A second pass over a window whose text is suspicious. Other windows cost almost nothing.
 //!
-//! | suspicion | second pass |
+//! | suspicion | decoded again |
 //! |---|---|
-//! | few tokens for the sound: the decoder has passed over a sentence, as it may if the voice changes | in shorter windows |
-//! | no text, and the model does not say that nobody speaks | in the longest window |
-//! | no text with timestamps, and the model says that nobody speaks | without timestamps, which make any text less likely |
-//! | the text ends in mid-sentence and sound follows, as it may at a pause | with timestamps, which lead the decoder on |
+//! | a voice without words: the decoder has passed over a sentence | with timestamps, which lead it on; the holes alone; in shorter windows; in the longest window |
+//! | the text ends in mid-sentence and sound follows, as it may at a pause | with timestamps |
 //!
-//! In: a window's audio and its first text. Out: the second text, if it holds more.
+//! In: a window's audio and its first text. Out: the text to believe. No attempt ends with less than
+//! the likeliest text heard, unless the model hears nobody speak.
 
-use super::texts::{WindowText, WindowTexts, place};
-use super::verdict::{is_likely, is_short, may_be_speech};
+use super::coverage::{Hole, holes};
+use super::texts::{WindowText, WindowTexts};
+use super::verdict::{hears_nobody, is_likely, surely_hears_nobody};
 use super::{WindowAudio, WindowEncoder, WindowError, recognize};
 use crate::audio::{Segmenter, SegmenterOptions, Utterance, clock};
-use crate::text::split;
-use crate::whisper::alignment::ends_sentence;
-use crate::whisper::decoding::thresholds::{MIN_LETTER_RATIO_OF_PIECES, MIN_SOUND_S_EMPTY_TEXT};
+use crate::whisper::decoding::thresholds::MIN_GAIN_S;
 use crate::whisper::decoding::{DecodingOptions, DecodingResult, FallbackOptions};
-use crate::whisper::{Whisper, WindowCache};
+use crate::whisper::{TimedWord, Whisper};
 
 /// Longest piece as a share of the window: two pieces in most cases.
 const PIECE: f64 = 0.6;
 
-/// Whether a text may have stopped before the speech: it ends in mid-sentence, its last word ends
-/// at `end_s` seconds, and sound follows.
-pub fn ends_mid_sentence(text: &str, end_s: f64, audio: &WindowAudio) -> bool {
-    audio.pauses.may_hide_more(text, end_s, audio.seconds())
-}
-
-/// Returns the options of a second pass after a text that ends in mid-sentence.
-pub fn with_timestamps(options: &DecodingOptions, first: &DecodingResult) -> DecodingOptions {
-    DecodingOptions {
-        language: Some(first.language),
-        without_timestamps: false,
-        ..options.clone()
-    }
-}
-
-/// Whether the text of a second pass replaces the first: it is likely, and has more words.
-pub fn is_better(second: &DecodingResult, n_words: usize, n_words_before: usize) -> bool {
-    is_likely(second) && n_words > n_words_before
-}
+/// Share of a window that continues up to which its text has to reach: what follows is decoded again
+/// with the next window.
+const MIN_HEARD_SHARE: f64 = 0.5;
 
 /// The second pass over windows of one stream.
 pub struct SecondPass<'a> {
@@ -56,150 +38,181 @@ pub struct SecondPass<'a> {
     pub cancelled: &'a dyn Fn() -> bool,
 }
 
+/// How a suspicious window is decoded again.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// With timestamps, which lead the decoder on where it would end or pass over a clause.
+    Timestamps,
+    /// What has no words, in windows of their own, for the place where it is missing.
+    Holes,
+    /// In shorter windows.
+    Pieces,
+    /// In the model's own window of 30 s.
+    Longest,
+}
+
+/// In the order in which they are tried.
+const WAYS: [Way; 4] = [Way::Timestamps, Way::Holes, Way::Pieces, Way::Longest];
+
 impl SecondPass<'_> {
-    /// Returns a better text of a window than `first`, which was decoded with `options`; `None` if
-    /// `first` is not suspicious or there is no better one. `cache` is the window's state in the
-    /// decoder.
+    /// Returns the text of a window: `first`, which was decoded with `options`, or a better one if
+    /// it is suspicious. If the window `continues`, what lies behind the last word is decoded again
+    /// with the next window in any case.
     ///
     /// # Errors
     /// Returns an error if the encoder or the decoder fails, or the caller cancelled.
-    pub fn better_text(
+    pub fn believed(
         &self,
-        first: &WindowText,
+        first: WindowText,
         audio: &WindowAudio,
+        continues: bool,
         options: &DecodingOptions,
-        cache: &mut WindowCache,
-    ) -> Result<Option<WindowText>, WindowError> {
-        let result = &first.result;
-        if first.segments.is_empty() {
-            return self.retry_empty(result, audio, options);
+    ) -> Result<WindowText, WindowError> {
+        if surely_hears_nobody(&first.result, audio.seconds(), audio.sound_s, self.fallback) {
+            return Ok(first.without_words());
         }
-        let eot = self.whisper.tokenizer().special().eot;
-        if is_short(result, audio.sound_s, eot) {
-            return self.retry_in_pieces(result, audio, options);
+        let holes = |text: &WindowText| self.holes(text, audio, continues);
+        let mut left = holes(&first);
+        let ends_early = !continues && ends_early(&first, audio);
+        let mut best = first;
+        for way in WAYS {
+            if left.is_empty() && !ends_early {
+                break;
+            }
+            loop {
+                let text = match way {
+                    Way::Holes => self.filled(&best, &left, audio, options)?,
+                    way => self.decode(way, &best.result, audio, options)?,
+                };
+                let found = holes(&text);
+                let covers_more = if left.is_empty() {
+                    found.is_empty() && text.words.len() > best.words.len()
+                } else {
+                    unheard_s(&found) + MIN_GAIN_S < unheard_s(&left)
+                };
+                if !covers_more || !is_likely(&text.result) {
+                    break;
+                }
+                left = found;
+                best = text;
+                // Filling goes on while it gains.
+                if left.is_empty() || !matches!(way, Way::Holes) {
+                    break;
+                }
+            }
+            if left.is_empty() {
+                break;
+            }
         }
-        if options.without_timestamps
-            && !result.is_rejected
-            && self.ends_mid_sentence(result, audio, cache)?
-        {
-            return self.retry_with_timestamps(result, audio, options);
-        }
-        Ok(None)
+        Ok(if hears_nobody(&best.result, self.fallback) {
+            best.without_words()
+        } else {
+            best
+        })
     }
 
-    /// Decodes sound again in which no text was found. A language that is not given is detected
-    /// again, since without text the first detection is unreliable.
-    fn retry_empty(
+    /// Returns the holes in a text. One in which nobody seems to speak is a hole as a whole. If the
+    /// window continues and the text reaches far enough, what follows it does not count.
+    fn holes(&self, text: &WindowText, audio: &WindowAudio, continues: bool) -> Vec<Hole> {
+        let seconds = audio.seconds();
+        if hears_nobody(&text.result, self.fallback) {
+            return super::coverage::holes(&[], audio, seconds);
+        }
+        let end = match text.words.last() {
+            Some(last) if continues && last.end >= MIN_HEARD_SHARE * seconds => last.end,
+            _ => seconds,
+        };
+        holes(&text.words, audio, end)
+    }
+
+    /// Returns a text with words in its holes.
+    fn filled(
         &self,
-        first: &DecodingResult,
+        text: &WindowText,
+        holes: &[Hole],
         audio: &WindowAudio,
         options: &DecodingOptions,
-    ) -> Result<Option<WindowText>, WindowError> {
-        let text = if may_be_speech(first, audio.sound_s) {
-            let longest = WindowAudio {
-                n_ctx: self.n_ctx,
-                samples: audio.samples.clone(),
-                pauses: audio.pauses.clone(),
-                sound_s: audio.sound_s,
+    ) -> Result<WindowText, WindowError> {
+        let mut filled = text.clone();
+        for hole in holes.iter().rev() {
+            let before = text.words[..hole.words.start].last();
+            let from = before.map_or(0.0, |word| word.end);
+            let to = text
+                .words
+                .get(hole.words.end)
+                .map_or(audio.seconds(), |word| word.start);
+            let samples = audio.samples.get(clock::samples(from)..clock::samples(to));
+            let Some(samples) = samples.filter(|samples| samples.len() < audio.samples.len())
+            else {
+                continue;
             };
-            self.text_of(&longest, options)?
-        } else if audio.sound_s >= MIN_SOUND_S_EMPTY_TEXT && !options.without_timestamps {
+            let piece = WindowAudio::new(self.whisper, samples.to_vec(), self.n_ctx);
             let options = DecodingOptions {
-                without_timestamps: true,
+                language: Some(text.result.language),
                 ..options.clone()
             };
-            self.text_of(audio, &options)?
-        } else {
-            return Ok(None);
-        };
-        Ok(Some(text).filter(|text| is_likely(&text.result) && !text.segments.is_empty()))
+            let mut found = self.text_of(&piece, &options)?;
+            if !hears_nobody(&found.result, self.fallback) && is_likely(&found.result) {
+                found.delay(from);
+                filled.splice(hole.words.clone(), found, self.whisper.tokenizer());
+            }
+        }
+        Ok(filled)
     }
 
-    /// Decodes the window in pieces. Returns their text if it has more letters.
-    fn retry_in_pieces(
+    /// Decodes a window in another way than the first.
+    fn decode(
         &self,
+        way: Way,
         first: &DecodingResult,
         audio: &WindowAudio,
         options: &DecodingOptions,
-    ) -> Result<Option<WindowText>, WindowError> {
+    ) -> Result<WindowText, WindowError> {
+        let is_empty = first.tokens.is_empty();
         let options = DecodingOptions {
-            language: Some(first.language),
+            // Without text the first detection is unreliable.
+            language: options.language.or((!is_empty).then_some(first.language)),
             ..options.clone()
         };
-        let mut texts = Vec::new();
-        for Utterance { samples, start } in cut(&audio.samples) {
-            let piece = WindowAudio::new(self.whisper, samples, self.n_ctx);
-            let mut text = self.text_of(&piece, &options)?;
-            if !is_likely(&text.result) {
-                return Ok(None);
+        match way {
+            Way::Timestamps => {
+                let options = DecodingOptions {
+                    without_timestamps: false,
+                    ..options
+                };
+                self.text_of(audio, &options)
             }
-            let start_s = clock::seconds(start);
-            place(&mut text.segments, start_s, piece.seconds());
-            // A piece in which nobody speaks has no segments.
-            if !text.segments.is_empty() {
-                texts.push(text);
+            Way::Holes | Way::Pieces => self.in_pieces(audio, &options),
+            Way::Longest => {
+                let longest = audio.in_window(self.whisper.file().dims().n_audio_ctx);
+                self.text_of(&longest, &options)
             }
         }
-        let least = MIN_LETTER_RATIO_OF_PIECES * n_letters(&first.text) as f32;
-        let text = texts.into_iter().reduce(join);
-        Ok(text.filter(|text| n_letters(&text.result.text) as f32 >= least))
     }
 
-    /// Decodes the window with timestamps. Returns the text if it has more words.
-    fn retry_with_timestamps(
+    /// Decodes the window in pieces.
+    fn in_pieces(
         &self,
-        first: &DecodingResult,
         audio: &WindowAudio,
         options: &DecodingOptions,
-    ) -> Result<Option<WindowText>, WindowError> {
-        let text = self.text_of(audio, &with_timestamps(options, first))?;
-        let n_words = |text: &str| split(text, first.language).len();
-        if !is_better(
-            &text.result,
-            n_words(&text.result.text),
-            n_words(&first.text),
-        ) {
-            return Ok(None);
+    ) -> Result<WindowText, WindowError> {
+        let mut whole = None;
+        for Utterance { samples, start, .. } in cut(&audio.samples) {
+            let piece = WindowAudio::new(self.whisper, samples, self.n_ctx);
+            let mut text = self.text_of(&piece, options)?;
+            text.delay(clock::seconds(start));
+            if hears_nobody(&text.result, self.fallback) {
+                continue;
+            }
+            whole = Some(match whole {
+                Some(whole) => join(whole, text),
+                None => text,
+            });
         }
-        Ok(self.without_timestamps(text))
-    }
-
-    fn ends_mid_sentence(
-        &self,
-        result: &DecodingResult,
-        audio: &WindowAudio,
-        cache: &mut WindowCache,
-    ) -> Result<bool, WindowError> {
-        // Alignment is more expensive than a look at the text.
-        if ends_sentence(&result.text) {
-            return Ok(false);
+        match whole {
+            Some(whole) => Ok(whole),
+            None => self.text_of(audio, options),
         }
-        let words = self
-            .texts
-            .word_times(&[], &result.tokens, result.language, audio, cache)?;
-        Ok(words
-            .last()
-            .is_some_and(|last| ends_mid_sentence(&result.text, last.end, audio)))
-    }
-
-    /// Returns a text decoded with timestamps in the form of one decoded without: a single segment
-    /// of text tokens.
-    fn without_timestamps(&self, text: WindowText) -> Option<WindowText> {
-        let eot = self.whisper.tokenizer().special().eot;
-        let mut whole = text.segments.into_iter().reduce(|mut whole, more| {
-            whole.end = more.end;
-            whole.text += &more.text;
-            whole.tokens.extend(more.tokens);
-            whole.words.extend(more.words);
-            whole
-        })?;
-        whole.tokens.retain(|token| *token < eot);
-        let mut result = text.result;
-        result.tokens.retain(|token| *token < eot);
-        Some(WindowText {
-            result,
-            segments: vec![whole],
-        })
     }
 
     /// Decodes a window. Times lie within its audio.
@@ -218,15 +231,24 @@ impl SecondPass<'_> {
             self.fallback,
             self.cancelled,
         )?;
-        let mut text = self.texts.text(result, audio, window.cache())?;
-        place(&mut text.segments, 0.0, audio.seconds());
-        Ok(text)
+        Ok(self.texts.text(result, audio, window.cache())?)
     }
 }
 
-/// Returns the number of letters and digits of a text.
-fn n_letters(text: &str) -> usize {
-    text.chars().filter(|c| c.is_alphanumeric()).count()
+/// Returns the seconds of voice in holes.
+fn unheard_s(holes: &[Hole]) -> f64 {
+    holes.iter().map(|hole| hole.unheard_s).sum()
+}
+
+/// Whether a text may have stopped before the speech: it ends in mid-sentence, and sound follows
+/// its last word.
+fn ends_early(text: &WindowText, audio: &WindowAudio) -> bool {
+    let hides_more = |last: &TimedWord| {
+        audio
+            .pauses
+            .may_hide_more(&text.result.text, last.end, audio.seconds())
+    };
+    !text.result.is_rejected && text.words.last().is_some_and(hides_more)
 }
 
 /// Cuts a window into pieces at its pauses.
@@ -243,8 +265,7 @@ fn cut(samples: &[f32]) -> Vec<Utterance> {
 /// Joins the texts of two pieces to one that is as likely as the less likely piece.
 fn join(first: WindowText, second: WindowText) -> WindowText {
     let (a, b) = (first.result, second.result);
-    let mut segments = first.segments;
-    segments.extend(second.segments);
+    let words = [first.words, second.words].concat();
     let result = DecodingResult {
         tokens: [a.tokens, b.tokens].concat(),
         text: format!("{} {}", a.text, b.text),
@@ -254,85 +275,67 @@ fn join(first: WindowText, second: WindowText) -> WindowText {
         compression_ratio: a.compression_ratio.max(b.compression_ratio),
         ..a
     };
-    WindowText { result, segments }
+    WindowText { result, words }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::verdict::{is_short, may_be_speech};
     use super::*;
-    use crate::tokenizer::Language;
-    use crate::whisper::Segment;
+    use crate::tokenizer::{Language, Tokenizer};
 
-    const EOT: u32 = 50_257;
-
-    fn result(tokens: Vec<u32>, text: &str, avg_logprob: f32) -> DecodingResult {
-        DecodingResult {
-            language: Language::ENGLISH,
-            language_probs: None,
-            tokens,
-            text: text.to_owned(),
-            avg_logprob,
-            no_speech_prob: 0.1,
-            temperature: 0.0,
-            compression_ratio: 1.2,
-            is_non_speech: false,
-            is_rejected: false,
+    /// A text of these words of one token each, from `start` on.
+    fn text(tokens: Vec<u32>, start: f64, avg_logprob: f32) -> WindowText {
+        let words = (0..tokens.len())
+            .map(|i| TimedWord {
+                text: " a".into(),
+                tokens: 1,
+                start: start + i as f64,
+                end: start + i as f64 + 1.0,
+                probability: 1.0,
+            })
+            .collect();
+        WindowText {
+            result: DecodingResult {
+                language: Language::ENGLISH,
+                language_probs: None,
+                text: "a ".repeat(tokens.len()).trim().to_owned(),
+                tokens,
+                avg_logprob,
+                no_speech_prob: 0.1,
+                temperature: 0.0,
+                compression_ratio: 1.2,
+                is_non_speech: false,
+                is_rejected: false,
+            },
+            words,
         }
     }
 
     #[test]
-    fn few_tokens_in_much_sound_are_suspicious() {
-        let timestamps = vec![EOT + 200; 100];
-        let sparse = result([vec![7; 20], timestamps.clone()].concat(), "", -0.1);
-        assert!(is_short(&sparse, 12.0, EOT), "timestamps are no text");
-        assert_eq!(n_letters("9-0-2, 1"), 4);
-        assert!(!is_short(&sparse, 7.0, EOT) && !is_short(&result(vec![7], "", -0.1), 5.0, EOT));
-    }
-
-    #[test]
-    fn sound_without_words_is_suspicious_unless_the_model_says_that_nobody_speaks() {
-        let nothing = result(vec![], "", -1.2);
-        let nobody = DecodingResult {
-            no_speech_prob: 0.7,
-            ..nothing.clone()
-        };
-        assert!(
-            may_be_speech(&nothing, 4.0)
-                && !may_be_speech(&nothing, 0.5)
-                && !may_be_speech(&nobody, 4.0)
-        );
-    }
-
-    #[test]
     fn two_pieces_are_one_text() {
-        let segment = |start: f64| Segment {
-            start,
-            end: start + 1.0,
-            text: " a".into(),
-            tokens: vec![],
-            words: vec![],
-        };
-        let text = |result, at| WindowText {
-            result,
-            segments: vec![segment(at)],
-        };
-        let first = text(result(vec![1], "a", -0.1), 0.0);
-        let second = text(result(vec![2, 3], "b", -0.4), 5.0);
-        let WindowText {
-            result: joined,
-            segments,
-        } = join(first, second);
+        let joined = join(text(vec![1], 0.0, -0.1), text(vec![2, 3], 5.0, -0.4));
+        assert_eq!(joined.result.text, "a a a");
         assert_eq!(
-            (joined.text.as_str(), joined.tokens, joined.avg_logprob),
-            ("a b", vec![1, 2, 3], -0.4)
+            (joined.result.tokens, joined.result.avg_logprob),
+            (vec![1, 2, 3], -0.4)
         );
-        assert_eq!(
-            segments
-                .iter()
-                .map(|segment| segment.start)
-                .collect::<Vec<_>>(),
-            [0.0, 5.0]
+        let starts: Vec<f64> = joined.words.iter().map(|word| word.start).collect();
+        assert_eq!(starts, [0.0, 5.0, 6.0]);
+    }
+
+    #[test]
+    fn a_hole_is_filled_where_it_is() {
+        let tokenizer = Tokenizer::miniature(&[b" a", b" b"], 1, 1, true);
+        let mut whole = text(vec![0, 0, 0], 0.0, -0.1);
+        whole.splice(1..2, text(vec![1, 1], 1.0, -0.6), &tokenizer);
+        assert_eq!(whole.result.tokens, [0, 1, 1, 0]);
+        assert_eq!(whole.result.text, "a b b a");
+        assert_eq!(whole.words.len(), 4);
+        assert!(
+            (whole.result.avg_logprob - -0.3).abs() < 1e-6,
+            "the mean over all tokens"
         );
+        whole.truncate(2, &tokenizer);
+        assert_eq!((whole.result.text.as_str(), whole.words.len()), ("a b", 2));
     }
 }

@@ -4,43 +4,75 @@
 //! timed words if requested.
 
 use super::WindowAudio;
-use crate::tokenizer::{Language, Task};
-use crate::whisper::alignment::{Aligner, AlignmentInput, give_words};
-use crate::whisper::decoding::{DecodingResult, FallbackOptions, segments_from_tokens};
+use crate::tokenizer::{Language, Task, Tokenizer};
+use crate::whisper::alignment::{Aligner, AlignmentInput};
+use crate::whisper::decoding::DecodingResult;
 use crate::whisper::{DecodeError, Segment, TimedWord, Whisper, WindowCache};
+use std::ops::Range;
 
 /// Text of a window.
 #[derive(Debug, Clone)]
 pub struct WindowText {
-    /// Result of the decoder.
+    /// Result of the decoder, with text tokens alone.
     pub result: DecodingResult,
-    /// Segments, in seconds from the window's start; empty if nobody speaks.
-    pub segments: Vec<Segment>,
+    /// Words, in seconds from the window's start; none if nobody speaks.
+    pub words: Vec<TimedWord>,
+}
+
+impl WindowText {
+    /// The same without words: nobody speaks.
+    pub fn without_words(mut self) -> Self {
+        self.words.clear();
+        self
+    }
+
+    /// Moves the words `by_s` seconds later.
+    pub fn delay(&mut self, by_s: f64) {
+        for word in &mut self.words {
+            word.start += by_s;
+            word.end += by_s;
+        }
+    }
+
+    /// Puts the words of another text in the place of some.
+    pub fn splice(&mut self, words: Range<usize>, other: Self, tokenizer: &Tokenizer) {
+        let n_tokens = |words: &[TimedWord]| words.iter().map(|word| word.tokens).sum::<usize>();
+        let from = n_tokens(&self.words[..words.start]);
+        let to = from + n_tokens(&self.words[words.clone()]);
+        let (n_old, n_new) = (self.result.tokens.len(), other.result.tokens.len());
+        self.result.tokens.splice(from..to, other.result.tokens);
+        self.words.splice(words, other.words);
+        self.result.text = tokenizer.decode(&self.result.tokens).trim().to_owned();
+        let sum = self.result.avg_logprob * n_old as f32 + other.result.avg_logprob * n_new as f32;
+        self.result.avg_logprob = sum / (n_old + n_new).max(1) as f32;
+    }
+
+    /// Drops all but the first `n` words.
+    pub fn truncate(&mut self, n: usize, tokenizer: &Tokenizer) {
+        self.words.truncate(n);
+        let n_tokens = self.words.iter().map(|word| word.tokens).sum();
+        self.result.tokens.truncate(n_tokens);
+        self.result.text = tokenizer.decode(&self.result.tokens).trim().to_owned();
+    }
 }
 
 /// Creates the texts of the windows of one stream.
 pub struct WindowTexts<'a> {
     whisper: &'a Whisper,
-    fallback: &'a FallbackOptions,
     task: Task,
-    word_timestamps: bool,
+    /// Whether words need probabilities, which cost another pass of the decoder.
+    with_probabilities: bool,
     aligner: Aligner<'a>,
 }
 
 impl<'a> WindowTexts<'a> {
-    /// Creates texts of windows that are decoded with `fallback` for `task`. With
-    /// `word_timestamps`, the segments have timed words.
-    pub fn new(
-        whisper: &'a Whisper,
-        fallback: &'a FallbackOptions,
-        task: Task,
-        word_timestamps: bool,
-    ) -> Self {
+    /// Creates texts of windows that are decoded for `task`. Without `with_probabilities`, those of
+    /// words are 0.
+    pub fn new(whisper: &'a Whisper, task: Task, with_probabilities: bool) -> Self {
         Self {
             whisper,
-            fallback,
             task,
-            word_timestamps,
+            with_probabilities,
             aligner: whisper.aligner(),
         }
     }
@@ -51,25 +83,18 @@ impl<'a> WindowTexts<'a> {
     /// Returns an error if the decoder fails.
     pub fn text(
         &self,
-        result: DecodingResult,
+        mut result: DecodingResult,
         audio: &WindowAudio,
         cache: &mut WindowCache,
     ) -> Result<WindowText, DecodeError> {
-        let mut segments = Vec::new();
-        if !self.fallback.is_silence(&result) {
-            let tokenizer = self.whisper.tokenizer();
-            let found = segments_from_tokens(&result.tokens, audio.seconds(), tokenizer);
-            segments = found.into_segments();
-            if self.word_timestamps {
-                let tokens: Vec<u32> = segments
-                    .iter()
-                    .flat_map(|segment| segment.tokens.clone())
-                    .collect();
-                let words = self.words(&[], &tokens, result.language, audio, cache)?;
-                give_words(&mut segments, words, tokenizer.special().eot);
-            }
-        }
-        Ok(WindowText { result, segments })
+        let eot = self.whisper.tokenizer().special().eot;
+        result.tokens.retain(|token| *token < eot);
+        let words = if self.with_probabilities {
+            self.words(&[], &result.tokens, result.language, audio, cache)?
+        } else {
+            self.word_times(&[], &result.tokens, result.language, audio, cache)?
+        };
+        Ok(WindowText { result, words })
     }
 
     /// Returns the words of `tokens`, which follow `before` in the window, in seconds from its

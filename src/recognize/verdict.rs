@@ -4,9 +4,9 @@
 //! The thresholds and their measurements are in `whisper/decoding/thresholds.rs`.
 
 use crate::whisper::decoding::thresholds::{
-    MAX_NO_SPEECH_PROB, MAX_NO_SPEECH_PROB_IF_REPEATED, MAX_SOUND_S_IF_REPEATED,
-    MIN_AVG_LOGPROB_IF_REPEATED, MIN_AVG_LOGPROB_NO_SPEECH_INTERIM, MIN_AVG_LOGPROB_SECOND_PASS,
-    MIN_SOUND_S_EMPTY_TEXT, MIN_SOUND_S_SHORT_TEXT, MIN_TOKENS_PER_SECOND_FULL_TEXT,
+    MAX_NO_SPEECH_PROB, MAX_NO_SPEECH_PROB_IF_REPEATED, MAX_NO_SPEECH_PROB_SECOND_LOOK,
+    MAX_S_SECOND_LOOK, MAX_SOUND_S_IF_REPEATED, MIN_AVG_LOGPROB_IF_REPEATED,
+    MIN_AVG_LOGPROB_NO_SPEECH_INTERIM, MIN_AVG_LOGPROB_SECOND_PASS,
 };
 use crate::whisper::decoding::{DecodingResult, FallbackOptions, is_sparse};
 
@@ -53,15 +53,21 @@ pub fn is_likely(result: &DecodingResult) -> bool {
     !result.is_rejected && result.avg_logprob >= MIN_AVG_LOGPROB_SECOND_PASS
 }
 
-/// Whether a text has too few tokens for `sound_s` seconds of sound. Timestamps, which are above
-/// `eot`, do not count.
-pub(super) fn is_short(result: &DecodingResult, sound_s: f32, eot: u32) -> bool {
-    let n_tokens = result.tokens.iter().filter(|token| **token < eot).count();
-    sound_s >= MIN_SOUND_S_SHORT_TEXT
-        && (n_tokens as f32) < MIN_TOKENS_PER_SECOND_FULL_TEXT * sound_s
+/// Whether the model hears nobody speak in a window, so that its text is none.
+pub fn hears_nobody(result: &DecodingResult, fallback: &FallbackOptions) -> bool {
+    result.tokens.is_empty() || fallback.is_silence(result)
 }
 
-/// Whether `sound_s` seconds of sound without a text may be speech.
-pub(super) fn may_be_speech(result: &DecodingResult, sound_s: f32) -> bool {
-    sound_s >= MIN_SOUND_S_EMPTY_TEXT && result.no_speech_prob < MAX_NO_SPEECH_PROB
+/// Whether nobody speaks in a window of `seconds` so surely that a second pass is not worth its time:
+/// music and noise give few words. `sound_s`: seconds of sound in it.
+pub(super) fn surely_hears_nobody(
+    result: &DecodingResult,
+    seconds: f64,
+    sound_s: f32,
+    fallback: &FallbackOptions,
+) -> bool {
+    hears_nobody(result, fallback)
+        && result.no_speech_prob > MAX_NO_SPEECH_PROB_SECOND_LOOK
+        && seconds > MAX_S_SECOND_LOOK
+        && is_sparse(result.tokens.len(), sound_s)
 }

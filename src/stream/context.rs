@@ -153,7 +153,7 @@ impl Past {
         let mut next = start;
         let mut parts = Vec::new();
         for piece in self.pieces.iter().rev() {
-            let Utterance { samples, start } = &piece.utterance;
+            let Utterance { samples, start, .. } = &piece.utterance;
             let silence = next.saturating_sub(start + samples.len() as u64);
             if silence > MAX_SILENCE || piece.language != language || piece.words.is_empty() {
                 break;
@@ -257,6 +257,7 @@ mod tests {
         let utterance = Utterance {
             samples: places.map(|i| i as f32).collect(),
             start: (start_s * SECOND) as u64,
+            ..Utterance::default()
         };
         Piece {
             utterance,

@@ -160,7 +160,7 @@ impl Live {
         ended: Ended,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Option<Final>, RecognizeError> {
-        let Utterance { samples, start } = &ended.utterance;
+        let Utterance { samples, start, .. } = &ended.utterance;
         let span = *start..start + samples.len() as u64;
         let begun = (self.clock)();
         let hypothesis = match self.utterance.take_ahead(&span) {

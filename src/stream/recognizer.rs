@@ -4,14 +4,15 @@
 
 use crate::advice::Advice;
 use crate::audio::{clock, sound_seconds};
-use crate::recognize::second_pass::{ends_mid_sentence, is_better, with_timestamps};
-use crate::recognize::verdict::{self, Verdict};
-use crate::recognize::{WindowAudio, WindowEncoder, WindowError, WindowTexts, recognize};
-use crate::text::{Word, join, timed, written};
+use crate::recognize::verdict::{self, Verdict, hears_nobody};
+use crate::recognize::{
+    SecondPass, WindowAudio, WindowEncoder, WindowError, WindowText, WindowTexts, recognize,
+};
+use crate::text::{Word, timed, written};
 use crate::tokenizer::{Language, Task, TokenizerError};
 use crate::whisper::decoding::thresholds::MAX_TOKENS_PER_SECOND_INTERIM;
 use crate::whisper::decoding::{DecodingOptions, DecodingResult, FallbackOptions};
-use crate::whisper::{LONGEST_WINDOW, SAMPLES_PER_POSITION, Whisper};
+use crate::whisper::{LONGEST_WINDOW, SAMPLES_PER_POSITION, TimedWord, Whisper};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -131,10 +132,9 @@ pub struct WhisperRecognizer {
 
 /// What the decoder found in a window.
 struct Decoded {
-    result: DecodingResult,
+    /// Its words are those after the prefix, in seconds from the utterance's first sample.
+    text: WindowText,
     verdict: Verdict,
-    /// Words after the prefix, in seconds from the utterance's first sample.
-    words: Vec<Word>,
 }
 
 impl WhisperRecognizer {
@@ -153,8 +153,8 @@ impl WhisperRecognizer {
         }
     }
 
-    /// Transcribes an utterance. If the final text ends in mid-sentence although sound follows, a
-    /// second pass with timestamps leads the decoder across the pause at which it stopped.
+    /// Transcribes an utterance. A suspicious final text is decoded again, without the context, since
+    /// what a second pass needs of it is not known.
     fn transcribe(
         &mut self,
         request: Request<'_>,
@@ -165,24 +165,27 @@ impl WhisperRecognizer {
         let options = self.options(&request)?;
         let first = self.decode(&audio, &options, &request, cancelled)?;
         if request.pass == Pass::Interim || !request.prefix.is_empty() {
-            return Ok(first.into());
+            return Ok(first.into_hypothesis(options.task));
         }
-        let utterance = self.audio(request.samples.to_vec());
-        let is_cut_short =
-            |last: &Word| ends_mid_sentence(&join(&first.words), last.end_s, &utterance);
-        if !first.words.last().is_some_and(is_cut_short) {
-            return Ok(first.into());
-        }
-        // Timestamps of the context are not known.
-        let request = Request {
+        let alone = Request {
             context: None,
             predicted: "",
             ..request
         };
-        let options = with_timestamps(&self.options(&request)?, &first.result);
-        let second = self.decode(&utterance, &options, &request, cancelled)?;
-        let is_better = is_better(&second.result, second.words.len(), first.words.len());
-        Ok(if is_better { second } else { first }.into())
+        let utterance = self.audio(request.samples.to_vec());
+        let second_pass = SecondPass {
+            whisper: &self.whisper,
+            texts: &WindowTexts::new(&self.whisper, options.task, true),
+            fallback: &self.fallback,
+            n_ctx: self.n_ctx,
+            cancelled,
+        };
+        let text = second_pass.believed(first.text, &utterance, false, &self.options(&alone)?)?;
+        let believed = Decoded {
+            text,
+            verdict: first.verdict,
+        };
+        Ok(believed.into_hypothesis(options.task))
     }
 
     fn audio(&self, samples: Vec<f32>) -> WindowAudio {
@@ -201,12 +204,9 @@ impl WhisperRecognizer {
             temperatures: vec![0.0],
             ..self.fallback.clone()
         };
-        // The text of a second pass is only used if it is good at once.
-        let is_second = !options.without_timestamps;
-        let fallback = if request.pass == Pass::Interim || is_second {
-            &once
-        } else {
-            &self.fallback
+        let fallback = match request.pass {
+            Pass::Interim => &once,
+            Pass::Final => &self.fallback,
         };
         let encoder = &mut self.encoder;
         let (result, mut window) =
@@ -214,7 +214,7 @@ impl WhisperRecognizer {
         let verdict = self.judge(&result, options, request.pass);
         let mut words = Vec::new();
         if verdict != Verdict::Drop {
-            let aligned = WindowTexts::new(&self.whisper, &self.fallback, options.task, true)
+            let aligned = WindowTexts::new(&self.whisper, options.task, true)
                 .words(
                     &options.prefix,
                     &result.tokens,
@@ -224,19 +224,16 @@ impl WhisperRecognizer {
                 )
                 .map_err(WindowError::from)?;
             let context = request.context.map_or(&[][..], |context| &context.samples);
-            let language = written(options.task, result.language);
-            words = after(context, timed(&aligned, language));
+            words = after(context, aligned);
         }
         Ok(Decoded {
-            result,
+            text: WindowText { result, words },
             verdict,
-            words,
         })
     }
 
-    /// Judges the text of a pass. A pass with timestamps is a second one.
+    /// Judges the text of a pass.
     fn judge(&self, result: &DecodingResult, options: &DecodingOptions, pass: Pass) -> Verdict {
-        let is_second = !options.without_timestamps;
         match pass {
             Pass::Interim => verdict::of_interim(
                 result,
@@ -244,8 +241,7 @@ impl WhisperRecognizer {
                 options.sound_s.unwrap_or_default(),
                 &self.fallback,
             ),
-            Pass::Final if self.fallback.is_silence(result) => Verdict::Drop,
-            Pass::Final if is_second && result.is_rejected => Verdict::Drop,
+            Pass::Final if hears_nobody(result, &self.fallback) => Verdict::Drop,
             Pass::Final => Verdict::Show,
         }
     }
@@ -299,26 +295,30 @@ impl Recognizer for WhisperRecognizer {
     }
 }
 
-impl From<Decoded> for Hypothesis {
-    fn from(decoded: Decoded) -> Self {
-        Self {
-            words: decoded.words,
-            is_unlikely: decoded.verdict == Verdict::ShowIfRepeated,
-            language: decoded.result.language,
-            avg_logprob: decoded.result.avg_logprob,
+impl Decoded {
+    fn into_hypothesis(self, task: Task) -> Hypothesis {
+        let WindowText { result, words } = self.text;
+        Hypothesis {
+            words: timed(&words, written(task, result.language)),
+            is_unlikely: self.verdict == Verdict::ShowIfRepeated,
+            language: result.language,
+            avg_logprob: result.avg_logprob,
         }
     }
 }
 
 /// Returns the words of an utterance in seconds from its own start, given those in seconds from the
 /// start of the context.
-fn after(context: &[f32], words: Vec<Word>) -> Vec<Word> {
+fn after(context: &[f32], words: Vec<TimedWord>) -> Vec<TimedWord> {
     let context_s = clock::seconds(context.len() as u64);
-    let words = words
-        .into_iter()
-        .map(|word| word.later(-context_s).from_zero());
+    let words = words.into_iter().map(|word| TimedWord {
+        start: (word.start - context_s).max(0.0),
+        end: (word.end - context_s).max(0.0),
+        ..word
+    });
     // Even if nothing is said after the context, the decoder adds a full stop or a comma to it.
-    let is_mark = |word: &Word| !context.is_empty() && !word.text.contains(char::is_alphanumeric);
+    let is_mark =
+        |word: &TimedWord| !context.is_empty() && !word.text.contains(char::is_alphanumeric);
     words.skip_while(is_mark).collect()
 }
 

@@ -15,13 +15,6 @@ pub struct Segment {
     pub words: Vec<TimedWord>,
 }
 
-impl Segment {
-    /// Whether the text is more than white space.
-    pub(super) fn has_text(&self) -> bool {
-        !self.text.trim().is_empty()
-    }
-}
-
 /// Word with its times.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TimedWord {

@@ -85,7 +85,6 @@ fn the_sample_is_transcribed_in_every_mode() {
         &["--compute", "f32"],
         &["--window", "30"],
         &["--beam-size", "5"],
-        &["--timestamps"],
     ] {
         let output = transcribe(&data("jfk.flac"), mode);
         assert_eq!(code(&output), 0, "{}", text(&output.stderr));

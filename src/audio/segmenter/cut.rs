@@ -19,6 +19,8 @@ const WIDE_SHARE: f64 = 0.75;
 const MIN_PAUSE: usize = 6;
 /// Length from which pauses are equally good, in frames: 0.5 s.
 const LONG_PAUSE: usize = 31;
+/// Length from which a pause separates what was said, in frames: 0.3 s.
+const REAL_PAUSE: usize = 18;
 /// Advantage of the latest possible cut over the earliest, in frames of pause: 0.25 s.
 const LATENESS: f64 = 16.0;
 /// Level between noise and speech, as a share of the way from the floor to the loudest level.
@@ -38,6 +40,24 @@ pub(super) struct Cut {
     pub end: usize,
     /// Start of the next one; `None` if silence is known to follow.
     pub next: Option<usize>,
+    /// Length of the pause at the cut.
+    pub pause: usize,
+}
+
+impl Cut {
+    /// A cut after all speech, `end` frames from the start.
+    pub fn after_speech(end: usize) -> Self {
+        Self {
+            end,
+            next: None,
+            pause: LONG_PAUSE,
+        }
+    }
+
+    /// Whether somebody goes on speaking after it without a real pause.
+    pub fn continues(&self) -> bool {
+        self.next == Some(self.end) && self.pause < REAL_PAUSE
+    }
 }
 
 /// Returns the best place to cut a full window with these scores.
@@ -52,6 +72,7 @@ pub(super) fn best_cut(scores: &[FrameScore]) -> Cut {
             Cut {
                 end: at,
                 next: Some(at),
+                pause: 0,
             }
         }
     }
@@ -87,10 +108,12 @@ impl Pause {
         } else {
             self.start.midpoint(self.end)
         };
+        let pause = self.end - self.start;
         if !self.silent {
             return Cut {
                 end: middle,
                 next: Some(middle),
+                pause,
             };
         }
         let end = middle.min(self.start + HANGOVER);
@@ -102,6 +125,7 @@ impl Pause {
         Cut {
             end,
             next: Some(next),
+            pause,
         }
     }
 }

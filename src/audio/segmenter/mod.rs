@@ -16,8 +16,10 @@
 
 mod cut;
 mod frames;
+mod utterance;
 
 pub use frames::PRE_ROLL;
+pub use utterance::Utterance;
 
 use crate::audio::SAMPLE_RATE;
 use crate::audio::vad::{FRAME, FrameScore, Vad};
@@ -34,15 +36,6 @@ const UNSURE_FRAMES: usize = frames(2.0);
 const MIN_PADDING: usize = frames(0.1);
 /// Shortest window in frames: 4 s, which holds everything that may precede an onset.
 const MIN_WINDOW: usize = frames(4.0);
-
-/// Stretch of speech.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Utterance {
-    /// Samples, 16 kHz, mono.
-    pub samples: Vec<f32>,
-    /// Index of the first sample on the stream's clock (16 kHz).
-    pub start: u64,
-}
 
 /// Speech that continues: its utterance as it would be if the stream ended here.
 #[derive(Debug, Clone, Copy)]
@@ -232,10 +225,7 @@ impl Cutter {
     fn end(&mut self, speech: Speech) -> Utterance {
         let Range { start, end } = self.extent(speech);
         self.drop_frames(start);
-        self.take(Cut {
-            end: end - start,
-            next: None,
-        })
+        self.take(Cut::after_speech(end - start))
     }
 
     fn ongoing(&self) -> Option<Ongoing<'_>> {
@@ -272,6 +262,8 @@ impl Cutter {
         let utterance = Utterance {
             samples,
             start: self.base * FRAME as u64,
+            scores: self.scores.iter().take(cut.end).copied().collect(),
+            continues: cut.continues(),
         };
         self.drop_frames(cut.next.unwrap_or(cut.end));
         self.speech = cut.next.and_then(|_| Speech::in_frames(&self.scores));

@@ -149,7 +149,6 @@ fn transcribe(
             .longest_window(LONGEST_WINDOW, whisper.file().dims()),
         decoding: DecodingOptions {
             language: args.language,
-            without_timestamps: true,
             ..DecodingOptions::default()
         },
         fallback: FallbackOptions::default(),

@@ -15,7 +15,7 @@ pub use pauses::{Pauses, ends_sentence};
 
 use super::decoder::{DecodeError, Decoder, Row, Workspace};
 use super::kv_cache::WindowCache;
-use super::segment::{Segment, TimedWord};
+use super::segment::TimedWord;
 use crate::cpu::{Isa, argmax, sum_exp};
 use crate::tokenizer::{Language, Task, Tokenizer};
 use fit::token_fit;
@@ -154,26 +154,6 @@ impl<'a> Aligner<'a> {
             .zip(tokens)
             .map(|(row, token)| probability(self.decoder.cpu().isa, &row[..eot], *token as usize))
             .collect())
-    }
-}
-
-/// Gives each segment its words out of `words`, the aligned text of all segments, and their times
-/// (`add_word_timestamps` in openai-whisper's `timing.py`). Tokens below `eot` are text.
-pub fn give_words(segments: &mut [Segment], words: Vec<TimedWord>, eot: u32) {
-    let mut words = words.into_iter();
-    let mut ahead = 0;
-    for segment in segments {
-        let tokens = segment.tokens.iter().filter(|token| **token < eot).count();
-        while ahead < tokens
-            && let Some(word) = words.next()
-        {
-            ahead += word.tokens;
-            segment.words.push(word);
-        }
-        ahead = ahead.saturating_sub(tokens);
-        if let (Some(first), Some(last)) = (segment.words.first(), segment.words.last()) {
-            (segment.start, segment.end) = (first.start, last.end);
-        }
     }
 }
 

@@ -86,9 +86,14 @@ impl Pauses {
     /// it ends in the middle of a sentence, its last word ends at `end_s`, and sound follows in an
     /// utterance of `seconds`. Always false in steady noise, in which pauses cannot be found.
     pub fn may_hide_more(&self, text: &str, end_s: f64, seconds: f64) -> bool {
-        let quiet_s = |&(from, to): &(f64, f64)| (to.min(seconds) - from.max(end_s)).max(0.0);
-        let sound_s = seconds - end_s - self.0.iter().map(quiet_s).sum::<f64>();
+        let sound_s = self.sound_s(end_s, seconds);
         !self.0.is_empty() && !ends_sentence(text) && sound_s >= MIN_SOUND_S_UNFINISHED
+    }
+
+    /// Seconds of sound between two times: their distance without the pauses.
+    pub fn sound_s(&self, start_s: f64, end_s: f64) -> f64 {
+        let quiet_s = |&(from, to): &(f64, f64)| (to.min(end_s) - from.max(start_s)).max(0.0);
+        end_s - start_s - self.0.iter().map(quiet_s).sum::<f64>()
     }
 
     /// Moves the times of words so that they begin and end with sound.

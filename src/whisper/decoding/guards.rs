@@ -3,10 +3,11 @@
 //! They look at the tokens as they come and change nothing while all is well.
 
 use super::thresholds::{
-    MANY_LOOP_REPEATS, MAX_NO_SPEECH_PROB, MAX_PHRASE_TOKENS, MAX_TOKENS_PER_SECOND,
-    MIN_AVG_LOGPROB_NO_SPEECH, MIN_AVG_LOGPROB_NO_SPEECH_UNSURE_LANGUAGE, MIN_AVG_LOGPROB_SPARSE,
-    MIN_LOOP_REPEATS, MIN_LOOP_TOKENS, MIN_LOOP_TOKENS_MANY_REPEATS, MIN_SOUND_S_SPARSE,
-    MIN_TOKEN_LIMIT, MIN_TOKENS_PER_SECOND,
+    MANY_LOOP_REPEATS, MAX_NO_SPEECH_PROB, MAX_NO_SPEECH_PROB_CAPTION, MAX_PHRASE_TOKENS,
+    MAX_TOKENS_PER_SECOND, MIN_AVG_LOGPROB_NO_SPEECH, MIN_AVG_LOGPROB_NO_SPEECH_UNSURE_LANGUAGE,
+    MIN_AVG_LOGPROB_SPARSE, MIN_CAPTION_LETTERS, MIN_LOOP_REPEATS, MIN_LOOP_TOKENS,
+    MIN_LOOP_TOKENS_MANY_REPEATS, MIN_NO_SPEECH_PROB_SPARSE, MIN_SOUND_S_SPARSE, MIN_TOKEN_LIMIT,
+    MIN_TOKENS_PER_SECOND,
 };
 
 /// Returns the maximum number of tokens to sample for `seconds` of audio.
@@ -47,26 +48,35 @@ pub fn is_sparse(n_tokens: usize, sound_s: f32) -> bool {
     sound_s >= MIN_SOUND_S_SPARSE && (n_tokens as f32) < MIN_TOKENS_PER_SECOND * sound_s
 }
 
+/// Whether a text is in capitals only, as subtitles write what is heard besides speech ("MUZIEK.").
+pub(super) fn is_caption(text: &str) -> bool {
+    let n_capitals = text.chars().filter(|c| c.is_uppercase()).count();
+    n_capitals >= MIN_CAPTION_LETTERS && !text.chars().any(char::is_lowercase)
+}
+
 /// Whether a text is a hallucination without speech. `is_language_sure`: whether its language is
-/// given or very likely.
+/// given or very likely. `is_caption`: whether it is in capitals only.
 pub(super) fn is_non_speech(
     n_tokens: usize,
     sound_s: f32,
     avg_logprob: f32,
     no_speech_prob: f32,
     is_language_sure: bool,
+    is_caption: bool,
 ) -> bool {
+    if is_caption && (is_sparse(n_tokens, sound_s) || no_speech_prob > MAX_NO_SPEECH_PROB_CAPTION) {
+        return true;
+    }
     let is_quiet = no_speech_prob > MAX_NO_SPEECH_PROB;
     let least = if is_language_sure {
         MIN_AVG_LOGPROB_NO_SPEECH
     } else {
         MIN_AVG_LOGPROB_NO_SPEECH_UNSURE_LANGUAGE
     };
-    if is_sparse(n_tokens, sound_s) {
-        is_quiet || avg_logprob < MIN_AVG_LOGPROB_SPARSE
-    } else {
-        is_quiet && avg_logprob < least
-    }
+    let is_unlikely = is_sparse(n_tokens, sound_s)
+        && no_speech_prob > MIN_NO_SPEECH_PROB_SPARSE
+        && avg_logprob < MIN_AVG_LOGPROB_SPARSE;
+    is_unlikely || is_quiet && avg_logprob < least
 }
 
 #[cfg(test)]
@@ -124,26 +134,39 @@ mod tests {
     #[test]
     fn few_and_unlikely_words_are_no_speech() {
         assert!(is_sparse(3, 8.0) && !is_sparse(8, 8.0) && !is_sparse(0, 2.0));
-        let is_non_speech =
-            |n, sound_s, logprob, no_speech| is_non_speech(n, sound_s, logprob, no_speech, true);
-        let you_in_music = is_non_speech(1, 8.5, -1.6, 0.1);
-        let heading = is_non_speech(3, 8.5, -0.4, 0.1);
-        let one_word = is_non_speech(1, 0.4, -0.8, 0.45);
-        let long_and_hard = is_non_speech(20, 8.0, -0.95, 0.1);
-        assert!(you_in_music && !heading && !one_word && !long_and_hard);
-        assert!(is_non_speech(16, 9.8, -0.7, 0.56) && !is_non_speech(10, 6.5, -0.45, 0.82));
-        let (digits, numbers_in_music) = (
-            is_non_speech(4, 2.6, -0.63, 0.68),
-            is_non_speech(3, 9.0, -0.54, 0.71),
+        let is_non_speech = |n, sound_s, logprob, no_speech| {
+            is_non_speech(n, sound_s, logprob, no_speech, true, false)
+        };
+        assert!(is_non_speech(1, 8.5, -1.6, 0.1), "\"you\" in music");
+        assert!(!is_non_speech(3, 8.5, -0.4, 0.1), "a heading");
+        assert!(!is_non_speech(1, 0.4, -0.8, 0.45), "one word");
+        assert!(!is_non_speech(20, 8.0, -0.95, 0.1), "long and hard");
+        assert!(
+            !is_non_speech(10, 14.0, -1.1, 0.01),
+            "speech on which the decoder failed"
         );
-        let caption_of_music = is_non_speech(5, 14.0, -0.24, 0.74);
-        assert!(!digits && numbers_in_music && caption_of_music);
+        assert!(
+            !is_non_speech(7, 9.0, -0.37, 0.55),
+            "a phrase that is repeated"
+        );
+        assert!(is_non_speech(16, 9.8, -0.7, 0.56) && !is_non_speech(10, 6.5, -0.45, 0.82));
+        assert!(!is_non_speech(4, 2.6, -0.63, 0.68), "digits");
+    }
+
+    #[test]
+    fn sparse_capitals_are_captions_of_sounds() {
+        assert!(is_caption("MUZIEK.") && is_caption("СПОКОЙНАЯ МУЗЫКА"));
+        assert!(!is_caption("Muziek.") && !is_caption("USA") && !is_caption("1, 2, 3, 4, 5, 6"));
+        let caption =
+            |n, sound_s, no_speech| is_non_speech(n, sound_s, -0.24, no_speech, true, true);
+        assert!(caption(5, 14.0, 0.1) && caption(5, 2.0, 0.3));
+        assert!(!caption(5, 2.0, 0.05), "UNESCO");
     }
 
     #[test]
     fn a_text_in_a_language_that_nobody_may_speak_has_to_be_likelier() {
-        let ouch_in_music = |is_sure| is_non_speech(28, 14.0, -0.56, 0.74, is_sure);
+        let ouch_in_music = |is_sure| is_non_speech(28, 14.0, -0.56, 0.74, is_sure, false);
         assert!(ouch_in_music(false) && !ouch_in_music(true));
-        assert!(!is_non_speech(28, 14.0, -0.56, 0.4, false));
+        assert!(!is_non_speech(28, 14.0, -0.56, 0.4, false, false));
     }
 }

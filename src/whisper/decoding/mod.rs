@@ -1,7 +1,6 @@
 //! OpenAI's decoding rules: from a decoder bound to the audio of one window to its transcript.
 //!
-//! In: logits, which the rules filter and choose tokens from. Out: a [`DecodingResult`], and from
-//! its tokens timed [`Segment`](super::Segment)s.
+//! In: logits, which the rules filter and choose tokens from. Out: a [`DecodingResult`].
 //!
 //! A `Decoding` is a state machine for one window. It asks for logits through `Request`s, so
 //! that a decoder can serve several windows in one pass. `decode_with_fallback` serves a single
@@ -20,7 +19,6 @@ mod options;
 mod prompt;
 mod result;
 mod search;
-mod segments;
 pub(crate) mod thresholds;
 mod window;
 
@@ -32,7 +30,6 @@ use language::detect_language;
 pub use options::{DecodingOptions, OptionsError, SuppressTokens};
 pub(crate) use prompt::PromptHistory;
 pub use result::{DecodingError, DecodingResult};
-pub(crate) use segments::segments_from_tokens;
 pub(crate) use window::{Decoding, Progress};
 
 use super::inference::{Inference, Request};

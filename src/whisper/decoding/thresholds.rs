@@ -61,24 +61,38 @@ pub const MIN_TOKENS_PER_SECOND: f32 = 1.0;
 /// Mean log-probability below which a sparse text is a hallucination. The headings have -0.3 to
 /// -0.6, the other sounds -1 and less.
 pub const MIN_AVG_LOGPROB_SPARSE: f32 = -0.75;
+/// Number of capitals from which a text without small letters may be a caption of a sound
+/// ("MUZIEK.", "СПОКОЙНАЯ МУЗЫКА") rather than an abbreviation.
+pub const MIN_CAPTION_LETTERS: usize = 5;
+/// Probability of `<|nospeech|>` above which a text in capitals is a caption even if it is not
+/// sparse.
+pub const MAX_NO_SPEECH_PROB_CAPTION: f32 = 0.2;
+/// Probability of `<|nospeech|>` up to which a window in which nobody seems to speak is decoded again.
+/// Music has more than 0.5 in English, and speech that the decoder failed on less than 0.05.
+pub const MAX_NO_SPEECH_PROB_SECOND_LOOK: f32 = 0.2;
+/// Length up to which such a window is decoded again at any probability, in seconds: a short sentence
+/// gives the model little to tell it from noise.
+pub const MAX_S_SECOND_LOOK: f64 = 5.0;
+/// Probability of `<|nospeech|>` up to which somebody speaks, however unlikely a sparse text is: the
+/// decoder has failed. Loud speech that begins in mid-sentence gave eight words of 40, with a mean
+/// log-probability of -1.1 and a probability of 0.01.
+pub const MIN_NO_SPEECH_PROB_SPARSE: f32 = 0.05;
 
-/// Shortest sound in which a short text is decoded again in pieces, in seconds.
-pub const MIN_SOUND_S_SHORT_TEXT: f32 = 6.0;
-/// Number of tokens per second of sound below which a text is short. In 253 windows of more than 6
-/// s of English speech there were 2.8 and more, except one, a list of digits with 1.5; a window in
-/// which a sentence is missing has less than 2.
-pub const MIN_TOKENS_PER_SECOND_FULL_TEXT: f32 = 2.5;
-/// Number of letters and digits that the text of the pieces needs, relative to that of the whole.
-/// Less is another spelling, not another sentence.
-pub const MIN_LETTER_RATIO_OF_PIECES: f32 = 1.25;
-/// Shortest sound in which an empty text is decoded again, in seconds.
-pub const MIN_SOUND_S_EMPTY_TEXT: f32 = 1.0;
 /// Mean log-probability that the text of a second pass needs. Hallucinations have less.
 pub const MIN_AVG_LOGPROB_SECOND_PASS: f32 = -0.7;
 /// Mean log-probability that a continuation beyond an early end needs.
 pub const MIN_AVG_LOGPROB_CONTINUATION: f32 = -0.7;
 /// Shortest sound after an unfinished sentence that may hold the rest of it, in seconds.
 pub const MIN_SOUND_S_UNFINISHED: f64 = 0.4;
+
+/// Shortest sound without words that the decoder may have passed over, in seconds.
+pub const MIN_HOLE_S: f64 = 1.5;
+/// Sound that a second text has to cover beyond the first, in seconds.
+pub const MIN_GAIN_S: f64 = 0.5;
+/// Longest time that a word without letters may take, in seconds.
+pub const WORD_S: f64 = 0.4;
+/// Longest time that each letter may add to it, in seconds.
+pub const WORD_S_PER_LETTER: f64 = 0.1;
 
 /// Length of sound below which an unlikely interim text is shown if the next one begins with the
 /// same words, in seconds.

@@ -334,8 +334,16 @@ impl<'t> Decoding<'t> {
         let text = self.tokenizer.decode(&best.tokens).trim().to_owned();
         let n_tokens = attempt.n_said() + best.tokens.len();
         let is_sure = self.is_language_sure();
+        let is_caption = guards::is_caption(&text);
         let is_non_speech = |sound_s| {
-            guards::is_non_speech(n_tokens, sound_s, avg_logprob, no_speech_prob, is_sure)
+            guards::is_non_speech(
+                n_tokens,
+                sound_s,
+                avg_logprob,
+                no_speech_prob,
+                is_sure,
+                is_caption,
+            )
         };
         let result = DecodingResult {
             language: self.language.unwrap_or(Language::ENGLISH),

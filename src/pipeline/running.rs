@@ -1,0 +1,189 @@
+//! Running speech: where a window begins if the one before ends without a pause.
+//!
+//! In: utterances, and the words of those that were cut while somebody went on speaking. Out: the
+//! utterances to decode, which begin at a sentence or at least at a word.
+//!
+//! A window that is full before a pause ends in mid-sentence. Whisper was trained on windows that
+//! begin with a sentence: of one that does not, it may write only the end, or nothing. So the text
+//! is kept up to its last sentence, and the sound after it is decoded again with what follows, as
+//! openai-whisper's `transcribe.py` does by its timestamps.
+
+use crate::audio::Utterance;
+use crate::whisper::TimedWord;
+use crate::whisper::alignment::ends_sentence;
+use std::ops::Range;
+
+/// Share of the window that is decoded only once: a later window begins after it.
+const KEPT_SHARE: f64 = 0.4;
+/// Share of the window after which any pause between two words will do, if no sentence ends.
+const KEPT_SHARE_OF_WORDS: f64 = 0.6;
+/// Length at the end of a cut window without words from which the decoder has stopped early, in
+/// seconds.
+const UNHEARD_S: f64 = 1.5;
+/// Length at the end of a cut window in which a word may be cut through, in seconds.
+const CUT_WORD_S: f64 = 0.3;
+
+/// Sound that waits for a window.
+#[derive(Default)]
+pub struct Running {
+    /// Longest window in samples.
+    max_samples: usize,
+    /// What follows the last window and is not decoded yet.
+    rest: Option<Utterance>,
+}
+
+impl Running {
+    /// For windows of at most `max_samples`.
+    pub fn new(max_samples: usize) -> Self {
+        Self {
+            max_samples,
+            rest: None,
+        }
+    }
+
+    /// Whether an utterance can be had without another one from the stream.
+    pub fn is_ready(&self) -> bool {
+        self.rest
+            .as_ref()
+            .is_some_and(|rest| !rest.continues || rest.samples.len() > self.max_samples)
+    }
+
+    /// Whether sound waits.
+    pub fn is_pending(&self) -> bool {
+        self.rest.is_some()
+    }
+
+    /// Returns the next utterance, from what is left and the one that came from the stream.
+    pub fn next(&mut self, incoming: Option<Utterance>) -> Option<Utterance> {
+        let whole = match (self.rest.take(), incoming) {
+            (Some(rest), Some(next)) => rest.joined(next),
+            (rest, next) => rest.or(next)?,
+        };
+        let (utterance, rest) = whole.cut(self.max_samples);
+        self.rest = rest;
+        Some(utterance)
+    }
+
+    /// Puts sound back that is to be decoded with what follows it.
+    pub fn put_back(&mut self, utterance: Utterance) {
+        self.rest = Some(match self.rest.take() {
+            Some(rest) => utterance.joined(rest),
+            None => utterance,
+        });
+    }
+}
+
+/// Returns how many of the words of a window that continues are kept, and the time in seconds
+/// from its start from which it is decoded again; `None` if all of it stands. The window has
+/// `seconds` of audio.
+pub fn restart(words: &[TimedWord], seconds: f64) -> Option<(usize, f64)> {
+    let last = words.last()?;
+    if seconds - last.end < CUT_WORD_S {
+        // A sentence that ends with the window's sound is complete.
+        if ends_sentence(&last.text) {
+            return None;
+        }
+    } else if seconds - last.end > UNHEARD_S {
+        return Some((words.len(), last.end));
+    }
+    let gaps = |range: Range<f64>| {
+        let ends = (1..=words.len()).map(move |n| {
+            let end = words.get(n).map_or(seconds, |next| next.start);
+            (n, words[n - 1].end, end)
+        });
+        ends.filter(move |(_, from, _)| range.contains(from))
+    };
+    let sentence =
+        gaps(KEPT_SHARE * seconds..seconds).rfind(|(n, ..)| ends_sentence(&words[n - 1].text));
+    let pause = || {
+        gaps(KEPT_SHARE_OF_WORDS * seconds..seconds - CUT_WORD_S).max_by(|a, b| {
+            (a.2 - a.1, a.0)
+                .partial_cmp(&(b.2 - b.1, b.0))
+                .unwrap_or(std::cmp::Ordering::Equal)
+        })
+    };
+    let (n, from, to) = sentence.or_else(pause)?;
+    Some((n, from.midpoint(to.min(from + 2.0 * CUT_WORD_S))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::vad::{FRAME, FrameScore};
+
+    /// Words of a second each; a sentence ends after those in `stops`.
+    fn words(n: usize, stops: &[usize]) -> Vec<TimedWord> {
+        let word = |i: usize| TimedWord {
+            text: if stops.contains(&i) {
+                " a.".into()
+            } else {
+                " a".into()
+            },
+            tokens: 1,
+            start: i as f64,
+            end: i as f64 + 0.9,
+            probability: 1.0,
+        };
+        (0..n).map(word).collect()
+    }
+
+    #[test]
+    fn a_window_is_kept_up_to_its_last_sentence() {
+        let (n, at) = restart(&words(15, &[3, 8]), 15.0).expect("a restart");
+        assert_eq!(n, 9);
+        assert!((8.9..9.0).contains(&at), "between the words: {at}");
+        assert_eq!(
+            restart(&words(15, &[3, 14]), 15.0),
+            None,
+            "a whole sentence"
+        );
+    }
+
+    #[test]
+    fn without_a_late_sentence_a_word_is_not_cut_through() {
+        let mut words = words(15, &[3]);
+        words[11].end = 11.5;
+        let (n, at) = restart(&words, 15.0).expect("a restart");
+        assert_eq!(n, 12, "at the longest pause");
+        assert!((11.5..12.0).contains(&at));
+    }
+
+    #[test]
+    fn what_the_decoder_did_not_reach_is_decoded_again() {
+        assert_eq!(restart(&words(10, &[4]), 15.0), Some((10, 9.9)));
+        assert_eq!(restart(&[], 15.0), None);
+    }
+
+    fn utterance(start: usize, n: usize, continues: bool) -> Utterance {
+        Utterance {
+            samples: (start * FRAME..(start + n) * FRAME)
+                .map(|i| i as f32)
+                .collect(),
+            start: (start * FRAME) as u64,
+            scores: vec![
+                FrameScore {
+                    speech: 0.9,
+                    level_db: -20.0
+                };
+                n
+            ],
+            continues,
+        }
+    }
+
+    #[test]
+    fn no_sample_is_lost_between_windows() {
+        let mut running = Running::new(500 * FRAME);
+        running.put_back(utterance(0, 200, true));
+        assert!(running.is_pending() && !running.is_ready(), "more follows");
+        let mut taken = running
+            .next(Some(utterance(200, 400, false)))
+            .expect("a window")
+            .samples;
+        assert!(taken.len() <= 500 * FRAME && running.is_ready());
+        taken.extend(running.next(None).expect("the rest").samples);
+        assert_eq!(taken, utterance(0, 600, false).samples);
+        assert!(!running.is_pending());
+        assert_eq!(running.next(None), None);
+    }
+}
