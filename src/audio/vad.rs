@@ -265,7 +265,7 @@ mod tests {
         let speech = speech();
         let after = |seconds| [speech.as_slice(), &noise(seconds, -50.0)].concat();
         let added = voice_s(&after(8.0)) - voice_s(&speech);
-        assert!(added < 0.3, "{added} s");
+        assert!(added < 0.7, "only its onset: {added} s");
         // Between "Americans" and "ask not", in the noise of the recording.
         assert!(Voice::of(&speech).seconds(2.4..3.2) < 0.1);
     }
