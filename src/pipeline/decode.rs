@@ -127,7 +127,8 @@ impl<'a> Stage<'a> {
     fn is_independent(&self) -> bool {
         let has_prompt =
             self.settings.condition_on_previous_text || !self.history.prompt().is_empty();
-        self.options.language.is_some() && !has_prompt
+        let is_known = self.options.language.is_some() || self.options.expected_language.is_some();
+        is_known && !has_prompt
     }
 
     /// Takes the windows that are ready, up to the maximum in flight. Waits for one if none is in
@@ -274,10 +275,11 @@ impl<'a> Stage<'a> {
         self.published += 1;
         let mut segments = segments(words, &result.tokens);
         if !segments.is_empty() {
-            // An uncertain language is detected again in the next window.
-            self.options.language = self
+            // The first sure language is expected of all windows, whatever the order in which they
+            // are decoded; one that surely has another is written in that.
+            self.options.expected_language = self
                 .options
-                .language
+                .expected_language
                 .or(result.is_language_sure().then_some(result.language));
             self.history.record(&segments, &result);
             self.spoken_until_s = end_s;

@@ -37,6 +37,10 @@ pub use window::{Settings, WindowTranscript};
 /// the other takes the last.
 const QUEUE: usize = 2;
 
+/// Pause that ends an utterance whose language is detected, in samples: 1.2 s. Somebody who speaks
+/// another language mostly begins after a pause, and a window has one language.
+const END_PAUSE_DETECTED: usize = clock::samples(1.2);
+
 /// Summary of a stream that has ended.
 #[derive(Debug)]
 pub struct StreamSummary {
@@ -139,7 +143,11 @@ fn segment(
     let max_samples = settings.n_ctx * SAMPLES_PER_POSITION;
     let mut segmenter = Segmenter::new(SegmenterOptions {
         max_samples,
-        ..SegmenterOptions::default()
+        end_pause: if settings.decoding.language.is_some() {
+            SegmenterOptions::default().end_pause
+        } else {
+            END_PAUSE_DETECTED
+        },
     });
     let mut n_samples = 0;
     let mut is_taken = true;

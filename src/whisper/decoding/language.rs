@@ -7,7 +7,7 @@ use super::logits::{NotFinite, log_sum_exp};
 use super::options::{DecodingOptions, OptionsError};
 #[cfg(test)]
 use super::result::DecodingError;
-use super::thresholds::MIN_LANGUAGE_PROB;
+use super::thresholds::{MIN_LANGUAGE_CHANGE_S, MIN_LANGUAGE_PROB, MIN_LANGUAGE_PROB_CHANGE};
 use crate::cpu::Isa;
 use crate::tokenizer::{Language, Task, Tokenizer};
 #[cfg(test)]
@@ -97,6 +97,20 @@ impl Candidates {
     }
 }
 
+/// Whether somebody still speaks `expected` in a window with these probabilities, likeliest first, and
+/// `audio_s` seconds of audio.
+pub(super) fn is_still(
+    expected: Language,
+    probabilities: &[(Language, f32)],
+    audio_s: Option<f32>,
+) -> bool {
+    let is_short = audio_s.is_some_and(|seconds| seconds < MIN_LANGUAGE_CHANGE_S);
+    let changes = probabilities
+        .first()
+        .is_some_and(|(other, p)| *other != expected && *p >= MIN_LANGUAGE_PROB_CHANGE);
+    is_short || !changes
+}
+
 /// Returns the languages that may be spoken instead of the likeliest, the least likely first; none
 /// if the likeliest is sure.
 pub(super) fn rivals(probabilities: &[(Language, f32)]) -> Vec<Language> {
@@ -139,4 +153,24 @@ pub(crate) fn detect_language<I: Inference>(
         });
     }
     Ok(candidates.probabilities(inference.isa(), &logits)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_changes_its_language_only_surely_and_not_for_a_word() {
+        let german: Language = "de".parse().expect("a language");
+        let found = |p: f32| [(german, p), (Language::ENGLISH, 1.0 - p)];
+        let is_still = |p, audio_s| is_still(Language::ENGLISH, &found(p), audio_s);
+        assert!(!is_still(0.95, Some(8.0)) && !is_still(0.95, None));
+        assert!(is_still(0.6, Some(8.0)), "not sure");
+        assert!(is_still(0.95, Some(1.0)), "too short");
+        assert!(
+            super::is_still(german, &found(0.4), Some(8.0)),
+            "the same language"
+        );
+        assert!(super::is_still(german, &[], None));
+    }
 }

@@ -15,6 +15,9 @@ pub struct DecodingOptions {
     pub language: Option<Language>,
     /// Languages that detection chooses from; all if empty.
     pub allowed_languages: Vec<Language>,
+    /// Language of the speech before the window. A detected language replaces it only if it is very
+    /// likely.
+    pub expected_language: Option<Language>,
     /// Sampling temperature. 0 takes the likeliest token; above 0, tokens are drawn from the
     /// probabilities, which it flattens.
     pub temperature: f32,
@@ -74,6 +77,7 @@ impl Default for DecodingOptions {
             task: Task::Transcribe,
             language: None,
             allowed_languages: Vec::new(),
+            expected_language: None,
             temperature: 0.0,
             sample_len: None,
             best_of: None,

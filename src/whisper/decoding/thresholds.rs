@@ -103,5 +103,9 @@ pub const MAX_NO_SPEECH_PROB_IF_REPEATED: f32 = 0.75;
 /// Minimum mean log-probability of such a text; see above.
 pub const MIN_AVG_LOGPROB_IF_REPEATED: f32 = -1.5;
 
+/// Probability from which a recording changes to a detected language.
+pub const MIN_LANGUAGE_PROB_CHANGE: f32 = 0.85;
+/// Length of speech from which it may, in seconds. Detection errs on shorter speech.
+pub const MIN_LANGUAGE_CHANGE_S: f32 = 3.0;
 /// Probability from which a detected language counts as the language spoken.
 pub const MIN_LANGUAGE_PROB: f32 = 0.7;

@@ -6,7 +6,7 @@
 use super::fallback::FallbackOptions;
 use super::guards;
 use super::hypothesis::Hypothesis;
-use super::language::{Candidates, given_language, rivals, text_score};
+use super::language::{Candidates, given_language, is_still, rivals, text_score};
 use super::options::DecodingOptions;
 use super::prompt::initial_tokens;
 use super::result::{DecodingError, LanguageProbs, is_sure};
@@ -156,6 +156,15 @@ impl<'t> Decoding<'t> {
         let found = match &mut self.stage {
             Stage::Language(candidates) => {
                 let probabilities = candidates.probabilities(self.isa, logits)?;
+                let options = self.attempts.front();
+                let expected = options.and_then(|options| {
+                    let expected = options.expected_language?;
+                    is_still(expected, &probabilities, options.audio_s).then_some(expected)
+                });
+                if expected.is_some() {
+                    self.language = expected;
+                    return Ok(Progress::Wants(self.search()));
+                }
                 let likeliest = probabilities
                     .first()
                     .map_or(Language::ENGLISH, |&(language, _)| language);
