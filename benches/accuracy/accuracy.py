@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures how accurately Hearken transcribes the recordings of a manifest; README.md describes the method.
 
-    accuracy.py MANIFEST [--language given|detected|three] [--timestamps] [filters] [--json OUT] [-- HEARKEN OPTIONS]
+    accuracy.py MANIFEST [--language given|detected|three] [filters] [--json OUT] [-- HEARKEN OPTIONS]
 """
 
 import argparse
@@ -45,7 +45,7 @@ def transcribe(arguments, clips):
         return read_run(arguments.saved)
     if arguments.live:
         return programs.hearken(arguments.hearken, clips, arguments.language, "live", arguments.options)
-    file_format = "json" if arguments.timestamps or arguments.language != "given" else "txt"
+    file_format = "json" if arguments.language != "given" else "txt"
     options = list(arguments.options)
     if arguments.hotwords and not arguments.count_only:
         options += ["--hotwords", ",".join(read_lines(arguments.hotwords))]
@@ -99,7 +99,6 @@ def parse():
     parser.add_argument("--hearken", type=Path, default=HEARKEN, help="program to measure [target/release/hearken]")
     languages = ["given", "detected", "three"]
     parser.add_argument("--language", choices=languages, default="given", help="three: detected among three")
-    parser.add_argument("--timestamps", action="store_true", help="decode with timestamps, as formats with times do")
     parser.add_argument("--live", action="store_true", help="play the clips into `hearken bench live`")
     parser.add_argument("--json", type=Path, metavar="OUT", help="file for texts and figures")
     parser.add_argument("--saved", type=Path, metavar="RUN", help="score a run that --json wrote, without running")

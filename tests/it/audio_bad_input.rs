@@ -19,7 +19,7 @@ fn wav(tag: u16, bits: u16, rate: u32, channels: u16, stated_len: u32, bytes: &[
     file.extend(tag.to_le_bytes());
     file.extend(channels.to_le_bytes());
     file.extend(rate.to_le_bytes());
-    file.extend((rate * u32::from(frame)).to_le_bytes());
+    file.extend(rate.wrapping_mul(u32::from(frame)).to_le_bytes());
     file.extend(frame.to_le_bytes());
     file.extend(bits.to_le_bytes());
     file.extend(b"data");

@@ -37,7 +37,7 @@ fn clips() -> Vec<Clip> {
 }
 
 /// Lower-case words.
-fn words(text: &str) -> Vec<String> {
+pub fn words(text: &str) -> Vec<String> {
     let plain = text
         .to_lowercase()
         .replace(['\'', '’'], "")
@@ -46,7 +46,7 @@ fn words(text: &str) -> Vec<String> {
 }
 
 /// What the program writes for each of some files, by their name.
-fn transcribe(files: &[&Path], options: &[&str]) -> Vec<Vec<String>> {
+pub fn transcribe(files: &[&Path], options: &[&str]) -> Vec<Vec<String>> {
     let texts = tempfile::tempdir().expect("a scratch directory");
     let mut command = Command::new(env!("CARGO_BIN_EXE_hearken"));
     // The configuration of whoever runs the tests has no say in them.

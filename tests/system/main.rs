@@ -7,6 +7,7 @@ mod support;
 
 mod accuracy;
 mod daemon;
+mod hard_speech;
 mod install;
 mod live;
 mod microphone;
