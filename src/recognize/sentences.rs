@@ -7,7 +7,7 @@ use crate::whisper::alignment::ends_sentence;
 use crate::whisper::{Segment, TimedWord};
 
 /// Pause between two words that ends a segment even within a sentence, in seconds.
-const PAUSE_S: f64 = 1.0;
+const PAUSE_S: f64 = 1.5;
 /// Pause after a full stop that shows the end of a sentence whatever the word, in seconds. Nobody
 /// pauses after a title or an initial.
 const FULL_STOP_PAUSE_S: f64 = 0.3;
@@ -136,9 +136,9 @@ mod tests {
             cut("He came. She saw? No! _2 Yes, well"),
             ["He came.", "She saw?", "No!", "Yes, well"]
         );
-        assert_eq!(cut("and then _12 he went"), ["and then", "he went"]);
-        assert_eq!(cut("and then _8 he went"), ["and then he went"]);
-        assert_eq!(cut("and _12 he went"), ["and he went"]);
+        assert_eq!(cut("and then _16 he went"), ["and then", "he went"]);
+        assert_eq!(cut("and then _12 he went"), ["and then he went"]);
+        assert_eq!(cut("and _16 he went"), ["and he went"]);
         assert_eq!(cut("One"), ["One"]);
         assert!(segments(Vec::new(), &[]).is_empty());
     }

@@ -3,11 +3,10 @@
 //! They look at the tokens as they come and change nothing while all is well.
 
 use super::thresholds::{
-    MANY_LOOP_REPEATS, MAX_NO_SPEECH_PROB, MAX_NO_SPEECH_PROB_CAPTION, MAX_PHRASE_TOKENS,
-    MAX_TOKENS_PER_SECOND, MIN_AVG_LOGPROB_NO_SPEECH, MIN_AVG_LOGPROB_NO_SPEECH_UNSURE_LANGUAGE,
-    MIN_AVG_LOGPROB_SPARSE, MIN_CAPTION_LETTERS, MIN_LOOP_REPEATS, MIN_LOOP_TOKENS,
-    MIN_LOOP_TOKENS_MANY_REPEATS, MIN_NO_SPEECH_PROB_SPARSE, MIN_SOUND_S_SPARSE, MIN_TOKEN_LIMIT,
-    MIN_TOKENS_PER_SECOND,
+    MANY_LOOP_REPEATS, MAX_NO_SPEECH_PROB, MAX_PHRASE_TOKENS, MAX_TOKENS_PER_SECOND,
+    MIN_AVG_LOGPROB_NO_SPEECH, MIN_AVG_LOGPROB_NO_SPEECH_UNSURE_LANGUAGE, MIN_AVG_LOGPROB_SPARSE,
+    MIN_CAPTION_LETTERS, MIN_LOOP_REPEATS, MIN_LOOP_TOKENS, MIN_LOOP_TOKENS_MANY_REPEATS,
+    MIN_NO_SPEECH_PROB_SPARSE, MIN_SOUND_S_SPARSE, MIN_TOKEN_LIMIT, MIN_TOKENS_PER_SECOND,
 };
 
 /// Returns the maximum number of tokens to sample for `seconds` of audio.
@@ -64,10 +63,10 @@ pub(super) fn is_non_speech(
     is_language_sure: bool,
     is_caption: bool,
 ) -> bool {
-    if is_caption && (is_sparse(n_tokens, sound_s) || no_speech_prob > MAX_NO_SPEECH_PROB_CAPTION) {
+    let is_quiet = no_speech_prob > MAX_NO_SPEECH_PROB;
+    if is_caption && (is_quiet || is_sparse(n_tokens, sound_s)) {
         return true;
     }
-    let is_quiet = no_speech_prob > MAX_NO_SPEECH_PROB;
     let least = if is_language_sure {
         MIN_AVG_LOGPROB_NO_SPEECH
     } else {
@@ -159,8 +158,8 @@ mod tests {
         assert!(!is_caption("Muziek.") && !is_caption("USA") && !is_caption("1, 2, 3, 4, 5, 6"));
         let caption =
             |n, sound_s, no_speech| is_non_speech(n, sound_s, -0.24, no_speech, true, true);
-        assert!(caption(5, 14.0, 0.1) && caption(5, 2.0, 0.3));
-        assert!(!caption(5, 2.0, 0.05), "UNESCO");
+        assert!(caption(5, 14.0, 0.1) && caption(5, 2.0, 0.6));
+        assert!(!caption(5, 2.0, 0.3), "ASK NOT!");
     }
 
     #[test]

@@ -64,9 +64,6 @@ pub const MIN_AVG_LOGPROB_SPARSE: f32 = -0.75;
 /// Number of capitals from which a text without small letters may be a caption of a sound
 /// ("MUZIEK.", "СПОКОЙНАЯ МУЗЫКА") rather than an abbreviation.
 pub const MIN_CAPTION_LETTERS: usize = 5;
-/// Probability of `<|nospeech|>` above which a text in capitals is a caption even if it is not
-/// sparse.
-pub const MAX_NO_SPEECH_PROB_CAPTION: f32 = 0.2;
 /// Probability of `<|nospeech|>` up to which a window in which nobody seems to speak is decoded again.
 /// Music has more than 0.5 in English, and speech that the decoder failed on less than 0.05.
 pub const MAX_NO_SPEECH_PROB_SECOND_LOOK: f32 = 0.2;
