@@ -162,6 +162,7 @@ impl<'a> Stage<'a> {
                 Ok(Incoming::Waits(utterance)) => self.take_running(lock, Some(utterance))?,
                 Err(TryRecvError::Empty) => return Ok(true),
                 Err(TryRecvError::Disconnected) if self.running.is_pending() => {
+                    self.running.end();
                     self.take_running(lock, None)?;
                 }
                 Err(TryRecvError::Disconnected) => return Ok(false),
@@ -252,13 +253,18 @@ impl<'a> Stage<'a> {
         // A second pass in the language of the first detects none itself.
         text.result.language_probs = text.result.language_probs.or(probabilities);
         let utterance = std::mem::take(&mut window.utterance);
-        if utterance.continues
-            && let Some((n_words, at_s)) = restart(&text.words, window.audio.seconds())
+        let seconds = window.audio.seconds();
+        // Noise may go on without a pause, too.
+        let goes_on = utterance.continues
+            && (!text.words.is_empty() || window.audio.voice().seconds(0.0..seconds) > 0.0);
+        if goes_on
+            && let Some((n_words, at_s)) =
+                restart(&text.words, seconds, window.audio.ends_in_pause())
         {
             text.truncate(n_words, self.whisper.tokenizer());
-            window.end_s = window.start_s + at_s;
-            let n_samples = clock::samples(at_s);
-            self.running.put_back(utterance.after(n_samples));
+            let rest = utterance.after(clock::samples(at_s));
+            window.end_s = clock::seconds(rest.start);
+            self.running.put_back(rest);
         }
         window.audio.samples = Vec::new();
         window.text = Some(text);

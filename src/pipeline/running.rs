@@ -9,8 +9,8 @@
 //! openai-whisper's `transcribe.py` does by its timestamps.
 
 use crate::audio::Utterance;
+use crate::recognize::ends_sentence_after;
 use crate::whisper::TimedWord;
-use crate::whisper::alignment::ends_sentence;
 use std::ops::Range;
 
 /// Share of the window that is decoded only once: a later window begins after it.
@@ -60,12 +60,22 @@ impl Running {
             (rest, next) => rest.or(next)?,
         };
         let (utterance, rest) = whole.cut(self.max_samples);
-        self.rest = rest;
+        self.rest = rest.filter(|rest| rest.continues || rest.has_voice());
         Some(utterance)
+    }
+
+    /// Ends the stream: nothing follows what is left.
+    pub fn end(&mut self) {
+        if let Some(rest) = &mut self.rest {
+            rest.continues = false;
+        }
     }
 
     /// Puts sound back that is to be decoded with what follows it.
     pub fn put_back(&mut self, utterance: Utterance) {
+        if utterance.samples.is_empty() {
+            return;
+        }
         self.rest = Some(match self.rest.take() {
             Some(rest) => utterance.joined(rest),
             None => utterance,
@@ -75,16 +85,17 @@ impl Running {
 
 /// Returns how many of the words of a window that continues are kept, and the time in seconds
 /// from its start from which it is decoded again; `None` if all of it stands. The window has
-/// `seconds` of audio.
-pub fn restart(words: &[TimedWord], seconds: f64) -> Option<(usize, f64)> {
-    let last = words.last()?;
-    if seconds - last.end < CUT_WORD_S {
-        // A sentence that ends with the window's sound is complete.
-        if ends_sentence(&last.text) {
-            return None;
-        }
-    } else if seconds - last.end > UNHEARD_S {
-        return Some((words.len(), last.end));
+/// `seconds` of audio, which ends in a pause or within speech.
+pub fn restart(words: &[TimedWord], seconds: f64, ends_in_pause: bool) -> Option<(usize, f64)> {
+    let Some(last) = words.last() else {
+        return Some((0, KEPT_SHARE_OF_WORDS * seconds));
+    };
+    if seconds - last.end > UNHEARD_S {
+        // The second pass has searched what is before.
+        return Some((words.len(), last.end.max(KEPT_SHARE * seconds)));
+    }
+    if ends_in_pause && ends_sentence_after(words, words.len()) {
+        return None;
     }
     let gaps = |range: Range<f64>| {
         let ends = (1..=words.len()).map(move |n| {
@@ -93,14 +104,11 @@ pub fn restart(words: &[TimedWord], seconds: f64) -> Option<(usize, f64)> {
         });
         ends.filter(move |(_, from, _)| range.contains(from))
     };
-    let sentence =
-        gaps(KEPT_SHARE * seconds..seconds).rfind(|(n, ..)| ends_sentence(&words[n - 1].text));
+    let sentence = gaps(KEPT_SHARE * seconds..seconds)
+        .rfind(|(n, ..)| *n < words.len() && ends_sentence_after(words, *n));
     let pause = || {
-        gaps(KEPT_SHARE_OF_WORDS * seconds..seconds - CUT_WORD_S).max_by(|a, b| {
-            (a.2 - a.1, a.0)
-                .partial_cmp(&(b.2 - b.1, b.0))
-                .unwrap_or(std::cmp::Ordering::Equal)
-        })
+        gaps(KEPT_SHARE_OF_WORDS * seconds..seconds - CUT_WORD_S)
+            .max_by(|a, b| (a.2 - a.1).total_cmp(&(b.2 - b.1)).then(a.0.cmp(&b.0)))
     };
     let (n, from, to) = sentence.or_else(pause)?;
     Some((n, from.midpoint(to.min(from + 2.0 * CUT_WORD_S))))
@@ -115,9 +123,9 @@ mod tests {
     fn words(n: usize, stops: &[usize]) -> Vec<TimedWord> {
         let word = |i: usize| TimedWord {
             text: if stops.contains(&i) {
-                " a.".into()
+                " Ab.".into()
             } else {
-                " a".into()
+                " Ab".into()
             },
             tokens: 1,
             start: i as f64,
@@ -129,13 +137,15 @@ mod tests {
 
     #[test]
     fn a_window_is_kept_up_to_its_last_sentence() {
-        let (n, at) = restart(&words(15, &[3, 8]), 15.0).expect("a restart");
+        let restart = |stops, ends_in_pause| restart(&words(15, stops), 15.0, ends_in_pause);
+        let (n, at) = restart(&[3, 8], true).expect("a restart");
         assert_eq!(n, 9);
         assert!((8.9..9.0).contains(&at), "between the words: {at}");
+        assert_eq!(restart(&[3, 14], true), None, "a whole sentence");
+        let (n, _) = restart(&[8, 14], false).expect("a restart");
         assert_eq!(
-            restart(&words(15, &[3, 14]), 15.0),
-            None,
-            "a whole sentence"
+            n, 9,
+            "the last word may be cut through, whatever its full stop"
         );
     }
 
@@ -143,15 +153,20 @@ mod tests {
     fn without_a_late_sentence_a_word_is_not_cut_through() {
         let mut words = words(15, &[3]);
         words[11].end = 11.5;
-        let (n, at) = restart(&words, 15.0).expect("a restart");
+        let (n, at) = restart(&words, 15.0, false).expect("a restart");
         assert_eq!(n, 12, "at the longest pause");
         assert!((11.5..12.0).contains(&at));
     }
 
     #[test]
     fn what_the_decoder_did_not_reach_is_decoded_again() {
-        assert_eq!(restart(&words(10, &[4]), 15.0), Some((10, 9.9)));
-        assert_eq!(restart(&[], 15.0), None);
+        assert_eq!(restart(&words(10, &[4]), 15.0, true), Some((10, 9.9)));
+        assert_eq!(
+            restart(&words(1, &[0]), 15.0, true),
+            Some((1, 6.0)),
+            "it goes on"
+        );
+        assert_eq!(restart(&[], 15.0, true), Some((0, 9.0)));
     }
 
     fn utterance(start: usize, n: usize, continues: bool) -> Utterance {
@@ -185,5 +200,8 @@ mod tests {
         assert_eq!(taken, utterance(0, 600, false).samples);
         assert!(!running.is_pending());
         assert_eq!(running.next(None), None);
+        running.put_back(utterance(0, 100, true));
+        running.end();
+        assert!(running.is_ready(), "nothing follows");
     }
 }

@@ -66,6 +66,12 @@ impl WindowAudio {
         self.voice.get_or_init(|| Voice::of(&self.samples))
     }
 
+    /// Whether the samples end in a pause, however short.
+    pub fn ends_in_pause(&self) -> bool {
+        const END_S: f64 = 0.05;
+        self.pauses.sound_s(self.seconds() - END_S, self.seconds()) < END_S / 2.0
+    }
+
     /// Length of the samples in seconds.
     pub fn seconds(&self) -> f64 {
         clock::seconds(self.samples.len() as u64)

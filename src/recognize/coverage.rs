@@ -7,28 +7,45 @@
 
 use super::WindowAudio;
 use crate::whisper::TimedWord;
-use crate::whisper::decoding::thresholds::{MIN_HOLE_S, WORD_S, WORD_S_PER_LETTER};
+use crate::whisper::decoding::thresholds::{
+    MIN_HOLE_S, MIN_HOLE_S_WITHOUT_WORDS, WORD_S, WORD_S_PER_LETTER,
+};
 use std::ops::Range;
 
 /// Voice without words.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hole {
-    /// The word that lasts too long, or the place between two words.
+    /// The words that last too long; empty for a place between two words.
     pub words: Range<usize>,
     /// Seconds of voice beyond what the word may take.
     pub unheard_s: f64,
 }
 
 /// Returns the holes with at least [`MIN_HOLE_S`] of voice in the text of a window, up to `end`
-/// seconds from its start.
+/// seconds from its start; without any words at least [`MIN_HOLE_S_WITHOUT_WORDS`].
 pub fn holes(words: &[TimedWord], audio: &WindowAudio, end: f64) -> Vec<Hole> {
-    let mut holes = Vec::new();
+    let mut holes: Vec<Hole> = Vec::new();
+    let least_s = if words.is_empty() {
+        MIN_HOLE_S_WITHOUT_WORDS
+    } else {
+        MIN_HOLE_S
+    };
     let mut add = |words: Range<usize>, from: f64, to: f64, spoken_s: f64| {
         // The voice detector is asked only about stretches that are long enough.
-        if to - from - spoken_s >= MIN_HOLE_S {
+        if to - from - spoken_s >= least_s {
             let unheard_s = audio.voice().seconds(from..to) - spoken_s;
-            if unheard_s >= MIN_HOLE_S {
-                holes.push(Hole { words, unheard_s });
+            if unheard_s >= least_s {
+                match holes.last_mut() {
+                    // A gap next to a word that lasts too long is the same hole.
+                    Some(Hole {
+                        words: last,
+                        unheard_s: sum,
+                    }) if last.end == words.start => {
+                        last.end = words.end;
+                        *sum += unheard_s;
+                    }
+                    _ => holes.push(Hole { words, unheard_s }),
+                }
             }
         }
     };

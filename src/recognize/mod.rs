@@ -19,7 +19,7 @@ pub mod verdict;
 
 pub use audio::{WindowAudio, WindowEncoder};
 pub use second_pass::SecondPass;
-pub use sentences::segments;
+pub use sentences::{ends_sentence_after, segments};
 pub use texts::{WindowText, WindowTexts, place};
 
 use crate::advice::Advice;

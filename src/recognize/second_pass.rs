@@ -10,7 +10,7 @@
 
 use super::coverage::{Hole, holes};
 use super::texts::{WindowText, WindowTexts};
-use super::verdict::{hears_nobody, is_likely, surely_hears_nobody};
+use super::verdict::{hears_nobody, is_likely, is_too_fast, surely_hears_nobody};
 use super::{WindowAudio, WindowEncoder, WindowError, recognize};
 use crate::audio::{Segmenter, SegmenterOptions, Utterance, clock};
 use crate::whisper::decoding::thresholds::MIN_GAIN_S;
@@ -81,8 +81,12 @@ impl SecondPass<'_> {
             }
             loop {
                 let text = match way {
+                    // A text that is not believed has no holes to fill.
+                    Way::Holes if hears_nobody(&best.result, self.fallback) => break,
                     Way::Holes => self.filled(&best, &left, audio, options)?,
-                    way => self.decode(way, &best.result, audio, options)?,
+                    Way::Timestamps => self.with_timestamps(&best.result, audio, options)?,
+                    Way::Pieces => self.in_pieces(&best.result, audio, options)?,
+                    Way::Longest => self.in_longest_window(&best.result, audio, options)?,
                 };
                 let found = holes(&text);
                 let covers_more = if left.is_empty() {
@@ -104,11 +108,13 @@ impl SecondPass<'_> {
                 break;
             }
         }
-        Ok(if hears_nobody(&best.result, self.fallback) {
-            best.without_words()
-        } else {
-            best
-        })
+        Ok(
+            if hears_nobody(&best.result, self.fallback) || is_too_fast(&best) {
+                best.without_words()
+            } else {
+                best
+            },
+        )
     }
 
     /// Returns the holes in a text. One in which nobody seems to speak is a hole as a whole. If the
@@ -142,7 +148,7 @@ impl SecondPass<'_> {
                 .get(hole.words.end)
                 .map_or(audio.seconds(), |word| word.start);
             let samples = audio.samples.get(clock::samples(from)..clock::samples(to));
-            let Some(samples) = samples.filter(|samples| samples.len() < audio.samples.len())
+            let Some(samples) = samples.filter(|samples| samples.len() + 1 < audio.samples.len())
             else {
                 continue;
             };
@@ -160,59 +166,57 @@ impl SecondPass<'_> {
         Ok(filled)
     }
 
-    /// Decodes a window in another way than the first.
-    fn decode(
+    /// Decodes the window with timestamps.
+    fn with_timestamps(
         &self,
-        way: Way,
-        first: &DecodingResult,
+        before: &DecodingResult,
         audio: &WindowAudio,
         options: &DecodingOptions,
     ) -> Result<WindowText, WindowError> {
-        let is_empty = first.tokens.is_empty();
         let options = DecodingOptions {
-            // Without text the first detection is unreliable.
-            language: options.language.or((!is_empty).then_some(first.language)),
-            ..options.clone()
+            without_timestamps: false,
+            ..in_language_of(before, options)
         };
-        match way {
-            Way::Timestamps => {
-                let options = DecodingOptions {
-                    without_timestamps: false,
-                    ..options
-                };
-                self.text_of(audio, &options)
-            }
-            Way::Holes | Way::Pieces => self.in_pieces(audio, &options),
-            Way::Longest => {
-                let longest = audio.in_window(self.whisper.file().dims().n_audio_ctx);
-                self.text_of(&longest, &options)
-            }
-        }
+        self.text_of(audio, &options)
+    }
+
+    /// Decodes the window in the model's own window of 30 s.
+    fn in_longest_window(
+        &self,
+        before: &DecodingResult,
+        audio: &WindowAudio,
+        options: &DecodingOptions,
+    ) -> Result<WindowText, WindowError> {
+        let longest = audio.in_window(self.whisper.file().dims().n_audio_ctx);
+        self.text_of(&longest, &in_language_of(before, options))
     }
 
     /// Decodes the window in pieces.
     fn in_pieces(
         &self,
+        before: &DecodingResult,
         audio: &WindowAudio,
         options: &DecodingOptions,
     ) -> Result<WindowText, WindowError> {
-        let mut whole = None;
+        let options = in_language_of(before, options);
+        let mut whole = WindowText {
+            result: before.clone(),
+            words: Vec::new(),
+        };
         for Utterance { samples, start, .. } in cut(&audio.samples) {
             let piece = WindowAudio::new(self.whisper, samples, self.n_ctx);
-            let mut text = self.text_of(&piece, options)?;
-            text.delay(clock::seconds(start));
+            let mut text = self.text_of(&piece, &options)?;
             if hears_nobody(&text.result, self.fallback) {
                 continue;
             }
-            whole = Some(match whole {
-                Some(whole) => join(whole, text),
-                None => text,
-            });
+            text.delay(clock::seconds(start));
+            whole = if whole.words.is_empty() {
+                text
+            } else {
+                join(whole, text)
+            };
         }
-        match whole {
-            Some(whole) => Ok(whole),
-            None => self.text_of(audio, options),
-        }
+        Ok(whole)
     }
 
     /// Decodes a window. Times lie within its audio.
@@ -232,6 +236,15 @@ impl SecondPass<'_> {
             self.cancelled,
         )?;
         Ok(self.texts.text(result, audio, window.cache())?)
+    }
+}
+
+/// Returns options for the language of an earlier text. Without a text its detection is unreliable.
+fn in_language_of(before: &DecodingResult, options: &DecodingOptions) -> DecodingOptions {
+    let found = (!before.tokens.is_empty()).then_some(before.language);
+    DecodingOptions {
+        language: options.language.or(found),
+        ..options.clone()
     }
 }
 
@@ -273,6 +286,7 @@ fn join(first: WindowText, second: WindowText) -> WindowText {
         no_speech_prob: a.no_speech_prob.min(b.no_speech_prob),
         temperature: a.temperature.max(b.temperature),
         compression_ratio: a.compression_ratio.max(b.compression_ratio),
+        is_rejected: a.is_rejected || b.is_rejected,
         ..a
     };
     WindowText { result, words }

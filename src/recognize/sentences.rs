@@ -54,6 +54,17 @@ pub fn segments(words: Vec<TimedWord>, tokens: &[u32]) -> Vec<Segment> {
     segments
 }
 
+/// Whether a sentence ends after the first `n` words.
+pub fn ends_sentence_after(words: &[TimedWord], n: usize) -> bool {
+    let Some(word) = n.checked_sub(1).and_then(|last| words.get(last)) else {
+        return false;
+    };
+    match words.get(n) {
+        Some(next) => ends_between(word, next),
+        None => ends_sentence(&word.text) && !is_abbreviation(word.text.trim()),
+    }
+}
+
 /// Whether a segment with `n_before` words before `word` ends between two words.
 fn is_end(word: &TimedWord, next: &TimedWord, n_before: usize) -> bool {
     let pause_s = next.start - word.end;
@@ -61,6 +72,12 @@ fn is_end(word: &TimedWord, next: &TimedWord, n_before: usize) -> bool {
     if pause_s >= PAUSE_S && n_before > 0 {
         return true;
     }
+    ends_between(word, next)
+}
+
+/// Whether a sentence ends between two words.
+fn ends_between(word: &TimedWord, next: &TimedWord) -> bool {
+    let pause_s = next.start - word.end;
     let text = word.text.trim();
     if !ends_sentence(text) || text.ends_with([')', '"', '”', '’', '»']) && !has_stop(text) {
         return false;

@@ -3,10 +3,12 @@
 //! In: what the decoder found, and the seconds of sound in the window. Out: whether to believe it.
 //! The thresholds and their measurements are in `whisper/decoding/thresholds.rs`.
 
+use super::WindowText;
 use crate::whisper::decoding::thresholds::{
     MAX_NO_SPEECH_PROB, MAX_NO_SPEECH_PROB_IF_REPEATED, MAX_NO_SPEECH_PROB_SECOND_LOOK,
-    MAX_S_SECOND_LOOK, MAX_SOUND_S_IF_REPEATED, MIN_AVG_LOGPROB_IF_REPEATED,
-    MIN_AVG_LOGPROB_NO_SPEECH_INTERIM, MIN_AVG_LOGPROB_SECOND_PASS,
+    MAX_S_SECOND_LOOK, MAX_SOUND_S_IF_REPEATED, MAX_TOKENS_PER_SECOND_SAID,
+    MIN_AVG_LOGPROB_IF_REPEATED, MIN_AVG_LOGPROB_NO_SPEECH_INTERIM, MIN_AVG_LOGPROB_SECOND_PASS,
+    MIN_TOKENS_TOO_FAST,
 };
 use crate::whisper::decoding::{DecodingResult, FallbackOptions, is_sparse};
 
@@ -56,6 +58,18 @@ pub fn is_likely(result: &DecodingResult) -> bool {
 /// Whether the model hears nobody speak in a window, so that its text is none.
 pub fn hears_nobody(result: &DecodingResult, fallback: &FallbackOptions) -> bool {
     result.tokens.is_empty() || fallback.is_silence(result)
+}
+
+/// Whether words follow one another faster than anybody speaks, in a window in which somebody may not
+/// speak at all: credits of subtitles are written into a moment of music.
+pub(super) fn is_too_fast(text: &WindowText) -> bool {
+    let (Some(first), Some(last)) = (text.words.first(), text.words.last()) else {
+        return false;
+    };
+    let n_tokens = text.result.tokens.len() as f64;
+    text.result.no_speech_prob > MAX_NO_SPEECH_PROB_SECOND_LOOK
+        && n_tokens > MIN_TOKENS_TOO_FAST
+        && n_tokens > MAX_TOKENS_PER_SECOND_SAID * (last.end - first.start)
 }
 
 /// Whether nobody speaks in a window of `seconds` so surely that a second pass is not worth its time:

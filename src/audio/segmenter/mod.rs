@@ -259,15 +259,17 @@ impl Cutter {
             .get(..cut.end * FRAME)
             .unwrap_or(&self.samples)
             .to_vec();
-        let utterance = Utterance {
-            samples,
-            start: self.base * FRAME as u64,
-            scores: self.scores.iter().take(cut.end).copied().collect(),
-            continues: cut.continues(),
-        };
+        let start = self.base * FRAME as u64;
+        let scores = self.scores.iter().take(cut.end).copied().collect();
         self.drop_frames(cut.next.unwrap_or(cut.end));
         self.speech = cut.next.and_then(|_| Speech::in_frames(&self.scores));
-        utterance
+        Utterance {
+            samples,
+            start,
+            scores,
+            // Without speech in what is held, the next utterance may begin at any time.
+            continues: cut.continues() && self.speech.is_some(),
+        }
     }
 
     /// Drops the first `n` frames held.
@@ -515,6 +517,9 @@ mod tests {
             let utterances = cut(SegmenterOptions { max_samples, end_pause }, &scores, rest);
             let mut heard = vec![false; scores.len() * FRAME + rest];
             let mut end = 0;
+            for pair in utterances.windows(2) {
+                prop_assert!(!pair[0].continues || pair[0].end() == pair[1].start);
+            }
             for utterance in &utterances {
                 let range = range(utterance);
                 prop_assert!(range.start >= end, "{range:?} begins before {end}");

@@ -1,6 +1,7 @@
 //! A stretch of speech, which may be joined with the next one and cut elsewhere.
 
 use super::cut::best_cut;
+use super::frames::OFFSET_THRESHOLD;
 use crate::audio::vad::{FRAME, FrameScore};
 
 /// Stretch of speech.
@@ -21,6 +22,13 @@ impl Utterance {
     /// Index of the sample after the last one on the stream's clock.
     pub fn end(&self) -> u64 {
         self.start + self.samples.len() as u64
+    }
+
+    /// Whether any of it may be speech.
+    pub fn has_voice(&self) -> bool {
+        self.scores
+            .iter()
+            .any(|score| score.speech > OFFSET_THRESHOLD)
     }
 
     /// Joins an utterance that ends where `next` begins with `next`.

@@ -7,6 +7,7 @@ use super::thresholds::{
     MIN_AVG_LOGPROB_NO_SPEECH, MIN_AVG_LOGPROB_NO_SPEECH_UNSURE_LANGUAGE, MIN_AVG_LOGPROB_SPARSE,
     MIN_CAPTION_LETTERS, MIN_LOOP_REPEATS, MIN_LOOP_TOKENS, MIN_LOOP_TOKENS_MANY_REPEATS,
     MIN_NO_SPEECH_PROB_SPARSE, MIN_SOUND_S_SPARSE, MIN_TOKEN_LIMIT, MIN_TOKENS_PER_SECOND,
+    MIN_TOKENS_PER_SECOND_CAPITALS,
 };
 
 /// Returns the maximum number of tokens to sample for `seconds` of audio.
@@ -64,7 +65,8 @@ pub(super) fn is_non_speech(
     is_caption: bool,
 ) -> bool {
     let is_quiet = no_speech_prob > MAX_NO_SPEECH_PROB;
-    if is_caption && (is_quiet || is_sparse(n_tokens, sound_s)) {
+    let is_slow = (n_tokens as f32) < MIN_TOKENS_PER_SECOND_CAPITALS * sound_s;
+    if is_caption && (is_quiet || is_slow) {
         return true;
     }
     let least = if is_language_sure {
@@ -159,7 +161,7 @@ mod tests {
         let caption =
             |n, sound_s, no_speech| is_non_speech(n, sound_s, -0.24, no_speech, true, true);
         assert!(caption(5, 14.0, 0.1) && caption(5, 2.0, 0.6));
-        assert!(!caption(5, 2.0, 0.3), "ASK NOT!");
+        assert!(caption(5, 4.0, 0.3) && !caption(5, 1.0, 0.3), "ASK NOT!");
     }
 
     #[test]

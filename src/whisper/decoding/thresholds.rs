@@ -64,6 +64,14 @@ pub const MIN_AVG_LOGPROB_SPARSE: f32 = -0.75;
 /// Number of capitals from which a text without small letters may be a caption of a sound
 /// ("MUZIEK.", "СПОКОЙНАЯ МУЗЫКА") rather than an abbreviation.
 pub const MIN_CAPTION_LETTERS: usize = 5;
+/// Number of tokens per second of sound below which a text in capitals is such a caption. A shout has
+/// 4 and more.
+pub const MIN_TOKENS_PER_SECOND_CAPITALS: f32 = 2.5;
+/// Number of tokens per second between the first word and the last above which nobody has said them.
+/// The fastest speech has 8.6.
+pub const MAX_TOKENS_PER_SECOND_SAID: f64 = 12.0;
+/// Number of tokens up to which that does not count: alignment is not exact enough.
+pub const MIN_TOKENS_TOO_FAST: f64 = 8.0;
 /// Probability of `<|nospeech|>` up to which a window in which nobody seems to speak is decoded again.
 /// Music has more than 0.5 in English, and speech that the decoder failed on less than 0.05.
 pub const MAX_NO_SPEECH_PROB_SECOND_LOOK: f32 = 0.2;
@@ -84,6 +92,8 @@ pub const MIN_SOUND_S_UNFINISHED: f64 = 0.4;
 
 /// Shortest sound without words that the decoder may have passed over, in seconds.
 pub const MIN_HOLE_S: f64 = 1.5;
+/// The same for a window without any words: a short answer is missing.
+pub const MIN_HOLE_S_WITHOUT_WORDS: f64 = 0.5;
 /// Sound that a second text has to cover beyond the first, in seconds.
 pub const MIN_GAIN_S: f64 = 0.5;
 /// Longest time that a word without letters may take, in seconds.
