@@ -82,7 +82,7 @@ pub enum ComputeError {
     #[error("an NPU has no f32: with device {} give compute bf16, its nearest, or int8", .0.name())]
     F32(Device),
     /// The CPU's kernels do not multiply weights in bf16.
-    #[error("compute bf16 is an NPU's: with device cpu give f32 or int8")]
+    #[error("compute bf16 needs an NPU: with device cpu give int8 or f32")]
     Bf16,
 }
 

@@ -132,7 +132,7 @@ fn arithmetic_that_a_device_does_not_have_is_refused() {
         (
             "cpu",
             "bf16",
-            "compute bf16 is an NPU's: with device cpu give f32 or int8",
+            "compute bf16 needs an NPU: with device cpu give int8 or f32",
         ),
     ] {
         let arguments = [
