@@ -31,6 +31,9 @@ const MIN_RANGE: f32 = 12.0;
 /// pauses would count as speech.
 const MAX_RANGE: f32 = 50.0;
 
+/// Level in dB up to which samples are digital silence, not recorded.
+const DIGITAL_SILENCE: f32 = -85.0;
+
 /// Length in seconds up to which a part of a word does not count as a word.
 const SLIVER: f64 = 0.03;
 
@@ -51,7 +54,9 @@ impl Pauses {
     /// Finds the pauses in samples (16 kHz, mono).
     pub fn of(samples: &[f32]) -> Self {
         let levels: Vec<f32> = samples.chunks_exact(FRAME).map(level).collect();
-        let mut sorted = levels.clone();
+        // Digital silence would hide how quiet the recording's own pauses are.
+        let recorded = levels.iter().copied().filter(|db| *db > DIGITAL_SILENCE);
+        let mut sorted: Vec<f32> = recorded.collect();
         sorted.sort_by(f32::total_cmp);
         let rank = |share: f64| {
             sorted
