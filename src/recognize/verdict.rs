@@ -8,7 +8,7 @@ use crate::whisper::decoding::thresholds::{
     MAX_NO_SPEECH_PROB, MAX_NO_SPEECH_PROB_IF_REPEATED, MAX_NO_SPEECH_PROB_SECOND_LOOK,
     MAX_S_SECOND_LOOK, MAX_SOUND_S_IF_REPEATED, MAX_TOKENS_PER_SECOND_SAID,
     MIN_AVG_LOGPROB_IF_REPEATED, MIN_AVG_LOGPROB_NO_SPEECH_INTERIM, MIN_AVG_LOGPROB_SECOND_PASS,
-    MIN_TOKENS_TOO_FAST,
+    MIN_TOKENS_SECOND_PASS_QUIET, MIN_TOKENS_TOO_FAST,
 };
 use crate::whisper::decoding::{DecodingResult, FallbackOptions, is_sparse};
 
@@ -52,7 +52,9 @@ pub fn of_interim(
 
 /// Whether to believe the text of a second pass.
 pub fn is_likely(result: &DecodingResult) -> bool {
-    !result.is_rejected && result.avg_logprob >= MIN_AVG_LOGPROB_SECOND_PASS
+    let is_stray = result.no_speech_prob > MAX_NO_SPEECH_PROB
+        && result.tokens.len() < MIN_TOKENS_SECOND_PASS_QUIET;
+    !result.is_rejected && !is_stray && result.avg_logprob >= MIN_AVG_LOGPROB_SECOND_PASS
 }
 
 /// Whether the model hears nobody speak in a window, so that its text is none.

@@ -85,6 +85,9 @@ pub const MIN_NO_SPEECH_PROB_SPARSE: f32 = 0.05;
 
 /// Mean log-probability that the text of a second pass needs. Hallucinations have less.
 pub const MIN_AVG_LOGPROB_SECOND_PASS: f32 = -0.7;
+/// Number of tokens that it needs if `<|nospeech|>` is likelier than [`MAX_NO_SPEECH_PROB`]: "you" is
+/// found in music.
+pub const MIN_TOKENS_SECOND_PASS_QUIET: usize = 3;
 /// Mean log-probability that a continuation beyond an early end needs.
 pub const MIN_AVG_LOGPROB_CONTINUATION: f32 = -0.7;
 /// Shortest sound after an unfinished sentence that may hold the rest of it, in seconds.
