@@ -54,6 +54,20 @@ pub(super) fn is_caption(text: &str) -> bool {
     n_capitals >= MIN_CAPTION_LETTERS && !text.chars().any(char::is_lowercase)
 }
 
+/// Whether a text names those who made subtitles, as subtitles do where nobody speaks: over music.
+pub(super) fn is_credit(text: &str) -> bool {
+    const CREDITS: [&str; 7] = [
+        "Редактор субтитров",
+        "Субтитры сделал",
+        "Amara.org",
+        "Untertitel im Auftrag",
+        "Untertitel von",
+        "Sous-titrage",
+        "Sottotitoli",
+    ];
+    CREDITS.iter().any(|credit| text.contains(credit))
+}
+
 /// Whether a text is a hallucination without speech. `is_language_sure`: whether its language is
 /// given or very likely. `is_caption`: whether it is in capitals only.
 pub(super) fn is_non_speech(
@@ -157,6 +171,8 @@ mod tests {
     #[test]
     fn sparse_capitals_are_captions_of_sounds() {
         assert!(is_caption("MUZIEK.") && is_caption("СПОКОЙНАЯ МУЗЫКА"));
+        assert!(is_credit("Редактор субтитров А.Семкин Корректор А.Егорова"));
+        assert!(!is_credit("Он редактор газеты."));
         assert!(!is_caption("Muziek.") && !is_caption("USA") && !is_caption("1, 2, 3, 4, 5, 6"));
         let caption =
             |n, sound_s, no_speech| is_non_speech(n, sound_s, -0.24, no_speech, true, true);

@@ -343,7 +343,8 @@ impl<'t> Decoding<'t> {
         let text = self.tokenizer.decode(&best.tokens).trim().to_owned();
         let n_tokens = attempt.n_said() + best.tokens.len();
         let is_sure = self.is_language_sure();
-        let is_caption = guards::is_caption(&text);
+        let is_quiet = no_speech_prob > MAX_NO_SPEECH_PROB;
+        let is_caption = guards::is_caption(&text) || is_quiet && guards::is_credit(&text);
         let is_non_speech = |sound_s| {
             guards::is_non_speech(
                 n_tokens,
