@@ -197,12 +197,11 @@ fn power(samples: impl Iterator<Item = f32>) -> f64 {
 #[cfg(test)]
 mod tests {
     use std::f64::consts::TAU;
-    use std::path::Path;
 
     use proptest::prelude::*;
 
     use super::*;
-    use crate::audio::{FileSource, Mono16k};
+    use crate::audio::sample;
 
     const RATE: u32 = 16_000;
     /// Time until an inverted channel is recognised and faded in.
@@ -210,17 +209,6 @@ mod tests {
 
     /// Samples until the recording is louder than silence.
     const BEGUN: usize = 4_000;
-
-    /// The sample recording, 16 kHz mono.
-    fn speech() -> Vec<f32> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/jfk.flac");
-        let mut stream = Mono16k::new(Box::new(FileSource::open(&path).expect("the sample")));
-        let mut samples = Vec::new();
-        while let Some(block) = stream.next_block().expect("samples") {
-            samples.extend_from_slice(block);
-        }
-        samples
-    }
 
     /// White noise of the given amplitude.
     fn noise(n: usize, amplitude: f32, seed: u64) -> Vec<f32> {
@@ -271,7 +259,7 @@ mod tests {
 
     #[test]
     fn an_inverted_channel_does_not_silence_the_other() {
-        let left = speech();
+        let left = sample();
         for gain in [-1.0, -0.98, -0.9] {
             let right = scaled(&left, gain);
             let out = downmixed(2, &[&interleave(&[&left, &right])]);
@@ -286,7 +274,7 @@ mod tests {
 
     #[test]
     fn noise_and_an_offset_do_not_hide_an_inverted_channel() {
-        let clean = speech();
+        let clean = sample();
         // 40 dB below the speech, which pauses for two seconds.
         let amplitude = 0.01 * (3.0 * power(clean.iter().copied())).sqrt() as f32;
         let clean = [clean.clone(), vec![0.0; 32_000], clean].concat();
@@ -310,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_part_with_an_inverted_channel_is_heard_and_the_rest_averaged() {
-        let left = speech();
+        let left = sample();
         let third = left.len() / 3;
         let mut right = scaled(&left, 0.8);
         for x in &mut right[third..2 * third] {
@@ -338,7 +326,7 @@ mod tests {
 
     #[test]
     fn ordinary_stereo_is_averaged_bit_for_bit() {
-        let voice = speech();
+        let voice = sample();
         let hiss = [1, 2].map(|seed| noise(voice.len(), 1e-3, seed));
         let left = sum(&voice, &hiss[0]);
         let late = [vec![0.0; 8], voice[..voice.len() - 8].to_vec()].concat();
@@ -367,7 +355,7 @@ mod tests {
 
     #[test]
     fn a_moment_of_cancellation_in_ordinary_stereo_changes_nothing() {
-        let left = speech();
+        let left = sample();
         let mut right = left.clone();
         // Shorter than a run.
         for x in &mut right[40_000..41_500] {
@@ -379,7 +367,7 @@ mod tests {
 
     #[test]
     fn of_more_channels_the_loudest_is_taken_too() {
-        let voice = speech();
+        let voice = sample();
         let (a, b) = (scaled(&voice, 0.5), scaled(&voice, -1.5));
         let out = downmixed(3, &[&interleave(&[&a, &voice, &b])]);
         assert!(out[BEGUN..] == b[BEGUN..]);

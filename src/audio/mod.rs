@@ -63,3 +63,17 @@ pub trait AudioSource: Send {
     /// has returned `None`.
     fn warnings(&self) -> Vec<AudioWarning>;
 }
+
+/// Samples of the recording that tests share: 11 s of speech with pauses of up to a second, in which
+/// there is noise 30 dB below it.
+#[cfg(test)]
+pub fn sample() -> Vec<f32> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/jfk.flac");
+    let source = FileSource::open(path.as_ref()).expect("a recording");
+    let mut stream = Mono16k::new(Box::new(source));
+    let mut samples = Vec::new();
+    while let Some(block) = stream.next_block().expect("a block") {
+        samples.extend_from_slice(block);
+    }
+    samples
+}

@@ -133,9 +133,7 @@ impl Vad {
             level_db: to_db(power),
         }
     }
-}
 
-impl Vad {
     /// Whether the levels of the latest quiet frames vary as those of speech do.
     fn is_modulated(&self) -> bool {
         let levels = || self.quiet_levels.iter().copied();
@@ -207,19 +205,7 @@ fn to_db(power: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audio::{FileSource, Mono16k};
-
-    /// The sample, 10 s of speech with noise 30 dB below it in the pauses.
-    fn speech() -> Vec<f32> {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/jfk.flac");
-        let source = FileSource::open(path.as_ref()).expect("a recording");
-        let mut stream = Mono16k::new(Box::new(source));
-        let mut samples = Vec::new();
-        while let Some(block) = stream.next_block().expect("a block") {
-            samples.extend_from_slice(block);
-        }
-        samples
-    }
+    use crate::audio::sample;
 
     fn at(samples: &[f32], decibels: f32) -> Vec<f32> {
         let gain = 10f32.powf(decibels / 20.0);
@@ -245,7 +231,7 @@ mod tests {
 
     #[test]
     fn quiet_speech_is_heard_after_a_click_and_after_a_near_voice() {
-        let near = speech();
+        let near = sample();
         let far = at(&near, -25.0);
         let alone = voice_s(&far);
         assert!(alone > 5.0, "{alone} s");
@@ -262,7 +248,7 @@ mod tests {
             voice_s(&noise(10.0, -45.0)) < 0.2,
             "but for the first moment"
         );
-        let speech = speech();
+        let speech = sample();
         let after = |seconds| [speech.as_slice(), &noise(seconds, -50.0)].concat();
         let added = voice_s(&after(8.0)) - voice_s(&speech);
         assert!(added < 0.7, "only its onset: {added} s");

@@ -24,7 +24,6 @@ const UNHEARD_S: f64 = 1.5;
 const CUT_WORD_S: f64 = 0.3;
 
 /// Sound that waits for a window.
-#[derive(Default)]
 pub struct Running {
     /// Longest window in samples.
     max_samples: usize,

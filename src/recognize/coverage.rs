@@ -70,19 +70,9 @@ fn most_s(word: &TimedWord) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audio::{FileSource, Mono16k};
 
-    /// The sample: "And so my fellow Americans: ask not what your country can do for you, ask what you
-    /// can do for your country." With pauses of up to a second.
     fn audio() -> WindowAudio {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/jfk.flac");
-        let source = FileSource::open(path.as_ref()).expect("a recording");
-        let mut stream = Mono16k::new(Box::new(source));
-        let mut samples = Vec::new();
-        while let Some(block) = stream.next_block().expect("a block") {
-            samples.extend_from_slice(block);
-        }
-        WindowAudio::of_samples(samples)
+        WindowAudio::of_samples(crate::audio::sample())
     }
 
     fn words(times: &[(f64, f64)]) -> Vec<TimedWord> {

@@ -1,9 +1,9 @@
 //! Turns a window of audio into text, for recordings, jobs and the microphone alike.
 //!
 //! ```text
-//! WindowAudio ──WindowEncoder: log-mel, encoder──▶ AudioFeatures ──decoder──▶ DecodingResult ──WindowTexts──▶ segments, words
+//! WindowAudio ──WindowEncoder: log-mel, encoder──▶ AudioFeatures ──decoder──▶ DecodingResult ──WindowTexts──▶ words, segments
 //!                                                                              │        ▲
-//!                                                                  verdict ◀───┘        └── second_pass, if in doubt
+//!                                                                  verdict ◀───┘        └── second_pass, if voice has no words
 //! ```
 //!
 //! In: samples that fit a window, and options. Out: a [`WindowText`]; for interim text also a

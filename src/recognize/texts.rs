@@ -1,7 +1,7 @@
-//! Turns the tokens of a window into segments and words.
+//! Turns the tokens of a window into timed words.
 //!
-//! In: a [`DecodingResult`], the window's audio and its state in the decoder. Out: segments, with
-//! timed words if requested.
+//! In: a [`DecodingResult`], the window's audio and its state in the decoder. Out: a [`WindowText`],
+//! which can be joined with others.
 
 use super::WindowAudio;
 use crate::tokenizer::{Language, Task, Tokenizer};
@@ -89,11 +89,7 @@ impl<'a> WindowTexts<'a> {
     ) -> Result<WindowText, DecodeError> {
         let eot = self.whisper.tokenizer().special().eot;
         result.tokens.retain(|token| *token < eot);
-        let words = if self.with_probabilities {
-            self.words(&[], &result.tokens, result.language, audio, cache)?
-        } else {
-            self.word_times(&[], &result.tokens, result.language, audio, cache)?
-        };
+        let words = self.words(&[], &result.tokens, result.language, audio, cache)?;
         Ok(WindowText { result, words })
     }
 
@@ -110,42 +106,15 @@ impl<'a> WindowTexts<'a> {
         audio: &WindowAudio,
         cache: &mut WindowCache,
     ) -> Result<Vec<TimedWord>, DecodeError> {
-        let input = self.alignment_input(before, tokens, language, audio);
-        self.aligner.align(cache, &input)
-    }
-
-    /// Returns the words of `tokens` as [`WindowTexts::words`] does, but with probabilities of 0,
-    /// which costs next to nothing if the window has just been decoded without timestamps.
-    ///
-    /// # Errors
-    /// Returns an error if the decoder fails.
-    pub fn word_times(
-        &self,
-        before: &[u32],
-        tokens: &[u32],
-        language: Language,
-        audio: &WindowAudio,
-        cache: &mut WindowCache,
-    ) -> Result<Vec<TimedWord>, DecodeError> {
-        let input = self.alignment_input(before, tokens, language, audio);
-        self.aligner.align_times(cache, &input)
-    }
-
-    fn alignment_input<'i>(
-        &self,
-        before: &'i [u32],
-        tokens: &'i [u32],
-        language: Language,
-        audio: &'i WindowAudio,
-    ) -> AlignmentInput<'i> {
-        AlignmentInput {
+        let input = AlignmentInput {
             before,
             tokens,
             language,
             task: self.task,
             seconds: audio.seconds(),
             pauses: &audio.pauses,
-        }
+        };
+        self.aligner.align(cache, &input, self.with_probabilities)
     }
 }
 

@@ -226,10 +226,10 @@ fn word_times_do_not_depend_on_what_the_decoder_has_read_before() {
                     seconds: (to - from) as f64,
                     pauses: &pauses,
                 };
-                let after_decoding = aligner.align_times(window.cache(), &input);
-                let after_times = aligner.align_times(window.cache(), &input);
-                let mut words = aligner.align(window.cache(), &input).expect("words");
-                let after_words = aligner.align_times(window.cache(), &input);
+                let after_decoding = aligner.align(window.cache(), &input, false);
+                let after_times = aligner.align(window.cache(), &input, false);
+                let mut words = aligner.align(window.cache(), &input, true).expect("words");
+                let after_words = aligner.align(window.cache(), &input, false);
                 assert!(words.len() > 2 && words.iter().all(|word| word.probability > 0.0));
                 words.iter_mut().for_each(|word| word.probability = 0.0);
                 for times in [after_decoding, after_times, after_words] {

@@ -59,14 +59,7 @@ impl Inference for Window<'_> {
 
     fn prefill(&mut self, tokens: &[u32], wanted: &[usize]) -> Result<Vec<f32>, DecodeError> {
         self.cache.tokens.begin();
-        let rows: Vec<_> = tokens
-            .iter()
-            .map(|&token| Row {
-                window: 0,
-                sequence: 0,
-                token,
-            })
-            .collect();
+        let rows = Row::of_one(tokens);
         self.forward(&rows, wanted)
     }
 

@@ -1,13 +1,12 @@
 //! The engine over a fake recognizer, on real speech for the voice detector.
 
 use super::*;
-use crate::audio::{FileSource, Mono16k, SAMPLE_RATE};
+use crate::audio::SAMPLE_RATE;
 use crate::stream::fake::{FakeRecognizer, hypothesis, sure_words};
 use crate::stream::recognizer::{Hypothesis, Request};
 use crate::text::join;
 use crate::tokenizer::Language;
 use proptest::prelude::*;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -19,15 +18,7 @@ type Calls = Vec<(Pass, usize, String)>;
 
 fn speech() -> &'static [f32] {
     static SPEECH: OnceLock<Vec<f32>> = OnceLock::new();
-    SPEECH.get_or_init(|| {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/jfk.flac");
-        let mut stream = Mono16k::new(Box::new(FileSource::open(&path).expect("the sample")));
-        let mut samples = Vec::new();
-        while let Some(block) = stream.next_block().expect("a good sample") {
-            samples.extend_from_slice(block);
-        }
-        samples
-    })
+    SPEECH.get_or_init(crate::audio::sample)
 }
 
 /// Returns the first 2.25 s of the speech and a second of silence. The voice detector notices the

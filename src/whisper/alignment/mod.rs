@@ -53,34 +53,13 @@ impl<'a> Aligner<'a> {
         Self { decoder, tokenizer }
     }
 
-    /// Returns the words of `input`, the text of `window`. Drops the window's sequences.
+    /// Returns the words of `input`, the text of `window`. Without probabilities, which are 0 then, it
+    /// is much faster: the decoder reads only what a sequence of the window does not have, such as
+    /// the one that the text has just been decoded in. Drops the window's other sequences.
     ///
     /// # Errors
     /// Returns an error if the text is too long for the model's context.
     pub fn align(
-        &self,
-        window: &mut WindowCache,
-        input: &AlignmentInput<'_>,
-    ) -> Result<Vec<TimedWord>, DecodeError> {
-        self.words(window, input, true)
-    }
-
-    /// Returns the words of `input` with times, but with probabilities of 0, much faster than
-    /// [`Aligner::align`]: the decoder reads only what a sequence of the window does not have, such
-    /// as the one that the text has just been decoded in. Drops the window's other sequences.
-    ///
-    /// # Errors
-    /// Returns an error if the text is too long for the model's context.
-    pub fn align_times(
-        &self,
-        window: &mut WindowCache,
-        input: &AlignmentInput<'_>,
-    ) -> Result<Vec<TimedWord>, DecodeError> {
-        self.words(window, input, false)
-    }
-
-    /// Returns the words of `input`, with probabilities if requested.
-    fn words(
         &self,
         window: &mut WindowCache,
         input: &AlignmentInput<'_>,
@@ -137,14 +116,7 @@ impl<'a> Aligner<'a> {
         tokens: &[u32],
         work: &mut Workspace,
     ) -> Result<Vec<f32>, DecodeError> {
-        let rows: Vec<Row> = sequence
-            .iter()
-            .map(|&token| Row {
-                window: 0,
-                sequence: 0,
-                token,
-            })
-            .collect();
+        let rows = Row::of_one(sequence);
         let wanted: Vec<usize> = (first..first + tokens.len()).collect();
         window.begin();
         let logits = self.decoder.forward(&mut [window], &rows, &wanted, work)?;

@@ -112,14 +112,7 @@ impl Decoder {
         if tokens.is_empty() || n_layers == 0 {
             return Ok(());
         }
-        let rows: Vec<Row> = tokens
-            .iter()
-            .map(|&token| Row {
-                window: 0,
-                sequence: 0,
-                token,
-            })
-            .collect();
+        let rows = Row::of_one(tokens);
         let windows = &mut [window];
         let pass = self.begin(windows, &rows, work)?;
         for layer in 0..n_layers {

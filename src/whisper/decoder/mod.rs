@@ -45,6 +45,18 @@ pub struct Row {
     pub token: u32,
 }
 
+impl Row {
+    /// Rows of `tokens` that continue the only sequence of the only window.
+    pub fn of_one(tokens: &[u32]) -> Vec<Self> {
+        let row = |&token: &u32| Self {
+            window: 0,
+            sequence: 0,
+            token,
+        };
+        tokens.iter().map(row).collect()
+    }
+}
+
 /// Buffers of a pass, kept from one pass to the next.
 #[derive(Default)]
 pub struct Workspace {
