@@ -19,7 +19,7 @@ use crate::settings::{
     AudioSettings, EndpointSettings, LiveSettings, ModelSettings, Overrides, SettingError,
     TextSettings, unknown,
 };
-use crate::text::{ReplacementError, Rules};
+use crate::text::{ReplacementError, RuleOptions, Rules};
 
 /// Section whose keys the user chooses.
 const REPLACEMENTS: &str = "replacements";
@@ -198,7 +198,11 @@ impl Config {
     pub fn rules(&self) -> Result<Rules, ConfigError> {
         Ok(Rules::new(
             &self.replacements,
-            self.text.spoken_punctuation,
+            RuleOptions {
+                spoken_punctuation: self.text.spoken_punctuation,
+                drop_fillers: self.text.drop_fillers,
+                numbers: self.text.numbers,
+            },
         )?)
     }
 }

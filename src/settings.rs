@@ -20,6 +20,7 @@ use crate::advice::Advice;
 use crate::compute::{Compute, Device};
 use crate::models::DEFAULT_MODEL;
 use crate::suggest;
+use crate::text::Numbers;
 use crate::tokenizer::{Language, Task};
 
 /// Reason that a setting is refused.
@@ -186,6 +187,13 @@ settings! {
     /// fr, es)
     #[arg(long, num_args = 0, default_missing_value = "true")]
     spoken_punctuation: bool = false;
+    /// Leave out fillers such as "um" and "uh" (docs/text.md lists them for each language)
+    #[arg(long, num_args = 0, default_missing_value = "true")]
+    drop_fillers: bool = false;
+    /// Write numbers as Whisper does, often in words, or in digits: "twenty one" becomes 21 (en,
+    /// de) [default: the configuration's, else words]
+    #[arg(long, value_enum)]
+    numbers: Numbers = Numbers::Words;
 }
 
 settings! {
@@ -294,6 +302,16 @@ impl Named for Task {
     }
 }
 
+impl Named for Numbers {
+    fn parse(name: &str) -> Result<Self, String> {
+        choice(name, "words or digits")
+    }
+
+    fn name(&self) -> &'static str {
+        Self::name(*self)
+    }
+}
+
 impl Named for Compute {
     fn parse(name: &str) -> Result<Self, String> {
         choice(name, "auto, int8, f32 or, with an NPU, bf16")
@@ -358,7 +376,7 @@ macro_rules! named_values {
 }
 
 plain_values!(String, bool, f64, usize);
-named_values!(Language, SpokenLanguage, Task, Compute, Device);
+named_values!(Language, SpokenLanguage, Task, Numbers, Compute, Device);
 
 impl<T: Value> Value for Vec<T> {
     fn read(value: &toml::Value) -> Result<Self, Problem> {

@@ -32,9 +32,10 @@ impl Manager {
     /// language (s); languages (as): what detection chooses from; task (s): transcribe or
     /// translate; prompt (s): text that precedes the speech; hotwords (as): names and terms to
     /// expect; spoken_punctuation (b): turn spoken "comma", "new line" and the like into
-    /// punctuation; partials (b); step, pause, longest, nothing_said (d): seconds; captions (b):
-    /// also broadcast the text. The configuration's replacements apply to all text. Unknown options
-    /// and invalid values fail with Error.InvalidOption.
+    /// punctuation; drop_fillers (b): leave out "um" and the like; numbers (s): words or digits;
+    /// partials (b); step, pause, longest, nothing_said (d): seconds; captions (b): also broadcast
+    /// the text. The configuration's replacements apply to all text. Unknown options and invalid
+    /// values fail with Error.InvalidOption.
     #[zbus(out_args("session"))]
     async fn create_session(
         &self,
@@ -100,8 +101,9 @@ impl Manager {
     }
 
     /// Transcribes the recording that the file descriptor refers to, in any format that `hearken
-    /// --file` reads. options: language, languages, task, prompt, hotwords, spoken_punctuation as
-    /// for CreateSession. Only the caller receives the text. The job fails if the model is missing.
+    /// --file` reads. options: language, languages, task, prompt, hotwords, spoken_punctuation,
+    /// drop_fillers, numbers as for CreateSession. Only the caller receives the text. The job fails
+    /// if the model is missing.
     #[zbus(out_args("job"))]
     async fn transcribe_file(
         &self,

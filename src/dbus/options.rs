@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::session::SessionSettings;
 use crate::settings::{Named, Overrides, SettingError, SpokenLanguage};
 use crate::suggest;
+use crate::text::Numbers;
 use crate::tokenizer::{Language, Task};
 
 /// Options as received from the bus.
@@ -81,6 +82,8 @@ const OPTIONS: &[BusOption] = &options! {
     "prompt" Jobs prompt: String;
     "text.hotwords" Jobs settings.text.hotwords: Vec<String>;
     "text.spoken_punctuation" Jobs settings.text.spoken_punctuation: bool;
+    "text.drop_fillers" Jobs settings.text.drop_fillers: bool;
+    "text.numbers" Jobs settings.text.numbers: Numbers;
     "live.partials" Sessions settings.live.partials: bool;
     "live.step" Sessions settings.live.step: f64;
     "endpoint.pause" Sessions settings.endpoint.pause: f64;
@@ -253,7 +256,7 @@ macro_rules! named_values {
     )*};
 }
 
-named_values!(SpokenLanguage, Task);
+named_values!(SpokenLanguage, Task, Numbers);
 
 impl BusValue for Vec<Language> {
     const SIGNATURE: &'static str = "as";
@@ -337,7 +340,7 @@ mod tests {
         assert!(refusal("task", Variant::from("sing")).contains("translate"));
         assert_eq!(
             refusal_of("captions", Variant::from(true), Scope::Jobs),
-            "unknown option 'captions': there are language, languages, task, prompt, hotwords, spoken_punctuation"
+            "unknown option 'captions': there are language, languages, task, prompt, hotwords, spoken_punctuation, drop_fillers, numbers"
         );
     }
 

@@ -29,7 +29,7 @@ pub mod property {
 }
 
 /// Features of this version, for clients that support several.
-pub const CAPABILITIES: [&str; 9] = [
+pub const CAPABILITIES: [&str; 11] = [
     "partials",
     "captions",
     "file-jobs",
@@ -38,6 +38,8 @@ pub const CAPABILITIES: [&str; 9] = [
     "hotwords",
     "replacements",
     "spoken-punctuation",
+    "fillers",
+    "numbers",
     "pre-capture",
 ];
 

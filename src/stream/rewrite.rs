@@ -46,13 +46,13 @@ impl Final {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::split;
+    use crate::text::{RuleOptions, split};
     use std::collections::BTreeMap;
     use std::time::Duration;
 
     fn rules() -> Rules {
         let replacements = BTreeMap::from([("hear ken".to_owned(), "Hearken".to_owned())]);
-        Rules::new(&replacements, false).expect("valid rules")
+        Rules::new(&replacements, RuleOptions::default()).expect("valid rules")
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Text rules: replacements from the configuration, and spoken punctuation.
+//! Text rules: replacements from the configuration, spoken punctuation, fillers and numbers.
 //!
 //! In: pieces of text (the words of an utterance) of a recording ([`Rules::segments`]) or of live
 //! text ([`Rules::interim`], [`Rules::words`]). Out: entries of text, each with the range of pieces
@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! pieces ──token: words, signs, spaces──▶ phrases: longest match ──▶ rewrite: text, spaces, capitals ──▶ entries
+//!                                         numbers: digits
 //! ```
 //!
 //! While an utterance continues, only its committed words are rewritten, and the result stops
@@ -13,6 +14,8 @@
 //! always begins with it. The decoder never sees rewritten text.
 
 mod apply;
+mod fillers;
+mod numbers;
 mod phrases;
 mod punctuation;
 mod rewrite;
@@ -20,6 +23,7 @@ mod token;
 mod words;
 
 pub use apply::Rewritten;
+pub use numbers::Numbers;
 pub use token::{is_word, tokens};
 pub use words::{Word, common_prefix, join, split, timed};
 
@@ -35,8 +39,20 @@ use std::collections::{BTreeMap, HashMap};
 pub struct Rules {
     /// Replacements only.
     replacements: Phrases,
-    /// Replacements and spoken punctuation by language code; empty if spoken punctuation is off.
-    spoken: HashMap<&'static str, Phrases>,
+    /// Phrases by language code, replacements among them, if there are others.
+    of_language: HashMap<&'static str, Phrases>,
+    numbers: Numbers,
+}
+
+/// Rules besides replacements.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RuleOptions {
+    /// Whether the names of punctuation marks become marks.
+    pub spoken_punctuation: bool,
+    /// Whether fillers such as "um" are left out.
+    pub drop_fillers: bool,
+    /// How numbers are written.
+    pub numbers: Numbers,
 }
 
 /// Error of a replacement.
@@ -71,13 +87,13 @@ impl Advice for ReplacementError {
 
 impl Rules {
     /// Creates rules that replace the keys of `replacements`, whole words or phrases in any case,
-    /// by their values, and with `spoken_punctuation` the names of punctuation marks by the marks.
+    /// by their values, and that follow `options`.
     ///
     /// # Errors
     /// Returns an error if a replacement is invalid.
     pub fn new(
         replacements: &BTreeMap<String, String>,
-        spoken_punctuation: bool,
+        options: RuleOptions,
     ) -> Result<Self, ReplacementError> {
         let mut own = Phrases::default();
         let mut seen = HashMap::new();
@@ -97,36 +113,54 @@ impl Rules {
             }
             own.insert(phrase, Action::Replace(to.clone()));
         }
-        let with_own = |code| {
-            let mut all = Phrases::default();
-            for (spoken, marks) in punctuation::spoken_in(code) {
-                spoken
-                    .iter()
-                    .for_each(|said| all.insert(phrases::phrase(said), Action::Punctuate(marks)));
-            }
-            all.extend(&own);
-            (code, all)
-        };
-        let spoken = punctuation::LANGUAGES
-            .into_iter()
-            .filter(|_| spoken_punctuation)
-            .map(with_own)
-            .collect();
         Ok(Self {
+            of_language: phrases_by_language(&own, options),
             replacements: own,
-            spoken,
+            numbers: options.numbers,
         })
     }
 
     /// Returns the rewriter for text in a language; `None` if it stays as it is.
     fn rewriter(&self, language: Language) -> Option<Rewriter<'_>> {
-        let spoken = self.spoken.get(language.code());
-        let phrases = spoken.unwrap_or(&self.replacements);
-        (!phrases.is_empty()).then_some(Rewriter {
+        let code = language.code();
+        let of_language = self.of_language.get(code);
+        let phrases = of_language.unwrap_or(&self.replacements);
+        let numbers = match self.numbers {
+            Numbers::Words => None,
+            Numbers::Digits => numbers::of(code),
+        };
+        (!phrases.is_empty() || numbers.is_some()).then_some(Rewriter {
             phrases,
-            is_spoken: spoken.is_some(),
+            removes_marks: of_language.is_some(),
+            numbers,
+            language,
         })
     }
+}
+
+/// Returns the phrases of each language that has spoken punctuation or fillers, if requested.
+/// Replacements are among them and have priority.
+fn phrases_by_language(own: &Phrases, options: RuleOptions) -> HashMap<&'static str, Phrases> {
+    let mut all: HashMap<&str, Phrases> = HashMap::new();
+    for code in fillers::LANGUAGES.iter().filter(|_| options.drop_fillers) {
+        let phrases = all.entry(code).or_default();
+        for filler in fillers::of(code) {
+            phrases.insert(phrases::phrase(filler), Action::Drop);
+        }
+    }
+    for code in punctuation::LANGUAGES
+        .iter()
+        .filter(|_| options.spoken_punctuation)
+    {
+        let phrases = all.entry(code).or_default();
+        for (spoken, marks) in punctuation::spoken_in(code) {
+            for name in *spoken {
+                phrases.insert(phrases::phrase(name), Action::Punctuate(marks));
+            }
+        }
+    }
+    all.values_mut().for_each(|phrases| phrases.extend(own));
+    all
 }
 
 /// Returns the language of the text, given the language spoken.

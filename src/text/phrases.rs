@@ -13,6 +13,8 @@ pub(super) enum Action {
     Replace(String),
     /// Write these marks.
     Punctuate(&'static [Mark]),
+    /// Leave it out: it is a filler.
+    Drop,
 }
 
 /// Token of an utterance.

@@ -3,11 +3,15 @@
 //! In: pieces of an utterance. Out: [`Entry`]s.
 //!
 //! Whisper punctuates automatically, also around the words of spoken punctuation ("Hello, comma,
-//! how"). Its marks next to a spoken mark are removed.
+//! how"). Its marks next to a spoken mark are removed. So are those that only set off a filler
+//! ("I, um, think").
 
-use super::phrases::{Action, Found, Phrases, Token};
+use super::fillers;
+use super::numbers::{self, Grammar};
+use super::phrases::{self, Action, Phrases, Token};
 use super::punctuation::{Mark, Place};
 use super::token::{is_space, is_word, key, tokens};
+use crate::tokenizer::Language;
 use std::ops::Range;
 
 /// Marks that Whisper may write next to a spoken one.
@@ -26,8 +30,11 @@ pub(super) struct Entry {
 #[derive(Clone, Copy)]
 pub(super) struct Rewriter<'r> {
     pub phrases: &'r Phrases,
-    /// Whether spoken punctuation is among the phrases.
-    pub is_spoken: bool,
+    /// Whether a phrase may remove marks before it, as spoken punctuation and fillers do.
+    pub removes_marks: bool,
+    /// Numbers that are written in digits.
+    pub numbers: Option<&'static Grammar>,
+    pub language: Language,
 }
 
 impl Rewriter<'_> {
@@ -47,35 +54,159 @@ impl Rewriter<'_> {
         };
         let all: Vec<Token<'_>> = pieces.into_iter().enumerate().flat_map(in_piece).collect();
         let mut writer = Writer::default();
-        let mut rest = all.as_slice();
-        while let [token, behind @ ..] = rest {
+        let mut at = 0;
+        // Numbers before this token stay words.
+        let mut kept = 0;
+        while let Some((before, rest @ [token, ..])) = all.split_at_checked(at) {
             if is_space(token.text) {
                 writer.space(token);
-                rest = behind;
+                at += 1;
                 continue;
             }
-            match self.phrases.find(rest, is_open) {
+            let found = match self.phrases.find(rest, is_open) {
+                phrases::Found::Undecided => break,
+                phrases::Found::Phrase(Action::Drop, n) => self.filler(before, rest, n, is_open),
+                phrases::Found::Phrase(action, n) if !is_part_of_word(action, rest, n) => {
+                    Found::Phrase(action, n)
+                }
+                _ => Found::Nothing,
+            };
+            let found = match (found, self.numbers) {
+                (Found::Nothing, Some(numbers)) if at >= kept => {
+                    match numbers.find(rest, word_before(before), is_open) {
+                        numbers::Found::Nothing => Found::Nothing,
+                        numbers::Found::Undecided => Found::Undecided,
+                        numbers::Found::Digits(text, n) => Found::Number(text, n),
+                        numbers::Found::Words(n) => {
+                            kept = at + n;
+                            Found::Nothing
+                        }
+                    }
+                }
+                (found, _) => found,
+            };
+            let pieces = |n: usize| {
+                let last = rest.get(n.saturating_sub(1)).unwrap_or(token);
+                token.piece..last.piece + 1
+            };
+            at += match found {
                 Found::Undecided => break,
-                Found::Phrase(action, n) if !is_part_of_word(action, rest, n) => {
-                    let (phrase, behind) = rest.split_at(n);
-                    writer.act(
-                        action,
-                        token.piece..phrase.last().map_or(token.piece, |last| last.piece) + 1,
-                    );
-                    rest = behind;
-                }
-                _ => {
+                Found::Nothing => {
                     writer.copy(token);
-                    rest = behind;
+                    1
                 }
-            }
+                Found::Phrase(action, n) => {
+                    writer.act(action, pieces(n));
+                    n
+                }
+                Found::Number(text, n) => {
+                    writer.number(&text, pieces(n));
+                    n
+                }
+                Found::Filler(filler) => {
+                    writer.drop_filler(&filler, self.language);
+                    filler.len
+                }
+            };
         }
         if is_open {
             // A phrase that follows may remove them.
-            writer.give_way(if self.is_spoken { OWN_MARKS } else { "" });
+            writer.give_way(if self.removes_marks {
+                fillers::MARKS
+            } else {
+                ""
+            });
         }
         writer.entries()
     }
+
+    /// Judges a filler of `n` tokens at the beginning of `rest`.
+    fn filler<'t>(
+        self,
+        before: &[Token<'_>],
+        rest: &'t [Token<'t>],
+        n: usize,
+        is_open: bool,
+    ) -> Found<'t> {
+        let (words, behind) = rest.split_at(n);
+        let n_marks = behind
+            .iter()
+            .take_while(|token| fillers::MARKS.contains(token.text))
+            .count();
+        let (marks, behind) = behind.split_at(n_marks);
+        let next = behind.iter().find(|token| !is_space(token.text));
+        if is_open && next.is_none() {
+            return Found::Undecided;
+        }
+        let is_joined = |token: Option<&Token<'_>>| {
+            token.is_some_and(|token| is_word(token.text) || token.key == "'")
+        };
+        let joins_next = marks.is_empty() && is_joined(behind.first());
+        let is_filler = if self.language.is_written_without_spaces() {
+            !(is_joined(before.last()) || n == 1 && joins_next)
+        } else {
+            !joins_next && !words.iter().any(|token| is_abbreviation(token.text))
+        };
+        if !is_filler {
+            return Found::Nothing;
+        }
+        Found::Filler(Filler {
+            len: n + n_marks,
+            is_capital: words.first().is_some_and(|token| is_capital(token.text)),
+            marks: marks.iter().map(|token| token.text).collect(),
+            next: next.map(|token| token.text),
+        })
+    }
+}
+
+/// What begins at a token.
+enum Found<'a> {
+    Nothing,
+    /// More words are needed to decide.
+    Undecided,
+    /// Phrase, and its number of tokens.
+    Phrase(&'a Action, usize),
+    /// Number in digits, and its number of tokens.
+    Number(String, usize),
+    Filler(Filler<'a>),
+}
+
+/// Filler that is left out.
+struct Filler<'a> {
+    /// Number of its tokens and the marks after it.
+    len: usize,
+    is_capital: bool,
+    /// Marks after it.
+    marks: String,
+    /// Next word or mark, if there is one.
+    next: Option<&'a str>,
+}
+
+impl Filler<'_> {
+    /// Whether the marks after it end a sentence. Three dots may also be a pause.
+    fn ends_sentence(&self) -> bool {
+        let is_pause = matches!(self.marks.as_str(), "..." | "…");
+        self.marks.ends_with(|c| fillers::ENDS.contains(c))
+            && (!is_pause || self.next.is_none_or(is_capital))
+    }
+}
+
+fn is_capital(word: &str) -> bool {
+    word.starts_with(char::is_uppercase)
+}
+
+/// Whether a word is written in capital letters: "ER" is no filler.
+fn is_abbreviation(word: &str) -> bool {
+    word.chars().nth(1).is_some() && !word.contains(char::is_lowercase) && is_capital(word)
+}
+
+/// Returns the word directly before, or nothing after a mark.
+fn word_before<'t>(tokens: &'t [Token<'_>]) -> &'t str {
+    tokens
+        .iter()
+        .rfind(|token| !is_space(token.text))
+        .filter(|token| is_word(token.text))
+        .map_or("", |token| token.key.as_str())
 }
 
 /// Whether spoken punctuation is only a part of a word: "the colon's".
@@ -145,7 +276,56 @@ impl Writer {
             Action::Punctuate(marks) => marks
                 .iter()
                 .for_each(|mark| self.punctuate(mark, pieces.clone())),
+            Action::Drop => {}
         }
+    }
+
+    fn number(&mut self, digits: &str, pieces: Range<usize>) {
+        self.push(digits, pieces);
+        self.settled = self.text.len();
+        self.behind = Behind::default();
+    }
+
+    /// Leaves out a filler and the marks that belong to it.
+    fn drop_filler(&mut self, filler: &Filler<'_>, language: Language) {
+        let begins_sentence = self.begins_sentence();
+        let is_apart = self.text.is_empty() || self.text.ends_with(char::is_whitespace);
+        if begins_sentence {
+            self.give_way("");
+        } else if filler.ends_sentence() {
+            self.give_way(fillers::PAUSES);
+            self.text.push_str(&filler.marks);
+        } else if filler.next.is_none()
+            || fillers::leans_on_the_next(language.code(), &self.last_word())
+        {
+            self.give_way(fillers::PAUSES);
+        } else {
+            self.give_way("");
+        }
+        self.behind = Behind {
+            joins: self.behind.joins || !is_apart,
+            capital: self.behind.capital || begins_sentence && filler.is_capital,
+            is_next: true,
+            ..std::mem::take(&mut self.behind)
+        };
+    }
+
+    /// Whether the next word begins a sentence.
+    fn begins_sentence(&self) -> bool {
+        const OPENING: &str = "\"'“„«‘([¿¡「『";
+        let is_end = |c: char| c == '\n' || fillers::ENDS.contains(c);
+        let end = self
+            .text
+            .trim_end_matches(|c: char| c != '\n' && c.is_whitespace());
+        let is_quoted = end.ends_with(|c| OPENING.contains(c)) && end.len() == self.text.len();
+        end.is_empty() || end.ends_with(is_end) || is_quoted
+    }
+
+    /// Returns the last word in lower case.
+    fn last_word(&self) -> String {
+        let end = self.text.trim_end_matches(|c: char| !c.is_alphanumeric());
+        let word = end.rsplit(char::is_whitespace).next().unwrap_or_default();
+        word.to_lowercase()
     }
 
     fn replace(&mut self, text: &str, pieces: Range<usize>) {

@@ -1,9 +1,12 @@
 //! Text in, text out; text that grows; times.
 
+mod fillers;
+
 use super::rewrite::Entry;
 use super::*;
 use crate::whisper::{Segment, TimedWord};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 fn replacing(pairs: &[(&str, &str)]) -> Rules {
     rules(pairs, false)
@@ -14,7 +17,11 @@ fn rules(pairs: &[(&str, &str)], spoken: bool) -> Rules {
         .iter()
         .map(|(from, to)| ((*from).to_owned(), (*to).to_owned()))
         .collect();
-    Rules::new(&pairs, spoken).expect("valid rules")
+    let options = RuleOptions {
+        spoken_punctuation: spoken,
+        ..RuleOptions::default()
+    };
+    Rules::new(&pairs, options).expect("valid rules")
 }
 
 fn language(code: &str) -> Language {
@@ -470,11 +477,31 @@ fn any_words() -> impl Strategy<Value = Vec<&'static str>> {
         " paragraph",
         " \"Yes\"",
         " wait…",
+        " uh",
+        " Uh,",
+        " er...",
+        " Hm.",
+        " the,",
+        " one",
+        " twenty",
+        " Twenty-one",
+        " hundred",
+        " and",
+        " point",
+        " minus",
+        " five",
+        " 5",
+        " thousand,",
+        " percent",
+        " second",
+        " third.",
+        " a",
+        "-five",
     ]);
     prop::collection::vec(word, 0..14)
 }
 
-fn any_rules() -> impl Strategy<Value = (Vec<(&'static str, &'static str)>, bool)> {
+fn any_rules() -> impl Strategy<Value = Rules> {
     let pairs = [
         ("new york", "NY"),
         ("new york city", "NYC"),
@@ -483,16 +510,28 @@ fn any_rules() -> impl Strategy<Value = (Vec<(&'static str, &'static str)>, bool
         ("so", "so, "),
         ("hello", "hello..."),
     ];
-    (
-        prop::sample::subsequence(pairs.to_vec(), 1..=pairs.len()),
-        any::<bool>(),
-    )
+    let replacements = prop::sample::subsequence(pairs.to_vec(), 1..=pairs.len());
+    (replacements, any::<(bool, bool, bool)>()).prop_map(|(pairs, (spoken, fillers, digits))| {
+        let pairs = pairs
+            .into_iter()
+            .map(|(from, to)| (from.to_owned(), to.to_owned()))
+            .collect();
+        let options = RuleOptions {
+            spoken_punctuation: spoken,
+            drop_fillers: fillers,
+            numbers: if digits {
+                Numbers::Digits
+            } else {
+                Numbers::Words
+            },
+        };
+        Rules::new(&pairs, options).expect("valid rules")
+    })
 }
 
 proptest! {
     #[test]
-    fn committed_text_only_grows_and_the_final_continues_it(words in any_words(), (pairs, on) in any_rules()) {
-        let rules = rules(&pairs, on);
+    fn committed_text_only_grows_and_the_final_continues_it(words in any_words(), rules in any_rules()) {
         let mut before = String::new();
         for n in 0..=words.len() {
             let (committed, tail, spoken) = shown(&rules, &words, n);
@@ -508,8 +547,7 @@ proptest! {
     }
 
     #[test]
-    fn every_entry_has_pieces_and_all_text_is_in_one(words in any_words(), (pairs, on) in any_rules(), is_open: bool) {
-        let rules = rules(&pairs, on);
+    fn every_entry_has_pieces_and_all_text_is_in_one(words in any_words(), rules in any_rules(), is_open: bool) {
         let made = entries(&rules, &words, "en", is_open);
         prop_assert!(made.iter().all(|entry| !entry.from.is_empty() && entry.from.end <= words.len()), "{made:?}");
         prop_assert!(made.windows(2).all(|pair| pair[0].from.start <= pair[1].from.start), "{made:?}");

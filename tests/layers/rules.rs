@@ -84,6 +84,7 @@ const PLACES: [(&str, &[&str], &str); 9] = [
             "compute.rs",
             "output/format.rs",
             "settings.rs",
+            "text/numbers/",
             "tokenizer/",
         ],
         "only cli, commands and the enums of options know the command line",
