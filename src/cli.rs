@@ -23,6 +23,7 @@ pub use dictation::{
 };
 pub use models::ModelsCommand;
 pub use transcribe::{DecodingArgs, TranscribeArgs};
+pub use values::TrackChoice;
 
 /// Examples that `hearken --help` shows before environment and exit codes.
 pub const EXAMPLES: &str = "\

@@ -1,27 +1,27 @@
-//! The audio track of a container and its decoder: symphonia's, or [`OpusTrack`] for Opus.
+//! The decoder of a track: symphonia's, or [`OpusTrack`] for Opus.
 
 use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_AC3, CODEC_ID_AC4, CODEC_ID_DCA, CODEC_ID_EAC3, CODEC_ID_MONKEYS_AUDIO, CODEC_ID_MP1,
-    CODEC_ID_MP2, CODEC_ID_MUSEPACK, CODEC_ID_OPUS, CODEC_ID_SPEEX, CODEC_ID_TTA, CODEC_ID_WAVPACK,
+    CODEC_ID_AAC, CODEC_ID_AC3, CODEC_ID_AC4, CODEC_ID_ADPCM_IMA_QT, CODEC_ID_ALAC, CODEC_ID_DCA,
+    CODEC_ID_EAC3, CODEC_ID_FLAC, CODEC_ID_MONKEYS_AUDIO, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3,
+    CODEC_ID_MUSEPACK, CODEC_ID_OPUS, CODEC_ID_PCM_F32BE, CODEC_ID_PCM_F32LE, CODEC_ID_PCM_F64BE,
+    CODEC_ID_PCM_F64LE, CODEC_ID_SPEEX, CODEC_ID_TTA, CODEC_ID_VORBIS, CODEC_ID_WAVPACK,
     CODEC_ID_WMA,
 };
 use symphonia::core::codecs::audio::{
     AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions, CODEC_ID_NULL_AUDIO,
 };
 use symphonia::core::errors::Error as MediaError;
-use symphonia::core::formats::{Track, TrackFlags, TrackType};
 use symphonia::core::packet::Packet;
 use symphonia::core::units::TimeBase;
 
-use super::AudioError;
+use super::aac;
 use super::opus::{OPUS_RATE, OpusTrack};
+use super::track::Track;
 
-/// The selected track.
-pub struct AudioTrack {
-    /// Number in the container.
-    pub id: u32,
-    /// Unit of its timestamps.
-    pub time_base: Option<TimeBase>,
+/// A track and its decoder.
+pub struct Decoder {
+    /// The track.
+    pub track: Track,
     codec: Codec,
 }
 
@@ -38,30 +38,21 @@ pub enum Decoded {
     Damaged,
 }
 
-impl AudioTrack {
-    /// Selects the default audio track if it can be decoded, otherwise the first that can. `name`
-    /// is the file's.
-    pub fn choose(name: &str, tracks: &[Track]) -> Result<Self, AudioError> {
-        let is_audio = |t: &&Track| t.track_type() == Some(TrackType::Audio);
-        let mut audio: Vec<&Track> = tracks.iter().filter(is_audio).collect();
-        audio.sort_by_key(|t| !t.flags.contains(TrackFlags::DEFAULT));
-        for track in &audio {
-            if let Some(codec) = audio_params(track).and_then(Codec::new) {
-                return Ok(Self {
-                    id: track.id,
-                    time_base: track.time_base,
-                    codec,
-                });
-            }
-        }
-        let name = name.to_owned();
-        match audio.first().and_then(|t| audio_params(t)) {
-            Some(params) => Err(AudioError::UnsupportedCodec {
-                name,
-                codec: codec_name(params.codec),
-            }),
-            None => Err(AudioError::NoAudioTrack { name }),
-        }
+impl Decoder {
+    /// Creates the decoder of a track; `None` if there is none for its codec.
+    pub fn new(track: &Track) -> Option<Self> {
+        Some(Self {
+            track: track.clone(),
+            codec: Codec::new(&track.params)?,
+        })
+    }
+
+    /// Whether its samples are stored as floating-point numbers, whose scale may be any.
+    pub fn is_float(&self) -> bool {
+        matches!(
+            self.track.params.codec,
+            CODEC_ID_PCM_F32LE | CODEC_ID_PCM_F32BE | CODEC_ID_PCM_F64LE | CODEC_ID_PCM_F64BE
+        )
     }
 
     /// Decodes a packet into `samples` (interleaved), replacing their contents.
@@ -74,32 +65,36 @@ impl AudioTrack {
         samples: &mut Vec<f32>,
     ) -> Result<Decoded, MediaError> {
         samples.clear();
-        match &mut self.codec {
+        let decoded = match &mut self.codec {
             Codec::Opus(opus) => {
                 let channels = opus.channels();
-                let Some(decoded) = opus.decode(&packet.data, valid_frames(packet, self.time_base))
-                else {
+                let valid = valid_frames(packet, self.track.time_base);
+                let Some(decoded) = opus.decode(&packet.data, valid) else {
                     return Ok(Decoded::Damaged);
                 };
                 samples.extend_from_slice(decoded);
-                Ok(Decoded::Samples {
+                Decoded::Samples {
                     rate: OPUS_RATE,
                     channels,
-                })
+                }
             }
             Codec::Symphonia(decoder) => match decoder.decode(packet) {
                 Ok(decoded) => {
                     decoded.copy_to_vec_interleaved(samples);
                     let spec = decoded.spec();
-                    Ok(Decoded::Samples {
+                    Decoded::Samples {
                         rate: spec.rate(),
                         channels: spec.channels().count(),
-                    })
+                    }
                 }
-                Err(MediaError::DecodeError(_) | MediaError::IoError(_)) => Ok(Decoded::Damaged),
-                Err(error) => Err(error),
+                Err(MediaError::DecodeError(_) | MediaError::IoError(_)) => Decoded::Damaged,
+                Err(error) => return Err(error),
             },
+        };
+        if self.track.gain != 1.0 {
+            samples.iter_mut().for_each(|x| *x *= self.track.gain);
         }
+        Ok(decoded)
     }
 }
 
@@ -109,20 +104,34 @@ impl Codec {
             return OpusTrack::new(params).map(|opus| Self::Opus(Box::new(opus)));
         }
         let codecs = symphonia::default::get_codecs();
-        let decoder = codecs.make_audio_decoder(params, &AudioDecoderOptions::default());
-        decoder.ok().map(Self::Symphonia)
+        let make = |params: &AudioCodecParameters| {
+            let decoder = codecs.make_audio_decoder(params, &AudioDecoderOptions::default());
+            decoder.ok().map(Self::Symphonia)
+        };
+        match &params.extra_data {
+            Some(config) if params.codec == CODEC_ID_AAC => {
+                let mut core = params.clone();
+                core.with_extra_data(aac::core_config(config)?.into());
+                make(&core)
+            }
+            _ => make(params),
+        }
     }
 }
 
-fn audio_params(track: &Track) -> Option<&AudioCodecParameters> {
-    track.codec_params.as_ref()?.audio()
-}
-
-fn codec_name(id: AudioCodecId) -> String {
+/// Name of a codec, for people.
+pub fn codec_name(id: AudioCodecId) -> String {
     match id {
         CODEC_ID_NULL_AUDIO => "unknown".into(),
-        CODEC_ID_MP1 => "MPEG audio layer 1 (mp1)".into(),
-        CODEC_ID_MP2 => "MPEG audio layer 2 (mp2)".into(),
+        CODEC_ID_AAC => "AAC".into(),
+        CODEC_ID_ALAC => "ALAC".into(),
+        CODEC_ID_FLAC => "FLAC".into(),
+        CODEC_ID_OPUS => "Opus".into(),
+        CODEC_ID_VORBIS => "Vorbis".into(),
+        CODEC_ID_ADPCM_IMA_QT => "IMA ADPCM".into(),
+        CODEC_ID_MP1 => "mp1".into(),
+        CODEC_ID_MP2 => "mp2".into(),
+        CODEC_ID_MP3 => "mp3".into(),
         CODEC_ID_AC4 => "AC-4".into(),
         CODEC_ID_MUSEPACK => "Musepack".into(),
         CODEC_ID_WAVPACK => "WavPack".into(),
@@ -133,6 +142,8 @@ fn codec_name(id: AudioCodecId) -> String {
         CODEC_ID_DCA => "DTS".into(),
         CODEC_ID_SPEEX => "Speex".into(),
         CODEC_ID_WMA => "Windows Media Audio".into(),
+        // The numbers of all kinds of PCM are below those of other codecs.
+        other if other < CODEC_ID_VORBIS => "PCM".into(),
         other => format!("number {other}"),
     }
 }
@@ -146,11 +157,14 @@ fn valid_frames(packet: &Packet, time_base: Option<TimeBase>) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use symphonia::core::codecs::audio::well_known::CODEC_ID_PCM_S24BE;
+
     use super::*;
 
     #[test]
-    fn codecs_without_a_decoder_are_named() {
-        assert_eq!(codec_name(CODEC_ID_MP2), "MPEG audio layer 2 (mp2)");
+    fn codecs_are_named() {
+        assert_eq!(codec_name(CODEC_ID_MP2), "mp2");
+        assert_eq!(codec_name(CODEC_ID_PCM_S24BE), "PCM");
         assert_eq!(codec_name(CODEC_ID_NULL_AUDIO), "unknown");
     }
 }

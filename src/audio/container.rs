@@ -1,121 +1,349 @@
-//! Detects the format of a byte stream and its stated length.
+//! Opens a recording: recognises its format, chooses a track and finds who decodes it.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use symphonia::core::codecs::audio::AudioCodecParameters;
-use symphonia::core::codecs::audio::well_known::{CODEC_ID_PCM_F32LE, CODEC_ID_PCM_F64LE};
 use symphonia::core::errors::Error as MediaError;
-use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::well_known::{FORMAT_ID_ADTS, FORMAT_ID_MP3, FORMAT_ID_WAVE};
-use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
-use symphonia::core::io::{MediaSource, MediaSourceStream};
-use symphonia::core::meta::MetadataOptions;
+use symphonia::core::io::ReadOnlySource;
 
-use super::AudioError;
+use super::codec::Decoder;
+use super::demux::{
+    Adts, Au, Demuxer, FlacParts, FrameReader, Mkv, MpegAudio, Probed, Wave, mp4_facts, probe,
+    skip_tags,
+};
+use super::ffmpeg::{self, Failure, Ffmpeg, Request};
+use super::identify::{Format, HEAD, Reader, identify};
 use super::source::Bytes;
+use super::stream::{ByteStream, FileAt};
+use super::track::{InputOptions, Track, TrackLabel, default_track, labels};
+use super::{AudioError, AudioNote};
 
-/// Audio may end this much before its stated length, in seconds, if that is in frames.
-const SHORTFALL_EXACT: f64 = 0.05;
-/// The same, if the stated length is rounded.
-const SHORTFALL_ROUGH: f64 = 0.2;
-/// Programs that write to a pipe put a length near 2 or 4 GiB into the wav header, since they do
-/// not know it.
-const WAV_LENGTH_UNKNOWN: u64 = 0x7fff_0000;
+/// Caf may end this much before its stated length, in seconds.
+const CAF_SHORTFALL: f64 = 0.6;
 
-/// A recognised container, at its first packet.
+/// A recording, at its first packet.
 pub struct Container {
-    /// The demuxer.
-    pub format: Box<dyn FormatReader>,
-    /// Length of its audio.
-    pub length: Option<Length>,
+    /// Its reader.
+    pub demuxer: Box<dyn Demuxer>,
+    /// Decoder of the chosen track.
+    pub decoder: Decoder,
+    /// Index of that track.
+    pub index: usize,
+    /// What the user may want to know.
+    pub notes: Vec<AudioNote>,
 }
 
-/// Length stated by a container.
-#[derive(Clone, Copy)]
-pub struct Length {
-    /// Length in seconds.
-    pub seconds: f64,
-    /// How much shorter the audio may be before it counts as truncated, in seconds.
-    pub tolerance: f64,
+/// Opens the bytes called `name`. A pipe ends when `stop` is set.
+pub fn open(
+    bytes: Bytes,
+    name: &str,
+    options: &InputOptions,
+    stop: &Arc<AtomicBool>,
+) -> Result<Container, AudioError> {
+    let input = Input::new(bytes, name, stop)?;
+    let container = match input.built_in() {
+        Ok(Some(demuxer)) => input.choose(demuxer, options)?,
+        Ok(None) => input.choose_by_ffmpeg(options)?,
+        Err(error) => input.instead_of_damaged(error, options)?,
+    };
+    input.bytes.settle();
+    Ok(container)
 }
 
-impl Container {
-    /// Recognises the bytes called `name`. They are read forward from their start if possible.
-    pub fn open(bytes: Bytes, name: &str) -> Result<Self, AudioError> {
-        let io_error = |e| AudioError::from_io(name, e);
-        let indexed = match bytes.seekable() {
-            Some(source) => probe(source.map_err(io_error)?).ok(),
-            None => None,
-        };
-        let indexed_length = indexed.as_deref().and_then(stated_length);
-        let format = match probe(bytes.forward().map_err(io_error)?) {
-            Ok(format) => format,
-            Err(error) => indexed.ok_or_else(|| probe_error(name, error))?,
-        };
-        let length = stated_length(format.as_ref()).or(indexed_length);
-        Ok(Self { format, length })
+/// Returns the tracks with sound in the bytes called `name`.
+pub fn list(
+    bytes: Bytes,
+    name: &str,
+    stop: &Arc<AtomicBool>,
+) -> Result<Vec<TrackLabel>, AudioError> {
+    let input = Input::new(bytes, name, stop)?;
+    if let Some(demuxer) = input.built_in().map_err(|e| input.error(e))? {
+        return Ok(labels(demuxer.tracks()));
+    }
+    match ffmpeg::probe(&input.bytes, input.format.ffmpeg) {
+        Some(probe) if !probe.tracks.is_empty() => Ok(labels(&probe.tracks)),
+        // It says why.
+        _ => input
+            .by_ffmpeg(None, None, input.format.name.into())
+            .map(|container| labels(container.demuxer.tracks())),
     }
 }
 
-fn probe(source: Box<dyn MediaSource>) -> Result<Box<dyn FormatReader>, MediaError> {
-    let stream = MediaSourceStream::new(source, Default::default());
-    let format = FormatOptions::default();
-    let meta = MetadataOptions::default();
-    symphonia::default::get_probe().probe(&Hint::new(), stream, format, meta)
+/// Bytes of a format that is known.
+struct Input<'a> {
+    bytes: Bytes,
+    name: &'a str,
+    format: Format,
+    /// Bytes before it, which are a tag.
+    tag_len: u64,
+    stop: &'a Arc<AtomicBool>,
 }
 
-fn probe_error(name: &str, error: MediaError) -> AudioError {
-    let name = name.to_owned();
-    match error {
-        MediaError::IoError(e) if e.kind() != io::ErrorKind::UnexpectedEof => {
-            AudioError::from_io(&name, e)
+impl<'a> Input<'a> {
+    fn new(bytes: Bytes, name: &'a str, stop: &'a Arc<AtomicBool>) -> Result<Self, AudioError> {
+        let io_error = |e| AudioError::from_io(name, e);
+        let owned = || name.to_owned();
+        let mut stream = bytes.stream().map_err(io_error)?;
+        if stream.peek(1).map_err(io_error)?.is_empty() {
+            return Err(AudioError::Empty { name: owned() });
         }
-        MediaError::DecodeError(reason) | MediaError::LimitError(reason) => AudioError::Damaged {
+        skip_tags(&mut stream).map_err(io_error)?;
+        // A pipe is read no further than it must be: more may be long in coming.
+        let mut format = None;
+        for n in [HEAD / 16, HEAD] {
+            let head = stream.peek_exactly(n).map_err(io_error)?;
+            format = identify(head);
+            if format.is_some() {
+                break;
+            }
+        }
+        let format = format.ok_or_else(|| AudioError::NotAudio { name: owned() })?;
+        if format.reader == Reader::Nobody {
+            let what = format.name;
+            return Err(AudioError::OtherFormat {
+                name: owned(),
+                what,
+            });
+        }
+        let tag_len = stream.position();
+        drop(stream);
+        let bytes = match format.reader {
+            Reader::Seeking => bytes.spooled(name)?,
+            _ => bytes,
+        };
+        Ok(Self {
+            bytes,
+            name,
+            format,
+            tag_len,
+            stop,
+        })
+    }
+
+    /// Returns Hearken's own reader of the format; `None` if there is none.
+    fn built_in(&self) -> Result<Option<Box<dyn Demuxer>>, MediaError> {
+        let mut stream = self.bytes.stream()?;
+        stream.skip(self.tag_len)?;
+        Ok(Some(match self.format.reader {
+            Reader::Wave => Wave::open(stream)?,
+            Reader::Au => Box::new(Au::open(stream)?),
+            Reader::Mkv => Box::new(Mkv::open(stream)?),
+            Reader::Flac => Box::new(FlacParts::open(stream)?),
+            Reader::MpegAudio => Box::new(FrameReader::<MpegAudio>::open(stream)?),
+            Reader::Adts => Box::new(FrameReader::<Adts>::open(stream)?),
+            Reader::Forward | Reader::Seeking => Box::new(self.probed(stream)?),
+            Reader::Ffmpeg | Reader::Nobody => return Ok(None),
+        }))
+    }
+
+    /// Opens what symphonia reads. It reads forward if possible, so that a file that was cut off
+    /// gives all that is there; a first look with seeking finds the length if it is stated only at
+    /// the end.
+    fn probed(&self, stream: ByteStream) -> Result<Probed, MediaError> {
+        let Some((file, start)) = self.bytes.file() else {
+            return probe(Box::new(ReadOnlySource::new(stream))).map(Probed::new);
+        };
+        let file = FileAt::new(file.clone(), start + self.tag_len)?;
+        let indexed = probe(Box::new(file.clone())).map(Probed::new);
+        if self.format.name == "caf" {
+            // Lengths count whole packets, the last of which may be shorter.
+            return indexed.map(|probed| probed.with_tolerance(CAF_SHORTFALL));
+        }
+        let forward = probe(Box::new(ReadOnlySource::new(stream))).map(Probed::new);
+        let probed = match (forward, indexed) {
+            (Ok(forward), Ok(indexed)) => forward.with_lengths_of(&indexed),
+            (Ok(forward), Err(_)) => forward,
+            (Err(error), indexed) => indexed.map_err(|_| error)?,
+        };
+        if self.format.ffmpeg != "mov" {
+            return Ok(probed);
+        }
+        Ok(match mp4_facts(file, probed.tracks())? {
+            Some(tracks) => probed.with_tracks(tracks),
+            None => probed,
+        })
+    }
+
+    /// Chooses a track and its decoder.
+    fn choose(
+        &self,
+        demuxer: Box<dyn Demuxer>,
+        options: &InputOptions,
+    ) -> Result<Container, AudioError> {
+        let tracks = demuxer.tracks();
+        let index = self.index(tracks, options)?;
+        let note_others = |index: usize| self.note_others(tracks, index, options);
+        if tracks.get(index).is_some_and(|track| track.is_encrypted) {
+            let name = self.name.to_owned();
+            return Err(AudioError::Encrypted { name });
+        }
+        let wanted = tracks.get(index).and_then(Decoder::new);
+        if let Some(decoder) = wanted {
+            let notes = note_others(index).into_iter().collect();
+            return Ok(Container {
+                demuxer,
+                decoder,
+                index,
+                notes,
+            });
+        }
+        let codec = tracks.get(index).map_or(String::new(), codec_of);
+        let start = matches!(self.format.ffmpeg, "matroska" | "mov").then_some(0.0);
+        let error = match self.by_ffmpeg(Some(index), start, codec) {
+            Ok(mut container) => {
+                container.notes.extend(note_others(index));
+                return Ok(container);
+            }
+            Err(error) => error,
+        };
+        // A track that nobody asked for may give way to another one.
+        let other = tracks
+            .iter()
+            .enumerate()
+            .find_map(|(i, track)| Some((i, Decoder::new(track)?)));
+        match other {
+            Some((index, decoder)) if options.track.is_none() => {
+                let left_out = AudioNote::LeftOut(error.to_string());
+                let notes = [Some(left_out), note_others(index)]
+                    .into_iter()
+                    .flatten()
+                    .collect();
+                Ok(Container {
+                    demuxer,
+                    decoder,
+                    index,
+                    notes,
+                })
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// Chooses a track of what only ffmpeg reads.
+    fn choose_by_ffmpeg(&self, options: &InputOptions) -> Result<Container, AudioError> {
+        let what = self.format.name.to_owned();
+        match ffmpeg::probe(&self.bytes, self.format.ffmpeg) {
+            Some(probe) if !probe.tracks.is_empty() => {
+                let index = self.index(&probe.tracks, options)?;
+                let mut container = self.by_ffmpeg(Some(index), Some(probe.start), what)?;
+                let note = self.note_others(&probe.tracks, index, options);
+                container.notes.extend(note);
+                Ok(container)
+            }
+            _ => self.by_ffmpeg(options.track.map(|n| n - 1), None, what),
+        }
+    }
+
+    /// Index of the track that is asked for, or of the default track.
+    fn index(&self, tracks: &[Track], options: &InputOptions) -> Result<usize, AudioError> {
+        let name = self.name.to_owned();
+        let count = tracks.len();
+        match options.track {
+            Some(wanted) if (1..=count).contains(&wanted) => Ok(wanted - 1),
+            Some(wanted) => Err(AudioError::NoSuchTrack {
+                name,
+                wanted,
+                count,
+            }),
+            None => default_track(tracks).ok_or(AudioError::NoAudioTrack { name }),
+        }
+    }
+
+    /// Tells which of several tracks is taken, unless it was asked for.
+    fn note_others(
+        &self,
+        tracks: &[Track],
+        taken: usize,
+        options: &InputOptions,
+    ) -> Option<AudioNote> {
+        let mut labels = labels(tracks);
+        let is_noted = labels.len() > 1 && options.track.is_none();
+        is_noted.then(|| {
+            let taken = labels.remove(taken);
+            let others: Vec<String> = labels.iter().map(ToString::to_string).collect();
+            AudioNote::Tracks {
+                name: self.name.to_owned(),
+                taken: taken.to_string(),
+                others: others.join(", "),
+            }
+        })
+    }
+
+    /// Reads a track with ffmpeg; `start` is the timestamp of the recording's start if it is not that
+    /// of its first sound, and `what` the reason for ffmpeg.
+    fn by_ffmpeg(
+        &self,
+        track: Option<usize>,
+        start: Option<f64>,
+        what: String,
+    ) -> Result<Container, AudioError> {
+        let name = || self.name.to_owned();
+        let demuxer = self.format.ffmpeg;
+        let request = Request {
+            demuxer,
+            track,
+            start,
+        };
+        let ffmpeg =
+            Ffmpeg::open(&self.bytes, &request, self.stop).map_err(|error| match error {
+                Failure::Missing => AudioError::NeedsFfmpeg {
+                    name: name(),
+                    what: what.clone(),
+                },
+                Failure::Io(error) => AudioError::from_io(self.name, error),
+                Failure::Refused(reason) => AudioError::Ffmpeg {
+                    name: name(),
+                    what: what.clone(),
+                    reason,
+                },
+            })?;
+        let demuxer: Box<dyn Demuxer> = Box::new(ffmpeg);
+        let decoder = demuxer.tracks().first().and_then(Decoder::new);
+        let decoder = decoder.ok_or_else(|| AudioError::NoAudioTrack { name: name() })?;
+        let notes = vec![AudioNote::ByFfmpeg { name: name(), what }];
+        Ok(Container {
+            demuxer,
+            decoder,
+            index: 0,
+            notes,
+        })
+    }
+
+    /// What Hearken's reader finds damaged, ffmpeg may understand.
+    fn instead_of_damaged(
+        &self,
+        error: MediaError,
+        options: &InputOptions,
+    ) -> Result<Container, AudioError> {
+        let what = self.format.name.to_owned();
+        let track = options.track.map(|n| n - 1);
+        self.by_ffmpeg(track, None, what)
+            .map_err(|_| self.error(error))
+    }
+
+    fn error(&self, error: MediaError) -> AudioError {
+        let name = self.name.to_owned();
+        let reason = match error {
+            MediaError::IoError(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                "its beginning is cut off".into()
+            }
+            MediaError::IoError(e) => return AudioError::from_io(self.name, e),
+            other => other.to_string(),
+        };
+        AudioError::Damaged {
             name,
             seconds: 0.0,
-            reason: reason.into(),
-        },
-        _ => AudioError::NotAudio { name },
+            reason,
+        }
     }
 }
 
-fn stated_length(format: &dyn FormatReader) -> Option<Length> {
-    let track = format.default_track(TrackType::Audio)?;
-    let params = track.codec_params.as_ref()?.audio()?;
-    let (Some(frames), Some(rate)) = (track.num_frames, params.sample_rate.filter(|&r| r > 0))
-    else {
-        let info = format.media_info();
-        let seconds = info.time_base?.calc_duration(info.duration?)?.as_secs_f64();
-        return Some(Length {
-            seconds,
-            tolerance: SHORTFALL_ROUGH,
-        });
-    };
-    let id = format.format_info().format;
-    if id == FORMAT_ID_WAVE && wav_bytes(frames, params) >= WAV_LENGTH_UNKNOWN {
-        return None;
-    }
-    // Without a header that counts frames, symphonia estimates the length from the first frames and
-    // the size of the file.
-    let guessed = id == FORMAT_ID_ADTS || (id == FORMAT_ID_MP3 && track.delay.is_none());
-    let tolerance = if guessed {
-        f64::INFINITY
+fn codec_of(track: &Track) -> String {
+    let channels = track.params.channels.as_ref().map_or(0, |c| c.count());
+    if channels > 2 {
+        format!("{} with {channels} channels", track.codec)
     } else {
-        SHORTFALL_EXACT
-    };
-    Some(Length {
-        seconds: frames as f64 / f64::from(rate),
-        tolerance,
-    })
-}
-
-/// Number of bytes of audio stated by a wav header.
-fn wav_bytes(frames: u64, params: &AudioCodecParameters) -> u64 {
-    let channels = params.channels.as_ref().map_or(1, |c| c.count()) as u64;
-    let bits = match params.codec {
-        CODEC_ID_PCM_F32LE => 32,
-        CODEC_ID_PCM_F64LE => 64,
-        _ => u64::from(params.bits_per_sample.unwrap_or(8)),
-    };
-    frames.saturating_mul(channels * bits / 8)
+        track.codec.clone()
+    }
 }

@@ -1,51 +1,64 @@
 //! Audio files and piped audio as an [`AudioSource`].
 //!
-//! The bytes are read strictly forward, so that a file is a stream that ends: memory does not grow
-//! with its length, and a truncated file yields everything up to its end. The file is read with
-//! seeking only if it must be (mp4 with its index at the end). A first look with seeking finds the
-//! length if it is stated only at the end.
+//! The bytes are read strictly forward wherever the format allows it, so that a file is a stream that
+//! ends: memory does not grow with its length, and a truncated file yields everything up to its end.
 //!
-//! Timing is preserved: a packet that cannot be decoded, or a gap in the timestamps, becomes
-//! silence of the same length.
+//! Timing is preserved: a packet that cannot be decoded, a gap in the timestamps, or a start after
+//! that of the recording becomes silence of the same length.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use symphonia::core::errors::Error as MediaError;
-use symphonia::core::formats::FormatReader;
-use symphonia::core::formats::well_known::{FORMAT_ID_MKV, FORMAT_ID_OGG};
 use symphonia::core::packet::Packet;
 
-use super::codec::{AudioTrack, Decoded};
-use super::container::{Container, Length};
+use super::codec::{Decoded, Decoder};
+use super::container::{self, Container};
+use super::demux::{Demuxer, EarlyEnd, Item};
+use super::levels::{Count, LATER_SCALED_SHARE, Levels, SCALED_SHARE};
 use super::source::{Bytes, STDIN};
-use super::{AudioError, AudioSource, AudioWarning, Block};
+use super::timeline::Timeline;
+use super::track::{InputOptions, Length, TrackLabel, default_track};
+use super::{AudioError, AudioNote, AudioSource, AudioWarning, Block, SAMPLE_RATE};
 
 /// Sample rates that a recording may have, in Hz: from telemetry to the fastest converters.
 const RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
-/// Magnitude above which a value is not audio; float files scaled as integers stay below.
-const MAX_MAGNITUDE: f32 = 1e6;
-/// Frames in a block of inserted silence.
-const SILENCE_BLOCK: u64 = 4096;
 /// Gaps up to this length, in seconds, are rounding of timestamps (mkv counts milliseconds).
 const MIN_HOLE: f64 = 0.04;
 /// Gaps above this length, in seconds, are invalid timestamps.
 const MAX_HOLE: f64 = 3600.0;
+/// Seconds by which the scale of floating-point samples is found.
+const LOOK_AHEAD: f64 = 10.0;
 
 /// Audio file, or audio piped to standard input.
 pub struct FileSource {
     name: String,
-    format: Box<dyn FormatReader>,
-    track: AudioTrack,
+    demuxer: Box<dyn Demuxer>,
+    decoder: Decoder,
+    options: InputOptions,
+    index: usize,
+    notes: Vec<AudioNote>,
     length: Option<Length>,
+    /// Where the present one of several joined streams began, in seconds.
+    part_start: f64,
     block: Vec<f32>,
-    clock: Clock,
-    damage: CaptureStats,
-    invalid: CaptureStats,
-    lacks_end_mark: bool,
+    /// Blocks that have been decoded to find their scale.
+    ahead: Option<Ahead>,
+    timeline: Timeline,
+    levels: Levels,
+    damage: Count,
+    end: Option<EarlyEnd>,
     ended: bool,
+}
+
+/// Blocks decoded before they are asked for, and how the stream ended, if it did.
+#[derive(Default)]
+struct Ahead {
+    blocks: VecDeque<(Vec<f32>, u32, usize)>,
+    end: Option<Result<bool, AudioError>>,
 }
 
 impl FileSource {
@@ -55,29 +68,33 @@ impl FileSource {
     /// Returns an error if the file does not exist, cannot be read, or holds no audio that can be
     /// decoded.
     pub fn open(path: &Path) -> Result<Self, AudioError> {
-        Self::open_until(path, Arc::default())
+        Self::open_until(path, InputOptions::default(), Arc::default())
     }
 
-    /// As [`open`](Self::open); a pipe ends when `stop` is set.
+    /// As [`open`](Self::open), but reads what the options say; a pipe ends when `stop` is set.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
-    pub fn open_until(path: &Path, stop: Arc<AtomicBool>) -> Result<Self, AudioError> {
-        let stdin = path.as_os_str() == STDIN;
-        let name = if stdin {
-            "standard input".into()
-        } else {
-            path.display().to_string()
-        };
-        Self::open_as(path, &name, stop)
+    /// As [`open`](Self::open), and if there is no such track.
+    pub fn open_until(
+        path: &Path,
+        options: InputOptions,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, AudioError> {
+        Self::open_as(path, &shown(path), options, stop)
     }
 
     /// As [`open_until`](Self::open_until); `name` is used in errors.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
-    pub fn open_as(path: &Path, name: &str, stop: Arc<AtomicBool>) -> Result<Self, AudioError> {
-        Self::from_bytes(Bytes::open(path, name, stop)?, name.to_owned())
+    /// As [`open_until`](Self::open_until).
+    pub fn open_as(
+        path: &Path,
+        name: &str,
+        options: InputOptions,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, AudioError> {
+        let bytes = Bytes::open(path, name, stop.clone())?;
+        Self::from_bytes(bytes, name, options, &stop)
     }
 
     /// Opens a recording embedded in the program; `name` is used in errors.
@@ -85,101 +102,175 @@ impl FileSource {
     /// # Errors
     /// Returns an error if it holds no audio that can be decoded.
     pub fn embedded(name: &str, recording: &'static [u8]) -> Result<Self, AudioError> {
-        Self::from_bytes(
-            Bytes::Pipe(Box::new(io::Cursor::new(recording))),
-            name.to_owned(),
-        )
+        let bytes = Bytes::pipe(io::Cursor::new(recording));
+        Self::from_bytes(bytes, name, InputOptions::default(), &Arc::default())
     }
 
-    fn from_bytes(bytes: Bytes, name: String) -> Result<Self, AudioError> {
-        let Container { format, length } = Container::open(bytes, &name)?;
+    /// Returns the tracks with sound in a file, or in standard input for the path `-`. A pipe ends
+    /// when `stop` is set.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but whether the tracks can be decoded does not matter.
+    pub fn tracks(path: &Path, stop: Arc<AtomicBool>) -> Result<Vec<TrackLabel>, AudioError> {
+        let name = shown(path);
+        container::list(Bytes::open(path, &name, stop.clone())?, &name, &stop)
+    }
+
+    fn from_bytes(
+        bytes: Bytes,
+        name: &str,
+        options: InputOptions,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Self, AudioError> {
+        let Container {
+            demuxer,
+            decoder,
+            index,
+            notes,
+        } = container::open(bytes, name, &options, stop)?;
         Ok(Self {
-            track: AudioTrack::choose(&name, format.tracks())?,
-            name,
-            format,
-            length,
+            name: name.to_owned(),
+            demuxer,
+            length: decoder.track.length,
+            ahead: decoder.is_float().then(Ahead::default),
+            decoder,
+            options,
+            index,
+            notes,
+            part_start: 0.0,
             block: Vec::new(),
-            clock: Clock::default(),
-            damage: CaptureStats::default(),
-            invalid: CaptureStats::default(),
-            lacks_end_mark: false,
+            timeline: Timeline::default(),
+            levels: Levels::default(),
+            damage: Count::default(),
+            end: None,
             ended: false,
         })
+    }
+
+    /// What the user may want to know before the recording is read: which track it is, and who
+    /// decodes it.
+    pub fn notes(&self) -> &[AudioNote] {
+        &self.notes
+    }
+
+    /// Number of channels, as the container states it; `None` if it does not.
+    pub fn channels(&self) -> Option<usize> {
+        let channels = self.decoder.track.params.channels.as_ref();
+        channels.map(|channels| channels.count()).filter(|n| *n > 0)
     }
 
     /// Fills the block; returns false at the end.
     fn fill(&mut self) -> Result<bool, AudioError> {
         loop {
-            if self.clock.take_silence(&mut self.block) {
+            if self.timeline.take_silence(&mut self.block) {
                 return Ok(true);
             }
-            let packet = match self.clock.held.take() {
+            let packet = match self.timeline.held.take() {
                 Some(packet) => packet,
-                None => match self.next_packet()? {
-                    Some(packet) => packet,
+                None => match self.next_item()? {
+                    Some(Item::Packet(packet)) => packet,
+                    Some(_) => continue,
                     None => return self.check_end().map(|()| false),
                 },
             };
             if self.owe_silence_before(&packet) {
-                self.clock.held = Some(packet);
+                self.timeline.held = Some(packet);
                 continue;
             }
             self.decode(&packet)?;
+            self.timeline.trim(&mut self.block);
             if !self.block.is_empty() {
-                self.silence_invalid();
-                self.clock.advance(self.block.len());
+                self.timeline.advance(self.block.len());
                 return Ok(true);
             }
         }
     }
 
-    /// Returns the track's next packet; `None` at the end.
-    fn next_packet(&mut self) -> Result<Option<Packet>, AudioError> {
+    /// Returns the track's next packet, or what else comes next, which is dealt with; `None` at the
+    /// end.
+    fn next_item(&mut self) -> Result<Option<Item>, AudioError> {
         loop {
-            match self.format.next_packet() {
-                Ok(Some(packet)) if packet.track_id == self.track.id => return Ok(Some(packet)),
-                Ok(Some(_)) => {}
-                Ok(None) => return Ok(None),
-                // If read forward, some containers end only with the last byte.
-                Err(MediaError::IoError(e)) if e.kind() == io::ErrorKind::UnexpectedEof => {
-                    self.lacks_end_mark = self.format.format_info().format == FORMAT_ID_OGG;
-                    return Ok(None);
-                }
+            let item = match self.demuxer.next_item() {
+                Ok(item) => item,
                 Err(MediaError::IoError(e)) => return Err(AudioError::from_io(&self.name, e)),
-                Err(MediaError::ResetRequired) => {
-                    // Start of the next of several chained streams.
-                    self.track = AudioTrack::choose(&self.name, self.format.tracks())?;
-                    self.clock.origin = None;
+                Err(error) => return Err(self.damaged(error.to_string())),
+            };
+            match &item {
+                Some(Item::Packet(packet)) if packet.track_id != self.decoder.track.id => continue,
+                Some(Item::Packet(_)) | None => {}
+                Some(Item::Damage(seconds)) => {
+                    self.damage.add(1, self.timeline.seconds());
+                    self.timeline.owe_silence(*seconds);
                 }
-                Err(e) => return Err(self.damaged(e.to_string())),
+                Some(Item::NewTracks) => self.begin_part()?,
             }
+            return Ok(item);
         }
     }
 
+    /// Begins the next of several joined streams.
+    fn begin_part(&mut self) -> Result<(), AudioError> {
+        if self.missing_seconds().is_some() {
+            self.damage.add(1, self.timeline.seconds());
+        }
+        let tracks = self.demuxer.tracks();
+        let same = tracks.get(self.index);
+        let track = same.or_else(|| tracks.get(default_track(tracks)?));
+        let Some(decoder) = track.and_then(Decoder::new) else {
+            let codec = track.map_or("none", |track| track.codec.as_str());
+            return Err(self.damaged(format!(
+                "another stream begins here, whose codec ({codec}) cannot be decoded"
+            )));
+        };
+        self.decoder = decoder;
+        self.part_start = self.timeline.seconds();
+        // What is left is not known; the length of the first part is no help.
+        self.length = self.decoder.track.length;
+        self.timeline.origin = None;
+        Ok(())
+    }
+
     /// Checks whether the packet's timestamp lies after the audio delivered so far; if so, silence
-    /// is inserted first.
+    /// is inserted first. Sound before the start of the recording is left out.
     fn owe_silence_before(&mut self, packet: &Packet) -> bool {
-        let time = self.track.time_base.and_then(|tb| tb.calc_time(packet.pts));
+        let track = &self.decoder.track;
+        let time = track.time_base.and_then(|tb| tb.calc_time(packet.pts));
         let Some(time) = time.map(|t| t.as_secs_f64()) else {
             return false;
         };
-        let position = self.clock.seconds();
-        let origin = *self.clock.origin.get_or_insert(time.max(0.0) - position);
+        let position = self.timeline.seconds();
+        let is_first = self.timeline.origin.is_none();
+        let stated = track
+            .origin
+            .filter(|origin| is_first && self.timeline.rate == 0 && time - origin <= MAX_HOLE);
+        let origin = self.timeline.origin.or(stated);
+        let origin = origin.unwrap_or(time.max(0.0) - position);
+        self.timeline.origin = Some(origin);
         let hole = time - origin - position;
-        if self.clock.rate == 0 || !(MIN_HOLE..=MAX_HOLE).contains(&hole) {
+        if is_first && hole < 0.0 && stated.is_some() {
+            self.timeline.leave_out(-hole);
             return false;
         }
-        // Matroska omits what a codec's silence detection left out.
-        if self.format.format_info().format != FORMAT_ID_MKV {
+        if hole > MAX_HOLE {
+            self.timeline.origin = Some(time - position);
+        }
+        let is_start = self.timeline.rate == 0;
+        if !(MIN_HOLE..=MAX_HOLE).contains(&hole) || (is_start && stated.is_none()) {
+            return false;
+        }
+        if is_start {
+            self.timeline.set_format(SAMPLE_RATE, 1);
+        } else if track.origin.is_none() {
+            // Mkv and mp4 may omit what a codec's silence detection left out.
             self.damage.add(1, position);
         }
-        self.clock.owe_silence(hole);
+        self.timeline.owe_silence(hole);
         true
     }
 
     /// Decodes a packet into the block, which stays empty if the packet is damaged.
     fn decode(&mut self, packet: &Packet) -> Result<(), AudioError> {
-        let decoded = self.track.decode(packet, &mut self.block);
+        let decoded = self.decoder.decode(packet, &mut self.block);
         match decoded.map_err(|e| self.damaged(e.to_string()))? {
             Decoded::Samples { rate, .. } if !RATES.contains(&rate) => {
                 Err(AudioError::UnsupportedRate {
@@ -188,49 +279,93 @@ impl FileSource {
                 })
             }
             Decoded::Samples { rate, channels } => {
-                self.clock.set_format(rate, channels.max(1));
+                self.timeline.set_format(rate, channels);
                 Ok(())
             }
             Decoded::Damaged => {
-                self.damage.add(1, self.clock.seconds());
-                let length = self
-                    .track
-                    .time_base
-                    .and_then(|tb| tb.calc_duration(packet.block_dur()));
+                self.damage.add(1, self.timeline.seconds());
+                let time_base = self.decoder.track.time_base;
+                let length = time_base.and_then(|tb| tb.calc_duration(packet.dur));
                 // If the packet does not state its length, the next timestamp reveals it.
-                self.clock
-                    .owe_silence(length.map_or(0.0, |t| t.as_secs_f64().min(MAX_HOLE)));
+                let seconds = length.map_or(0.0, |t| t.as_secs_f64());
+                self.timeline.owe_silence(seconds.min(MAX_HOLE));
                 Ok(())
             }
         }
     }
 
-    /// Replaces values that are not audio samples with silence.
-    fn silence_invalid(&mut self) {
-        let mut first = None;
-        let mut count = 0;
-        for (i, x) in self.block.iter_mut().enumerate() {
-            // Also false for NaN.
-            let valid = x.abs() <= MAX_MAGNITUDE;
-            if !valid {
-                *x = 0.0;
-                count += 1;
-                first.get_or_insert(i);
+    /// Decodes the first seconds, to find the scale of their samples.
+    fn look_ahead(&mut self, ahead: &mut Ahead) {
+        while self.timeline.seconds() < LOOK_AHEAD && ahead.end.is_none() {
+            match self.fill() {
+                Ok(true) => {
+                    let block = std::mem::take(&mut self.block);
+                    let Timeline { rate, channels, .. } = self.timeline;
+                    ahead.blocks.push_back((block, rate, channels));
+                }
+                other => ahead.end = Some(other),
             }
         }
-        if let Some(i) = first {
-            self.invalid.add(count, self.clock.seconds_after(i));
+        let blocks = ahead.blocks.iter().map(|(block, ..)| block.as_slice());
+        self.levels.find_scale(blocks, SCALED_SHARE);
+    }
+
+    /// Fills the block with what is to be delivered next. Returns its rate and channels; `None` at
+    /// the end.
+    fn next(&mut self) -> Result<Option<(u32, usize)>, AudioError> {
+        let mut ahead = self.ahead.take();
+        if let Some(ahead) = &mut ahead
+            && self.timeline.rate == 0
+        {
+            self.look_ahead(ahead);
         }
+        if let Some(Ahead { mut blocks, end }) = ahead {
+            let block = blocks.pop_front();
+            match (block, end) {
+                (Some((block, rate, channels)), end) => {
+                    self.ahead = Some(Ahead { blocks, end });
+                    self.block = block;
+                    return Ok(Some((rate, channels)));
+                }
+                (None, Some(end)) => return end.map(|_| None),
+                (None, None) => {}
+            }
+        }
+        let filled = self.fill()?;
+        if self.decoder.is_float() {
+            let block = std::iter::once(self.block.as_slice());
+            self.levels.find_scale(block, LATER_SCALED_SHARE);
+        }
+        Ok(filled.then_some((self.timeline.rate, self.timeline.channels)))
+    }
+
+    /// Stated end of the present part in seconds, if it lies after the end of the audio.
+    fn missing_seconds(&self) -> Option<f64> {
+        let Length { seconds, tolerance } = self.length?;
+        let end = self.part_start + seconds;
+        (self.timeline.seconds() + tolerance < end).then_some(end)
     }
 
     /// Checks, after the last packet, that the audio is complete.
-    fn check_end(&self) -> Result<(), AudioError> {
-        if let Some(Length { seconds, tolerance }) = self.length
-            && self.clock.seconds() + tolerance < seconds
-        {
-            return Err(self.damaged(format!("the audio ends here, not at {seconds:.2} s")));
+    fn check_end(&mut self) -> Result<(), AudioError> {
+        self.end = self.demuxer.early_end();
+        let stated = self.length.map(|length| self.part_start + length.seconds);
+        match &self.end {
+            Some(EarlyEnd::Failed(reason)) => {
+                return Err(self.damaged(format!("ffmpeg: {reason}")));
+            }
+            Some(EarlyEnd::Cut) => {
+                let later = stated.filter(|end| *end > self.timeline.seconds() + MIN_HOLE);
+                let end =
+                    later.map_or("where the file says".into(), |end| format!("at {end:.2} s"));
+                return Err(self.damaged(format!("the file ends here, not {end}")));
+            }
+            _ => {}
         }
-        if self.clock.seconds() > 0.0 {
+        if let Some(end) = self.missing_seconds() {
+            return Err(self.damaged(format!("the audio ends here, not at {end:.2} s")));
+        }
+        if self.timeline.seconds() > 0.0 {
             return Ok(());
         }
         if self.damage.count > 0 {
@@ -244,10 +379,35 @@ impl FileSource {
     fn damaged(&self, reason: String) -> AudioError {
         AudioError::Damaged {
             name: self.name.clone(),
-            seconds: self.clock.seconds(),
+            seconds: self.timeline.seconds(),
             reason,
         }
     }
+}
+
+/// The path, for people.
+fn shown(path: &Path) -> String {
+    if path.as_os_str() == STDIN {
+        "standard input".into()
+    } else {
+        path.display().to_string()
+    }
+}
+
+/// Keeps one channel of interleaved samples; one that is not there is silent.
+fn keep_channel(samples: &mut Vec<f32>, channel: usize, channels: usize) {
+    let frames = samples.len() / channels.max(1);
+    for i in 0..frames {
+        let x = if channel < channels {
+            samples.get(i * channels + channel).copied()
+        } else {
+            None
+        };
+        if let Some(to) = samples.get_mut(i) {
+            *to = x.unwrap_or_default();
+        }
+    }
+    samples.truncate(frames);
 }
 
 impl AudioSource for FileSource {
@@ -259,10 +419,22 @@ impl AudioSource for FileSource {
         if self.ended {
             return Ok(None);
         }
-        let filled = self.fill();
-        self.ended = !matches!(filled, Ok(true));
-        let Clock { rate, channels, .. } = self.clock;
-        Ok(filled?.then_some(Block {
+        let next = self.next();
+        self.ended = !matches!(next, Ok(Some(_)));
+        let Some((rate, mut channels)) = next? else {
+            return if self.levels.is_garbage() {
+                let name = self.name.clone();
+                Err(AudioError::Garbage { name })
+            } else {
+                Ok(None)
+            };
+        };
+        self.levels.apply(&mut self.block, rate, channels);
+        if let Some(channel) = self.options.channel {
+            keep_channel(&mut self.block, channel, channels);
+            channels = 1;
+        }
+        Ok(Some(Block {
             samples: &self.block,
             rate,
             channels,
@@ -270,107 +442,59 @@ impl AudioSource for FileSource {
     }
 
     fn warnings(&self) -> Vec<AudioWarning> {
+        let name = || self.name.clone();
         let mut warnings = Vec::new();
-        let CaptureStats {
+        let Count {
             count,
             first_seconds,
-        } = self.invalid;
+        } = self.levels.invalid;
         if count > 0 {
-            let name = self.name.clone();
             warnings.push(AudioWarning::InvalidSamples {
-                name,
+                name: name(),
                 count,
                 first_seconds,
             });
         }
-        let CaptureStats {
+        let Count {
             count,
             first_seconds,
         } = self.damage;
         if count > 0 {
-            let name = self.name.clone();
             warnings.push(AudioWarning::DamagedStretches {
-                name,
+                name: name(),
                 count,
                 first_seconds,
             });
         }
-        if self.lacks_end_mark {
-            let name = self.name.clone();
-            let seconds = self.clock.seconds();
-            warnings.push(AudioWarning::NoEndMark { name, seconds });
+        match &self.end {
+            Some(EarlyEnd::NoEndMark) => warnings.push(AudioWarning::NoEndMark {
+                name: name(),
+                seconds: self.timeline.seconds(),
+            }),
+            Some(EarlyEnd::Doubtful(message)) => warnings.push(AudioWarning::Ffmpeg {
+                name: name(),
+                message: message.clone(),
+            }),
+            _ => {}
         }
         warnings
     }
 }
 
-/// Position and format of the stream.
-#[derive(Default)]
-struct Clock {
-    /// Sample rate in Hz; 0 before the first samples.
-    rate: u32,
-    channels: usize,
-    /// Seconds delivered before the rate last changed.
-    base: f64,
-    /// Frames delivered since then.
-    frames: u64,
-    /// Timestamp of the first packet minus the time delivered before it, in seconds.
-    origin: Option<f64>,
-    /// Frames of silence still to be inserted.
-    silence: u64,
-    /// Packet to decode after that silence.
-    held: Option<Packet>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Clock {
-    /// Seconds delivered.
-    fn seconds(&self) -> f64 {
-        self.base + self.frames as f64 / f64::from(self.rate.max(1))
-    }
-
-    /// Seconds at sample `index` of the next block.
-    fn seconds_after(&self, index: usize) -> f64 {
-        self.seconds() + (index / self.channels.max(1)) as f64 / f64::from(self.rate.max(1))
-    }
-
-    fn advance(&mut self, samples: usize) {
-        self.frames += (samples / self.channels.max(1)) as u64;
-    }
-
-    fn set_format(&mut self, rate: u32, channels: usize) {
-        if rate != self.rate {
-            (self.base, self.frames) = (self.seconds(), 0);
-        }
-        (self.rate, self.channels) = (rate, channels);
-    }
-
-    fn owe_silence(&mut self, seconds: f64) {
-        self.silence += (seconds * f64::from(self.rate)).round() as u64;
-    }
-
-    /// Fills `block` with silence to be inserted; returns false if there is none.
-    fn take_silence(&mut self, block: &mut Vec<f32>) -> bool {
-        let frames = self.silence.min(SILENCE_BLOCK);
-        self.silence -= frames;
-        self.frames += frames;
-        block.clear();
-        block.resize(frames as usize * self.channels, 0.0);
-        frames > 0
-    }
-}
-
-/// Counter that remembers the first occurrence.
-#[derive(Default, Clone, Copy)]
-struct CaptureStats {
-    count: u64,
-    first_seconds: f64,
-}
-
-impl CaptureStats {
-    fn add(&mut self, count: u64, seconds: f64) {
-        if self.count == 0 {
-            self.first_seconds = seconds;
-        }
-        self.count += count;
+    #[test]
+    fn one_channel_is_kept_and_a_missing_one_is_silent() {
+        let frames = vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        let kept = |channel, channels| {
+            let mut samples = frames.clone();
+            keep_channel(&mut samples, channel, channels);
+            samples
+        };
+        assert_eq!(kept(1, 2), [2.0, 4.0, 6.0]);
+        assert_eq!(kept(0, 3), [1.0, 4.0]);
+        assert_eq!(kept(2, 2), [0.0, 0.0, 0.0]);
     }
 }

@@ -1,5 +1,6 @@
 //! Errors between a file and its samples.
 
+use super::identify::BUILT_IN;
 use crate::advice::Advice;
 use std::borrow::Cow;
 use std::io;
@@ -48,26 +49,64 @@ pub enum AudioError {
         name: String,
     },
     /// Not a known container or stream.
-    #[error(
-        "{name}: is not audio in a known format (wav, aiff, caf, flac, mp3, aac, ogg, opus, m4a/mp4, mkv/webm)"
-    )]
+    #[error("{name}: is not audio in a known format ({BUILT_IN}, and what ffmpeg reads)")]
     NotAudio {
         /// File, as the user named it.
         name: String,
+    },
+    /// A known format that is not audio.
+    #[error("{name}: is {what}, not audio")]
+    OtherFormat {
+        /// File, as the user named it.
+        name: String,
+        /// Name of the format.
+        what: &'static str,
+    },
+    /// Audio that only ffmpeg reads, which is not installed.
+    #[error("{name}: reading {what} needs ffmpeg, which is not installed")]
+    NeedsFfmpeg {
+        /// File, as the user named it.
+        name: String,
+        /// Name of the format or codec.
+        what: String,
+    },
+    /// A track that only its publisher's programs can play.
+    #[error("{name}: its sound is encrypted")]
+    Encrypted {
+        /// File, as the user named it.
+        name: String,
+    },
+    /// Audio that only ffmpeg reads, which failed.
+    #[error("{name}: ffmpeg, which reads {what}, failed: {reason}")]
+    Ffmpeg {
+        /// File, as the user named it.
+        name: String,
+        /// Name of the format or codec.
+        what: String,
+        /// Its message.
+        reason: String,
+    },
+    /// Bytes that are no sound, or sound in a format that is not the one stated.
+    #[error("{name}: decodes to noise from end to end, as if its stated format were wrong")]
+    Garbage {
+        /// File, as the user named it.
+        name: String,
+    },
+    /// A track that does not exist.
+    #[error("{name}: has no track {wanted}, its last is {count}")]
+    NoSuchTrack {
+        /// File, as the user named it.
+        name: String,
+        /// Number asked for, from 1.
+        wanted: usize,
+        /// Number of tracks with sound.
+        count: usize,
     },
     /// A container without an audio track.
     #[error("{name}: has no audio track")]
     NoAudioTrack {
         /// File, as the user named it.
         name: String,
-    },
-    /// An audio track that no decoder supports.
-    #[error("{name}: its audio codec ({codec}) is not supported")]
-    UnsupportedCodec {
-        /// File, as the user named it.
-        name: String,
-        /// Name or number of the codec.
-        codec: String,
     },
     /// A sample rate that no recording has.
     #[error("{name}: its sample rate of {rate} Hz is outside 1000 to 768000 Hz")]
@@ -78,7 +117,7 @@ pub enum AudioError {
         rate: u32,
     },
     /// The stream is truncated or corrupt. Everything before that was delivered.
-    #[error("{name}: damaged at {seconds:.2} s: {reason}")]
+    #[error("{name}: damaged{}: {reason}", place(*.seconds))]
     Damaged {
         /// File, as the user named it.
         name: String,
@@ -88,7 +127,7 @@ pub enum AudioError {
         reason: String,
     },
     /// Piped input that can only be read from disk, and could not be written to disk.
-    #[error("{name}: mp4 from a pipe needs a temporary file, which failed: {source}")]
+    #[error("{name}: mp4 or caf from a pipe needs a temporary file, which failed: {source}")]
     Spool {
         /// File, as the user named it.
         name: String,
@@ -113,13 +152,17 @@ impl Advice for AudioError {
             Self::NoSamples { .. } => "check that the recording was stopped properly".into(),
             Self::NotAudio { .. } => "convert it, for example with ffmpeg -i FILE out.flac".into(),
             Self::NoAudioTrack { .. } => "choose a file with sound".into(),
-            Self::UnsupportedCodec { .. } => {
-                "convert it, for example with ffmpeg -i FILE out.flac".into()
-            }
+            Self::OtherFormat { .. } => "choose a file with sound".into(),
+            Self::NeedsFfmpeg { .. } => "install ffmpeg, or convert the file to flac".into(),
+            Self::Ffmpeg { .. } => "check that the recording or download was completed".into(),
+            Self::Encrypted { .. } => "use a file without copy protection".into(),
+            Self::Garbage { .. } => "check how the file was made".into(),
+            Self::NoSuchTrack { .. } => "choose one that --track list shows".into(),
             Self::UnsupportedRate { .. } => "check how the file was made".into(),
-            Self::Damaged { .. } => {
+            Self::Damaged { seconds, .. } if *seconds > 0.0 => {
                 "download or record the file again; the audio before the damage was used".into()
             }
+            Self::Damaged { .. } => "download or record the file again; nothing was read".into(),
             Self::Spool { .. } => "free some space or give the file by its path".into(),
             Self::Resample(error) => return error.remedy(),
         })
@@ -164,6 +207,41 @@ impl AudioError {
     }
 }
 
+/// Where damage is; nothing if no audio comes before it.
+fn place(seconds: f64) -> String {
+    if seconds > 0.0 {
+        format!(" at {seconds:.2} s")
+    } else {
+        String::new()
+    }
+}
+
+/// What the user may want to know about how a recording is read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum AudioNote {
+    /// One of several tracks is read.
+    #[error("{name}: track {taken} is read, not {others}")]
+    Tracks {
+        /// File, as the user named it.
+        name: String,
+        /// The track that is read.
+        taken: String,
+        /// The other ones.
+        others: String,
+    },
+    /// The default track is not read, for this reason.
+    #[error("{0}; another track is read instead")]
+    LeftOut(String),
+    /// Ffmpeg decodes it.
+    #[error("{name}: ffmpeg reads {what}")]
+    ByFfmpeg {
+        /// File, as the user named it.
+        name: String,
+        /// Name of the format or codec.
+        what: String,
+    },
+}
+
 /// Problem in audio that was nevertheless read to its end.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum AudioWarning {
@@ -190,6 +268,14 @@ pub enum AudioWarning {
         count: u64,
         /// Position of the first one, in seconds.
         first_seconds: f64,
+    },
+    /// A message of ffmpeg, which read to the end.
+    #[error("{name}: ffmpeg, which reads it, reports: {message}")]
+    Ffmpeg {
+        /// File, as the user named it.
+        name: String,
+        /// Its message.
+        message: String,
     },
     /// A stream without the end mark that its format requires.
     #[error(

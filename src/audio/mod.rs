@@ -1,35 +1,46 @@
 //! Audio input: decodes files and standard input, and resamples to Whisper's rate.
 //!
 //! ```text
-//! path or "-" ──source──▶ bytes ──decode (+ opus)──▶ interleaved f32, native rate ──resample (+ downmix)──▶ 16 kHz mono
+//! path or "-" ──source──▶ bytes ──demux──▶ packets ──codec──▶ interleaved f32, native rate ──resample (+ downmix)──▶ 16 kHz mono
+//!                             └──ffmpeg, for what Hearken cannot read──▶ wav ──▶ demux
 //! ```
 //!
 //! Every source of sound implements [`AudioSource`]: the pipeline pulls blocks from it and does not
 //! know whether they come from a file or a device. [`Mono16k`] turns any source into the 16 kHz
 //! mono stream that the [`Segmenter`] cuts into utterances. [`vad`] detects speech in that stream.
 
+mod aac;
 #[cfg(feature = "daemon")]
 pub mod capture;
 pub mod clock;
 mod codec;
 mod container;
 mod decode;
+mod demux;
 mod downmix;
 mod error;
+mod ffmpeg;
+mod identify;
+mod levels;
 mod mono;
 mod opus;
 mod resample;
 mod segmenter;
 mod sound;
 mod source;
+mod stream;
+mod timeline;
+mod track;
 pub mod vad;
 
 pub use decode::FileSource;
-pub use error::{AudioError, AudioWarning, ResampleError};
+pub use error::{AudioError, AudioNote, AudioWarning, ResampleError};
+pub use identify::BUILT_IN;
 pub use mono::Mono16k;
 pub use resample::Resampler;
 pub use segmenter::{Ongoing, PRE_ROLL, Segmenter, SegmenterOptions, Utterance};
 pub use sound::sound_seconds;
+pub use track::{InputOptions, TrackLabel};
 
 /// Sample rate that Whisper was trained on, in Hz. Everything after the resampler has this rate and
 /// is mono.

@@ -1,21 +1,22 @@
-//! Turns a path or `-` into bytes that the demuxers can read.
+//! Turns a path or `-` into bytes that can be read more than once.
 //!
-//! Regular files (standard input may be one) are read in place. Pipes are read as data arrives,
-//! except for mp4: its index may be at the end, so such input is first copied to an unnamed
-//! temporary file.
+//! Regular files (standard input may be one) are read in place. Pipes are read as data arrives; what
+//! has been read is kept until it is known who reads the rest. Formats that need seeking are copied
+//! from a pipe to an unnamed temporary file.
 
 use std::fs::File;
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
-use std::os::fd::AsFd;
+use std::io::{self, Cursor, Read, Seek};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use symphonia::core::io::{MediaSource, ReadOnlySource};
 
 use super::AudioError;
+use super::stream::{ByteStream, FileAt};
+use crate::sync::LockExt;
 
 /// The path that stands for standard input.
 pub const STDIN: &str = "-";
@@ -30,15 +31,12 @@ const STOP_POLL_INTERVAL: Timespec = Timespec {
     tv_nsec: 100_000_000,
 };
 
-/// Bytes needed to recognise mp4: a box length and its name.
-const HEAD_LEN: u64 = 8;
-
 /// Readable bytes.
 pub enum Bytes {
     /// A regular file, which can be read repeatedly from `start`.
-    File { file: File, start: u64 },
-    /// A stream, which can be read once.
-    Pipe(Box<dyn MediaSource>),
+    File { file: Arc<File>, start: u64 },
+    /// A stream, of which only the start can be read again.
+    Pipe(Recorded),
 }
 
 impl Bytes {
@@ -46,7 +44,7 @@ impl Bytes {
     /// is set.
     pub fn open(path: &Path, name: &str, stop: Arc<AtomicBool>) -> Result<Self, AudioError> {
         let error = |e| AudioError::from_io(name, e);
-        let file = if path.as_os_str() == STDIN {
+        let mut file = if path.as_os_str() == STDIN {
             File::from(io::stdin().as_fd().try_clone_to_owned().map_err(error)?)
         } else {
             File::open(path).map_err(error)?
@@ -58,68 +56,108 @@ impl Bytes {
             });
         }
         if metadata.is_file() {
-            Self::regular(file, name, stop)
-        } else {
-            Self::piped(file, name, stop)
+            let start = file.stream_position().map_err(error)?;
+            // Files in /proc and the like state no length but can be read.
+            if metadata.len() > start {
+                let file = Arc::new(file);
+                return Ok(Self::File { file, start });
+            }
+        }
+        Ok(Self::pipe(Pipe::new(file, stop)))
+    }
+
+    /// Wraps a stream.
+    pub fn pipe(source: impl Read + Send + Sync + 'static) -> Self {
+        Self::Pipe(Recorded(Arc::new(Mutex::new(Recording {
+            source: Box::new(source),
+            taken: Some(Vec::new()),
+        }))))
+    }
+
+    /// Returns the bytes, from their start.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read, or a pipe has been [settled](Self::settle).
+    pub fn stream(&self) -> io::Result<ByteStream> {
+        match self {
+            Self::File { file, start } => Ok(ByteStream::file(FileAt::new(file.clone(), *start)?)),
+            Self::Pipe(pipe) => Ok(ByteStream::other(Box::new(pipe.whole()?), None)),
         }
     }
 
-    /// Returns the file as a seekable source, from its start.
-    pub fn seekable(&self) -> Option<io::Result<Box<dyn MediaSource>>> {
+    /// Returns the file; `None` for a pipe.
+    pub fn file(&self) -> Option<(&Arc<File>, u64)> {
         match self {
-            Self::File { file, start } => Some(reopen(file, *start).map(|f| Box::new(f) as _)),
+            Self::File { file, start } => Some((file, *start)),
             Self::Pipe(_) => None,
         }
     }
 
-    /// Returns the bytes as a source that is only read forward.
-    pub fn forward(self) -> io::Result<Box<dyn MediaSource>> {
-        match self {
-            Self::File { file, start } => Ok(Box::new(ReadOnlySource::new(reopen(&file, start)?))),
-            Self::Pipe(pipe) => Ok(pipe),
+    /// Says that the bytes need not be read again from their start.
+    pub fn settle(&self) {
+        if let Self::Pipe(pipe) = self {
+            pipe.0.lock_unpoisoned().taken = None;
         }
     }
 
-    fn regular(mut file: File, name: &str, stop: Arc<AtomicBool>) -> Result<Self, AudioError> {
-        let error = |e| AudioError::from_io(name, e);
-        let start = file.stream_position().map_err(error)?;
-        let len = file.metadata().map_err(error)?.len();
-        if len <= start {
-            // Files in /proc and the like state no length but can be read.
-            return Self::piped(file, name, stop);
-        }
-        Ok(Self::File { file, start })
-    }
-
-    fn piped(file: File, name: &str, stop: Arc<AtomicBool>) -> Result<Self, AudioError> {
-        let mut pipe = Pipe { file, stop };
-        let mut head = Vec::new();
-        pipe.by_ref()
-            .take(HEAD_LEN)
-            .read_to_end(&mut head)
-            .map_err(|e| AudioError::from_io(name, e))?;
-        if head.is_empty() {
-            return Err(AudioError::Empty {
-                name: name.to_owned(),
-            });
-        }
-        let is_mp4 = head.get(4..8) == Some(b"ftyp");
-        let whole = Cursor::new(head).chain(pipe);
-        if !is_mp4 {
-            return Ok(Self::Pipe(Box::new(ReadOnlySource::new(whole))));
-        }
-        let file = spool(whole).map_err(|source| AudioError::Spool {
+    /// Returns the bytes as a file, to which a pipe is copied.
+    pub fn spooled(self, name: &str) -> Result<Self, AudioError> {
+        let Self::Pipe(pipe) = &self else {
+            return Ok(self);
+        };
+        let file = pipe.whole().and_then(spool);
+        let file = file.map_err(|source| AudioError::Spool {
             name: name.to_owned(),
             source,
         })?;
+        let file = Arc::new(file);
         Ok(Self::File { file, start: 0 })
     }
 }
 
+/// A stream that remembers what was read of it.
+#[derive(Clone)]
+pub struct Recorded(Arc<Mutex<Recording>>);
+
+struct Recording {
+    source: Box<dyn Read + Send + Sync>,
+    /// What was read so far, as long as it may be read again.
+    taken: Option<Vec<u8>>,
+}
+
+impl Recorded {
+    fn whole(&self) -> io::Result<impl Read + Send + Sync + use<>> {
+        let taken = self.0.lock_unpoisoned().taken.clone();
+        let taken = taken.ok_or_else(|| io::Error::other("a pipe can be read only once"))?;
+        Ok(Cursor::new(taken).chain(self.clone()))
+    }
+}
+
+impl Read for Recorded {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let mut recording = self.0.lock_unpoisoned();
+        let n = recording.source.read(out)?;
+        if let (Some(taken), Some(read)) = (&mut recording.taken, out.get(..n)) {
+            taken.extend_from_slice(read);
+        }
+        Ok(n)
+    }
+}
+
 /// A pipe that ends when `stop` is set, even if no data arrives: a blocking read would not notice.
-struct Pipe {
+pub struct Pipe {
     file: File,
     stop: Arc<AtomicBool>,
+}
+
+impl Pipe {
+    /// Wraps the reading end of a pipe.
+    pub fn new(file: impl Into<OwnedFd>, stop: Arc<AtomicBool>) -> Self {
+        Self {
+            file: File::from(file.into()),
+            stop,
+        }
+    }
 }
 
 impl Read for Pipe {
@@ -136,14 +174,6 @@ impl Read for Pipe {
         }
         Ok(0)
     }
-}
-
-/// Returns another handle on `file`, moved to `start`. The handles share their position: only one
-/// may be in use.
-fn reopen(file: &File, start: u64) -> io::Result<File> {
-    let mut handle = file.try_clone()?;
-    handle.seek(SeekFrom::Start(start))?;
-    Ok(handle)
 }
 
 /// Copies a stream to a temporary file that disappears with its handle.

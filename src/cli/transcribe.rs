@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::EngineArgs;
-use super::values;
+use super::values::{self, TrackChoice};
 use crate::output::Format;
 use crate::settings::TextOverrides;
 use crate::whisper::decoding::SuppressTokens;
@@ -13,9 +13,14 @@ use crate::whisper::decoding::SuppressTokens;
 /// What to transcribe, how, and where the text goes.
 #[derive(Debug, Clone, Args)]
 pub struct TranscribeArgs {
-    /// Recordings to transcribe (wav, flac, mp3, ogg, opus, m4a, mkv, webm); - is standard input
+    /// Recordings to transcribe (wav, aiff, au, caf, flac, mp3, aac, ogg, opus, m4a/mp4/mov, mkv/webm,
+    /// and what an installed ffmpeg reads); - is standard input
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub file: Vec<PathBuf>,
+    /// Track to transcribe, counted from 1; list shows the tracks with sound and transcribes nothing
+    /// [default: the one that players choose]
+    #[arg(long, value_name = "N|list", value_parser = values::track)]
+    pub track: Option<TrackChoice>,
     /// What is written.
     #[command(flatten)]
     pub text: TextOverrides,

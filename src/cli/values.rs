@@ -24,6 +24,18 @@ const BEAM_PATIENCE: RangeInclusive<f32> = 0.01..=100.0;
 /// Threads: more than any machine has cores is a typo.
 const THREADS: RangeInclusive<usize> = 1..=1024;
 
+/// Tracks with sound.
+const TRACKS: RangeInclusive<usize> = 1..=usize::MAX;
+
+/// What to do with the tracks of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrackChoice {
+    /// Show them.
+    List,
+    /// Transcribe this one, counted from 1.
+    Number(usize),
+}
+
 pub(super) fn window(text: &str) -> Result<f64, String> {
     match text.trim().parse() {
         Ok(FULL_WINDOW) => Ok(FULL_WINDOW),
@@ -39,6 +51,15 @@ pub(super) fn utterance(text: &str) -> Result<f64, String> {
 
 pub(super) fn candidates(text: &str) -> Result<usize, String> {
     within(text, CANDIDATES, "candidates")
+}
+
+pub(super) fn track(text: &str) -> Result<TrackChoice, String> {
+    if text.trim() == "list" {
+        return Ok(TrackChoice::List);
+    }
+    within(text, TRACKS, "")
+        .map(TrackChoice::Number)
+        .map_err(|_| "give list, or the number of a track, from 1".to_owned())
 }
 
 pub(super) fn threads(text: &str) -> Result<usize, String> {

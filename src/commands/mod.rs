@@ -25,6 +25,7 @@ mod live_line;
 mod log;
 mod models;
 mod terminal;
+mod tracks;
 mod transcribe;
 
 use crate::advice::Advice;

@@ -1,8 +1,9 @@
 //! `hearken --file`: transcribes recordings, one after the other, to standard output or files.
 
+use super::tracks;
 use crate::advice::Advice;
-use crate::audio::FileSource;
-use crate::cli::{DecodingArgs, TranscribeArgs};
+use crate::audio::{FileSource, InputOptions};
+use crate::cli::{DecodingArgs, TrackChoice, TranscribeArgs};
 use crate::commands::error::{Error, exit, exit_code_of_all};
 use crate::compute::Device;
 use crate::config::{Config, ConfigError};
@@ -33,6 +34,9 @@ use std::time::Instant;
 /// Returns an error if nothing can be transcribed: the model, the configuration or the output
 /// directory cannot be used.
 pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
+    if args.track == Some(TrackChoice::List) {
+        return tracks::list(&args.file);
+    }
     let destination = Destination::new(&args.file, &args.format, args.output_dir.as_deref())?;
     let config = overridden(configuration(args.config.as_deref())?, args);
     let rules = config.rules()?;
@@ -253,7 +257,17 @@ struct Job<'a> {
 impl Job<'_> {
     fn run(&self) -> Result<u8, Error> {
         let begun = Instant::now();
-        let source = FileSource::open_until(self.path, self.stop.clone())?;
+        let options = InputOptions {
+            track: match self.args.track {
+                Some(TrackChoice::Number(n)) => Some(n),
+                _ => None,
+            },
+            ..InputOptions::default()
+        };
+        let source = FileSource::open_until(self.path, options, self.stop.clone())?;
+        for note in source.notes() {
+            self.note(&format!("hearken: {note}"));
+        }
         let progress = Progress::new(
             crate::audio::AudioSource::duration(&source),
             self.args.quiet,

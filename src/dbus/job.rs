@@ -5,7 +5,9 @@ use super::hub::{Hub, JobResult, Message, OwnedJob, sender};
 use super::options::Request;
 use super::protocol::JobStatus;
 use crate::advice::Advice;
-use crate::audio::{AudioError, AudioSource, AudioWarning, Block, FileSource, SAMPLE_RATE, clock};
+use crate::audio::{
+    AudioError, AudioSource, AudioWarning, Block, FileSource, InputOptions, SAMPLE_RATE, clock,
+};
 use crate::pipeline::{self, PipelineError, Settings};
 use crate::text::{append, timed, trimmed, written};
 use crate::tokenizer::TokenizerError;
@@ -40,7 +42,9 @@ impl Recording {
             Self::File(file) => {
                 // The kernel's path of an open file, as FileSource opens files by path.
                 let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
-                Ok(Box::new(FileSource::open_as(&path, "the recording", stop)?))
+                let options = InputOptions::default();
+                let source = FileSource::open_as(&path, "the recording", options, stop)?;
+                Ok(Box::new(source))
             }
             Self::Samples(samples) => Ok(Box::new(Excerpt {
                 samples,

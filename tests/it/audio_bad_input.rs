@@ -111,6 +111,8 @@ fn what_is_not_audio() {
         "{:?}",
         no_samples.error
     );
+    let picture = decode_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR and so on, for a while");
+    assert!(error_line(&picture).contains("is a PNG picture, not audio"));
     let telemetry = decode_bytes(&wav(1, 16, 4_000_000_000, 1, 8, &[0; 8]));
     assert!(
         matches!(telemetry.error, Some(AudioError::UnsupportedRate { .. })),

@@ -1,26 +1,11 @@
 //! Every container and codec gives the same speech: 2.5 s of a public-domain recording in each of
 //! them.
 
-use crate::support::{data, decode_all};
+use crate::support::{align, data, decode_all};
 use hearken::audio::SAMPLE_RATE;
 
 /// Longest lag looked for, in samples: 50 ms.
 const MAX_LAG: isize = 800;
-
-/// Lag of `other` behind `reference` in samples and the correlation there (1: the same but for
-/// scale).
-fn align(reference: &[f32], other: &[f32]) -> (isize, f64) {
-    let dot = |x: &[f32], y: &[f32]| f64::from(x.iter().zip(y).map(|(x, y)| x * y).sum::<f32>());
-    let correlation = |lag: isize| {
-        let a = reference.get((-lag).max(0) as usize..).unwrap_or_default();
-        let b = other.get(lag.max(0) as usize..).unwrap_or_default();
-        let n = a.len().min(b.len());
-        let (a, b) = (&a[..n], &b[..n]);
-        dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(1e-9)
-    };
-    let all = (-MAX_LAG..=MAX_LAG).map(|lag| (lag, correlation(lag)));
-    all.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, 0.0))
-}
 
 /// Decodes `file` and compares it to the reference: seconds of lag and length allowed, least
 /// correlation.
@@ -30,7 +15,7 @@ fn check(file: &str, seconds: f64, max_lag: f64, min_correlation: f64) {
     assert!(decoded.error.is_none(), "{file}: {:?}", decoded.error);
     assert_eq!(decoded.warnings, vec![], "{file}");
     let rate = f64::from(SAMPLE_RATE);
-    let (lag, correlation) = align(&reference.samples, &decoded.samples);
+    let (lag, correlation) = align(&reference.samples, &decoded.samples, -MAX_LAG..=MAX_LAG);
     assert!(
         lag.abs() as f64 <= max_lag * rate + 1.0,
         "{file}: lag {lag}"

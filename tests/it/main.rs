@@ -5,7 +5,12 @@
 mod support;
 
 mod audio_bad_input;
+mod audio_ffmpeg;
 mod audio_formats;
+mod audio_joined;
+mod audio_made;
+mod audio_matroska;
+mod audio_wav;
 mod command_line;
 mod output_destination;
 mod output_formats;

@@ -4,7 +4,11 @@
 
 use hearken::audio::{AudioError, AudioWarning, FileSource, Mono16k};
 use hearken::models::{ModelFile, Store};
+use std::io::Write;
+use std::ops::RangeInclusive;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 /// A file among the tests' data.
@@ -54,6 +58,64 @@ pub fn decode_all(path: &Path) -> Decoded {
         error,
         warnings: stream.warnings(),
     }
+}
+
+/// Reads bytes from a pipe, as [`decode_all`] reads a file.
+pub fn decode_pipe(bytes: &[u8]) -> Decoded {
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    let bytes = bytes.to_vec();
+    // A reader that has enough closes the pipe.
+    let feeder = std::thread::spawn(move || drop(writer.write_all(&bytes)));
+    let decoded = decode_all(format!("/proc/self/fd/{}", reader.as_raw_fd()).as_ref());
+    drop(reader);
+    feeder.join().expect("the feeder");
+    decoded
+}
+
+/// Reads bytes from a file of their own.
+pub fn decode_file(bytes: &[u8]) -> Decoded {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), bytes).expect("written");
+    decode_all(file.path())
+}
+
+/// Whether ffmpeg is installed, to make inputs and to read them. The test is left out without it,
+/// but not where all tests must run.
+pub fn has_ffmpeg() -> bool {
+    let version = Command::new("ffmpeg").arg("-version").output().is_ok();
+    assert!(
+        version || std::env::var_os("CI").is_none(),
+        "ffmpeg is not installed"
+    );
+    if !version {
+        println!("left out: ffmpeg is not installed");
+    }
+    version
+}
+
+/// Makes a file with ffmpeg; the arguments are separated by spaces. Returns false if this ffmpeg
+/// cannot write it.
+pub fn ffmpeg(arguments: &str, to: &Path) -> bool {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-v", "error", "-nostdin", "-y"]);
+    command.args(arguments.split(' ').filter(|argument| !argument.is_empty()));
+    command.arg(to).stdin(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Lag of `other` behind `reference` in samples, among these, and the correlation there (1: the same
+/// but for scale).
+pub fn align(reference: &[f32], other: &[f32], lags: RangeInclusive<isize>) -> (isize, f64) {
+    let dot = |x: &[f32], y: &[f32]| f64::from(x.iter().zip(y).map(|(x, y)| x * y).sum::<f32>());
+    let correlation = |lag: isize| {
+        let a = reference.get((-lag).max(0) as usize..).unwrap_or_default();
+        let b = other.get(lag.max(0) as usize..).unwrap_or_default();
+        let n = a.len().min(b.len());
+        let (a, b) = (&a[..n], &b[..n]);
+        dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(1e-9)
+    };
+    let all = lags.map(|lag| (lag, correlation(lag)));
+    all.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((0, 0.0))
 }
 
 /// The sample recording, 16 kHz mono.
