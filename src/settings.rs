@@ -161,6 +161,8 @@ settings! {
     device: String = String::new();
     /// Seconds of sound kept in memory for `hearken last`; 0 keeps nothing.
     pre_capture: f64 = 0.0, 0.0 to 300.0;
+    /// Seconds before its start that a session hears too, of those that `pre_capture` keeps.
+    reach_back: f64 = 1.0, 0.0 to 300.0;
 }
 
 settings! {

@@ -23,6 +23,7 @@ impl Recognizer for Parrot {
         Ok(Hypothesis {
             words,
             is_unlikely: false,
+            stands: false,
             language: Language::ENGLISH,
             avg_logprob: -0.1,
         })

@@ -58,7 +58,7 @@ const MODULATION_DB: f32 = 8.0;
 /// does not lower it.
 const SMOOTHING: f32 = 0.3;
 /// Probability from which a frame counts as voice.
-const VOICE: f32 = 0.5;
+pub const VOICE: f32 = 0.5;
 
 /// Score of a frame.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -26,8 +26,6 @@ pub enum BusError {
     NotEnabled(String),
     /// Only the owner of the session or job may do this.
     NotOwner(String),
-    /// The session is still transcribing earlier speech.
-    Busy(String),
     /// The session is closed.
     Closed(String),
     /// The daemon has a bug.
@@ -36,10 +34,7 @@ pub enum BusError {
 
 impl From<SessionError> for BusError {
     fn from(error: SessionError) -> Self {
-        match error {
-            SessionError::Finishing => Self::Busy(error.explain()),
-            SessionError::Closed => Self::Closed(error.explain()),
-        }
+        Self::Closed(error.explain())
     }
 }
 

@@ -6,7 +6,7 @@ use super::options::Request;
 use super::protocol::{JobStatus, SegmentTuple};
 use crate::config::{Config, ConfigError};
 use crate::npu::BackendState;
-use crate::session::{EngineEvent, PreCapture, Session, SessionEvent, SharedEngine};
+use crate::session::{EngineEvent, Level, PreCapture, Session, SessionEvent, SharedEngine};
 use crate::stream::Event;
 use crate::sync::LockExt;
 use crate::text::Word;
@@ -28,6 +28,8 @@ const RETRY: Duration = Duration::from_millis(5);
 pub enum Message {
     /// Text of a session.
     Text(u64, Event),
+    /// How loud the microphone of a session is.
+    Level(u64, Level),
     /// The state, device or status message of a session has changed.
     SessionChanged(u64),
     /// Close a session.
@@ -104,7 +106,7 @@ pub struct Hub {
     config_path: PathBuf,
     config: Mutex<Config>,
     engine: Arc<SharedEngine>,
-    pre_capture: PreCapture,
+    pre_capture: Arc<PreCapture>,
     outbox: Sender<Message>,
     sessions: Mutex<BTreeMap<u64, OwnedSession>>,
     jobs: Mutex<BTreeMap<u64, OwnedJob>>,
@@ -125,7 +127,7 @@ impl Hub {
             config_path,
             config: Mutex::new(config),
             engine,
-            pre_capture,
+            pre_capture: Arc::new(pre_capture),
             outbox,
             sessions: Mutex::default(),
             jobs: Mutex::default(),
@@ -184,10 +186,14 @@ impl Hub {
         let session = Session::new(
             request.settings,
             self.engine.clone(),
+            self.pre_capture.clone(),
             move |event| match event {
                 // If the queue is full, a partial is dropped: the next one replaces it anyway.
                 SessionEvent::Text(text @ Event::Partial(_)) => {
                     drop(outbox.clone().try_send(Message::Text(number, text)))
+                }
+                SessionEvent::Level(level) => {
+                    drop(outbox.clone().try_send(Message::Level(number, level)))
                 }
                 SessionEvent::Text(text) => post(&outbox, Message::Text(number, text)),
                 SessionEvent::Changed => post_soon(&outbox, Message::SessionChanged(number)),

@@ -34,8 +34,10 @@ impl Manager {
     /// expect; spoken_punctuation (b): turn spoken "comma", "new line" and the like into
     /// punctuation; drop_fillers (b): leave out "um" and the like; numbers (s): words or digits;
     /// partials (b); step, pause, longest, nothing_said (d): seconds; captions (b): also broadcast
-    /// the text. The configuration's replacements apply to all text. Unknown options and invalid
-    /// values fail with Error.InvalidOption.
+    /// the text; levels (b): also send the signal Level; reach_back (d): seconds before Start that
+    /// are heard too, if audio.pre_capture keeps them for the same device. The configuration's
+    /// replacements apply to all text. Unknown options and invalid values fail with
+    /// Error.InvalidOption.
     #[zbus(out_args("session"))]
     async fn create_session(
         &self,

@@ -29,6 +29,8 @@ pub(crate) struct ClientOptions {
     pub prompt: Option<String>,
     /// Whether to broadcast the text as well.
     pub captions: Option<bool>,
+    /// Whether to report how loud the microphone is.
+    pub levels: Option<bool>,
 }
 
 /// Methods that accept an option.
@@ -76,6 +78,7 @@ macro_rules! options {
 /// All options. [`ClientOptions`] has the fields; `packaging/dbus` documents them.
 const OPTIONS: &[BusOption] = &options! {
     "audio.device" Sessions settings.audio.device: String;
+    "audio.reach_back" Sessions settings.audio.reach_back: f64;
     "text.language" Jobs settings.text.language: SpokenLanguage;
     "text.languages" Jobs settings.text.languages: Vec<Language>;
     "text.task" Jobs settings.text.task: Task;
@@ -90,6 +93,7 @@ const OPTIONS: &[BusOption] = &options! {
     "endpoint.longest" Sessions settings.endpoint.longest: f64;
     "endpoint.nothing_said" Sessions settings.endpoint.nothing_said: f64;
     "captions" Sessions captions: bool;
+    "levels" Sessions levels: bool;
 };
 
 /// Settings that a client requests for a session or job.
@@ -120,6 +124,7 @@ pub(super) fn read(
     Ok(Request {
         settings: SessionSettings {
             prompt: given.prompt.unwrap_or_default(),
+            levels: given.levels.unwrap_or_default(),
             ..settings
         },
         captions: given.captions.unwrap_or_default(),

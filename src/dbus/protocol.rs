@@ -29,7 +29,7 @@ pub mod property {
 }
 
 /// Features of this version, for clients that support several.
-pub const CAPABILITIES: [&str; 11] = [
+pub const CAPABILITIES: [&str; 14] = [
     "partials",
     "captions",
     "file-jobs",
@@ -41,6 +41,9 @@ pub const CAPABILITIES: [&str; 11] = [
     "fillers",
     "numbers",
     "pre-capture",
+    "context",
+    "levels",
+    "reach-back",
 ];
 
 /// A word (`(sddd)`): text, start and end in seconds, confidence from 0 to 1.

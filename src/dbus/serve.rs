@@ -8,6 +8,7 @@ use super::manager::Manager;
 use super::protocol::{NAME, PATH, WordTuple, job_path, session_path};
 use super::session::SessionObject;
 use crate::advice::Advice;
+use crate::session::Level;
 use crate::stream::{Event, Partial};
 use crate::text::Word;
 use futures::channel::mpsc::Receiver;
@@ -143,6 +144,7 @@ impl Bus {
     async fn handle(&self, message: Message) -> zbus::Result<()> {
         match message {
             Message::Text(number, event) => self.text(number, event).await,
+            Message::Level(number, level) => self.level(number, level).await,
             Message::SessionChanged(number) => self.session_changed(number).await,
             Message::CloseSession(number) => self.close_session(number).await,
             Message::JobProgress(number) => self.job_progress(number).await,
@@ -245,6 +247,15 @@ impl Bus {
                 SessionObject::final_(&own, f.utterance, f.revision, &f.text, details()).await
             }
         }
+    }
+
+    async fn level(&self, number: u64, level: Level) -> zbus::Result<()> {
+        let Some(owned) = self.hub.session(number) else {
+            return Ok(());
+        };
+        let path = ObjectPath::try_from(session_path(number))?;
+        let own = self.to_owner(path, owned.owner);
+        SessionObject::level(&own, level.loudness_db, level.is_speech).await
     }
 
     async fn session_changed(&self, number: u64) -> zbus::Result<()> {

@@ -21,14 +21,14 @@ pub(super) struct SessionObject {
 
 #[interface(name = "org.hearken.Hearken1.Session")]
 impl SessionObject {
-    /// Opens the microphone. Does nothing if it is open already. Fails with Error.Busy while the
-    /// state is 5 (finishing).
+    /// Opens the microphone. Does nothing if it is open already. While the state is 5 (finishing),
+    /// the new speech follows the earlier one, whose text comes first.
     async fn start(&self) -> Result<(), BusError> {
         Ok(self.session.start()?)
     }
 
     /// Closes the microphone and transcribes the remaining speech, or drops it if the model is
-    /// missing. The state then becomes 1 (idle).
+    /// missing. The state is 5 (finishing) until all text has been sent, then 1 (idle).
     async fn stop(&self) {
         self.session.stop();
     }
@@ -38,7 +38,7 @@ impl SessionObject {
         self.session.cancel();
     }
 
-    /// Calls Start if the session is idle, Stop if it is listening.
+    /// Calls Stop if the microphone is open or being opened, else Start.
     async fn toggle(&self) -> Result<(), BusError> {
         Ok(self.session.toggle()?)
     }
@@ -46,11 +46,7 @@ impl SessionObject {
     /// Ends the session and removes its object. Only the owner may call it; others get
     /// Error.NotOwner. A session also ends when its owner leaves the bus.
     async fn close(&self, #[zbus(header)] header: Header<'_>) -> Result<(), BusError> {
-        if sender(&header)? != self.owner {
-            return Err(BusError::NotOwner(
-                "only the client that created a session may close it".to_owned(),
-            ));
-        }
+        self.check_owner(Some(&header), "close it")?;
         self.session.close();
         let hub = self.hub.clone();
         let number = self.number;
@@ -89,6 +85,26 @@ impl SessionObject {
     #[zbus(property(emits_changed_signal = "const"))]
     fn owner(&self) -> String {
         self.owner.to_string()
+    }
+
+    /// Text before the cursor, which the next utterance continues, until it is changed. An utterance
+    /// that closely follows another one continues that instead. The last thousand characters are
+    /// kept. Only the owner can read and set it; others get Error.NotOwner.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn context(&self, #[zbus(header)] header: Option<Header<'_>>) -> Result<String, BusError> {
+        self.check_owner(header.as_ref(), "read its context")?;
+        Ok(self.session.context())
+    }
+
+    #[zbus(property)]
+    fn set_context(
+        &self,
+        text: String,
+        #[zbus(header)] header: Option<Header<'_>>,
+    ) -> Result<(), BusError> {
+        self.check_owner(header.as_ref(), "set its context")?;
+        self.session.set_context(&text);
+        Ok(())
     }
 
     /// How well the session keeps up. real_time_factor (d): seconds of work per second of audio;
@@ -151,4 +167,29 @@ impl SessionObject {
         text: &str,
         details: HashMap<&str, Variant<'_>>,
     ) -> zbus::Result<()>;
+
+    /// Loudness in dBFS (mean square, at least -120) and whether somebody speaks, about 15 times a
+    /// second while the microphone is open, to the owner only, if the option levels asked for it.
+    #[zbus(signal)]
+    pub(super) async fn level(
+        emitter: &SignalEmitter<'_>,
+        loudness: f64,
+        speech: bool,
+    ) -> zbus::Result<()>;
+}
+
+impl SessionObject {
+    /// Returns an error unless a call comes from the session's owner. `what`: the privilege.
+    fn check_owner(&self, header: Option<&Header<'_>>, what: &str) -> Result<(), BusError> {
+        let is_owner = match header {
+            Some(header) => sender(header)? == self.owner,
+            None => false,
+        };
+        if is_owner {
+            return Ok(());
+        }
+        Err(BusError::NotOwner(format!(
+            "only the client that created a session may {what}"
+        )))
+    }
 }

@@ -117,6 +117,14 @@ impl SecondPass<'_> {
         )
     }
 
+    /// Whether a text that ends with its window would be decoded again or dropped.
+    pub fn is_suspicious(&self, text: &WindowText, audio: &WindowAudio) -> bool {
+        hears_nobody(&text.result, self.fallback)
+            || is_too_fast(text)
+            || ends_early(text, audio)
+            || !self.holes(text, audio, false).is_empty()
+    }
+
     /// Returns the holes in a text. One in which nobody seems to speak is a hole as a whole. If the
     /// window continues and the text reaches far enough, what follows it does not count.
     fn holes(&self, text: &WindowText, audio: &WindowAudio, continues: bool) -> Vec<Hole> {

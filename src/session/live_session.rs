@@ -4,27 +4,25 @@
 //! Microphone ──capture thread: 16 kHz mono──▶ bounded channel ──work thread: Live──▶ SessionEvent
 //! ```
 //!
-//! The threads run and the microphone is open only from start to stop. All sessions share one
-//! [`SharedEngine`].
+//! The microphone is open only from start to stop. Each start begins a run with a capture thread of
+//! its own (`recording.rs`); one work thread transcribes the runs in order (`transcription.rs`). All
+//! sessions share one [`SharedEngine`].
 
+use super::levels::Level;
 use super::metrics::{MetricsSnapshot, SessionMetrics};
+use super::pre_capture::PreCapture;
+use super::runs::{Run, Runs};
+use super::session_settings::SessionSettings;
 use super::shared_engine::SharedEngine;
 use crate::advice::Advice;
-use crate::audio::SegmenterOptions;
-use crate::audio::capture::{CaptureEvent, CaptureStats, Microphone, StopHandle};
-use crate::audio::{Mono16k, clock};
-use crate::config::{Config, ConfigError};
-use crate::stream::{Event, Live, LiveOptions, WhisperRecognizer};
+use crate::audio::capture::CaptureStats;
+use crate::stream::Event;
 use crate::sync::LockExt;
-use crate::text::{Rules, written};
-use crate::whisper::LONGEST_WINDOW;
-use crate::whisper::decoding::{DecodingOptions, Hotwords};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, bounded};
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::VecDeque;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
-use tracing::{error, info, warn};
 
 /// Number of audio blocks that may wait for the engine: a minute at the usual 60 ms. Further ones
 /// are counted as lost.
@@ -52,65 +50,13 @@ pub enum SessionEvent {
     Changed,
     /// Text; utterances are numbered through the whole session.
     Text(Event),
-}
-
-/// How a session transcribes.
-#[derive(Debug, Clone)]
-pub struct SessionSettings {
-    /// Id of the device or a part of its description; `None` is the default device.
-    pub device: Option<String>,
-    /// Decoding options for every window.
-    pub decoding: DecodingOptions,
-    /// Text that precedes the speech: names and words to expect.
-    pub prompt: String,
-    /// Names and terms to expect.
-    pub hotwords: Vec<String>,
-    /// Rules that rewrite the text.
-    pub rules: Rules,
-    /// Segmentation and interim passes.
-    pub live: LiveOptions,
-    /// Time without a word from the start after which the session stops automatically.
-    pub nothing_said: Option<Duration>,
-}
-
-impl SessionSettings {
-    /// Returns the settings of a configuration.
-    ///
-    /// # Errors
-    /// Returns an error if a value is invalid.
-    pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        let segmenter = SegmenterOptions {
-            max_samples: clock::samples(config.endpoint.longest),
-            end_pause: clock::samples(config.endpoint.pause),
-        };
-        Ok(Self {
-            device: Some(config.audio.device.clone()).filter(|name| !name.is_empty()),
-            decoding: DecodingOptions {
-                task: config.text.task,
-                language: config.text.language.0,
-                allowed_languages: config.text.languages.clone(),
-                ..DecodingOptions::default()
-            },
-            prompt: String::new(),
-            hotwords: config.text.hotwords.clone(),
-            rules: config.rules()?,
-            live: LiveOptions {
-                segmenter,
-                step_s: config.live.partials.then_some(config.live.step),
-            },
-            nothing_said: Some(config.endpoint.nothing_said)
-                .filter(|s| *s > 0.0)
-                .map(Duration::from_secs_f64),
-        })
-    }
+    /// How loud the microphone is, if the settings ask for it.
+    Level(Level),
 }
 
 /// Reason that a session refuses a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
-    /// It is still transcribing earlier speech.
-    #[error("the session is still transcribing earlier speech")]
-    Finishing,
     /// It has been closed.
     #[error("the session is closed")]
     Closed,
@@ -118,68 +64,38 @@ pub enum SessionError {
 
 impl Advice for SessionError {
     fn remedy(&self) -> Option<Cow<'_, str>> {
-        Some(match self {
-            Self::Finishing => "wait until its state is idle".into(),
-            Self::Closed => "create another".into(),
-        })
+        Some("create another".into())
     }
 }
 
-/// Measures how long words take until they are committed.
-#[derive(Debug)]
-struct LatencyTracker {
-    /// Samples that the engine has received.
-    samples: usize,
-    /// Number of blocks that contained them.
-    blocks: usize,
-    /// When it received the last of them.
-    at: Instant,
-    /// Number of committed words of the current utterance.
-    committed: usize,
-}
-
-impl LatencyTracker {
-    /// Returns the length of the audio in seconds.
-    fn audio_s(&self) -> f64 {
-        clock::seconds(self.samples as u64)
-    }
-
-    /// Returns, for each word that the event commits, the time since its end in seconds.
-    fn lags_s(&mut self, event: &Event) -> Vec<f64> {
-        let Event::Partial(partial) = event else {
-            self.committed = 0;
-            return Vec::new();
-        };
-        let now_s = self.audio_s() + self.at.elapsed().as_secs_f64();
-        let known = std::mem::replace(&mut self.committed, partial.words.len());
-        partial
-            .words
-            .iter()
-            .skip(known)
-            .map(|word| now_s - word.end_s)
-            .collect()
-    }
-}
+/// Number of characters before the cursor that are kept.
+const MAX_CONTEXT: usize = 1000;
 
 /// A session.
 pub struct Session {
-    settings: SessionSettings,
-    engine: Arc<SharedEngine>,
-    notify: Box<dyn Fn(SessionEvent) + Send + Sync>,
-    stats: Arc<CaptureStats>,
-    metrics: SessionMetrics,
+    pub(super) settings: SessionSettings,
+    pub(super) engine: Arc<SharedEngine>,
+    pub(super) pre_capture: Arc<PreCapture>,
+    pub(super) notify: Box<dyn Fn(SessionEvent) + Send + Sync>,
+    pub(super) stats: Arc<CaptureStats>,
+    pub(super) metrics: SessionMetrics,
     /// Number of utterances that have ended.
-    utterances: AtomicU64,
+    pub(super) utterances: AtomicU64,
     inner: Mutex<Inner>,
 }
 
-struct Inner {
-    state: SessionState,
-    device: String,
-    status_message: String,
-    stop: Option<StopHandle>,
+pub(super) struct Inner {
+    pub runs: Runs,
+    /// Runs that are still to be transcribed, and their sound.
+    waiting: VecDeque<(Run, Receiver<Vec<f32>>)>,
+    /// Whether the work thread runs.
+    is_working: bool,
+    pub device: String,
+    pub status_message: String,
+    /// Text before the cursor.
+    context: String,
     /// Whether the session has been started but the model is not loaded yet.
-    waits_for_model: bool,
+    pub waits_for_model: bool,
     is_closed: bool,
 }
 
@@ -188,19 +104,23 @@ impl Session {
     pub fn new(
         settings: SessionSettings,
         engine: Arc<SharedEngine>,
+        pre_capture: Arc<PreCapture>,
         notify: impl Fn(SessionEvent) + Send + Sync + 'static,
     ) -> Arc<Self> {
         let inner = Inner {
-            state: SessionState::Idle,
+            runs: Runs::default(),
+            waiting: VecDeque::new(),
+            is_working: false,
             device: String::new(),
             status_message: String::new(),
-            stop: None,
+            context: String::new(),
             waits_for_model: false,
             is_closed: false,
         };
         Arc::new(Self {
             settings,
             engine,
+            pre_capture,
             notify: Box::new(notify),
             stats: Arc::default(),
             metrics: SessionMetrics::default(),
@@ -209,45 +129,49 @@ impl Session {
         })
     }
 
-    /// Opens the microphone; does nothing if it is open already.
+    /// Opens the microphone; does nothing if it is open already. If earlier speech is still being
+    /// transcribed, the new speech follows it.
     ///
     /// # Errors
-    /// Returns an error if the session is finishing or closed.
+    /// Returns an error if the session is closed.
     pub fn start(self: &Arc<Self>) -> Result<(), SessionError> {
         let mut inner = self.lock();
-        match inner.state {
-            _ if inner.is_closed => return Err(SessionError::Closed),
-            SessionState::Finishing => return Err(SessionError::Finishing),
-            SessionState::Idle => {}
-            _ => return Ok(()),
+        if inner.is_closed {
+            return Err(SessionError::Closed);
         }
-        let stop = StopHandle::default();
-        inner.state = SessionState::Starting;
-        inner.stop = Some(stop.clone());
+        let Some(run) = inner.runs.start() else {
+            return Ok(());
+        };
+        let (sender, receiver) = bounded(BACKLOG);
         inner.waits_for_model = true;
+        inner.waiting.push_back((run.clone(), receiver));
+        let is_working = std::mem::replace(&mut inner.is_working, true);
         drop(inner);
         (self.notify)(SessionEvent::Changed);
-        let (sender, receiver) = bounded(BACKLOG);
-        let capture = self.clone();
-        let work = self.clone();
-        let for_work = stop.clone();
-        std::thread::spawn(move || capture.capture(stop, &sender));
-        std::thread::spawn(move || {
-            let _idle = Idle(work.clone());
-            work.work(&for_work, &receiver);
-        });
+        let session = self.clone();
+        std::thread::spawn(move || session.record(&run, &sender));
+        if !is_working {
+            let session = self.clone();
+            std::thread::spawn(move || {
+                let _guard = Working(session.clone());
+                session.transcribe_runs();
+            });
+        }
         Ok(())
     }
 
     /// Closes the microphone and transcribes the remaining speech, or drops it if there is no
     /// model. Does nothing if the session is not listening.
     pub fn stop(&self) {
-        self.halt(StopHandle::finish);
+        self.change(Runs::stop);
     }
 
     /// Closes the microphone and drops speech since the last final text.
     pub fn cancel(&self) {
-        self.halt(StopHandle::cancel);
+        self.change(|runs| {
+            runs.cancel();
+            true
+        });
     }
 
     /// Starts the session, or stops it if it is listening.
@@ -272,7 +196,7 @@ impl Session {
 
     /// Returns its state.
     pub fn state(&self) -> SessionState {
-        self.lock().state
+        self.lock().runs.state()
     }
 
     /// Returns the id of the device that is open or was last open; empty if there was none.
@@ -290,6 +214,18 @@ impl Session {
         inner.status_message.clone()
     }
 
+    /// Returns the text before the cursor.
+    pub fn context(&self) -> String {
+        self.lock().context.clone()
+    }
+
+    /// Sets the text before the cursor, which the next utterance continues. Its last thousand
+    /// characters are kept.
+    pub fn set_context(&self, text: &str) {
+        let n = text.chars().count().saturating_sub(MAX_CONTEXT);
+        self.lock().context = text.chars().skip(n).collect();
+    }
+
     /// Returns how well the session keeps up.
     pub fn metrics(&self) -> MetricsSnapshot {
         self.metrics.snapshot()
@@ -300,225 +236,57 @@ impl Session {
         &self.stats
     }
 
-    fn halt(&self, how: fn(&StopHandle)) {
-        let mut inner = self.lock();
-        let Some(stop) = inner.stop.clone() else {
-            return;
-        };
-        how(&stop);
-        if inner.state == SessionState::Finishing {
-            return;
-        }
-        inner.state = SessionState::Finishing;
-        drop(inner);
-        (self.notify)(SessionEvent::Changed);
-    }
-
-    /// The capture thread: reads blocks from the microphone until stopped.
-    fn capture(self: Arc<Self>, stop: StopHandle, next: &Sender<Vec<f32>>) {
-        let session = self.clone();
-        let microphone = Microphone::new(
-            self.settings.device.clone(),
-            stop,
-            self.stats.clone(),
-            move |event| {
-                session.follow(event);
-            },
-        );
-        let mut stream = Mono16k::new(Box::new(microphone));
-        loop {
-            match stream.next_block() {
-                Ok(Some(block)) if next.send(block.to_vec()).is_ok() => {}
-                Ok(_) => break,
-                Err(error) => {
-                    error!("{}", error.explain());
-                    self.set_status_message(error.explain());
-                    break;
-                }
-            }
+    /// Changes the runs and reports the change, if `how` returns true.
+    pub(super) fn change(&self, how: impl FnOnce(&mut Runs) -> bool) {
+        if how(&mut self.lock().runs) {
+            (self.notify)(SessionEvent::Changed);
         }
     }
 
-    /// Records what has happened to the device.
-    fn follow(&self, event: CaptureEvent) {
-        let mut inner = self.lock();
-        match event {
-            CaptureEvent::Opened(device) => {
-                info!(device, "the microphone is open");
-                inner.device = device;
-                inner.status_message.clear();
-                if inner.state != SessionState::Finishing {
-                    inner.state = SessionState::Listening;
-                }
-            }
-            CaptureEvent::Moved(device) => {
-                info!(device, "the sound server has moved the stream");
-                inner.device = device;
-            }
-            CaptureEvent::Lost(reason) => {
-                warn!(reason, "no sound");
-                inner.status_message = reason;
-                if inner.state != SessionState::Finishing {
-                    inner.state = SessionState::DeviceLost;
-                }
-            }
-        }
-        drop(inner);
-        (self.notify)(SessionEvent::Changed);
-    }
-
-    /// The work thread: turns blocks into text.
-    fn work(&self, stop: &StopHandle, blocks: &Receiver<Vec<f32>>) {
-        let cancelled = || stop.is_cancelled();
-        let Some(mut live) = self.live(stop) else {
-            return;
-        };
-        let begun = Instant::now();
-        let mut has_speech = false;
-        let mut latency = LatencyTracker {
-            samples: 0,
-            blocks: 0,
-            at: begun,
-            committed: 0,
-        };
-        let mut is_open = true;
-        while is_open && !cancelled() {
-            match blocks.recv() {
-                Ok(block) => {
-                    for block in std::iter::once(block).chain(blocks.try_iter()) {
-                        latency.samples += block.len();
-                        latency.blocks += 1;
-                        live.push(&block);
-                    }
-                    latency.at = Instant::now();
-                }
-                Err(_) => {
-                    live.finish();
-                    is_open = false;
-                }
-            }
-            has_speech |= live.hears_speech();
-            if !has_speech
-                && self
-                    .settings
-                    .nothing_said
-                    .is_some_and(|most| begun.elapsed() > most)
-            {
-                self.halt(StopHandle::finish);
-            }
-            if !self.publish_events(&mut live, &mut latency, &cancelled) {
-                self.cancel();
-                return;
-            }
-            let backlog = blocks.len() as f64 * latency.audio_s() / latency.blocks.max(1) as f64;
-            self.metrics
-                .processed(latency.audio_s(), live.busy(), live.step_s(), backlog);
-        }
-        if cancelled() {
-            // A dropped utterance keeps its number.
-            self.utterances.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Publishes the events that are due. Returns false if transcription failed.
-    fn publish_events(
-        &self,
-        live: &mut Live,
-        latency: &mut LatencyTracker,
-        cancelled: &dyn Fn() -> bool,
-    ) -> bool {
-        loop {
-            match live.next_event(cancelled) {
-                Ok(Some(event)) => {
-                    latency
-                        .lags_s(&event)
-                        .into_iter()
-                        .for_each(|lag_s| self.metrics.committed(lag_s));
-                    (self.notify)(SessionEvent::Text(self.numbered(self.rewritten(event))));
-                }
-                Ok(None) => return true,
-                Err(_) if cancelled() => return true,
-                Err(error) => {
-                    error!("transcription failed: {}", error.explain());
-                    self.set_status_message(error.explain());
-                    return false;
-                }
-            }
-        }
-    }
-
-    /// Applies the user's rules to the text of an event.
-    fn rewritten(&self, event: Event) -> Event {
-        let SessionSettings {
-            rules, decoding, ..
-        } = &self.settings;
-        let language = match &event {
-            Event::Partial(partial) => partial.language,
-            Event::Final(done) => done.language,
-        };
-        event.rewritten(rules, written(decoding.task, language))
-    }
-
-    /// Numbers the utterance of an event through the session.
-    fn numbered(&self, mut event: Event) -> Event {
-        match &mut event {
-            Event::Partial(partial) => {
-                partial.utterance = self.utterances.load(Ordering::Relaxed) + 1
-            }
-            Event::Final(done) => {
-                done.utterance = self.utterances.fetch_add(1, Ordering::Relaxed) + 1;
-                self.metrics.finished(done.latency);
-            }
-        }
-        event
-    }
-
-    /// Waits for the model and creates a live engine. Returns `None` if the session ends first.
-    fn live(&self, stop: &StopHandle) -> Option<Live> {
-        let is_finishing = || self.state() == SessionState::Finishing;
-        let should_stop = |status_message: &str| {
-            stop.is_cancelled() || (!status_message.is_empty() && is_finishing())
-        };
-        let whisper = self.engine.wait(&should_stop)?;
-        self.lock().waits_for_model = false;
-        let SessionSettings { decoding, live, .. } = &self.settings;
-        let prompt = whisper
-            .tokenizer()
-            .encode_prompt(&self.settings.prompt)
-            .unwrap_or_default();
-        let hotwords =
-            Hotwords::shared(whisper.tokenizer(), &self.settings.hotwords).unwrap_or_default();
-        let decoding = DecodingOptions {
-            prompt,
-            hotwords,
-            ..decoding.clone()
-        };
-        let live = live.for_model(whisper.file().dims());
-        let recognizer = WhisperRecognizer::new(whisper, LONGEST_WINDOW, decoding);
-        Some(Live::new(Box::new(recognizer), live))
-    }
-
-    fn set_status_message(&self, reason: String) {
+    pub(super) fn set_status_message(&self, reason: String) {
         self.lock().status_message = reason;
         (self.notify)(SessionEvent::Changed);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock_unpoisoned()
+    }
+
+    /// Transcribes the runs in order until none waits.
+    fn transcribe_runs(&self) {
+        while let Some((run, sound)) = self.next_run() {
+            self.transcribe(&run, &sound);
+            self.change(|runs| {
+                runs.end(&run);
+                true
+            });
+        }
+    }
+
+    /// Returns the next run to be transcribed. If there is none, the work thread ends.
+    fn next_run(&self) -> Option<(Run, Receiver<Vec<f32>>)> {
+        let mut inner = self.lock();
+        let next = inner.waiting.pop_front();
+        inner.is_working = next.is_some();
+        inner.waits_for_model &= next.is_some();
+        next
     }
 }
 
-/// Makes a session idle when its work ends, even by a panic.
-struct Idle(Arc<Session>);
+/// Makes a session idle if its work thread panics.
+struct Working(Arc<Session>);
 
-impl Drop for Idle {
+impl Drop for Working {
     fn drop(&mut self) {
-        let mut inner = self.0.lock();
-        if let Some(stop) = inner.stop.take() {
-            stop.cancel();
+        if !std::thread::panicking() {
+            return;
         }
+        let mut inner = self.0.lock();
+        inner.runs.cancel();
+        inner.runs = Runs::default();
+        inner.waiting.clear();
+        inner.is_working = false;
         inner.waits_for_model = false;
-        inner.state = SessionState::Idle;
         drop(inner);
         (self.0.notify)(SessionEvent::Changed);
     }

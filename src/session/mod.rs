@@ -3,11 +3,19 @@
 //! In: a configuration, commands (start, stop, cancel), samples. Out: [`SessionEvent`]s and
 //! [`EngineEvent`]s through callbacks. Nothing here knows the bus.
 
+mod latency;
+mod levels;
 mod live_session;
 mod metrics;
 mod pre_capture;
+mod recording;
+mod runs;
+mod session_settings;
 mod shared_engine;
+mod transcription;
 
-pub use live_session::{Session, SessionError, SessionEvent, SessionSettings, SessionState};
+pub use levels::Level;
+pub use live_session::{Session, SessionError, SessionEvent, SessionState};
 pub use pre_capture::PreCapture;
+pub use session_settings::SessionSettings;
 pub use shared_engine::{EngineEvent, EngineState, SharedEngine};

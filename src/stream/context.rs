@@ -74,24 +74,37 @@ impl ContextualRecognizer {
         let is_final = request.pass == Pass::Final;
         let mut language = self.recognizer.language().or(request.language);
         let mut alone = None;
+        let n_samples = request.samples.len();
         if self.has_words != Some(start) || (is_final && language.is_none()) {
-            let hypothesis = self.recognizer.recognize(request, cancelled)?;
+            let mut hypothesis = self.recognizer.recognize(request, cancelled)?;
+            if hypothesis.words.is_empty() && is_final && !request.text_before.is_empty() {
+                // After some texts, the decoder takes the transcript for complete.
+                let request = Request {
+                    text_before: "",
+                    ..request
+                };
+                hypothesis = self.recognizer.recognize(request, cancelled)?;
+            }
             let has_words = !hypothesis.words.is_empty() && !hypothesis.is_unlikely;
             if has_words {
                 self.has_words = Some(start);
             }
             if !has_words || !is_final {
+                // The final pass would decode it after its context.
+                let found = language.or(Some(hypothesis.language));
+                let context = found.and_then(|found| self.past.before(start, n_samples, found));
+                hypothesis.stands &= is_final || context.is_none();
                 return Ok(hypothesis);
             }
             language = Some(hypothesis.language);
             alone = Some(hypothesis);
         }
-        let n_samples = request.samples.len();
         let context = language.and_then(|language| self.past.before(start, n_samples, language));
         if context.is_some() {
             let predicted = alone.as_ref().map(|alone| join(&alone.words));
             let request = Request {
                 context: context.as_ref(),
+                text_before: "",
                 predicted: predicted.as_deref().unwrap_or(request.predicted),
                 language,
                 ..request
@@ -390,6 +403,7 @@ mod tests {
         for &pass in passes {
             let request = Request {
                 context: None,
+                text_before: "",
                 samples: &[0.0; SECOND],
                 prefix: "",
                 predicted: "",

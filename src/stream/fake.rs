@@ -44,6 +44,7 @@ pub(super) fn hypothesis(text: &str) -> Hypothesis {
     Hypothesis {
         words: sure_words(text),
         is_unlikely: false,
+        stands: false,
         language: Language::ENGLISH,
         avg_logprob: -0.1,
     }

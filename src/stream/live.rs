@@ -49,6 +49,8 @@ pub struct Live {
     /// Utterances whose final pass is due.
     ended: VecDeque<Ended>,
     utterance: UtteranceState,
+    /// Text that the next utterance continues.
+    text_before: String,
     busy: Duration,
     /// Measures the work.
     clock: Clock,
@@ -71,6 +73,7 @@ impl Live {
             pace: options.step_s.map(Pace::new),
             ended: VecDeque::new(),
             utterance: UtteranceState::new(options.step_s.is_some()),
+            text_before: String::new(),
             busy: Duration::ZERO,
             clock: Box::new(move || begun.elapsed()),
         }
@@ -81,6 +84,14 @@ impl Live {
         if let Some(segmenter) = &mut self.segmenter {
             let ended = segmenter.push(samples);
             self.queue(ended);
+        }
+    }
+
+    /// Sets the text that utterances from the next one on continue, for example what stands before
+    /// the cursor. It has no audio, so that of a preceding utterance is preferred to it.
+    pub fn set_text_before(&mut self, text: &str) {
+        if self.text_before != text {
+            text.clone_into(&mut self.text_before);
         }
     }
 
@@ -141,6 +152,7 @@ impl Live {
             return Ok(None);
         };
         let begun = (self.clock)();
+        self.utterance.begin(&self.text_before);
         let request = self.utterance.request(ongoing.samples, pass);
         let hypothesis = self
             .recognizer
@@ -162,8 +174,9 @@ impl Live {
     ) -> Result<Option<Final>, RecognizeError> {
         let Utterance { samples, start, .. } = &ended.utterance;
         let span = *start..start + samples.len() as u64;
+        self.utterance.begin(&self.text_before);
         let begun = (self.clock)();
-        let hypothesis = match self.utterance.take_ahead(&span) {
+        let hypothesis = match self.utterance.take_ahead(&ended.utterance) {
             Some(hypothesis) => hypothesis,
             None => {
                 let request = self.utterance.request(samples, Pass::Final);

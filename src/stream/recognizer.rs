@@ -16,6 +16,9 @@ use crate::whisper::{LONGEST_WINDOW, SAMPLES_PER_POSITION, TimedWord, Whisper};
 use std::borrow::Cow;
 use std::sync::Arc;
 
+/// Number of characters of the text before an utterance that the decoder is given.
+const MAX_TEXT_BEFORE: usize = 200;
+
 /// Kind of a pass over an utterance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pass {
@@ -39,6 +42,8 @@ pub struct Context {
 pub struct Request<'a> {
     /// Preceding audio and its text, which is not part of the result.
     pub context: Option<&'a Context>,
+    /// Text that precedes the speech and whose audio is not known.
+    pub text_before: &'a str,
     /// Samples of the utterance, 16 kHz, mono. They fit the window together with those of the
     /// context.
     pub samples: &'a [f32],
@@ -62,6 +67,8 @@ pub struct Hypothesis {
     /// Whether the words are too unlikely to be shown, except those that the next interim text
     /// repeats.
     pub is_unlikely: bool,
+    /// Whether a final pass over the same audio would find the same.
+    pub stands: bool,
     /// Language, given or detected.
     pub language: Language,
     /// Mean log-probability of a token.
@@ -164,11 +171,16 @@ impl WhisperRecognizer {
         let audio = self.audio([before, request.samples].concat());
         let options = self.options(&request)?;
         let first = self.decode(&audio, &options, &request, cancelled)?;
-        if request.pass == Pass::Interim || !request.prefix.is_empty() {
-            return Ok(first.into_hypothesis(options.task));
+        let has_second_pass = request.prefix.is_empty();
+        let is_interim = request.pass == Pass::Interim;
+        // What an interim pass finds stands at most if its audio ends in a pause.
+        let may_stand = has_second_pass && first.verdict == Verdict::Show && audio.ends_in_pause();
+        if is_interim && !may_stand || !has_second_pass {
+            return Ok(first.into_hypothesis(options.task, !is_interim));
         }
         let alone = Request {
             context: None,
+            text_before: "",
             predicted: "",
             ..request
         };
@@ -180,12 +192,16 @@ impl WhisperRecognizer {
             n_ctx: self.n_ctx,
             cancelled,
         };
+        if is_interim {
+            let stands = !second_pass.is_suspicious(&first.text, &utterance);
+            return Ok(first.into_hypothesis(options.task, stands));
+        }
         let text = second_pass.believed(first.text, &utterance, false, &self.options(&alone)?)?;
         let believed = Decoded {
             text,
             verdict: first.verdict,
         };
-        Ok(believed.into_hypothesis(options.task))
+        Ok(believed.into_hypothesis(options.task, true))
     }
 
     fn audio(&self, samples: Vec<f32>) -> WindowAudio {
@@ -251,7 +267,10 @@ impl WhisperRecognizer {
         let seconds = clock::seconds(request.samples.len() as u64) as f32;
         let tokenizer = self.whisper.tokenizer();
         let before = request.context.map_or("", |context| &context.text);
+        let mut prompt = self.decoding.prompt.clone();
+        prompt.extend(tokenizer.encode_prompt(last_words(request.text_before))?);
         Ok(DecodingOptions {
+            prompt,
             sample_len: match request.pass {
                 Pass::Interim => Some((seconds as usize + 1) * MAX_TOKENS_PER_SECOND_INTERIM),
                 Pass::Final => self.decoding.sample_len,
@@ -296,14 +315,29 @@ impl Recognizer for WhisperRecognizer {
 }
 
 impl Decoded {
-    fn into_hypothesis(self, task: Task) -> Hypothesis {
+    fn into_hypothesis(self, task: Task, stands: bool) -> Hypothesis {
         let WindowText { result, words } = self.text;
         Hypothesis {
             words: timed(&words, written(task, result.language)),
             is_unlikely: self.verdict == Verdict::ShowIfRepeated,
+            stands,
             language: result.language,
             avg_logprob: result.avg_logprob,
         }
+    }
+}
+
+/// Returns the last words of a text, as many as are worth the decoder's time.
+fn last_words(text: &str) -> &str {
+    let text = text.trim();
+    let n = text.chars().count().saturating_sub(MAX_TEXT_BEFORE);
+    match text.char_indices().nth(n) {
+        Some((from, _)) if n > 0 => {
+            let rest = &text[from..];
+            rest.split_once(char::is_whitespace)
+                .map_or(rest, |(_, words)| words)
+        }
+        _ => text,
     }
 }
 
@@ -329,6 +363,23 @@ mod tests {
     use crate::models::{ModelFile, Origin, import, synthetic};
     use crate::stream::LiveOptions;
     use crate::whisper::{Dims, Precision};
+
+    #[test]
+    fn of_a_long_text_the_last_words_are_used() {
+        assert_eq!(last_words(" Dear Ms Müller, "), "Dear Ms Müller,");
+        let long = "ärger ".repeat(100);
+        let last = last_words(&long);
+        assert!(
+            last.starts_with("ärger ") && last.ends_with(" ärger"),
+            "{last}"
+        );
+        assert!((MAX_TEXT_BEFORE - 10..=MAX_TEXT_BEFORE).contains(&last.chars().count()));
+        assert_eq!(
+            last_words(&"漢".repeat(300)).chars().count(),
+            MAX_TEXT_BEFORE
+        );
+        assert_eq!(last_words(" \n"), "");
+    }
 
     #[test]
     fn a_model_of_short_windows_gets_no_longer_ones() {
@@ -361,6 +412,7 @@ mod tests {
             WhisperRecognizer::new(whisper, LONGEST_WINDOW, DecodingOptions::default());
         let request = Request {
             context: None,
+            text_before: "",
             samples: &tone,
             prefix: "",
             predicted: "",

@@ -12,9 +12,10 @@ use super::continuation::continuation;
 use super::event::{Final, Partial};
 use super::recognizer::{Hypothesis, Pass, Request};
 use crate::audio::vad::FRAME;
-use crate::audio::{Ongoing, PRE_ROLL, SAMPLE_RATE, clock};
+use crate::audio::{Ongoing, PRE_ROLL, SAMPLE_RATE, Utterance, clock};
 use crate::text::{Word, common_prefix, join};
 use crate::tokenizer::Language;
+use crate::whisper::alignment::Pauses;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -25,6 +26,10 @@ const MIN_LANGUAGE_SAMPLES: usize = 3 * SAMPLE_RATE as usize;
 /// Length of silence that counts as the beginning of a pause, in samples: 0.1 s. The closure of a
 /// stop consonant is shorter.
 const MIN_PAUSE_SAMPLES: usize = SAMPLE_RATE as usize / 10;
+
+/// Sound after a text made ahead that is not a word, in seconds: a click, or the fading of the last
+/// word.
+const MAX_SOUND_AFTER_S: f64 = 0.03;
 
 /// Length that counts as decoded before the first pass, in samples: the first pass is due one step
 /// after the onset of speech.
@@ -43,6 +48,8 @@ pub(super) struct UtteranceState {
     carried: Vec<Word>,
     /// Text of `carried`: the prefix of each request.
     prefix: String,
+    /// Text without audio that the utterance continues; `None` before its first pass.
+    text_before: Option<String>,
     /// Text of the latest hypothesis that has any.
     predicted: String,
     /// Words of the latest hypothesis, if it was unlikely.
@@ -51,7 +58,8 @@ pub(super) struct UtteranceState {
     n_decoded: usize,
     /// Language, once enough speech has been decoded.
     language: Option<Language>,
-    /// Hypothesis of a final pass made ahead of the end, and its samples of the stream.
+    /// Hypothesis made ahead of the end that is final if only silence follows, and its samples of the
+    /// stream.
     ahead: Option<(Range<u64>, Hypothesis)>,
 }
 
@@ -79,6 +87,7 @@ impl UtteranceState {
             committed: Vec::new(),
             prefix: join(&carried),
             carried,
+            text_before: None,
             predicted: String::new(),
             unlikely: Vec::new(),
             n_decoded: NOTHING_DECODED,
@@ -110,12 +119,19 @@ impl UtteranceState {
         is_due.then_some(Pass::Interim)
     }
 
+    /// Begins the utterance, if its first pass is due: it continues `text`, whatever that becomes
+    /// later.
+    pub fn begin(&mut self, text: &str) {
+        self.text_before.get_or_insert_with(|| text.to_owned());
+    }
+
     /// Returns the request for a pass over `samples`, without context.
     pub fn request<'a>(&'a self, samples: &'a [f32], pass: Pass) -> Request<'a> {
         // Without committed text, a final pass may still find another language.
         let holds = pass == Pass::Interim || !self.committed.is_empty();
         Request {
             context: None,
+            text_before: self.text_before.as_deref().unwrap_or_default(),
             samples,
             prefix: &self.prefix,
             predicted: &self.predicted,
@@ -168,9 +184,15 @@ impl UtteranceState {
         })
     }
 
-    /// Takes the hypothesis of the final pass, if it was made ahead over the same samples.
-    pub fn take_ahead(&mut self, samples: &Range<u64>) -> Option<Hypothesis> {
-        let (_, hypothesis) = self.ahead.take_if(|(ahead, _)| ahead == samples)?;
+    /// Takes the hypothesis of the final pass over an utterance, if it was made ahead and only silence
+    /// has followed.
+    pub fn take_ahead(&mut self, utterance: &Utterance) -> Option<Hypothesis> {
+        let covers = |ahead: &Range<u64>| {
+            ahead.start == utterance.start
+                && ahead.end <= utterance.end()
+                && is_silent_from((ahead.end - ahead.start) as usize, utterance)
+        };
+        let (_, hypothesis) = self.ahead.take_if(|(ahead, _)| covers(ahead))?;
         Some(hypothesis)
     }
 
@@ -237,7 +259,7 @@ impl UtteranceState {
         if is_long && has_words && !hypothesis.is_unlikely {
             self.language = Some(hypothesis.language);
         }
-        if pass == Pass::Final {
+        if pass == Pass::Final || hypothesis.stands {
             self.ahead = Some((samples.clone(), hypothesis.clone()));
         }
         if has_words {
@@ -271,6 +293,18 @@ impl UtteranceState {
             text
         }
     }
+}
+
+/// Whether an utterance is silent from its `n`th sample on: the voice detector hears nobody, or it is
+/// as quiet as the utterance's pauses. The detector takes up to a third of a second to notice the end
+/// of speech.
+fn is_silent_from(n: usize, utterance: &Utterance) -> bool {
+    if n >= utterance.samples.len() || !utterance.after_has_voice(n) {
+        return true;
+    }
+    let seconds = |n: usize| clock::seconds(n as u64);
+    let pauses = Pauses::of(&utterance.samples);
+    pauses.sound_s(seconds(n), seconds(utterance.samples.len())) < MAX_SOUND_AFTER_S
 }
 
 /// Returns the number of committed words that lie before a cut at sample `end`: those that the

@@ -190,6 +190,7 @@ fn speech_is_heard_after_what_was_said_before_it() {
     for pass in [Pass::Interim, Pass::Final] {
         let request = Request {
             context: Some(&context),
+            text_before: "",
             samples,
             prefix: "",
             predicted: "",

@@ -10,22 +10,24 @@ mod device;
 mod error;
 mod pulse;
 mod ring;
+mod stop;
 mod stream_moves;
 mod timeout;
 
 pub use device::Device;
 pub use error::CaptureError;
 pub use ring::CaptureStats;
+pub use stop::StopHandle;
 
 use super::{AudioError, AudioSource, AudioWarning, Block};
 use crate::advice::Advice;
 use ring::Drain;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-/// Sound recorded after the user stops, since people press the key on their last syllable.
-const TAIL: Duration = Duration::from_millis(300);
+/// Longest time to wait for the sound that a device had recorded when the user stopped, and for the
+/// server to tell how much that is. Usually it takes a tenth of it.
+const MAX_TAIL: Duration = Duration::from_millis(200);
 /// Interval at which a reader without sound checks for a stop.
 const POLL: Duration = Duration::from_millis(100);
 /// Time without samples after which the stream is checked.
@@ -45,31 +47,6 @@ pub fn devices() -> Result<Vec<Device>, CaptureError> {
             devices => Ok(devices),
         },
         result => result,
-    }
-}
-
-/// Ends a [`Microphone`] from another thread.
-#[derive(Debug, Clone, Default)]
-pub struct StopHandle(Arc<AtomicU8>);
-
-impl StopHandle {
-    /// Stops after a moment, so that the current word is recorded.
-    pub fn finish(&self) {
-        self.0.fetch_max(1, Ordering::Relaxed);
-    }
-
-    /// Stops at once.
-    pub fn cancel(&self) {
-        self.0.store(2, Ordering::Relaxed);
-    }
-
-    /// Returns true if it was stopped by [`Self::cancel`].
-    pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 2
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
     }
 }
 
@@ -98,7 +75,10 @@ pub struct Microphone {
     retry: Duration,
     /// Whether the open device has been reported to deliver no sound.
     is_stalled: bool,
-    stopped_at: Option<Instant>,
+    /// Number of frames read from the open device.
+    n_read: u64,
+    /// Number of frames to be read of it, once the user has stopped.
+    n_wanted: Option<u64>,
 }
 
 impl Microphone {
@@ -120,12 +100,14 @@ impl Microphone {
             block: Vec::new(),
             retry: RETRY.0,
             is_stalled: false,
-            stopped_at: None,
+            n_read: 0,
+            n_wanted: None,
         }
     }
 
     /// Waits for the next samples and puts them into `block`; returns false at the end.
     fn listen(&mut self) -> bool {
+        self.stop.wake_this_thread();
         let mut heard_at = Instant::now();
         loop {
             if self.is_over() {
@@ -142,6 +124,7 @@ impl Microphone {
             }
             recording.drain().read(&mut self.block);
             if !self.block.is_empty() {
+                self.n_read += (self.block.len() / recording.format().1) as u64;
                 self.retry = RETRY.0;
                 if std::mem::take(&mut self.is_stalled) {
                     (self.tell)(CaptureEvent::Opened(recording.device().to_owned()));
@@ -170,13 +153,24 @@ impl Microphone {
         }
     }
 
-    /// Returns true if the user has stopped and the remaining sound has been recorded.
+    /// Returns true if the user has stopped and all that the device had recorded by then has been
+    /// read: people press the key on their last syllable.
     fn is_over(&mut self) -> bool {
-        if !self.stop.is_stopped() {
+        let Some(stopped_at) = self.stop.stopped_at() else {
             return false;
-        }
-        let stopped_at = *self.stopped_at.get_or_insert_with(Instant::now);
-        self.stop.is_cancelled() || self.recording.is_none() || stopped_at.elapsed() > TAIL
+        };
+        let Some(recording) = self
+            .recording
+            .as_ref()
+            .filter(|_| !self.stop.is_cancelled())
+        else {
+            return true;
+        };
+        // A device that does not tell gives all it has with the next block.
+        let n_wanted = *self
+            .n_wanted
+            .get_or_insert_with(|| recording.n_recorded().unwrap_or(self.n_read + 1));
+        self.n_read >= n_wanted || stopped_at.elapsed() > MAX_TAIL
     }
 
     /// Opens the device, or waits a while if that fails.
@@ -196,6 +190,8 @@ impl Microphone {
                 (self.tell)(CaptureEvent::Opened(recording.device().to_owned()));
                 self.has_server |= matches!(recording, Recording::Pulse(_));
                 self.recording = Some(recording);
+                self.n_read = 0;
+                self.n_wanted = None;
             }
             Err(error) => {
                 (self.tell)(CaptureEvent::Lost(error.explain()));
@@ -268,6 +264,14 @@ impl Recording {
         match self {
             Self::Pulse(recording) => recording.moved(),
             // ALSA streams never move.
+            Self::Alsa(_) => None,
+        }
+    }
+
+    /// Returns the number of frames recorded so far, those included that are still on their way.
+    fn n_recorded(&self) -> Option<u64> {
+        match self {
+            Self::Pulse(recording) => recording.n_recorded(),
             Self::Alsa(_) => None,
         }
     }

@@ -6,11 +6,12 @@
 //! The process keeps one connection, which costs nothing while nothing is recorded. However often a
 //! server that hangs is tried again, only one thread waits for it.
 
+use super::MAX_TAIL;
 use super::device::{Device, find};
 use super::error::CaptureError;
 use super::ring::{CaptureStats, Drain, Feed, ring};
 use super::stream_moves::{self, MoveWatcher};
-use super::timeout::{AtMostOne, within};
+use super::timeout::{AtMostOne, within, within_time};
 use crate::sync::LockExt;
 use pulseaudio::protocol::stream::{BufferAttr, StreamFlags};
 use pulseaudio::protocol::{
@@ -121,6 +122,18 @@ impl Recording {
     /// Asks whether the server still knows the stream: it does not report the end of one.
     pub fn is_alive(&self) -> bool {
         within(self.stream.timing_info()).is_ok_and(|answer| answer.is_ok())
+    }
+
+    /// Returns the number of frames that the device has recorded so far: those that the server has
+    /// received from it, and those that are still in the device. `None` if the server does not
+    /// answer.
+    pub fn n_recorded(&self) -> Option<u64> {
+        let timing = within_time(MAX_TAIL, self.stream.timing_info())
+            .ok()?
+            .ok()?;
+        let frame_size = (self.channels * size_of::<f32>()) as u64;
+        let received = u64::try_from(timing.write_offset).ok()? / frame_size;
+        Some(received + timing.source_usec * u64::from(self.rate) / 1_000_000)
     }
 
     /// Returns the device that the server moved the stream to since the last call.

@@ -17,7 +17,18 @@ pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 /// # Errors
 /// Returns [`CaptureError::Silent`] after that time.
 pub(super) fn within<T>(answer: impl Future<Output = T>) -> Result<T, CaptureError> {
-    let until = Instant::now() + REPLY_TIMEOUT;
+    within_time(REPLY_TIMEOUT, answer)
+}
+
+/// Waits for `answer`, at most for a given time.
+///
+/// # Errors
+/// Returns [`CaptureError::Silent`] after that time.
+pub(super) fn within_time<T>(
+    most: Duration,
+    answer: impl Future<Output = T>,
+) -> Result<T, CaptureError> {
+    let until = Instant::now() + most;
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut answer = pin!(answer);
     loop {

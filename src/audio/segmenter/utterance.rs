@@ -31,6 +31,13 @@ impl Utterance {
             .any(|score| score.speech > OFFSET_THRESHOLD)
     }
 
+    /// Whether any of it from its `n`th sample on may be speech.
+    pub fn after_has_voice(&self, n: usize) -> bool {
+        let rest = self.scores.iter().skip(n / FRAME);
+        let mut speech = rest.map(|score| score.speech);
+        speech.any(|speech| speech > OFFSET_THRESHOLD)
+    }
+
     /// Joins an utterance that ends where `next` begins with `next`.
     pub fn joined(mut self, next: Self) -> Self {
         debug_assert_eq!(self.end(), next.start);

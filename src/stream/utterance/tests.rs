@@ -1,6 +1,7 @@
 //! The state of an utterance, driven by hypotheses alone.
 
 use super::*;
+use crate::audio::vad::FrameScore;
 use crate::stream::fake::hypothesis;
 use proptest::prelude::*;
 
@@ -28,6 +29,32 @@ impl Spoken {
             voiced: self.samples.len() - self.n_silent,
             is_settled,
         }
+    }
+}
+
+/// Returns an utterance of loud voice up to sample `n_voiced` and silence after it.
+fn heard(n_voiced: usize, n_silent: usize) -> Utterance {
+    let sample = |i: usize| {
+        if i < n_voiced {
+            (i as f32).sin()
+        } else {
+            1e-3 * (i as f32).sin()
+        }
+    };
+    let score = |frame: usize| FrameScore {
+        speech: if (frame + 1) * FRAME <= n_voiced {
+            0.9
+        } else {
+            0.1
+        },
+        level_db: -20.0,
+    };
+    let len = n_voiced + n_silent;
+    Utterance {
+        samples: (0..len).map(sample).collect(),
+        start: 0,
+        scores: (0..len / FRAME).map(score).collect(),
+        continues: false,
     }
 }
 
@@ -103,8 +130,55 @@ fn a_pause_is_decoded_once_as_it_begins_and_then_for_the_final() {
     let settled = 0..(spoken + STEP) as u64;
     state.take_partial(&settled, Pass::Final, hypothesis(" one two"));
     assert_eq!(due(&state, spoken, STEP, true), None, "it was made ahead");
-    assert_eq!(state.take_ahead(&(0..settled.end + 1)), None);
-    assert_eq!(state.take_ahead(&settled), Some(hypothesis(" one two")));
+    assert_eq!(
+        state.take_ahead(&heard(spoken + STEP, 0)),
+        Some(hypothesis(" one two"))
+    );
+}
+
+#[test]
+fn text_that_stands_is_the_final_if_only_silence_follows() {
+    let ahead = |stands| {
+        let mut state = UtteranceState::new(true);
+        let found = Hypothesis {
+            stands,
+            ..hypothesis(" one two")
+        };
+        state.take_partial(&(0..17_600), Pass::Interim, found);
+        state
+    };
+    let is_final = |mut state: UtteranceState, utterance: Utterance| {
+        let text = state.take_ahead(&utterance).map(|found| join(&found.words));
+        text.as_deref() == Some(" one two")
+    };
+    assert!(is_final(ahead(true), heard(16_000, 3_200)));
+    assert!(
+        !is_final(ahead(false), heard(16_000, 3_200)),
+        "it was doubtful"
+    );
+    assert!(!is_final(ahead(true), heard(19_200, 0)), "a voice follows");
+    assert!(
+        !is_final(ahead(true), heard(16_000, 800)),
+        "it was made of more"
+    );
+    let mut unnoticed = heard(16_000, 3_200);
+    unnoticed
+        .scores
+        .iter_mut()
+        .for_each(|score| score.speech = 0.5);
+    assert!(
+        is_final(ahead(true), unnoticed),
+        "silence that the detector has not noticed"
+    );
+    let mut click = heard(16_000, 3_200);
+    click.samples[18_000..18_160].fill(0.9);
+    assert!(is_final(ahead(true), click.clone()), "a click");
+    click.scores.iter_mut().for_each(|score| score.speech = 0.5);
+    click.samples[18_000..19_000].fill(0.9);
+    assert!(!is_final(ahead(true), click), "a sound");
+    let mut elsewhere = heard(16_000, 3_200);
+    elsewhere.start = 256;
+    assert!(!is_final(ahead(true), elsewhere));
 }
 
 #[test]
