@@ -212,8 +212,8 @@ settings! {
     /// When an utterance ends.
     "endpoint" EndpointSettings;
     EndpointOverrides;
-    /// Seconds of silence after words.
-    pause: f64 = 0.8, 0.55 to 10.0;
+    /// Seconds of silence after words, or "auto": sooner after a finished sentence.
+    pause: EndPause = EndPause::Seconds(0.8), 0.55 to 10.0;
     /// Seconds of the longest utterance.
     longest: f64 = 15.36, 4.0 to 15.36;
     /// Seconds from the start without a word after which a session stops; 0 is never.
@@ -249,6 +249,41 @@ impl TextOverrides {
 /// Language of the speech: one of Whisper's, or `None` to detect it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SpokenLanguage(pub Option<Language>);
+
+/// Silence that ends an utterance.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum EndPause {
+    /// It depends on what was said: 0.5 s after a finished sentence, up to 1.5 s otherwise.
+    Auto,
+    /// The same number of seconds after all words.
+    Seconds(f64),
+}
+
+impl EndPause {
+    /// Name of [`EndPause::Auto`].
+    pub const AUTO: &str = "auto";
+}
+
+impl From<EndPause> for Option<f64> {
+    fn from(pause: EndPause) -> Self {
+        match pause {
+            EndPause::Auto => None,
+            EndPause::Seconds(seconds) => Some(seconds),
+        }
+    }
+}
+
+impl FromStr for EndPause {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == Self::AUTO {
+            return Ok(Self::Auto);
+        }
+        let seconds = text.parse().map(Self::Seconds);
+        seconds.map_err(|_| "give auto or a number of seconds".to_owned())
+    }
+}
 
 /// Value that is written as a name.
 pub trait Named: Sized {
@@ -380,6 +415,18 @@ macro_rules! named_values {
 plain_values!(String, bool, f64, usize);
 named_values!(Language, SpokenLanguage, Task, Numbers, Compute, Device);
 
+impl Value for EndPause {
+    fn read(value: &toml::Value) -> Result<Self, Problem> {
+        if let toml::Value::String(name) = value {
+            return Self::from_str(name).map_err(|advice| Problem::Value {
+                value: name.clone(),
+                advice,
+            });
+        }
+        f64::read(value).map(Self::Seconds)
+    }
+}
+
 impl<T: Value> Value for Vec<T> {
     fn read(value: &toml::Value) -> Result<Self, Problem> {
         match value {
@@ -412,10 +459,17 @@ pub fn unknown(section: &str, key: &str, known: &[&str]) -> SettingError {
     }
 }
 
-fn within(section: &str, key: &str, value: f64, least: f64, most: f64) -> Result<(), SettingError> {
-    if (least..=most).contains(&value) {
+/// Checks the limits of a value, unless it is a name.
+fn within(
+    section: &str,
+    key: &str,
+    value: impl Into<Option<f64>>,
+    least: f64,
+    most: f64,
+) -> Result<(), SettingError> {
+    let Some(value) = value.into().filter(|value| !(least..=most).contains(value)) else {
         return Ok(());
-    }
+    };
     Err(SettingError::Value {
         key: format!("{section}.{key}"),
         value: value.to_string(),

@@ -53,6 +53,7 @@ fn an_hour_takes_no_more_memory_than_five_minutes() {
     };
     let options = LiveOptions {
         segmenter,
+        ends_by_sentence: false,
         step_s: Some(0.5),
     };
     let mut live = Live::new(Box::new(Parrot), options);

@@ -5,6 +5,7 @@
 """
 
 import argparse
+import difflib
 import json
 import subprocess
 import sys
@@ -24,6 +25,7 @@ TIMES = [
     ("committed word", "committed_s"),
     ("settled word", "settled_s"),
     ("final", "final_s"),
+    ("speech to final", "speech_to_final_s"),
 ]
 
 
@@ -75,6 +77,9 @@ def figures(run, clips, file_texts):
         "differs from file": rate(texts, clips, file_texts),
         "cpu": 100 * total("cpu_s") / total("audio_s"),
     }
+    finals = [split_finals(run[clip.id]["finals"], file_texts[clip.id]) for clip in clips]
+    result["finals"] = sum(n for n, _ in finals)
+    result["split sentences"] = sum(split for _, split in finals)
     for name, key in TIMES:
         times = sorted(time for report in run.values() for time in report[key])
         rank = lambda share: times[min(len(times) - 1, int(share * len(times)))] if times else None  # noqa: E731
@@ -82,14 +87,30 @@ def figures(run, clips, file_texts):
     return result
 
 
+def split_finals(finals, file_text):
+    """The number of finals, and of those that end within a sentence of the file's text."""
+    bare = lambda word: "".join(c for c in word.lower() if c.isalnum())  # noqa: E731
+    live = [(bare(word), i) for i, text in enumerate(finals) for word in text.split()]
+    file = file_text.split()
+    blocks = difflib.SequenceMatcher(None, [word for word, _ in live], [bare(word) for word in file], autojunk=False)
+    place = {block.a + k: block.b + k for block in blocks.get_matching_blocks() for k in range(block.size)}
+    split = 0
+    for at, ((_, utterance), (_, following)) in enumerate(zip(live, live[1:])):
+        # A boundary counts if the words on both sides are neighbours in the file's text.
+        if utterance != following and at in place and place.get(at + 1) == place[at] + 1:
+            split += not file[place[at]].rstrip("\"')»”").endswith((".", "?", "!", "。", "？", "！"))
+    return len(finals), split
+
+
 def table(metrics, file_rate, n_clips):
-    heading = ["WER %", "differs from file %", *[f"{name}, s" for name, _ in TIMES], "processor %"]
+    heading = ["WER %", "differs from file %", *[f"{name}, s" for name, _ in TIMES], "finals", "split sentences", "processor %"]
     lines = [f"{n_clips} clips; file mode: WER {file_rate:.2f} %. Times: p50 / p95.", ""]
     lines += ["| " + " | ".join(heading) + " |", "|---" * len(heading) + "|"]
     times = [metrics[name] for name, _ in TIMES]
     cells = [f"{time['p50']:.2f} / {time['p95']:.2f}" if time["of"] else "none" for time in times]
     rates = [f"{metrics['wer']:.2f}", f"{metrics['differs from file']:.2f}"]
-    lines.append("| " + " | ".join([*rates, *cells, f"{metrics['cpu']:.0f}"]) + " |")
+    counts = [f"{metrics['finals']}", f"{metrics['split sentences']}"]
+    lines.append("| " + " | ".join([*rates, *cells, *counts, f"{metrics['cpu']:.0f}"]) + " |")
     return "\n".join(lines)
 
 

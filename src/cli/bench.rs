@@ -6,6 +6,8 @@ use clap::{Args, Subcommand};
 
 use super::EngineArgs;
 use super::values;
+#[cfg(feature = "daemon")]
+use crate::settings::EndPause;
 use crate::tokenizer::Language;
 
 /// What can be measured.
@@ -70,6 +72,9 @@ pub struct BenchLiveArgs {
     /// Seconds between two interim passes; 0.2 to 5
     #[arg(long, value_name = "SECONDS", default_value_t = 0.3)]
     pub step: f64,
+    /// Silence that ends an utterance: auto, or seconds from 0.55 to 10
+    #[arg(long, value_name = "PAUSE", default_value = "0.8")]
+    pub pause: EndPause,
     /// Repeat the recordings until N minutes of audio have been played, and report the memory in use
     /// ten times
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

@@ -33,9 +33,10 @@ impl Manager {
     /// translate; prompt (s): text that precedes the speech; hotwords (as): names and terms to
     /// expect; spoken_punctuation (b): turn spoken "comma", "new line" and the like into
     /// punctuation; drop_fillers (b): leave out "um" and the like; numbers (s): words or digits;
-    /// partials (b); step, pause, longest, nothing_said (d): seconds; captions (b): also broadcast
-    /// the text; levels (b): also send the signal Level; reach_back (d): seconds before Start that
-    /// are heard too, if audio.pre_capture keeps them for the same device. The configuration's
+    /// partials (b); step, longest, nothing_said (d): seconds; pause (d or s): seconds of silence that
+    /// end an utterance, or auto: sooner after a finished sentence; captions (b): also broadcast the
+    /// text; levels (b): also send the signal Level; reach_back (d): seconds before Start that are
+    /// heard too, if audio.pre_capture keeps them for the same device. The configuration's
     /// replacements apply to all text. Unknown options and invalid values fail with
     /// Error.InvalidOption.
     #[zbus(out_args("session"))]

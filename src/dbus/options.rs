@@ -12,7 +12,7 @@ use super::BusError;
 use crate::advice::Advice;
 use crate::config::Config;
 use crate::session::SessionSettings;
-use crate::settings::{Named, Overrides, SettingError, SpokenLanguage};
+use crate::settings::{EndPause, Named, Overrides, SettingError, SpokenLanguage};
 use crate::suggest;
 use crate::text::Numbers;
 use crate::tokenizer::{Language, Task};
@@ -89,7 +89,7 @@ const OPTIONS: &[BusOption] = &options! {
     "text.numbers" Jobs settings.text.numbers: Numbers;
     "live.partials" Sessions settings.live.partials: bool;
     "live.step" Sessions settings.live.step: f64;
-    "endpoint.pause" Sessions settings.endpoint.pause: f64;
+    "endpoint.pause" Sessions settings.endpoint.pause: EndPause;
     "endpoint.longest" Sessions settings.endpoint.longest: f64;
     "endpoint.nothing_said" Sessions settings.endpoint.nothing_said: f64;
     "captions" Sessions captions: bool;
@@ -244,6 +244,30 @@ impl BusValue for f64 {
     }
 }
 
+impl BusValue for EndPause {
+    const SIGNATURE: &'static str = "d or s";
+
+    fn read(value: OwnedVariant) -> Result<Self, WrongValue> {
+        match Variant::from(value) {
+            Variant::Str(name) => name.parse().map_err(|advice| WrongValue::Name {
+                value: name.to_string(),
+                advice,
+            }),
+            number => {
+                let number = OwnedVariant::try_from(number).map_err(|_| WrongValue::Type)?;
+                f64::read(number).map(Self::Seconds)
+            }
+        }
+    }
+
+    fn write(&self) -> Variant<'static> {
+        match *self {
+            Self::Auto => Self::AUTO.into(),
+            Self::Seconds(seconds) => seconds.into(),
+        }
+    }
+}
+
 /// Values that are names on the bus.
 macro_rules! named_values {
     ($($type:ty),*) => {$(
@@ -319,6 +343,7 @@ mod tests {
             Some("de")
         );
         assert_eq!(request.settings.live.segmenter.end_pause, 32_000);
+        assert!(!request.settings.live.ends_by_sentence);
         assert_eq!(request.settings.live.step_s, None);
         assert_eq!(request.settings.hotwords, ["Hearken", "Zürich"]);
     }
@@ -342,6 +367,9 @@ mod tests {
         assert!(refusal("spoken_punctuation", Variant::from("yes")).contains("wrong type"));
         assert!(refusal("hotwords", Variant::from("Hearken")).contains("wrong type"));
         assert!(refusal("step", Variant::from(99.0)).contains("from 0.2 to 5"));
+        assert!(refusal("pause", Variant::from(0.1)).contains("from 0.55 to 10"));
+        assert!(refusal("pause", Variant::from("soon")).contains("give auto or a number"));
+        assert!(refusal("pause", Variant::from(true)).contains("one of type d or s"));
         assert!(refusal("task", Variant::from("sing")).contains("translate"));
         assert_eq!(
             refusal_of("captions", Variant::from(true), Scope::Jobs),
@@ -361,8 +389,9 @@ mod tests {
         given.settings.text.task = Some(Task::Translate);
         given.settings.text.hotwords = Some(vec!["Hearken".to_owned()]);
         given.settings.live.partials = Some(false);
+        given.settings.endpoint.pause = Some(EndPause::Auto);
         let written = write(&given);
-        assert_eq!(written.len(), 7);
+        assert_eq!(written.len(), 8);
         let written: Vec<_> = written.into_iter().collect();
         let read = read(Config::default(), options(&written), Scope::Sessions).expect("valid");
         assert!(read.captions);
@@ -371,6 +400,7 @@ mod tests {
         assert_eq!(read.settings.decoding.task, Task::Translate);
         assert_eq!(read.settings.hotwords, ["Hearken"]);
         assert_eq!(read.settings.live.step_s, None);
+        assert!(read.settings.live.ends_by_sentence);
     }
 
     #[test]

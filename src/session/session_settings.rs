@@ -4,10 +4,14 @@
 
 use crate::audio::{SegmenterOptions, clock};
 use crate::config::{Config, ConfigError};
+use crate::settings::EndPause;
 use crate::stream::LiveOptions;
 use crate::text::Rules;
 use crate::whisper::decoding::DecodingOptions;
 use std::time::Duration;
+
+/// Pause that ends an unfinished sentence in seconds, if the pause depends on what was said.
+const LONGEST_PAUSE_S: f64 = 1.5;
 
 /// How a session transcribes.
 #[derive(Debug, Clone)]
@@ -38,9 +42,13 @@ impl SessionSettings {
     /// # Errors
     /// Returns an error if a value is invalid.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
+        let end_pause_s = match config.endpoint.pause {
+            EndPause::Auto => LONGEST_PAUSE_S,
+            EndPause::Seconds(seconds) => seconds,
+        };
         let segmenter = SegmenterOptions {
             max_samples: clock::samples(config.endpoint.longest),
-            end_pause: clock::samples(config.endpoint.pause),
+            end_pause: clock::samples(end_pause_s),
         };
         Ok(Self {
             device: Some(config.audio.device.clone()).filter(|name| !name.is_empty()),
@@ -56,6 +64,7 @@ impl SessionSettings {
             rules: config.rules()?,
             live: LiveOptions {
                 segmenter,
+                ends_by_sentence: config.endpoint.pause == EndPause::Auto,
                 step_s: config.live.partials.then_some(config.live.step),
             },
             levels: false,

@@ -24,6 +24,9 @@ use std::time::{Duration, Instant};
 pub struct LiveOptions {
     /// How the stream is cut.
     pub segmenter: SegmenterOptions,
+    /// Whether the pause that ends an utterance depends on what was said: a finished sentence ends
+    /// sooner than at the segmenter's `end_pause`.
+    pub ends_by_sentence: bool,
     /// Least time between two interim passes in seconds. If `None`, there are only finals.
     pub step_s: Option<f64>,
 }
@@ -49,6 +52,7 @@ pub struct Live {
     /// Utterances whose final pass is due.
     ended: VecDeque<Ended>,
     utterance: UtteranceState,
+    ends_by_sentence: bool,
     /// Text that the next utterance continues.
     text_before: String,
     busy: Duration,
@@ -73,6 +77,7 @@ impl Live {
             pace: options.step_s.map(Pace::new),
             ended: VecDeque::new(),
             utterance: UtteranceState::new(options.step_s.is_some()),
+            ends_by_sentence: options.ends_by_sentence,
             text_before: String::new(),
             busy: Duration::ZERO,
             clock: Box::new(move || begun.elapsed()),
@@ -109,13 +114,21 @@ impl Live {
         &mut self,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Option<Event>, RecognizeError> {
-        while let Some(ended) = self.ended.pop_front() {
-            if let Some(last) = self.finish_utterance(ended, cancelled)? {
-                return Ok(Some(Event::Final(last)));
+        loop {
+            self.end_finished_sentence();
+            while let Some(ended) = self.ended.pop_front() {
+                if let Some(last) = self.finish_utterance(ended, cancelled)? {
+                    return Ok(Some(Event::Final(last)));
+                }
+            }
+            if let Some(partial) = self.decode_ongoing(cancelled)? {
+                return Ok(Some(Event::Partial(partial)));
+            }
+            // The pass may have shown that the sentence is finished.
+            if !self.end_finished_sentence() {
+                return Ok(None);
             }
         }
-        let partial = self.decode_ongoing(cancelled)?;
-        Ok(partial.map(Event::Partial))
     }
 
     /// Whether somebody is speaking.
@@ -138,6 +151,18 @@ impl Live {
             let at = (self.clock)();
             self.ended.push_back(Ended { utterance, at });
         }
+    }
+
+    /// Ends the utterance that continues if its sentence is finished and the silence is long enough
+    /// for that. Returns whether it ended.
+    fn end_finished_sentence(&mut self) -> bool {
+        let ongoing = self.segmenter.as_ref().and_then(Segmenter::ongoing);
+        let ends = self.ends_by_sentence && ongoing.is_some_and(|o| self.utterance.is_finished(&o));
+        let ended = self.segmenter.as_mut().filter(|_| ends);
+        let ended = ended.and_then(Segmenter::end_ongoing);
+        let has_ended = ended.is_some();
+        self.queue(ended);
+        has_ended
     }
 
     /// Makes the pass over the utterance that continues, if one is due.

@@ -403,6 +403,7 @@ mod tests {
 
         let options = LiveOptions {
             segmenter: SegmenterOptions::default(),
+            ends_by_sentence: false,
             step_s: None,
         };
         let longest = options.for_model(&dims).segmenter.max_samples;

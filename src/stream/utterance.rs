@@ -15,7 +15,7 @@ use crate::audio::vad::FRAME;
 use crate::audio::{Ongoing, PRE_ROLL, SAMPLE_RATE, Utterance, clock};
 use crate::text::{Word, common_prefix, join};
 use crate::tokenizer::Language;
-use crate::whisper::alignment::Pauses;
+use crate::whisper::alignment::{Pauses, ends_sentence};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -26,6 +26,13 @@ const MIN_LANGUAGE_SAMPLES: usize = 3 * SAMPLE_RATE as usize;
 /// Length of silence that counts as the beginning of a pause, in samples: 0.1 s. The closure of a
 /// stop consonant is shorter.
 const MIN_PAUSE_SAMPLES: usize = SAMPLE_RATE as usize / 10;
+
+/// Confidence in its last word and mean log-probability of a token from which a sentence is surely
+/// finished; it then ends when its final text has been made, after half a second of silence.
+const SURE: f32 = 0.7;
+const LIKELY: f32 = -0.4;
+/// Pause that ends a sentence that seems to be finished, in seconds.
+const DOUBTFUL_END_PAUSE_S: f64 = 0.8;
 
 /// Sound after a text made ahead that is not a word, in seconds: a click, or the fading of the last
 /// word.
@@ -123,6 +130,18 @@ impl UtteranceState {
     /// later.
     pub fn begin(&mut self, text: &str) {
         self.text_before.get_or_insert_with(|| text.to_owned());
+    }
+
+    /// Whether the utterance is finished according to its text so far: silence has followed for as
+    /// long as a sentence like that needs.
+    pub fn is_finished(&self, ongoing: &Ongoing<'_>) -> bool {
+        let samples = ongoing.start..ongoing.start + ongoing.samples.len() as u64;
+        let Some((_, hypothesis)) = self.ahead.as_ref().filter(|(ahead, _)| *ahead == samples)
+        else {
+            return false;
+        };
+        let silence_s = clock::seconds(ongoing.silence as u64);
+        ongoing.is_settled && end_pause_s(hypothesis).is_some_and(|pause_s| silence_s >= pause_s)
     }
 
     /// Returns the request for a pass over `samples`, without context.
@@ -293,6 +312,19 @@ impl UtteranceState {
             text
         }
     }
+}
+
+/// Returns the silence in seconds that ends an utterance with this text; `None` if the sentence is not
+/// finished, so that the longest pause is waited for. The decoder also puts a full stop where only
+/// the sound ends, and is then less sure of the last word.
+fn end_pause_s(hypothesis: &Hypothesis) -> Option<f64> {
+    let last = hypothesis.words.last()?;
+    let text = last.text.trim_end();
+    if !ends_sentence(text) || text.ends_with("...") || text.ends_with('…') {
+        return None;
+    }
+    let is_sure = last.confidence >= SURE && hypothesis.avg_logprob >= LIKELY;
+    Some(if is_sure { 0.0 } else { DOUBTFUL_END_PAUSE_S })
 }
 
 /// Whether an utterance is silent from its `n`th sample on: the voice detector hears nobody, or it is

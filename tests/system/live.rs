@@ -27,6 +27,7 @@ fn live(samples: &[f32]) -> Vec<Event> {
     };
     let options = LiveOptions {
         segmenter,
+        ends_by_sentence: false,
         step_s: Some(0.5),
     };
     let mut live = Live::new(Box::new(recognizer), options);

@@ -46,6 +46,8 @@ pub struct Ongoing<'a> {
     pub start: u64,
     /// Number of samples up to the end of the latest speech. Silence follows.
     pub voiced: usize,
+    /// Number of samples of silence since then.
+    pub silence: usize,
     /// Whether enough silence has followed that only more speech can change the utterance.
     pub is_settled: bool,
 }
@@ -106,6 +108,12 @@ impl Segmenter {
     /// The speech that continues, if any.
     pub fn ongoing(&self) -> Option<Ongoing<'_>> {
         self.cutter.ongoing()
+    }
+
+    /// Ends the speech that continues, if any, as a pause would.
+    pub fn end_ongoing(&mut self) -> Option<Utterance> {
+        let speech = self.cutter.speech?;
+        Some(self.cutter.end(speech))
     }
 
     /// Ends the stream. Returns the last utterance, if speech continued until now.
@@ -232,12 +240,14 @@ impl Cutter {
         let speech = self.speech?;
         let Range { start, end } = self.extent(speech);
         let samples = self.samples.get(start * FRAME..end * FRAME)?;
-        let is_settled = self.scores.len() > speech.last + HANGOVER;
+        let silence = (self.scores.len() - 1).saturating_sub(speech.last);
+        let is_settled = silence >= HANGOVER;
         let voiced = ((speech.last + 1).saturating_sub(start) * FRAME).min(samples.len());
         Some(Ongoing {
             samples,
             start: (self.base + start as u64) * FRAME as u64,
             voiced,
+            silence: silence * FRAME,
             is_settled,
         })
     }

@@ -32,6 +32,8 @@ const PADDING_S: f64 = 0.5;
 struct Report {
     file: String,
     text: String,
+    /// Text of each utterance.
+    finals: Vec<String>,
     audio_s: f64,
     busy_s: f64,
     /// CPU time of all threads, in seconds.
@@ -77,6 +79,7 @@ pub fn live(args: &BenchLiveArgs) -> Result<u8, Error> {
     let whisper = Arc::new(transcribe::load(&args.engine.options())?.whisper);
     let mut config = Config::default();
     config.live.step = args.step;
+    config.endpoint.pause = args.pause;
     config.check()?;
     let settings = SessionSettings::new(&config)?;
     if let Some(minutes) = args.minutes {
@@ -290,6 +293,7 @@ fn drain(
                     .push(now_s - done.end_s + PADDING_S);
                 report.text += if report.text.is_empty() { "" } else { " " };
                 report.text += &done.text;
+                report.finals.push(done.text);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The engine over a fake recognizer, on real speech for the voice detector.
 
 use super::*;
-use crate::audio::SAMPLE_RATE;
+use crate::audio::{SAMPLE_RATE, clock};
 use crate::stream::fake::{FakeRecognizer, hypothesis, sure_words};
 use crate::stream::recognizer::{Hypothesis, Request};
 use crate::text::join;
@@ -36,6 +36,7 @@ fn options(max_samples: usize, end_pause: usize, step_s: Option<f64>) -> LiveOpt
             max_samples,
             end_pause,
         },
+        ends_by_sentence: false,
         step_s,
     }
 }
@@ -115,6 +116,35 @@ fn partials(events: &[Event]) -> Vec<&Partial> {
 fn nothing_is_asked_of_silence() {
     let (events, calls) = run(&vec![0.0; 160_000], &[" never"], Some(0.5));
     assert_eq!((events, calls), (vec![], vec![]));
+}
+
+#[test]
+fn a_finished_sentence_has_its_final_before_the_longest_pause_is_over() {
+    let final_after_s = |text: &'static str| {
+        let options = LiveOptions {
+            ends_by_sentence: true,
+            ..options(SegmenterOptions::default().max_samples, 24_000, Some(0.5))
+        };
+        let recognizer = FakeRecognizer::new(move |_| hypothesis(text));
+        let mut live = Live::new(Box::new(recognizer), options);
+        let mut spoken = speech()[..36_000].to_vec();
+        spoken.extend(vec![0.0; 40_000]);
+        for (i, block) in spoken.chunks(BLOCK).enumerate() {
+            live.push(block);
+            let mut events = Vec::new();
+            drain(&mut live, &mut events);
+            if let Some(last) = finals(&events).first() {
+                assert_eq!(last.text, text.trim());
+                return clock::seconds(((i + 1) * BLOCK) as u64) - last.end_s;
+            }
+        }
+        panic!("no final for {text:?}");
+    };
+    // The utterance includes half a second of the silence.
+    let finished = final_after_s(" So it is.");
+    assert!(finished < 0.1, "{finished}");
+    let unfinished = final_after_s(" So it");
+    assert!((0.95..1.1).contains(&unfinished), "{unfinished}");
 }
 
 #[test]

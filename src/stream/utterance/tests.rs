@@ -27,6 +27,7 @@ impl Spoken {
             samples: &self.samples,
             start: 0,
             voiced: self.samples.len() - self.n_silent,
+            silence: self.n_silent,
             is_settled,
         }
     }
@@ -179,6 +180,37 @@ fn text_that_stands_is_the_final_if_only_silence_follows() {
     let mut elsewhere = heard(16_000, 3_200);
     elsewhere.start = 256;
     assert!(!is_final(ahead(true), elsewhere));
+}
+
+#[test]
+fn a_finished_sentence_ends_sooner_than_an_unfinished_one() {
+    let ends = |text: &str, confidence: f32, n_silent: usize| {
+        let mut state = UtteranceState::new(true);
+        let mut found = hypothesis(text);
+        found
+            .words
+            .iter_mut()
+            .for_each(|word| word.confidence = confidence);
+        let spoken = Spoken::new(3 * STEP, STEP);
+        state.take_partial(&(0..3 * STEP as u64), Pass::Final, found);
+        state.is_finished(&Ongoing {
+            silence: n_silent,
+            ..spoken.ongoing(true)
+        })
+    };
+    assert!(ends(" That is all.", 0.9, STEP));
+    assert!(ends(" Is that all?", 0.9, STEP));
+    assert!(!ends(" That is all", 0.9, 4 * STEP), "it is not finished");
+    assert!(!ends(" That is,", 0.9, 4 * STEP));
+    assert!(!ends(" That is...", 0.9, 4 * STEP));
+    assert!(!ends(" That is all.", 0.4, STEP), "the model is not sure");
+    assert!(ends(" That is all.", 0.4, 2 * STEP));
+    assert!(!ends("", 0.9, 4 * STEP));
+    let state = UtteranceState::new(true);
+    assert!(
+        !state.is_finished(&Spoken::new(3 * STEP, STEP).ongoing(true)),
+        "no text yet"
+    );
 }
 
 #[test]
