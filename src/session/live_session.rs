@@ -11,7 +11,7 @@
 use super::levels::Level;
 use super::metrics::{MetricsSnapshot, SessionMetrics};
 use super::pre_capture::PreCapture;
-use super::runs::{Run, Runs};
+use super::runs::{Run, Runs, SessionState};
 use super::session_settings::SessionSettings;
 use super::shared_engine::SharedEngine;
 use crate::advice::Advice;
@@ -27,21 +27,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 /// Number of audio blocks that may wait for the engine: a minute at the usual 60 ms. Further ones
 /// are counted as lost.
 const BACKLOG: usize = 1000;
-
-/// State of a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SessionState {
-    /// The microphone is closed.
-    Idle,
-    /// The microphone is being opened.
-    Starting,
-    /// The microphone is open.
-    Listening,
-    /// There is no sound: the device is lost or suspended, and the session waits for it.
-    DeviceLost,
-    /// The microphone is closed; the last words are still being transcribed.
-    Finishing,
-}
 
 /// Event of a session.
 #[derive(Debug, Clone)]

@@ -15,7 +15,8 @@ mod shared_engine;
 mod transcription;
 
 pub use levels::Level;
-pub use live_session::{Session, SessionError, SessionEvent, SessionState};
+pub use live_session::{Session, SessionError, SessionEvent};
 pub use pre_capture::PreCapture;
+pub use runs::SessionState;
 pub use session_settings::SessionSettings;
 pub use shared_engine::{EngineEvent, EngineState, SharedEngine};

@@ -4,9 +4,9 @@
 //! start is heard, too. In: a device. Out: blocks of 16 kHz mono samples, and what happens to the device.
 
 use super::levels::LevelMeter;
-use super::live_session::{Session, SessionEvent, SessionState};
+use super::live_session::{Session, SessionEvent};
 use super::pre_capture::Heard;
-use super::runs::Run;
+use super::runs::{Run, SessionState};
 use crate::advice::Advice;
 use crate::audio::Mono16k;
 use crate::audio::capture::{CaptureEvent, Microphone};

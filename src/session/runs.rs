@@ -4,10 +4,24 @@
 //! At most one run records, the newest; those before it have been stopped and are transcribed one
 //! after another. So a start never waits for the text of earlier speech.
 
-use super::live_session::SessionState;
 use crate::audio::capture::StopHandle;
 use std::collections::VecDeque;
 use std::time::Instant;
+
+/// State of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionState {
+    /// The microphone is closed.
+    Idle,
+    /// The microphone is being opened.
+    Starting,
+    /// The microphone is open.
+    Listening,
+    /// There is no sound: the device is lost or suspended, and the session waits for it.
+    DeviceLost,
+    /// The microphone is closed; the last words are still being transcribed.
+    Finishing,
+}
 
 /// A run.
 #[derive(Debug, Clone)]

@@ -24,10 +24,8 @@ use crate::advice::Advice;
 use ring::Drain;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use timeout::MAX_TAIL;
 
-/// Longest time to wait for the sound that a device had recorded when the user stopped, and for the
-/// server to tell how much that is. Usually it takes a tenth of it.
-const MAX_TAIL: Duration = Duration::from_millis(200);
 /// Interval at which a reader without sound checks for a stop.
 const POLL: Duration = Duration::from_millis(100);
 /// Time without samples after which the stream is checked.

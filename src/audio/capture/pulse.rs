@@ -6,12 +6,11 @@
 //! The process keeps one connection, which costs nothing while nothing is recorded. However often a
 //! server that hangs is tried again, only one thread waits for it.
 
-use super::MAX_TAIL;
 use super::device::{Device, find};
 use super::error::CaptureError;
 use super::ring::{CaptureStats, Drain, Feed, ring};
 use super::stream_moves::{self, MoveWatcher};
-use super::timeout::{AtMostOne, within, within_time};
+use super::timeout::{AtMostOne, MAX_TAIL, within, within_time};
 use crate::sync::LockExt;
 use pulseaudio::protocol::stream::{BufferAttr, StreamFlags};
 use pulseaudio::protocol::{

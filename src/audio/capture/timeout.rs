@@ -9,6 +9,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+/// Longest time to wait for the sound that a device had recorded when the user stopped, and for the
+/// server to tell how much that is. Usually it takes a tenth of it.
+pub(super) const MAX_TAIL: Duration = Duration::from_millis(200);
 /// Maximum time for the server to answer.
 pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 
