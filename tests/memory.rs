@@ -62,7 +62,7 @@ fn an_hour_takes_no_more_memory_than_five_minutes() {
         for block in speech.chunks(800).cycle().take(seconds * 20) {
             live.push(block);
             while live
-                .next_event(&|| false)
+                .next_event(&|_| false)
                 .expect("it does not fail")
                 .is_some()
             {}

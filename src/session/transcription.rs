@@ -7,7 +7,7 @@ use super::live_session::{Session, SessionEvent};
 use super::runs::Run;
 use super::session_settings::SessionSettings;
 use crate::advice::Advice;
-use crate::stream::{Event, Live, WhisperRecognizer};
+use crate::stream::{Event, Live, Pass, WhisperRecognizer};
 use crate::text::written;
 use crate::whisper::LONGEST_WINDOW;
 use crate::whisper::decoding::{DecodingOptions, Hotwords};
@@ -19,6 +19,8 @@ impl Session {
     /// Transcribes a run until its sound ends or it is cancelled.
     pub(super) fn transcribe(&self, run: &Run, blocks: &Receiver<Vec<f32>>) {
         let cancelled = || run.stop.is_cancelled();
+        // Once the user has stopped, interim text would only delay the final one.
+        let gives_up = |pass| cancelled() || (pass == Pass::Interim && run.stop.is_stopped());
         let Some(mut live) = self.live(run) else {
             return;
         };
@@ -48,7 +50,7 @@ impl Session {
                 self.change(|runs| runs.stop_run(run));
             }
             live.set_text_before(&self.context());
-            if !self.publish_events(&mut live, &mut latency, &cancelled) {
+            if !self.publish_events(&mut live, &mut latency, &gives_up) {
                 return;
             }
             let backlog_s = latency.blocks_s(blocks.len());
@@ -66,10 +68,10 @@ impl Session {
         &self,
         live: &mut Live,
         latency: &mut LatencyTracker,
-        cancelled: &dyn Fn() -> bool,
+        gives_up: &dyn Fn(Pass) -> bool,
     ) -> bool {
         loop {
-            match live.next_event(cancelled) {
+            match live.next_event(gives_up) {
                 Ok(Some(event)) => {
                     latency
                         .lags_s(&event)
@@ -78,7 +80,7 @@ impl Session {
                     (self.notify)(SessionEvent::Text(self.numbered(self.rewritten(event))));
                 }
                 Ok(None) => return true,
-                Err(_) if cancelled() => return true,
+                Err(_) if gives_up(Pass::Interim) => return true,
                 Err(error) => {
                     error!("transcription failed: {}", error.explain());
                     self.set_status_message(error.explain());

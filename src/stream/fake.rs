@@ -1,8 +1,10 @@
 //! A recognizer for tests.
 
 use super::recognizer::{Hypothesis, RecognizeError, Recognizer, Request};
+use crate::recognize::WindowError;
 use crate::text::{Word, split};
 use crate::tokenizer::Language;
+use crate::whisper::decoding::DecodingError;
 
 /// Answers each request with a function instead of a model.
 pub(super) struct FakeRecognizer<F> {
@@ -29,8 +31,11 @@ impl<F: FnMut(Request<'_>) -> Hypothesis + Send> Recognizer for FakeRecognizer<F
     fn recognize(
         &mut self,
         request: Request<'_>,
-        _cancelled: &dyn Fn() -> bool,
+        cancelled: &dyn Fn() -> bool,
     ) -> Result<Hypothesis, RecognizeError> {
+        if cancelled() {
+            return Err(WindowError::Decode(DecodingError::Cancelled).into());
+        }
         Ok((self.answer)(request))
     }
 

@@ -106,13 +106,15 @@ impl Live {
         self.queue(last);
     }
 
-    /// Does the next work that is due; returns `None` if there is none until more samples come.
+    /// Does the next work that is due; returns `None` if there is none until more samples come. Gives up
+    /// a pass soon after `cancelled` returns true for its kind; if it is asked again, the work is
+    /// still due.
     ///
     /// # Errors
-    /// Returns an error if the recognizer fails, or gives up because `cancelled` returns true.
+    /// Returns an error if the recognizer fails or gives up.
     pub fn next_event(
         &mut self,
-        cancelled: &dyn Fn() -> bool,
+        cancelled: &dyn Fn(Pass) -> bool,
     ) -> Result<Option<Event>, RecognizeError> {
         loop {
             self.end_finished_sentence();
@@ -168,7 +170,7 @@ impl Live {
     /// Makes the pass over the utterance that continues, if one is due.
     fn decode_ongoing(
         &mut self,
-        cancelled: &dyn Fn() -> bool,
+        cancelled: &dyn Fn(Pass) -> bool,
     ) -> Result<Option<Partial>, RecognizeError> {
         let Some(ongoing) = self.segmenter.as_ref().and_then(Segmenter::ongoing) else {
             return Ok(None);
@@ -181,7 +183,7 @@ impl Live {
         let request = self.utterance.request(ongoing.samples, pass);
         let hypothesis = self
             .recognizer
-            .recognize(ongoing.start, request, cancelled)?;
+            .recognize(ongoing.start, request, &|| cancelled(pass))?;
         let cost = (self.clock)() - begun;
         self.busy += cost;
         if let Some(pace) = &mut self.pace {
@@ -195,7 +197,7 @@ impl Live {
     fn finish_utterance(
         &mut self,
         ended: Ended,
-        cancelled: &dyn Fn() -> bool,
+        cancelled: &dyn Fn(Pass) -> bool,
     ) -> Result<Option<Final>, RecognizeError> {
         let Utterance { samples, start, .. } = &ended.utterance;
         let span = *start..start + samples.len() as u64;
@@ -205,7 +207,8 @@ impl Live {
             Some(hypothesis) => hypothesis,
             None => {
                 let request = self.utterance.request(samples, Pass::Final);
-                self.recognizer.recognize(*start, request, cancelled)?
+                self.recognizer
+                    .recognize(*start, request, &|| cancelled(Pass::Final))?
             }
         };
         self.busy += (self.clock)() - begun;

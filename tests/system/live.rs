@@ -37,7 +37,7 @@ fn live(samples: &[f32]) -> Vec<Event> {
             Some(block) => live.push(block),
             None => live.finish(),
         }
-        while let Some(event) = live.next_event(&|| false).expect("the model works") {
+        while let Some(event) = live.next_event(&|_| false).expect("the model works") {
             events.push(event);
         }
     }

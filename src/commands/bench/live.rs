@@ -269,7 +269,7 @@ fn drain(
     let failed = |e: RecognizeError| Error::Pipeline(Box::new(e));
     loop {
         let begun = Instant::now();
-        let event = live.next_event(&|| false).map_err(failed)?;
+        let event = live.next_event(&|_| false).map_err(failed)?;
         now_s += begun.elapsed().as_secs_f64();
         match event {
             None => return Ok(now_s),

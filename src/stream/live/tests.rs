@@ -48,7 +48,7 @@ fn dictation(step_s: Option<f64>) -> LiveOptions {
 
 /// Collects the events that are due.
 fn drain(live: &mut Live, events: &mut Vec<Event>) {
-    while let Some(event) = live.next_event(&|| false).expect("the fake does not fail") {
+    while let Some(event) = live.next_event(&|_| false).expect("the fake does not fail") {
         events.push(event);
     }
 }
@@ -145,6 +145,20 @@ fn a_finished_sentence_has_its_final_before_the_longest_pause_is_over() {
     assert!(finished < 0.1, "{finished}");
     let unfinished = final_after_s(" So it");
     assert!((0.95..1.1).contains(&unfinished), "{unfinished}");
+}
+
+#[test]
+fn a_pass_that_was_given_up_is_still_due() {
+    let recognizer = FakeRecognizer::new(|_| hypothesis(" one two"));
+    let mut live = Live::new(Box::new(recognizer), dictation(Some(0.5)));
+    live.push(&speech()[..36_000]);
+    let stops = |pass| pass == Pass::Interim;
+    assert!(live.next_event(&stops).is_err());
+    live.finish();
+    let event = live
+        .next_event(&stops)
+        .expect("a final pass is not given up");
+    assert!(matches!(event, Some(Event::Final(last)) if last.text == "one two"));
 }
 
 #[test]
