@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let recognizer = WhisperRecognizer::new(whisper, LONGEST_WINDOW, DecodingOptions::default());
     let options = LiveOptions {
         segmenter: SegmenterOptions::default(),
+        ends_by_sentence: false,
         step_s: Some(0.5),
     };
     let mut live = Live::new(Box::new(recognizer), options);
@@ -38,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Prints the finished utterances.
 fn show(live: &mut Live) -> Result<(), Box<dyn Error>> {
-    while let Some(event) = live.next_event(&|| false)? {
+    while let Some(event) = live.next_event(&|_| false)? {
         if let Event::Final(utterance) = event {
             println!("{}", utterance.text);
         }
