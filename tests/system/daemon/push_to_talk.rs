@@ -5,14 +5,14 @@ use crate::desktop::{Desktop, Followed, words};
 use crate::support::jfk;
 use std::time::{Duration, Instant};
 
-/// The first sentence of the sample without silence after it: "And so, my fellow Americans".
+/// The first words of the sample up to their last sound: "And so, my fellow Americans".
 fn first_words() -> Vec<f32> {
-    jfk()[..35_200].to_vec()
+    jfk()[..36_800].to_vec()
 }
 
-/// The second one: "Ask not what your country can do for you".
+/// Later ones: "what your country can do for you".
 fn second_words() -> Vec<f32> {
-    jfk()[52_000..124_000].to_vec()
+    jfk()[84_000..122_400].to_vec()
 }
 
 /// Most time from the end of a key press to the final text: far more than it takes, since other tests
@@ -54,7 +54,7 @@ fn the_last_word_is_there_soon_when_the_key_is_let_go_on_it() {
     let mut session = standby(&desktop);
     for (spoken, text) in [
         (first_words(), "and so my fellow americans"),
-        (second_words(), "ask not what your country can do for you"),
+        (second_words(), "what your country can do for you"),
     ] {
         press(&desktop, "start");
         wait_for_state(&mut session, 3);
@@ -87,10 +87,9 @@ fn what_is_said_next_follows_while_earlier_speech_is_still_transcribed() {
         next_final(&mut session),
         words("and so my fellow americans")
     );
-    let second = next_final(&mut session);
-    assert!(
-        second.ends_with(&words("what your country can do for you")),
-        "{second:?}"
+    assert_eq!(
+        next_final(&mut session),
+        words("what your country can do for you")
     );
     wait_for_state(&mut session, 1);
     let states: Vec<u64> = session
@@ -118,7 +117,7 @@ def call(path, interface, method, args=None, bus=bus):
         return Gio.DBusError.get_remote_error(error).removeprefix(NAME + ".")
 v = GLib.Variant
 path, = call(ROOT, NAME + ".Manager", "CreateSession", v("(a{sv})", ({"language": v("s", "en"), "levels": v("b", True)},)))
-text = "And so, my fellow Americans,"
+text = "And so, my fellow Americans, ask not"
 heard = []
 for connection in bus, other:
     connection.signal_subscribe(NAME, None, None, path, None, 0, lambda c, s, p, i, name, a: heard.append((c is bus, name, a.unpack())))
@@ -136,7 +135,7 @@ def look():
         levels = [a for own, name, a in heard if own and name == "Level"]
         seconds = call(path, PROPERTIES, "Get", v("(ss)", (SESSION, "Metrics")))[0]["audio"]
         print("levels", 12 < len(levels) / seconds < 18, any(s for _, s in levels), not all(s for _, s in levels),
-            max(l for l, _ in levels) > -30, min(l for l, _ in levels) < -60, flush=True)
+            max(l for l, _ in levels) > -30, min(l for l, _ in levels) < -45, flush=True)
         print("others", any(not own and name in ("Level", "Partial", "Final") for own, name, _ in heard),
             any(text in str(a) for own, name, a in heard if name == "PropertiesChanged"), flush=True)
         print(finals[0], flush=True)
@@ -158,7 +157,7 @@ fn the_owner_alone_sees_levels_and_sets_the_text_that_speech_continues() {
     let _playing = desktop.play(&spoken);
     client.wait_for("levels", |line| line.starts_with("levels").then_some(()));
     client.wait_for("the text", |line| {
-        line.to_lowercase().starts_with("ask not").then_some(())
+        (words(line) == words("what your country can do for you")).then_some(())
     });
     let expected = [
         "True",
@@ -172,5 +171,5 @@ fn the_owner_alone_sees_levels_and_sets_the_text_that_speech_continues() {
     ];
     assert_eq!(client.seen[..expected.len()], expected);
     let text = client.seen.last().expect("a text");
-    assert!(text.starts_with("ask"), "the sentence continues: {text}");
+    assert!(text.starts_with("what"), "the sentence continues: {text}");
 }
