@@ -100,6 +100,33 @@ fn what_is_said_next_follows_while_earlier_speech_is_still_transcribed() {
     assert_eq!(states.last(), Some(&1), "{states:?}");
 }
 
+#[test]
+fn with_pre_capture_words_before_the_start_are_heard_too_and_none_twice() {
+    let mut desktop = Desktop::with_model();
+    desktop.configure("[audio]\npre_capture = 20\nreach_back = 3\n");
+    desktop.start_daemon();
+    desktop.wait_for("the microphone", |desktop| {
+        desktop.is_recording().then_some(())
+    });
+    let mut session = standby(&desktop);
+    let mut playing = desktop.play(&first_words());
+    std::thread::sleep(Duration::from_millis(900));
+    press(&desktop, "start");
+    assert!(playing.0.wait().expect("paplay").success());
+    for command in ["stop", "start"] {
+        press(&desktop, command);
+    }
+    let mut playing = desktop.play(&second_words());
+    assert!(playing.0.wait().expect("paplay").success());
+    press(&desktop, "stop");
+    for text in [
+        "and so my fellow americans",
+        "what your country can do for you",
+    ] {
+        assert_eq!(next_final(&mut session), words(text));
+    }
+}
+
 /// Listens with levels and a text before the cursor, as a client in Python. Prints what others get to
 /// see of the text, then levels, then the final text.
 const CLIENT: &str = r#"
