@@ -10,7 +10,7 @@
 
 use super::coverage::{Hole, holes};
 use super::texts::{WindowText, WindowTexts};
-use super::verdict::{hears_nobody, is_likely, is_too_fast, surely_hears_nobody};
+use super::verdict::{hears_nobody, is_likely, is_surely_heard, is_too_fast, surely_hears_nobody};
 use super::{WindowAudio, WindowEncoder, WindowError, recognize};
 use crate::audio::{Segmenter, SegmenterOptions, Utterance, clock};
 use crate::whisper::decoding::thresholds::MIN_GAIN_S;
@@ -19,6 +19,12 @@ use crate::whisper::{TimedWord, Whisper};
 
 /// Longest piece as a share of the window: two pieces in most cases.
 const PIECE: f64 = 0.6;
+
+/// Pause that ends a piece, in seconds.
+const END_PAUSE_S: f64 = 2.0;
+
+/// Pause that ends a phrase, in seconds; the shortest that the segmenter takes.
+const PAUSE_S: f64 = 0.5;
 
 /// Share of a window that continues up to which its text has to reach: what follows is decoded again
 /// with the next window.
@@ -47,12 +53,21 @@ enum Way {
     Holes,
     /// In shorter windows.
     Pieces,
+    /// What is said between two pauses alone: of a sentence that is said again and again, the decoder
+    /// may write only one.
+    Phrases,
     /// In the model's own window of 30 s.
     Longest,
 }
 
 /// In the order in which they are tried.
-const WAYS: [Way; 4] = [Way::Timestamps, Way::Holes, Way::Pieces, Way::Longest];
+const WAYS: [Way; 5] = [
+    Way::Timestamps,
+    Way::Holes,
+    Way::Pieces,
+    Way::Phrases,
+    Way::Longest,
+];
 
 impl SecondPass<'_> {
     /// Returns the text of a window: `first`, which was decoded with `options`, or a better one if
@@ -68,9 +83,55 @@ impl SecondPass<'_> {
         continues: bool,
         options: &DecodingOptions,
     ) -> Result<WindowText, WindowError> {
-        if surely_hears_nobody(&first.result, audio.seconds(), audio.sound_s, self.fallback) {
+        let nobody =
+            surely_hears_nobody(&first.result, audio.seconds(), audio.sound_s, self.fallback);
+        if nobody && !self.hears_somebody(&first, audio, options)? {
             return Ok(first.without_words());
         }
+        let best = self.best_of(first, audio, continues, options)?;
+        Ok(
+            if hears_nobody(&best.result, self.fallback) || is_too_fast(&best) {
+                best.without_words()
+            } else {
+                best
+            },
+        )
+    }
+
+    /// Whether a quick second look finds speech where the first text has next to none: of digits that are
+    /// counted the model may hear only one, and with timestamps or in pieces all. Music and noise come in
+    /// many windows, so nothing is attempted twice.
+    fn hears_somebody(
+        &self,
+        first: &WindowText,
+        audio: &WindowAudio,
+        options: &DecodingOptions,
+    ) -> Result<bool, WindowError> {
+        let fallback = FallbackOptions {
+            temperatures: vec![0.0],
+            beam_logprob_threshold: None,
+            ..self.fallback.clone()
+        };
+        let quick = SecondPass {
+            fallback: &fallback,
+            ..*self
+        };
+        let is_heard = |text: &WindowText| is_surely_heard(&text.result, &fallback);
+        Ok(
+            is_heard(&quick.with_timestamps(&first.result, audio, options)?)
+                || is_heard(&quick.in_pieces(&first.result, audio, END_PAUSE_S, options)?),
+        )
+    }
+
+    /// Returns the first text, or the one of a later attempt that is likely and covers more voice, until
+    /// no voice is without words.
+    fn best_of(
+        &self,
+        first: WindowText,
+        audio: &WindowAudio,
+        continues: bool,
+        options: &DecodingOptions,
+    ) -> Result<WindowText, WindowError> {
         let holes = |text: &WindowText| self.holes(text, audio, continues);
         let mut left = holes(&first);
         let ends_early = !continues && ends_early(&first, audio);
@@ -85,7 +146,8 @@ impl SecondPass<'_> {
                     Way::Holes if hears_nobody(&best.result, self.fallback) => break,
                     Way::Holes => self.filled(&best, &left, audio, options)?,
                     Way::Timestamps => self.with_timestamps(&best.result, audio, options)?,
-                    Way::Pieces => self.in_pieces(&best.result, audio, options)?,
+                    Way::Pieces => self.in_pieces(&best.result, audio, END_PAUSE_S, options)?,
+                    Way::Phrases => self.in_pieces(&best.result, audio, PAUSE_S, options)?,
                     Way::Longest => self.in_longest_window(&best.result, audio, options)?,
                 };
                 let found = holes(&text);
@@ -108,13 +170,7 @@ impl SecondPass<'_> {
                 break;
             }
         }
-        Ok(
-            if hears_nobody(&best.result, self.fallback) || is_too_fast(&best) {
-                best.without_words()
-            } else {
-                best
-            },
-        )
+        Ok(best)
     }
 
     /// Whether a text that ends with its window would be decoded again or dropped.
@@ -199,11 +255,12 @@ impl SecondPass<'_> {
         self.text_of(&longest, &in_language_of(before, options))
     }
 
-    /// Decodes the window in pieces.
+    /// Decodes the window in pieces, which end at pauses of `end_pause_s` seconds.
     fn in_pieces(
         &self,
         before: &DecodingResult,
         audio: &WindowAudio,
+        end_pause_s: f64,
         options: &DecodingOptions,
     ) -> Result<WindowText, WindowError> {
         let options = in_language_of(before, options);
@@ -211,7 +268,7 @@ impl SecondPass<'_> {
             result: before.clone(),
             words: Vec::new(),
         };
-        for Utterance { samples, start, .. } in cut(&audio.samples) {
+        for Utterance { samples, start, .. } in cut(&audio.samples, end_pause_s) {
             let piece = WindowAudio::new(self.whisper, samples, self.n_ctx);
             let mut text = self.text_of(&piece, &options)?;
             if hears_nobody(&text.result, self.fallback) {
@@ -272,11 +329,11 @@ fn ends_early(text: &WindowText, audio: &WindowAudio) -> bool {
     !text.result.is_rejected && text.words.last().is_some_and(hides_more)
 }
 
-/// Cuts a window into pieces at its pauses.
-fn cut(samples: &[f32]) -> Vec<Utterance> {
+/// Cuts a window into pieces at its pauses, at each one of `end_pause_s` seconds.
+fn cut(samples: &[f32], end_pause_s: f64) -> Vec<Utterance> {
     let mut segmenter = Segmenter::new(SegmenterOptions {
         max_samples: (samples.len() as f64 * PIECE) as usize,
-        ..SegmenterOptions::default()
+        end_pause: clock::samples(end_pause_s),
     });
     let mut pieces = segmenter.push(samples);
     pieces.extend(segmenter.finish());
@@ -326,6 +383,7 @@ mod tests {
                 no_speech_prob: 0.1,
                 temperature: 0.0,
                 compression_ratio: 1.2,
+                can_be_said: false,
                 is_non_speech: false,
                 is_rejected: false,
             },

@@ -5,9 +5,10 @@
 
 use super::WindowText;
 use crate::whisper::decoding::thresholds::{
-    MAX_NO_SPEECH_PROB, MAX_NO_SPEECH_PROB_IF_REPEATED, MAX_NO_SPEECH_PROB_SECOND_LOOK,
-    MAX_S_SECOND_LOOK, MAX_SOUND_S_IF_REPEATED, MAX_TOKENS_PER_SECOND_SAID,
-    MIN_AVG_LOGPROB_IF_REPEATED, MIN_AVG_LOGPROB_NO_SPEECH_INTERIM, MIN_AVG_LOGPROB_SECOND_PASS,
+    MAX_COMPRESSION_RATIO, MAX_NO_SPEECH_PROB, MAX_NO_SPEECH_PROB_IF_REPEATED,
+    MAX_NO_SPEECH_PROB_SECOND_LOOK, MAX_S_SECOND_LOOK, MAX_SOUND_S_IF_REPEATED,
+    MAX_TOKENS_PER_SECOND_SAID, MIN_AVG_LOGPROB_IF_REPEATED, MIN_AVG_LOGPROB_NO_SPEECH_INTERIM,
+    MIN_AVG_LOGPROB_QUICK_LOOK, MIN_AVG_LOGPROB_SECOND_PASS, MIN_TOKENS_QUICK_LOOK,
     MIN_TOKENS_SECOND_PASS_QUIET, MIN_TOKENS_TOO_FAST,
 };
 use crate::whisper::decoding::{DecodingResult, FallbackOptions, is_sparse};
@@ -62,6 +63,14 @@ pub fn hears_nobody(result: &DecodingResult, fallback: &FallbackOptions) -> bool
     result.tokens.is_empty() || fallback.is_silence(result)
 }
 
+/// Whether the text of a quick second look shows that somebody speaks in a window in which nobody seemed to.
+pub(super) fn is_surely_heard(result: &DecodingResult, fallback: &FallbackOptions) -> bool {
+    !hears_nobody(result, fallback)
+        && result.tokens.len() >= MIN_TOKENS_QUICK_LOOK
+        && result.avg_logprob >= MIN_AVG_LOGPROB_QUICK_LOOK
+        && result.compression_ratio <= MAX_COMPRESSION_RATIO
+}
+
 /// Whether words follow one another faster than anybody speaks, in a window in which somebody may not
 /// speak at all: credits of subtitles are written into a moment of music.
 pub(super) fn is_too_fast(text: &WindowText) -> bool {
@@ -74,8 +83,8 @@ pub(super) fn is_too_fast(text: &WindowText) -> bool {
         && n_tokens > MAX_TOKENS_PER_SECOND_SAID * (last.end - first.start)
 }
 
-/// Whether nobody speaks in a window of `seconds` so surely that a second pass is not worth its time:
-/// music and noise give few words. `sound_s`: seconds of sound in it.
+/// Whether nobody seems to speak in a window of `seconds` so surely that only a quick second look is worth
+/// its time: music and noise give few words. `sound_s`: seconds of sound in it.
 pub(super) fn surely_hears_nobody(
     result: &DecodingResult,
     seconds: f64,

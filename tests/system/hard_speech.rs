@@ -1,5 +1,5 @@
 //! Speech on which words used to be lost: without pauses, near and far, after clicks, in several
-//! languages; and that all formats have the same words. `benches/accuracy` has larger sets.
+//! languages, repeated; and that all formats have the same words. `benches/accuracy` has larger sets.
 //!
 //! Needs the model `base`: `make test` fetches it.
 
@@ -130,6 +130,28 @@ fn clicks_do_not_hide_quiet_speech() {
     let heard = heard(&scene, &["--language", "en"]);
     let wrong = errors(&reference("ljspeech-LJ001-0009.flac"), &heard);
     assert!(wrong < 0.15, "{wrong}\n{heard:?}");
+}
+
+#[test]
+fn what_is_said_again_and_again_is_written_as_often() {
+    for (file, language) in [
+        ("ljspeech-LJ001-0002.flac", "en"),
+        ("thorsten-sample03.flac", "de"),
+    ] {
+        let phrase = clip(file);
+        let n_words = reference(file).len();
+        for (times, pause) in [(4, 0.3), (8, 0.6), (12, 1.0)] {
+            let sound: Vec<_> = (0..times)
+                .flat_map(|_| [phrase.clone(), silence(pause)])
+                .collect();
+            let heard = heard(&scene(&sound), &["--language", language]);
+            let share = heard.len() as f64 / (times * n_words) as f64;
+            assert!(
+                (0.75..1.25).contains(&share),
+                "{file} {times} times: {heard:?}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -50,10 +50,12 @@ impl FallbackOptions {
         (repetitive || unlikely) && !(no_speech && unlikely)
     }
 
-    /// Whether the text of `result` repeats itself by OpenAI's measure.
+    /// Whether the text of `result` repeats itself by OpenAI's measure, and cannot have been said so.
     pub(super) fn is_repetitive(&self, result: &DecodingResult) -> bool {
-        self.compression_ratio_threshold
-            .is_some_and(|most| result.compression_ratio > most)
+        let is_repetitive = self
+            .compression_ratio_threshold
+            .is_some_and(|most| result.compression_ratio > most);
+        is_repetitive && !result.can_be_said
     }
 
     /// Whether the window of `result` is silent, so that its text must be dropped. OpenAI's rule

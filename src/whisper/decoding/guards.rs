@@ -3,7 +3,8 @@
 //! They look at the tokens as they come and change nothing while all is well.
 
 use super::thresholds::{
-    MANY_LOOP_REPEATS, MAX_NO_SPEECH_PROB, MAX_PHRASE_TOKENS, MAX_TOKENS_PER_SECOND,
+    MANY_LOOP_REPEATS, MAX_NO_SPEECH_PROB, MAX_NO_SPEECH_PROB_STRAY, MAX_PHRASE_TOKENS,
+    MAX_TOKENS_PER_SECOND, MAX_TOKENS_PER_SECOND_REPEATED, MAX_TOKENS_STRAY,
     MIN_AVG_LOGPROB_NO_SPEECH, MIN_AVG_LOGPROB_NO_SPEECH_UNSURE_LANGUAGE, MIN_AVG_LOGPROB_SPARSE,
     MIN_CAPTION_LETTERS, MIN_LOOP_REPEATS, MIN_LOOP_TOKENS, MIN_LOOP_TOKENS_MANY_REPEATS,
     MIN_NO_SPEECH_PROB_SPARSE, MIN_SOUND_S_SPARSE, MIN_TOKEN_LIMIT, MIN_TOKENS_PER_SECOND,
@@ -13,6 +14,12 @@ use super::thresholds::{
 /// Returns the maximum number of tokens to sample for `seconds` of audio.
 pub(super) fn most_tokens(seconds: f32) -> usize {
     MIN_TOKEN_LIMIT + (seconds.max(0.0) * MAX_TOKENS_PER_SECOND) as usize
+}
+
+/// Whether `n_tokens` can be said in `sound_s` seconds of sound; not known to be if that is `None`. A
+/// loop of the decoder goes on beyond; somebody who repeats a phrase does not.
+pub(super) fn can_be_said(n_tokens: usize, sound_s: Option<f32>) -> bool {
+    sound_s.is_some_and(|sound_s| n_tokens as f32 <= MAX_TOKENS_PER_SECOND_REPEATED * sound_s)
 }
 
 /// Returns how many tokens at the end of `tokens` only repeat the text before them, or `None` if
@@ -83,7 +90,8 @@ pub(super) fn is_non_speech(
     if is_caption && (is_quiet || is_slow) {
         return true;
     }
-    let least = if is_language_sure {
+    let is_stray = n_tokens <= MAX_TOKENS_STRAY && no_speech_prob > MAX_NO_SPEECH_PROB_STRAY;
+    let least = if is_language_sure && !is_stray {
         MIN_AVG_LOGPROB_NO_SPEECH
     } else {
         MIN_AVG_LOGPROB_NO_SPEECH_UNSURE_LANGUAGE
@@ -128,6 +136,13 @@ mod tests {
     }
 
     #[test]
+    fn what_can_be_said_depends_on_the_sound() {
+        assert!(can_be_said(40, Some(8.0)), "a phrase said eight times");
+        assert!(!can_be_said(120, Some(8.0)), "a loop");
+        assert!(!can_be_said(1, None));
+    }
+
+    #[test]
     fn short_words_may_be_repeated() {
         assert_eq!(repetition(&[3; 11]), None);
         assert_eq!(repetition(&[3; 12]), Some(11));
@@ -166,6 +181,8 @@ mod tests {
         );
         assert!(is_non_speech(16, 9.8, -0.7, 0.56) && !is_non_speech(10, 6.5, -0.45, 0.82));
         assert!(!is_non_speech(4, 2.6, -0.63, 0.68), "digits");
+        assert!(is_non_speech(1, 1.2, -0.52, 0.94), "\"you\" in noise");
+        assert!(!is_non_speech(1, 0.6, -0.4, 0.94), "a clear word");
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub(super) struct Hypothesis {
     pub tokens: Vec<u32>,
     /// Sum of the log-probabilities of the tokens, and of the end token once it is sampled.
     pub sum_logprob: f64,
+    /// Whether the end token was sampled.
+    pub has_ended: bool,
 }
 
 impl Hypothesis {
@@ -20,6 +22,7 @@ impl Hypothesis {
         Self {
             tokens,
             sum_logprob,
+            has_ended: false,
         }
     }
 
@@ -28,6 +31,7 @@ impl Hypothesis {
         Self {
             tokens: self.tokens.clone(),
             sum_logprob,
+            has_ended: true,
         }
     }
 
@@ -38,6 +42,7 @@ impl Hypothesis {
         if grows {
             self.tokens.extend(more.tokens);
             self.sum_logprob += more.sum_logprob;
+            self.has_ended = more.has_ended;
         }
         (self, grows)
     }
@@ -104,6 +109,7 @@ mod tests {
         Hypothesis {
             tokens: (0..length).collect(),
             sum_logprob,
+            has_ended: true,
         }
     }
 

@@ -148,6 +148,7 @@ mod tests {
             no_speech_prob: 0.0,
             temperature,
             compression_ratio: 1.0,
+            can_be_said: false,
             is_non_speech: false,
             is_rejected: false,
         }

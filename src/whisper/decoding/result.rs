@@ -33,6 +33,9 @@ pub struct DecodingResult {
     pub temperature: f32,
     /// Length of the text divided by its compressed length. High values mean repetitions.
     pub compression_ratio: f32,
+    /// Whether the text ended by itself and can be said in the sound, so that what it repeats may have
+    /// been said.
+    pub can_be_said: bool,
     /// Whether the text is considered a hallucination without speech: too few or too unlikely words.
     pub is_non_speech: bool,
     /// Whether the attempts at all temperatures were rejected.

@@ -32,6 +32,10 @@ pub(super) struct Search {
     begin: usize,
     sampled: usize,
     sample_len: usize,
+    /// Number of tokens of the prefix that are said in the same sound.
+    n_said: usize,
+    /// Seconds of sound, if known.
+    sound_s: Option<f32>,
     n_text_ctx: usize,
     /// Predicted tokens that were fed after the initial tokens.
     predicted: Vec<u32>,
@@ -121,6 +125,8 @@ impl Search {
             begin,
             sampled: 0,
             sample_len,
+            n_said: options.n_said(),
+            sound_s: options.sound_s,
             n_text_ctx,
             predicted,
             sot_apart: sot != last,
@@ -156,10 +162,11 @@ impl Search {
             self.sampled += 1;
             let full =
                 self.sampled == self.sample_len || self.begin + self.sampled > self.n_text_ctx;
-            let looping = self
-                .live
-                .iter()
-                .all(|hypothesis| guards::repetition(&hypothesis.tokens, self.eot).is_some());
+            let looping = self.live.iter().all(|hypothesis| {
+                let n_tokens = self.n_said + hypothesis.tokens.len();
+                !guards::can_be_said(n_tokens, self.sound_s)
+                    && guards::repetition(&hypothesis.tokens, self.eot).is_some()
+            });
             if next.completed || full || looping {
                 let candidates = self.decoder.finalize(std::mem::take(&mut self.live));
                 return Ok(Found::Best(

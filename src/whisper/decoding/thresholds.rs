@@ -27,6 +27,9 @@ pub const MIN_LOOP_TOKENS: usize = 16;
 pub const MANY_LOOP_REPEATS: usize = 6;
 /// Number of tokens that [`MANY_LOOP_REPEATS`] repetitions have together.
 pub const MIN_LOOP_TOKENS_MANY_REPEATS: usize = 12;
+/// Number of tokens per second of sound up to which a text that repeats itself and ends by itself may
+/// have been said.
+pub const MAX_TOKENS_PER_SECOND_REPEATED: f32 = 9.0;
 
 /// Maximum number of tokens per second of audio. OpenAI's limit of half the decoder's context (224)
 /// amounts to 7.5 for 30 s, which fast speech exceeds in languages with many tokens per word, and
@@ -50,6 +53,12 @@ pub const MIN_AVG_LOGPROB_NO_SPEECH_UNSURE_LANGUAGE: f32 = -0.45;
 /// The same for interim text: music gives words with up to -0.5, hens with up to -0.44. One interim
 /// text of speech in thirty has less; more audio decides.
 pub const MIN_AVG_LOGPROB_NO_SPEECH_INTERIM: f32 = -0.4;
+/// Number of tokens up to which a text may be a stray word ("you") of a noise that passes the voice
+/// detector.
+pub const MAX_TOKENS_STRAY: usize = 2;
+/// Probability of `<|nospeech|>` above which such a text has to be as likely as one in an uncertain
+/// language. Speech of a clear recording has up to 0.54, counting up to 0.97 with more tokens.
+pub const MAX_NO_SPEECH_PROB_STRAY: f32 = 0.9;
 
 /// Shortest sound in which few words are suspicious, in seconds.
 pub const MIN_SOUND_S_SPARSE: f32 = 3.0;
@@ -72,7 +81,8 @@ pub const MIN_TOKENS_PER_SECOND_CAPITALS: f32 = 2.5;
 pub const MAX_TOKENS_PER_SECOND_SAID: f64 = 12.0;
 /// Number of tokens up to which that does not count: alignment is not exact enough.
 pub const MIN_TOKENS_TOO_FAST: f64 = 8.0;
-/// Probability of `<|nospeech|>` up to which a window in which nobody seems to speak is decoded again.
+/// Probability of `<|nospeech|>` up to which a window in which nobody seems to speak is decoded again in
+/// every way; above, only quickly.
 /// Music has more than 0.5 in English, and speech that the decoder failed on less than 0.05.
 pub const MAX_NO_SPEECH_PROB_SECOND_LOOK: f32 = 0.2;
 /// Length up to which such a window is decoded again at any probability, in seconds: a short sentence
@@ -88,6 +98,11 @@ pub const MIN_AVG_LOGPROB_SECOND_PASS: f32 = -0.7;
 /// Number of tokens that it needs if `<|nospeech|>` is likelier than [`MAX_NO_SPEECH_PROB`]: "you" is
 /// found in music.
 pub const MIN_TOKENS_SECOND_PASS_QUIET: usize = 3;
+/// Mean log-probability from which the text of a quick second look shows that somebody speaks, where the
+/// first text said that nobody does. Counting has -0.18 to -0.55; a likelier text of music is a loop.
+pub const MIN_AVG_LOGPROB_QUICK_LOOK: f32 = -0.6;
+/// Number of tokens that it needs.
+pub const MIN_TOKENS_QUICK_LOOK: usize = 5;
 /// Mean log-probability that a continuation beyond an early end needs.
 pub const MIN_AVG_LOGPROB_CONTINUATION: f32 = -0.7;
 /// Shortest sound after an unfinished sentence that may hold the rest of it, in seconds.

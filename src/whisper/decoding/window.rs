@@ -337,7 +337,10 @@ impl<'t> Decoding<'t> {
         no_speech_prob: f32,
     ) -> (DecodingResult, bool) {
         let avg_logprob = best.avg_logprob();
-        let repetition = guards::repetition(&best.tokens, self.tokenizer.special().eot);
+        let n_tokens = attempt.n_said() + best.tokens.len();
+        let can_be_said = best.has_ended && guards::can_be_said(n_tokens, attempt.sound_s);
+        let repetition =
+            guards::repetition(&best.tokens, self.tokenizer.special().eot).filter(|_| !can_be_said);
         best.tokens
             .truncate(best.tokens.len() - repetition.unwrap_or(0));
         let text = self.tokenizer.decode(&best.tokens).trim().to_owned();
@@ -363,6 +366,7 @@ impl<'t> Decoding<'t> {
             no_speech_prob,
             temperature: attempt.temperature,
             compression_ratio: compression_ratio(&text),
+            can_be_said,
             is_non_speech: attempt.sound_s.is_some_and(is_non_speech),
             is_rejected: false,
             text,

@@ -13,6 +13,7 @@ fn result(compression_ratio: f32, avg_logprob: f32, no_speech_prob: f32) -> Deco
         no_speech_prob,
         temperature: 0.0,
         compression_ratio,
+        can_be_said: false,
         is_non_speech: false,
         is_rejected: false,
     }
