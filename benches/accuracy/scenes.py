@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 """Makes scenes out of a manifest's recordings, with a manifest of their own for accuracy.py.
 
-    scenes.py MANIFEST FOLDER near-far|languages|repeats|running
+    scenes.py MANIFEST FOLDER counts|near-far|languages|repeats|running
 
 `near-far`: a near voice, another one farther away (15 to 30 dB quieter), the near one again, 0.2 to 1 s apart; 12 scenes.
 `languages`: 8 s in each of three languages, 1.5 s apart; 9 orders. `repeats`: the beginning of a sentence said 4, 8 or 12
 times, 0.3 to 1 s apart, by 4 voices. `running`: recordings of one speaker after one another with pauses of 80 ms, in each
-language. The same arguments give the same sound. Needs ffmpeg and the package `numpy`.
+language. `counts`: from 1 to 40, by 8 voices of espeak-ng at 3 speeds. The same arguments give the same sound. Needs ffmpeg,
+espeak-ng for `counts`, and the package `numpy`.
 """
 
 import itertools
 import random
+import subprocess
 import sys
+import tempfile
 from collections import defaultdict
 from pathlib import Path
 
@@ -23,6 +26,8 @@ import manifest
 RATE = degrade.RATE
 # Length of a running recording in seconds.
 RUNNING = 60.0
+# Voices of espeak-ng.
+COUNTING = ["en-us", "en-gb", "en-gb-scotland", "en-029", "en-us+f3", "en-gb+m3", "en-us+m7", "en-gb+f5"]
 
 
 def silence(seconds):
@@ -122,7 +127,29 @@ def running(clips, chance):
             yield language, numpy.concatenate(parts), " ".join(texts)
 
 
-KINDS = {"near-far": near_far, "languages": languages, "repeats": repeats, "running": running}
+def counts(_clips, _chance):
+    """Counting from 1 to 40 by eight voices of espeak-ng at three speeds, in words a minute."""
+    said = ", ".join(number(n) for n in range(1, 41)) + "."
+    for voice, speed in itertools.product(COUNTING, [120, 160, 200]):
+        command = ["espeak-ng", "-v", voice, "-s", str(speed), "--stdout", said]
+        with tempfile.NamedTemporaryFile(suffix=".wav") as file:
+            file.write(subprocess.run(command, check=True, capture_output=True).stdout)
+            file.flush()
+            yield "en", degrade.samples(Path(file.name)), " ".join(str(n) for n in range(1, 41))
+
+
+def number(n):
+    small = (
+        "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+        "eighteen nineteen"
+    ).split()
+    if n < 20:
+        return small[n - 1]
+    tens = {2: "twenty", 3: "thirty", 4: "forty"}[n // 10]
+    return f"{tens}-{small[n % 10 - 1]}" if n % 10 else tens
+
+
+KINDS = {"counts": counts, "near-far": near_far, "languages": languages, "repeats": repeats, "running": running}
 
 
 def main():
