@@ -10,7 +10,7 @@ use memchr::memmem::Finder;
 use symphonia::core::errors::Error as MediaError;
 use symphonia::core::io::ReadOnlySource;
 
-use super::symphonia::{Probed, probe};
+use super::probed::{Probed, probe};
 use super::{Demuxer, Item};
 use crate::audio::stream::ByteStream;
 use crate::audio::track::Track;

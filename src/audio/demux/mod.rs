@@ -9,19 +9,19 @@ mod frames;
 mod lossless;
 mod mkv;
 mod mp4;
-mod symphonia;
+mod probed;
 mod wave;
 mod wave_format;
 
-use ::symphonia::core::errors::Error as MediaError;
-use ::symphonia::core::packet::Packet;
+use symphonia::core::errors::Error as MediaError;
+use symphonia::core::packet::Packet;
 
 pub use au::Au;
 pub use frames::{Adts, FrameReader, MpegAudio, first_frame, skip_tags};
 pub use lossless::FlacParts;
 pub use mkv::Mkv;
 pub use mp4::read_facts as mp4_facts;
-pub use symphonia::{Probed, probe};
+pub use probed::{Probed, probe};
 pub use wave::Wave;
 
 use super::track::Track;

@@ -2,12 +2,12 @@
 
 use std::io;
 
-use ::symphonia::core::errors::Error as MediaError;
-use ::symphonia::core::formats::probe::Hint;
-use ::symphonia::core::formats::well_known::FORMAT_ID_OGG;
-use ::symphonia::core::formats::{self, FormatOptions, FormatReader};
-use ::symphonia::core::io::{MediaSource, MediaSourceStream};
-use ::symphonia::core::meta::MetadataOptions;
+use symphonia::core::errors::Error as MediaError;
+use symphonia::core::formats::probe::Hint;
+use symphonia::core::formats::well_known::FORMAT_ID_OGG;
+use symphonia::core::formats::{self, FormatOptions, FormatReader};
+use symphonia::core::io::{MediaSource, MediaSourceStream};
+use symphonia::core::meta::MetadataOptions;
 
 use super::{Demuxer, EarlyEnd, Item};
 use crate::audio::codec::codec_name;
@@ -21,7 +21,7 @@ pub fn probe(source: Box<dyn MediaSource>) -> Result<Box<dyn FormatReader>, Medi
     let stream = MediaSourceStream::new(source, Default::default());
     let format = FormatOptions::default();
     let meta = MetadataOptions::default();
-    ::symphonia::default::get_probe().probe(&Hint::new(), stream, format, meta)
+    symphonia::default::get_probe().probe(&Hint::new(), stream, format, meta)
 }
 
 /// Container that symphonia reads.
