@@ -90,8 +90,14 @@ install: ## installs to PREFIX, /usr/local unless given: make && sudo make insta
 		install -Dm755 -t $(DESTDIR)$(PREFIX)/lib/hearken target/release/libhearken_xrt.so; fi
 	if [ -e target/npu/manifest.json ]; then install -Dm644 -t $(DESTDIR)$(PREFIX)/lib/hearken/npu target/npu/*; fi
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/dbus-1/interfaces packaging/dbus/*.xml
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/ibus/component packaging/ibus/hearken.xml
 	install -d $(DESTDIR)$(PREFIX)/share/dbus-1/services $(DESTDIR)$(PREFIX)/lib/systemd/user
 	sed 's|@PREFIX@|$(PREFIX)|' packaging/hearken.service.in > $(DESTDIR)$(PREFIX)/lib/systemd/user/hearken.service
+	sed 's|@PREFIX@|$(PREFIX)|' packaging/app-org.hearken.Hearken.service.in \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/user/app-org.hearken.Hearken.service
+	install -d $(DESTDIR)$(PREFIX)/share/applications
+	sed 's|@PREFIX@|$(PREFIX)|' packaging/org.hearken.Hearken.desktop.in \
+		> $(DESTDIR)$(PREFIX)/share/applications/org.hearken.Hearken.desktop
 	sed 's|@PREFIX@|$(PREFIX)|' packaging/org.hearken.Hearken1.service.in \
 		> $(DESTDIR)$(PREFIX)/share/dbus-1/services/org.hearken.Hearken1.service
 

@@ -1,6 +1,8 @@
 //! The command line and its help. In: arguments. Out: checked values.
 
 mod bench;
+#[cfg(feature = "desktop")]
+mod desktop;
 #[cfg(feature = "daemon")]
 mod dictation;
 mod models;
@@ -17,6 +19,8 @@ use crate::models::DEFAULT_MODEL;
 #[cfg(feature = "daemon")]
 pub use bench::BenchLiveArgs;
 pub use bench::{BenchCommand, BenchDecoderArgs, BenchEncoderArgs, BenchFileArgs};
+#[cfg(feature = "desktop")]
+pub use desktop::{DesktopCommand, TypeArgs};
 #[cfg(feature = "daemon")]
 pub use dictation::{
     DictationCommand, LastArgs, ListenArgs, RecordArgs, SessionArgs, StatusArgs, TextArgs,
@@ -78,6 +82,10 @@ pub enum Command {
     #[cfg(feature = "daemon")]
     #[command(flatten)]
     Dictation(DictationCommand),
+    /// Commands of dictation into the focused window.
+    #[cfg(feature = "desktop")]
+    #[command(flatten)]
+    Desktop(DesktopCommand),
     /// Measure the speed of a stage
     #[command(subcommand)]
     Bench(BenchCommand),

@@ -15,9 +15,10 @@ use thiserror::Error;
 use crate::advice::Advice;
 use crate::compute::{ComputeError, ComputeTypes};
 use crate::engine::EngineOptions;
+use crate::settings::desktop::Profile;
 use crate::settings::{
-    AudioSettings, EndpointSettings, LiveSettings, ModelSettings, Overrides, SettingError,
-    TextSettings, unknown,
+    AudioSettings, EndpointSettings, HotkeySettings, LiveSettings, ModelSettings, Overrides,
+    SettingError, TextSettings, TypeSettings, unknown,
 };
 use crate::text::{ReplacementError, RuleOptions, Rules};
 
@@ -29,13 +30,16 @@ const REPLACEMENTS: &str = "replacements";
 const MAX_THREADS: usize = 1024;
 
 /// Names of the sections.
-const SECTIONS: [&str; 6] = [
+const SECTIONS: [&str; 9] = [
     ModelSettings::SECTION,
     AudioSettings::SECTION,
     TextSettings::SECTION,
     REPLACEMENTS,
     LiveSettings::SECTION,
     EndpointSettings::SECTION,
+    TypeSettings::SECTION,
+    HotkeySettings::SECTION,
+    Profile::SECTION,
 ];
 
 /// The file, section by section.
@@ -53,6 +57,12 @@ pub struct Config {
     pub live: LiveSettings,
     /// When an utterance ends.
     pub endpoint: EndpointSettings,
+    /// Text into the focused field.
+    pub typing: TypeSettings,
+    /// The key that starts and stops dictation.
+    pub hotkey: HotkeySettings,
+    /// Settings of text in some fields, later ones over earlier ones.
+    pub profiles: Vec<Profile>,
 }
 
 /// Reason that a configuration cannot be used.
@@ -141,16 +151,19 @@ impl Config {
             if !SECTIONS.contains(&name.as_str()) {
                 return Err(unknown("", name, &SECTIONS).into());
             }
-            let section = section.as_table().ok_or_else(|| SettingError::Type {
-                key: name.clone(),
-                problem: format!("invalid type: {}, expected a table", section.type_str()),
-            })?;
+            if name == Profile::SECTION {
+                config.profiles = profiles(section)?;
+                continue;
+            }
+            let section = table_of(name, section)?;
             match name.as_str() {
                 ModelSettings::SECTION => config.model.read(section)?,
                 AudioSettings::SECTION => config.audio.read(section)?,
                 TextSettings::SECTION => config.text.read(section)?,
                 LiveSettings::SECTION => config.live.read(section)?,
                 EndpointSettings::SECTION => config.endpoint.read(section)?,
+                TypeSettings::SECTION => config.typing.read(section)?,
+                HotkeySettings::SECTION => config.hotkey.read(section)?,
                 _ => config.replacements = replacements(section)?,
             }
         }
@@ -176,6 +189,7 @@ impl Config {
         self.audio.check()?;
         self.live.check()?;
         self.endpoint.check()?;
+        self.hotkey.check()?;
         Ok(())
     }
 
@@ -205,6 +219,25 @@ impl Config {
             },
         )?)
     }
+}
+
+fn table_of<'a>(name: &str, section: &'a toml::Value) -> Result<&'a toml::Table, SettingError> {
+    section.as_table().ok_or_else(|| SettingError::Type {
+        key: name.to_owned(),
+        problem: format!("invalid type: {}, expected a table", section.type_str()),
+    })
+}
+
+fn profiles(sections: &toml::Value) -> Result<Vec<Profile>, SettingError> {
+    let sections = sections.as_array().ok_or_else(|| SettingError::Type {
+        key: Profile::SECTION.to_owned(),
+        problem: format!(
+            "invalid type: {}, expected [[profile]]",
+            sections.type_str()
+        ),
+    })?;
+    let read = |section| Profile::read(table_of(Profile::SECTION, section)?);
+    sections.iter().map(read).collect()
 }
 
 fn replacements(section: &toml::Table) -> Result<BTreeMap<String, String>, ReplacementError> {
@@ -246,7 +279,10 @@ mod tests {
             known.sort_unstable();
             known
         };
-        assert_eq!(table.keys().collect::<Vec<_>>(), sorted(&SECTIONS));
+        // A profile is for somebody's program, so it stands in a comment.
+        let mut sections = sorted(&SECTIONS);
+        sections.retain(|section| *section != Profile::SECTION);
+        assert_eq!(table.keys().collect::<Vec<_>>(), sections);
         assert_eq!(keys(ModelSettings::SECTION), sorted(ModelSettings::KEYS));
         assert_eq!(keys(AudioSettings::SECTION), sorted(AudioSettings::KEYS));
         assert_eq!(keys(TextSettings::SECTION), sorted(TextSettings::KEYS));
@@ -255,6 +291,35 @@ mod tests {
             keys(EndpointSettings::SECTION),
             sorted(EndpointSettings::KEYS)
         );
+        assert_eq!(keys(TypeSettings::SECTION), sorted(TypeSettings::KEYS));
+        assert_eq!(keys(HotkeySettings::SECTION), sorted(HotkeySettings::KEYS));
+    }
+
+    #[test]
+    fn profiles_change_settings_for_some_programs() {
+        let text = "[[profile]]\nprogram = \"slack\"\nlive = \"final\"\n\
+            [[profile]]\npurpose = \"terminal\"\nmethods = [\"paste\"]\ncontext = false";
+        let config = parse(text).expect("valid");
+        let [slack, terminal] = &config.profiles[..] else {
+            panic!("two profiles");
+        };
+        assert_eq!((slack.program.as_str(), slack.purpose), ("slack", None));
+        assert_eq!(slack.changes.live.map(|live| live.name()), Some("final"));
+        assert_eq!(
+            terminal.purpose.map(|purpose| purpose.name()),
+            Some("terminal")
+        );
+        assert_eq!(terminal.changes.context, Some(false));
+        assert_eq!(
+            complaint("[[profile]]\nlvie = \"final\""),
+            "unknown key 'profile.lvie': did you mean 'live'?"
+        );
+        assert_eq!(
+            complaint("[type]\nlive = \"never\""),
+            "type.live is 'never': give words, preedit or final"
+        );
+        assert!(complaint("[profile]\nlive = \"final\"").contains("expected [[profile]]"));
+        assert!(complaint("[hotkey]\nsilence = 0").contains("from 1 to 3600"));
     }
 
     #[test]

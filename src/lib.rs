@@ -45,8 +45,12 @@ pub(crate) mod config;
 pub(crate) mod cpu;
 #[cfg(feature = "daemon")]
 pub(crate) mod dbus;
+#[cfg(feature = "desktop")]
+pub(crate) mod desktop;
 pub mod engine;
 pub(crate) mod env;
+#[cfg(feature = "desktop")]
+pub(crate) mod input;
 pub(crate) mod mel;
 pub mod models;
 pub(crate) mod npu;

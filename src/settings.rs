@@ -11,6 +11,8 @@
 //! which every value is optional (`TextOverrides`). clap fills in the latter from the command line,
 //! the table in `dbus::options` from the bus.
 
+pub mod desktop;
+
 use std::borrow::Cow;
 use std::str::FromStr;
 
@@ -22,6 +24,7 @@ use crate::models::DEFAULT_MODEL;
 use crate::suggest;
 use crate::text::Numbers;
 use crate::tokenizer::{Language, Task};
+use desktop::{Case, FocusChange, HotkeyMode, HotkeyVia, Live, Method, Purpose, Space};
 
 /// Reason that a setting is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -85,10 +88,27 @@ macro_rules! settings {
 
         #[doc = concat!("Values in place of those in [`", stringify!($settings), "`].")]
         #[allow(dead_code)] // Not every section has options.
-        #[derive(Debug, Clone, Default)]
+        #[derive(Debug, Clone, PartialEq, Default)]
         $(#[$meta])*
         pub struct $overrides {
             $($(#[doc = $doc])* $(#[arg $arg])? pub $key: Option<$type>,)*
+        }
+
+        impl $overrides {
+            /// Takes a value of the configuration file. Returns whether there is such a key.
+            #[allow(dead_code)] // Only some sections have profiles.
+            fn read(
+                &mut self,
+                section: &str,
+                key: &str,
+                value: &toml::Value,
+            ) -> Result<bool, SettingError> {
+                match key {
+                    $(stringify!($key) => self.$key = Some(read(section, key, value)?),)*
+                    _ => return Ok(false),
+                }
+                Ok(true)
+            }
         }
 
         impl Default for $settings {
@@ -218,6 +238,43 @@ settings! {
     longest: f64 = 15.36, 4.0 to 15.36;
     /// Seconds from the start without a word after which a session stops; 0 is never.
     nothing_said: f64 = 0.0, 0.0 to 86400.0;
+}
+
+settings! {
+    /// Text into the focused field.
+    "type" TypeSettings;
+    TypeOverrides;
+    /// Methods, in the order in which they are tried.
+    methods: Vec<Method> = Method::value_variants().to_vec();
+    /// When text goes in.
+    live: Live = Live::Words;
+    /// What happens to the rest of an utterance if the focus changes.
+    focus_change: FocusChange = FocusChange::Keep;
+    /// Space between utterances.
+    space: Space = Space::Auto;
+    /// Case of an utterance's first letter.
+    case: Case = Case::Auto;
+    /// Whether the recogniser reads the text before the cursor.
+    context: bool = true;
+    /// Whether private fields get text.
+    private_fields: bool = false;
+    /// Whether terminals get line ends.
+    terminal_newlines: bool = false;
+}
+
+settings! {
+    /// The key that starts and stops dictation.
+    "hotkey" HotkeySettings;
+    HotkeyOverrides;
+    /// Who tells that it was pressed.
+    via: HotkeyVia = HotkeyVia::Auto;
+    /// The key with its modifiers, as the portal writes them.
+    keys: String = "CTRL+ALT+d".to_owned();
+    /// What it does.
+    mode: HotkeyMode = HotkeyMode::Both;
+    /// Seconds without speech after which dictation stops, so that a release that is never reported
+    /// leaves no microphone open.
+    silence: f64 = 20.0, 1.0 to 3600.0;
 }
 
 /// Values in place of the configuration's.
@@ -369,6 +426,39 @@ impl Named for Device {
     }
 }
 
+macro_rules! named_choices {
+    ($($type:ty),*) => {$(
+        impl Named for $type {
+            fn parse(name: &str) -> Result<Self, String> {
+                choice(name, &one_of(Self::NAMES))
+            }
+
+            fn name(&self) -> &'static str {
+                Self::name(*self)
+            }
+        }
+    )*};
+}
+
+named_choices!(
+    Method,
+    Purpose,
+    Live,
+    FocusChange,
+    Space,
+    Case,
+    HotkeyVia,
+    HotkeyMode
+);
+
+/// Writes names as "a, b or c".
+fn one_of(names: &[&str]) -> String {
+    match names {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        _ => names.concat(),
+    }
+}
+
 fn choice<T: ValueEnum>(name: &str, choices: &str) -> Result<T, String> {
     T::from_str(name, false).map_err(|_| format!("give {choices}"))
 }
@@ -413,7 +503,22 @@ macro_rules! named_values {
 }
 
 plain_values!(String, bool, f64, usize);
-named_values!(Language, SpokenLanguage, Task, Numbers, Compute, Device);
+named_values!(
+    Language,
+    SpokenLanguage,
+    Task,
+    Numbers,
+    Compute,
+    Device,
+    Method,
+    Purpose,
+    Live,
+    FocusChange,
+    Space,
+    Case,
+    HotkeyVia,
+    HotkeyMode
+);
 
 impl Value for EndPause {
     fn read(value: &toml::Value) -> Result<Self, Problem> {

@@ -82,7 +82,7 @@ fn broken_rules_are_reported_with_file_import_and_rule() {
         [
             "src/models/mod.rs, line 1, has 'process::exit': only commands may end the process",
             "src/models/mod.rs, line 1, has 'unsafe': only the files listed in tests/layers/rules.rs may be unsafe",
-            "src/session/mod.rs, line 2, has 'zbus': only dbus, client and commands know the bus",
+            "src/session/mod.rs, line 2, has 'zbus': only client, commands, dbus, desktop and input know the bus",
         ]
     );
     assert_eq!(

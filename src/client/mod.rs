@@ -31,6 +31,10 @@ pub enum ClientError {
     /// There is no session to control.
     #[error("there is no session")]
     NoSession,
+    /// The agent of the desktop is not running.
+    #[cfg(feature = "desktop")]
+    #[error("hearken desktop is not running")]
+    NoAgent,
     /// Another error of the bus.
     #[error("cannot communicate with the daemon: {0}")]
     Bus(#[source] zbus::Error),
@@ -44,6 +48,10 @@ impl Advice for ClientError {
                 "start it with `systemctl --user start hearken` or `hearken daemon`".into()
             }
             Self::Gone => "see `journalctl --user -u hearken` for the reason".into(),
+            #[cfg(feature = "desktop")]
+            Self::NoAgent => {
+                "start it with `systemctl --user start app-org.hearken.Hearken`".into()
+            }
             Self::NoSession => "start one with `hearken listen` or `hearken record`".into(),
             _ => return None,
         })

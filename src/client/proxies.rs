@@ -48,6 +48,8 @@ pub trait Session {
 
     fn toggle(&self) -> zbus::Result<()>;
 
+    fn cancel(&self) -> zbus::Result<()>;
+
     #[zbus(property)]
     fn state(&self) -> zbus::Result<u32>;
 
@@ -59,4 +61,17 @@ pub trait Session {
 
     #[zbus(property(emits_changed_signal = "false"))]
     fn metrics(&self) -> zbus::Result<HashMap<String, OwnedVariant>>;
+}
+
+/// The agent that writes into the focused window.
+#[cfg(feature = "desktop")]
+#[proxy(
+    interface = "org.hearken.Desktop1.Dictation",
+    default_service = "org.hearken.Desktop1",
+    default_path = "/org/hearken/Desktop1"
+)]
+pub trait Dictation {
+    fn undo(&self) -> zbus::Result<()>;
+
+    fn again(&self, n: u32) -> zbus::Result<u32>;
 }

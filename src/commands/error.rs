@@ -12,7 +12,11 @@ use crate::client::ClientError;
 use crate::config::ConfigError;
 #[cfg(feature = "daemon")]
 use crate::dbus::ServeError;
+#[cfg(feature = "desktop")]
+use crate::desktop::agent::AgentError;
 use crate::engine::EngineError;
+#[cfg(feature = "desktop")]
+use crate::input::sink::SinkError;
 use crate::models::ModelError;
 use crate::output::OutputError;
 use crate::pipeline::PipelineError;
@@ -47,6 +51,8 @@ exit_codes! {
     9 SESSION "there is no session to control",
     10 CONFIG "the configuration is invalid",
     11 NPU "the requested NPU cannot be used",
+    12 NOT_TYPED "the text could not be put into the focused field",
+    13 UNVERIFIED "with --verify: the text was sent, but nothing shows that it arrived",
     130 INTERRUPTED "interrupted by Ctrl-C or SIGTERM",
 }
 
@@ -95,6 +101,14 @@ pub enum Error {
     #[cfg(feature = "daemon")]
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// The agent of the desktop cannot run.
+    #[cfg(feature = "desktop")]
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// Text could not be put into the focused field.
+    #[cfg(feature = "desktop")]
+    #[error(transparent)]
+    Sink(#[from] SinkError),
     /// The system refuses to deliver signals.
     #[error("signals cannot be handled: {0}")]
     Signals(#[source] std::io::Error),
@@ -116,6 +130,10 @@ impl Advice for Error {
             #[cfg(feature = "daemon")]
             Self::Client(error) => return error.remedy(),
             Self::Pipeline(error) => return error.remedy(),
+            #[cfg(feature = "desktop")]
+            Self::Agent(error) => return error.remedy(),
+            #[cfg(feature = "desktop")]
+            Self::Sink(error) => return error.remedy(),
             Self::Signals(..) => "run hearken outside the sandbox that forbids it".into(),
             _ => return None,
         })
@@ -150,6 +168,10 @@ impl Error {
             Self::Client(ClientError::NoSession) => exit::SESSION,
             #[cfg(feature = "daemon")]
             Self::Client(_) | Self::Serve(_) => exit::DAEMON,
+            #[cfg(feature = "desktop")]
+            Self::Agent(_) => exit::DAEMON,
+            #[cfg(feature = "desktop")]
+            Self::Sink(_) => exit::NOT_TYPED,
             Self::Prompt(_) | Self::Encode(_) | Self::Decode(_) => exit::UNEXPECTED,
             Self::Pipeline(_) | Self::Signals(_) => exit::UNEXPECTED,
         }

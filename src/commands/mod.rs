@@ -27,6 +27,8 @@ mod models;
 mod terminal;
 mod tracks;
 mod transcribe;
+#[cfg(feature = "desktop")]
+mod typing;
 
 use crate::advice::Advice;
 use std::env;
@@ -90,6 +92,8 @@ fn run(cli: Cli) -> Result<u8, Error> {
         }
         #[cfg(feature = "daemon")]
         Some(Command::Dictation(command)) => dictate(command),
+        #[cfg(feature = "desktop")]
+        Some(Command::Desktop(command)) => typing::run(command),
         Some(Command::Bench(BenchCommand::Encoder(args))) => bench::encoder(&args),
         Some(Command::Bench(BenchCommand::Decoder(args))) => bench::decoder(&args),
         Some(Command::Bench(BenchCommand::File(args))) => bench::file(&args),

@@ -7,7 +7,7 @@ use super::source::{File, Source};
 use std::collections::BTreeSet;
 
 /// Modules and their floors; a module may import what stands on a lower floor.
-const FLOORS: [(&str, u8); 25] = [
+const FLOORS: [(&str, u8); 27] = [
     ("advice", 0),
     ("env", 0),
     ("suggest", 0),
@@ -25,6 +25,7 @@ const FLOORS: [(&str, u8); 25] = [
     ("recognize", 5),
     ("settings", 5),
     ("engine", 6),
+    ("input", 6),
     ("pipeline", 6),
     ("stream", 6),
     ("config", 7),
@@ -32,7 +33,8 @@ const FLOORS: [(&str, u8); 25] = [
     ("cli", 9),
     ("client", 9),
     ("dbus", 9),
-    ("commands", 10),
+    ("desktop", 10),
+    ("commands", 11),
 ];
 
 /// Parts of a module that another may import although it does not stand below: importer, imported,
@@ -54,7 +56,7 @@ const UNSAFE: [&str; 7] = [
 ];
 
 /// Text that only some files may hold: the text, the files, the rule.
-const PLACES: [(&str, &[&str], &str); 9] = [
+const PLACES: [(&str, &[&str], &str); 11] = [
     (
         "process::exit",
         &["commands/"],
@@ -67,8 +69,18 @@ const PLACES: [(&str, &[&str], &str); 9] = [
     ),
     (
         "zbus",
-        &["dbus/", "client/", "commands/"],
-        "only dbus, client and commands know the bus",
+        &["client/", "commands/", "dbus/", "desktop/", "input/"],
+        "only client, commands, dbus, desktop and input know the bus",
+    ),
+    (
+        "x11rb",
+        &["desktop/hotkey/x11.rs", "input/x11/"],
+        "only input/x11 and the hotkey's grab know the X server",
+    ),
+    (
+        "wayland_client",
+        &["input/wayland/"],
+        "only input/wayland knows the compositor",
     ),
     (
         "ureq",
@@ -84,6 +96,7 @@ const PLACES: [(&str, &[&str], &str); 9] = [
             "compute.rs",
             "output/format.rs",
             "settings.rs",
+            "settings/",
             "text/numbers/",
             "tokenizer/",
         ],

@@ -1,0 +1,447 @@
+//! The agent of a desktop session: dictation by hotkey into the focused window.
+//!
+//! In: the hotkey, calls on the bus, events of a session of the daemon. Out: text in the focused
+//! field, state on the bus. The text goes to nobody else and into no log.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::RecvTimeoutError;
+use futures::channel::mpsc;
+use futures::future::{Either, select};
+use futures::stream::{BoxStream, LocalBoxStream};
+use futures::{StreamExt, stream};
+use tracing::{info, warn};
+use zbus::Connection;
+use zbus::fdo::RequestNameFlags;
+
+use super::bus::{self, Command, Dictation, State};
+use super::hotkey::portal::{self, Shortcut};
+use super::hotkey::print::Keys;
+use super::hotkey::{Action, Hotkey, Key, x11};
+use super::typist::{Report, Typist};
+use crate::advice::Advice;
+use crate::client::ClientError;
+use crate::client::session::{ClientEvent, OwnSession, interruptions};
+use crate::config::Config;
+use crate::dbus::options::ClientOptions;
+use crate::dbus::protocol::SessionState;
+use crate::input::router::Outcome;
+use crate::input::sink::Wake;
+use crate::settings::desktop::HotkeyVia;
+
+/// Time between two attempts to reach the daemon.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Reason that the agent cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// Another agent is on the bus.
+    #[error("another hearken desktop is running")]
+    AlreadyRunning,
+    /// The bus cannot be used.
+    #[error("the session bus cannot be used: {0}")]
+    Bus(#[from] zbus::Error),
+}
+
+impl Advice for AgentError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::AlreadyRunning => "replace it with `hearken desktop --replace`".into(),
+            Self::Bus(_) => "run this in a desktop session".into(),
+        })
+    }
+}
+
+/// What the agent waits for.
+enum Incoming {
+    Client(ClientEvent),
+    Shortcut(Shortcut),
+    Command(Command),
+    /// A focus has changed.
+    Focus,
+    /// The hotkey's deadline is over.
+    Tick,
+    /// A new agent has taken the name.
+    Replaced,
+}
+
+/// Runs until it is interrupted or replaced.
+///
+/// # Errors
+/// Returns an error if the bus cannot be used or has another agent.
+pub fn run(config: &Config, replaces: bool) -> Result<(), AgentError> {
+    zbus::block_on(async {
+        let (commands, command_stream) = mpsc::channel(16);
+        let connection = zbus::connection::Builder::session()
+            .serve_at(bus::PATH, Dictation::new(commands))
+            .build()
+            .await?;
+        let replaced = take_name(&connection, replaces).await?;
+        let (waker, wakes) = mpsc::channel(1);
+        let wake: Wake = Arc::new(move || {
+            // A full channel already holds the same message.
+            let _ = waker.clone().try_send(());
+        });
+        let (deadlines, ticks) = clock();
+        let mut others: LocalBoxStream<'_, Incoming> = stream::select_all([
+            command_stream.map(Incoming::Command).boxed_local(),
+            wakes.map(|()| Incoming::Focus).boxed_local(),
+            ticks.map(|()| Incoming::Tick).boxed_local(),
+            interruptions().map(Incoming::Client).boxed_local(),
+            replaced.map(|()| Incoming::Replaced).boxed_local(),
+            hotkey(&connection, config)
+                .await
+                .map(Incoming::Shortcut)
+                .boxed_local(),
+        ])
+        .boxed_local();
+        let mut agent = Agent {
+            connection,
+            typist: Typist::open(
+                &config.typing,
+                &config.profiles,
+                &config.text.hotwords,
+                &wake,
+            ),
+            hotkey: Hotkey::new(
+                config.hotkey.mode,
+                Duration::from_secs_f64(config.hotkey.silence),
+            ),
+            is_dictating: false,
+            clock: deadlines,
+            deadline: None,
+        };
+        for missing in agent.typist.router().missing() {
+            info!("{}", missing.explain());
+        }
+        loop {
+            match OwnSession::create(&ClientOptions::default()).await {
+                Ok(session) => match agent.serve(session, &mut others).await {
+                    Ending::Done => return Ok(()),
+                    Ending::NoDaemon => warn!("the daemon has ended"),
+                },
+                Err(error) => warn!("{}", error.explain()),
+            }
+            agent.finish().await;
+            if !agent.wait_to_retry(&mut others).await {
+                return Ok(());
+            }
+        }
+    })
+}
+
+/// Takes the agent's name. Returns a stream that yields once another agent has it.
+async fn take_name(
+    connection: &Connection,
+    replaces: bool,
+) -> Result<BoxStream<'static, ()>, AgentError> {
+    let proxy = zbus::fdo::DBusProxy::new(connection).await?;
+    let lost = proxy.receive_name_lost_with_args(&[(0, bus::NAME)]).await?;
+    let mut flags = RequestNameFlags::ALLOW_REPLACEMENT | RequestNameFlags::DO_NOT_QUEUE;
+    if replaces {
+        flags |= RequestNameFlags::REPLACE_EXISTING;
+    }
+    match connection.request_name_with_flags(bus::NAME, flags).await {
+        Ok(_) => Ok(lost.map(|_| ()).boxed()),
+        Err(zbus::Error::NameTaken) => Err(AgentError::AlreadyRunning),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns what happens to the hotkey, by the portal or a grab; nothing if neither is there.
+async fn hotkey(connection: &Connection, config: &Config) -> BoxStream<'static, Shortcut> {
+    let settings = &config.hotkey;
+    if matches!(settings.via, HotkeyVia::Auto | HotkeyVia::Portal) {
+        match portal::bind(connection, &settings.keys).await {
+            Ok(shortcuts) => return shortcuts,
+            Err(error) => info!("no hotkey by the portal: {error}"),
+        }
+    }
+    if matches!(settings.via, HotkeyVia::Auto | HotkeyVia::X11) {
+        let grabbed = Keys::parse(&settings.keys).and_then(|keys| x11::grab(&keys));
+        match grabbed {
+            Ok(keys) => return keys.map(Shortcut::Dictate).boxed(),
+            Err(error) => info!("no hotkey by the X server: {error}"),
+        }
+    }
+    stream::pending().boxed()
+}
+
+enum Ending {
+    Done,
+    NoDaemon,
+}
+
+struct Agent {
+    connection: Connection,
+    typist: Typist,
+    hotkey: Hotkey,
+    is_dictating: bool,
+    clock: crossbeam_channel::Sender<Option<Instant>>,
+    /// What the clock was told last.
+    deadline: Option<Instant>,
+}
+
+impl Agent {
+    async fn serve(
+        &mut self,
+        mut session: OwnSession,
+        others: &mut LocalBoxStream<'_, Incoming>,
+    ) -> Ending {
+        self.publish(State::Idle).await;
+        loop {
+            let deadline = self.hotkey.deadline();
+            if deadline != self.deadline {
+                self.deadline = deadline;
+                // The clock lives as long as the agent.
+                let _ = self.clock.send(deadline);
+            }
+            let incoming = {
+                let client = session.next();
+                futures::pin_mut!(client);
+                match select(client, others.next()).await {
+                    Either::Left((event, _)) => Incoming::Client(event),
+                    Either::Right((other, _)) => other.unwrap_or(Incoming::Replaced),
+                }
+            };
+            let handled = match incoming {
+                Incoming::Tick => {
+                    let action = self.hotkey.tick(Instant::now());
+                    self.act(&session, action).await
+                }
+                Incoming::Client(ClientEvent::Gone) => return Ending::NoDaemon,
+                Incoming::Client(ClientEvent::Interrupted) | Incoming::Replaced => {
+                    // The daemon closes the session with its owner.
+                    let _ = session.proxy.stop().await;
+                    self.finish().await;
+                    return Ending::Done;
+                }
+                Incoming::Client(event) => self.hear(&session, &event).await,
+                Incoming::Focus => {
+                    let reports = if self.is_dictating {
+                        self.typist.refocus()
+                    } else {
+                        Vec::new()
+                    };
+                    self.report(&session, reports).await
+                }
+                Incoming::Shortcut(Shortcut::Dictate(key)) => self.key(&session, key).await,
+                Incoming::Shortcut(Shortcut::Cancel) => {
+                    self.command(&session, Command::Cancel).await
+                }
+                Incoming::Shortcut(Shortcut::Undo) => self.command(&session, Command::Undo).await,
+                Incoming::Command(command) => self.command(&session, command).await,
+            };
+            if let Err(error) = handled {
+                warn!("{}", error.explain());
+            }
+        }
+    }
+
+    async fn key(&mut self, session: &OwnSession, key: Key) -> Result<(), ClientError> {
+        let action = self.hotkey.report(key, Instant::now());
+        self.act(session, action).await
+    }
+
+    async fn act(
+        &mut self,
+        session: &OwnSession,
+        action: Option<Action>,
+    ) -> Result<(), ClientError> {
+        match action {
+            Some(Action::Start) => session.proxy.start().await?,
+            Some(Action::Stop) => session.proxy.stop().await?,
+            None => {}
+        }
+        Ok(())
+    }
+
+    async fn command(&mut self, session: &OwnSession, command: Command) -> Result<(), ClientError> {
+        match command {
+            Command::Start => session.proxy.start().await?,
+            Command::Stop => session.proxy.stop().await?,
+            Command::Toggle => session.proxy.toggle().await?,
+            Command::Cancel => session.proxy.cancel().await?,
+            Command::Undo => {
+                let reports = self.between(Typist::undo);
+                self.report(session, reports).await?;
+            }
+            Command::Again(n, answer) => {
+                let outcome = self.between(|typist| typist.again(n));
+                if let Err(error) = &outcome {
+                    warn!("{}", error.explain());
+                }
+                // The client may have gone.
+                let _ = answer.send(outcome.unwrap_or(Outcome::Failed) as u32);
+            }
+        }
+        Ok(())
+    }
+
+    /// Does something with the focused field, also while nothing is dictated.
+    fn between<T>(&mut self, act: impl FnOnce(&mut Typist) -> T) -> T {
+        if self.is_dictating {
+            return act(&mut self.typist);
+        }
+        self.typist.begin();
+        let done = act(&mut self.typist);
+        self.typist.end();
+        done
+    }
+
+    async fn hear(&mut self, session: &OwnSession, event: &ClientEvent) -> Result<(), ClientError> {
+        match event {
+            ClientEvent::State { state } => self.follow(session, *state).await,
+            ClientEvent::Status { message } if !message.is_empty() => {
+                warn!("{message}");
+                Ok(())
+            }
+            event => {
+                self.hotkey.speech(Instant::now());
+                let reports = self.typist.hear(event);
+                self.report(session, reports).await
+            }
+        }
+    }
+
+    /// Follows the session, whoever starts and stops it.
+    async fn follow(&mut self, session: &OwnSession, state: u32) -> Result<(), ClientError> {
+        let state = match SessionState::try_from(state) {
+            Ok(SessionState::Idle) => State::Idle,
+            Ok(SessionState::Starting | SessionState::Listening) => State::Listening,
+            Ok(SessionState::DeviceLost) => State::NoSound,
+            Ok(SessionState::Finishing) => State::Finishing,
+            Err(_) => State::Unknown,
+        };
+        let is_open = matches!(state, State::Listening | State::NoSound);
+        self.hotkey.set_listening(is_open, Instant::now());
+        let mut reports = Vec::new();
+        if is_open && !self.is_dictating {
+            self.is_dictating = true;
+            reports = self.typist.begin();
+        } else if state == State::Idle && self.is_dictating {
+            self.is_dictating = false;
+            reports = self.typist.end();
+        }
+        self.publish(state).await;
+        self.report(session, reports).await
+    }
+
+    async fn report(
+        &mut self,
+        session: &OwnSession,
+        reports: Vec<Report>,
+    ) -> Result<(), ClientError> {
+        for report in reports {
+            match report {
+                Report::Written {
+                    outcome,
+                    method,
+                    characters,
+                } => {
+                    self.written(outcome, method, characters).await;
+                }
+                Report::Kept => warn!("text could not be put in and was kept"),
+                Report::Failed(reason) => {
+                    warn!("{reason}");
+                    self.written(Outcome::Failed, self.typist.method(), 0).await;
+                }
+                Report::Stop => session.proxy.stop().await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn written(&self, outcome: Outcome, method: &str, characters: usize) {
+        let object = self
+            .connection
+            .object_server()
+            .interface::<_, Dictation>(bus::PATH);
+        if let Ok(object) = object.await {
+            let characters = u32::try_from(characters).unwrap_or(u32::MAX);
+            // Nobody has to listen.
+            let _ = Dictation::written(object.signal_emitter(), outcome as u32, method, characters)
+                .await;
+        }
+    }
+
+    async fn publish(&self, state: State) {
+        let object = self
+            .connection
+            .object_server()
+            .interface::<_, Dictation>(bus::PATH)
+            .await;
+        let Ok(object) = object else {
+            return;
+        };
+        let mut dictation = object.get_mut().await;
+        dictation.state = state;
+        dictation.method = self.typist.method().to_owned();
+        dictation.trouble = if self.is_dictating {
+            self.typist.trouble()
+        } else {
+            String::new()
+        };
+        // Nobody has to listen.
+        let emitter = object.signal_emitter();
+        let _ = dictation.state_changed(emitter).await;
+        let _ = dictation.method_changed(emitter).await;
+        let _ = dictation.trouble_changed(emitter).await;
+    }
+
+    /// Waits before the daemon is asked again. Returns whether to go on.
+    async fn wait_to_retry(&mut self, others: &mut LocalBoxStream<'_, Incoming>) -> bool {
+        // The clock lives as long as the agent.
+        let _ = self.clock.send(Some(Instant::now() + RETRY));
+        self.deadline = None;
+        loop {
+            match others.next().await {
+                Some(Incoming::Tick) => return true,
+                None | Some(Incoming::Client(ClientEvent::Interrupted) | Incoming::Replaced) => {
+                    return false;
+                }
+                // Without a daemon there is nothing to start.
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Ends a dictation whose session is gone.
+    async fn finish(&mut self) {
+        if std::mem::take(&mut self.is_dictating) {
+            self.typist.end();
+        }
+        self.hotkey.set_listening(false, Instant::now());
+        self.publish(State::Unknown).await;
+    }
+}
+
+/// Starts a clock: it takes deadlines, each in place of the one before, and yields at each.
+fn clock() -> (
+    crossbeam_channel::Sender<Option<Instant>>,
+    mpsc::Receiver<()>,
+) {
+    let (deadlines, inbox) = crossbeam_channel::unbounded::<Option<Instant>>();
+    let (mut ticks, receiver) = mpsc::channel(1);
+    std::thread::spawn(move || {
+        let mut deadline = None;
+        loop {
+            let received = match deadline {
+                Some(deadline) => inbox.recv_deadline(deadline),
+                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match received {
+                Ok(new) => deadline = new,
+                Err(RecvTimeoutError::Timeout) => {
+                    deadline = None;
+                    // A full channel already holds the same message.
+                    let _ = ticks.try_send(());
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    });
+    (deadlines, receiver)
+}

@@ -1,0 +1,8 @@
+//! Dictation into the focused window, as a client of the daemon.
+//!
+//! In: events of a session, the hotkey. Out: text in the field, reports of what became of it.
+
+pub(crate) mod agent;
+mod bus;
+pub(crate) mod hotkey;
+pub(crate) mod typist;

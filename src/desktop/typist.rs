@@ -1,0 +1,244 @@
+//! Writes what a session hears into the focused field.
+//!
+//! In: events of the session, changes of the focus. Out: edits by the router, reports.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::advice::Advice;
+use crate::client::session::ClientEvent;
+use crate::input::router::{Outcome, Router};
+use crate::input::sink::{SinkError, Target, Wake};
+use crate::input::writer::{Edit, Heard, Writer};
+use crate::settings::TypeSettings;
+use crate::settings::desktop::Profile;
+
+/// Number of texts that are kept.
+const N_KEPT: usize = 20;
+/// Time that a field has to show a text.
+const RECEIPT_TIMEOUT: Duration = Duration::from_millis(400);
+
+/// What became of something. Never holds text that was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// An edit, by which method, and its length in characters.
+    Written {
+        outcome: Outcome,
+        method: &'static str,
+        characters: usize,
+    },
+    /// Text was kept, since its field was not there.
+    Kept,
+    /// Something could not be done; why.
+    Failed(String),
+    /// Dictation is to stop.
+    Stop,
+}
+
+/// A writer and the methods that do what it says.
+pub struct Typist {
+    router: Router,
+    writer: Writer,
+    target: Option<Target>,
+    /// Latest texts, the last one first.
+    texts: VecDeque<String>,
+    /// Text of the utterance that is being spoken.
+    current: String,
+}
+
+impl Typist {
+    /// Opens the methods. `wake` is called when a target changes; call [`Self::refocus`] then.
+    pub fn open(
+        settings: &TypeSettings,
+        profiles: &[Profile],
+        hotwords: &[String],
+        wake: &Wake,
+    ) -> Self {
+        Self {
+            router: Router::open(&settings.methods, wake),
+            writer: Writer::new(settings.clone(), profiles.to_vec(), hotwords.to_vec()),
+            target: None,
+            texts: VecDeque::new(),
+            current: String::new(),
+        }
+    }
+
+    /// Begins a dictation.
+    pub fn begin(&mut self) -> Vec<Report> {
+        self.router.begin();
+        self.refocus()
+    }
+
+    /// Ends a dictation: what waits for its field is kept, and the user's input method is as before.
+    pub fn end(&mut self) -> Vec<Report> {
+        let mut reports = self.refocus();
+        let edits = self.writer.end();
+        reports.extend(self.apply(edits));
+        self.router.end();
+        self.target = None;
+        reports
+    }
+
+    /// Name of the method in use; empty without one.
+    pub fn method(&self) -> &'static str {
+        self.router.method()
+    }
+
+    /// Why nothing can be written; empty if something can.
+    pub fn trouble(&self) -> String {
+        match &self.target {
+            Some(target) if !self.writer.style().allows(target.purpose) => {
+                SinkError::Secret.to_string()
+            }
+            Some(_) => String::new(),
+            None => SinkError::NoTarget.to_string(),
+        }
+    }
+
+    /// Looks which field has the focus.
+    pub fn refocus(&mut self) -> Vec<Report> {
+        let methods = self.writer.style().methods;
+        self.target = self.router.target(&methods);
+        let edits = self.writer.focus(self.target.clone());
+        self.apply(edits)
+    }
+
+    /// Writes the text of an event, if it has any.
+    pub fn hear(&mut self, event: &ClientEvent) -> Vec<Report> {
+        let mut reports = self.refocus();
+        let heard = match event {
+            ClientEvent::Partial {
+                utterance,
+                committed,
+                interim,
+                language,
+                ..
+            } => Heard {
+                utterance: *utterance,
+                committed,
+                interim,
+                language,
+                is_final: false,
+            },
+            ClientEvent::Final {
+                utterance,
+                text,
+                language,
+                ..
+            } => Heard {
+                utterance: *utterance,
+                committed: text,
+                interim: "",
+                language,
+                is_final: true,
+            },
+            _ => return reports,
+        };
+        let edits = self.writer.hear(heard);
+        reports.extend(self.apply(edits));
+        if heard.is_final {
+            let text = std::mem::take(&mut self.current);
+            self.remember(text);
+        }
+        reports
+    }
+
+    /// Deletes the last utterance of the focused field.
+    pub fn undo(&mut self) -> Vec<Report> {
+        let mut reports = self.refocus();
+        match self.writer.undo() {
+            Ok(edit) => reports.extend(self.apply(vec![edit])),
+            Err(refusal) => reports.push(Report::Failed(refusal.explain())),
+        }
+        reports
+    }
+
+    /// Puts in one of the latest texts again; 0 is the last.
+    ///
+    /// # Errors
+    /// Returns an error if there is no such text, or if it could not be put in.
+    pub fn again(&mut self, n: usize) -> Result<Outcome, SinkError> {
+        let text = self.texts.get(n).cloned();
+        let text = text.ok_or_else(|| SinkError::lost("there is no such text"))?;
+        self.put_in(&text)
+    }
+
+    /// Puts a text in as it is, and waits for its receipt.
+    ///
+    /// # Errors
+    /// Returns an error if it could not be put in.
+    pub fn put_in(&mut self, text: &str) -> Result<Outcome, SinkError> {
+        self.refocus();
+        let target = self.target.clone().ok_or(SinkError::NoTarget)?;
+        let style = self.writer.style();
+        if !style.allows(target.purpose) {
+            return Err(SinkError::Secret);
+        }
+        let text = style.cleaned(target.purpose, text);
+        self.router.commit(&text, &target, &style.methods)?;
+        Ok(self.router.receipt(RECEIPT_TIMEOUT))
+    }
+
+    /// The methods.
+    pub fn router(&mut self) -> &mut Router {
+        &mut self.router
+    }
+
+    fn apply(&mut self, edits: Vec<Edit>) -> Vec<Report> {
+        let mut reports = Vec::new();
+        for edit in edits {
+            match edit {
+                // What is shown is gone with its target.
+                Edit::Show(interim) => drop(self.router.show(&interim)),
+                Edit::Commit(text) => reports.extend(self.commit(text)),
+                Edit::Erase(text) => match self.router.erase(&text) {
+                    Ok(()) => reports.push(self.written(&text)),
+                    Err(error) => reports.push(Report::Failed(error.explain())),
+                },
+                Edit::Keep(text) => {
+                    self.remember(text);
+                    reports.push(Report::Kept);
+                }
+                Edit::Undo => reports.extend(self.undo()),
+                Edit::Stop => reports.push(Report::Stop),
+            }
+        }
+        reports
+    }
+
+    fn commit(&mut self, text: String) -> Vec<Report> {
+        let style = self.writer.style();
+        let committed = match &self.target {
+            Some(target) => self.router.commit(&text, target, &style.methods),
+            None => Err(SinkError::NoTarget),
+        };
+        match committed {
+            Ok(()) => {
+                self.current.push_str(&text);
+                vec![self.written(&text)]
+            }
+            Err(error) => {
+                self.writer.lost(&text);
+                self.remember(text);
+                vec![Report::Failed(error.explain()), Report::Kept]
+            }
+        }
+    }
+
+    /// A receipt that comes later is not waited for while somebody speaks.
+    fn written(&mut self, text: &str) -> Report {
+        Report::Written {
+            outcome: self.router.receipt(Duration::ZERO),
+            method: self.router.method(),
+            characters: text.chars().count(),
+        }
+    }
+
+    fn remember(&mut self, text: String) {
+        let text = text.trim().to_owned();
+        if !text.is_empty() {
+            self.texts.push_front(text);
+            self.texts.truncate(N_KEPT);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What has been put in, so that it can be deleted again.
+
+use crate::advice::Advice;
+use crate::input::sink::Target;
+use std::borrow::Cow;
+
+/// Number of utterances that can be deleted, one after another.
+const DEPTH: usize = 20;
+
+/// What people say to delete the last utterance, in English, German, French and Spanish.
+const PHRASES: [&str; 10] = [
+    "scratch that",
+    "delete that",
+    "undo that",
+    "lösche das",
+    "das löschen",
+    "streich das",
+    "efface ça",
+    "supprime ça",
+    "borra eso",
+    "elimina eso",
+];
+
+/// Reason that an utterance cannot be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Nothing was dictated into this field.
+    #[error("nothing was dictated into this field")]
+    Nothing,
+    /// The field does not report its text.
+    #[error("the program does not report the text before the cursor")]
+    Unknown,
+    /// The text before the cursor is another one.
+    #[error("the cursor no longer stands behind the dictated text")]
+    Moved,
+}
+
+impl Advice for Refusal {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Nothing => None,
+            Self::Unknown => Some("use the program's own undo".into()),
+            Self::Moved => Some("put the cursor behind it and try again".into()),
+        }
+    }
+}
+
+/// Returns whether a text is nothing but the request to delete.
+pub fn is_undo(text: &str) -> bool {
+    PHRASES.contains(&plain(text).as_str())
+}
+
+/// Returns whether a text may still become that request.
+pub fn may_become_undo(committed: &str, interim: &str) -> bool {
+    let all = plain(&format!("{committed}{interim}"));
+    let committed = plain(committed);
+    PHRASES.iter().any(|phrase| {
+        let is_whole_word =
+            |rest: &str| committed.is_empty() || rest.is_empty() || rest.starts_with(' ');
+        phrase
+            .strip_prefix(committed.as_str())
+            .is_some_and(is_whole_word)
+            && (all.starts_with(phrase) || phrase.starts_with(all.as_str()))
+            && all.chars().count() <= phrase.chars().count()
+    })
+}
+
+/// Words in lower case, without marks.
+fn plain(text: &str) -> String {
+    let words = text
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty());
+    words.map(str::to_lowercase).collect::<Vec<_>>().join(" ")
+}
+
+/// The latest utterances, oldest first.
+#[derive(Debug, Default)]
+pub struct Ledger(Vec<Entry>);
+
+#[derive(Debug)]
+struct Entry {
+    focus: u64,
+    keys: u64,
+    /// Text before the cursor, as it was reported last.
+    before: Option<String>,
+    text: String,
+}
+
+impl Ledger {
+    /// Notes an utterance.
+    pub fn add(&mut self, target: &Target, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        self.0.push(Entry {
+            focus: target.focus,
+            keys: target.keys,
+            before: target.before.clone(),
+            text: text.to_owned(),
+        });
+        if self.0.len() > DEPTH {
+            self.0.remove(0);
+        }
+    }
+
+    /// Forgets text that has not arrived.
+    pub fn lost(&mut self, text: &str) {
+        if let Some(at) = self.0.iter().rposition(|entry| entry.text == text) {
+            self.0.remove(at);
+        }
+    }
+
+    /// Returns the text before the cursor: what the field reports, or what was put in last. Some
+    /// programs report late.
+    pub fn before(&self, target: &Target) -> Option<String> {
+        let last = self
+            .0
+            .last()
+            .filter(|entry| entry.focus == target.focus && entry.keys == target.keys);
+        match (&target.before, last) {
+            (Some(before), Some(last))
+                if last.before.as_ref() == Some(before) && !before.ends_with(&last.text) =>
+            {
+                Some(format!("{before}{}", last.text))
+            }
+            (Some(before), _) => Some(before.clone()),
+            (None, last) => last.map(|last| last.text.clone()),
+        }
+    }
+
+    /// Returns the edit that deletes the last utterance of a field.
+    pub fn undo(&mut self, target: Option<&Target>) -> Result<super::Edit, Refusal> {
+        let target = target.ok_or(Refusal::Nothing)?;
+        let at = self.0.iter().rposition(|entry| entry.focus == target.focus);
+        let at = at.ok_or(Refusal::Nothing)?;
+        let before = target.before.as_ref().filter(|_| target.erases);
+        let before = before.ok_or(Refusal::Unknown)?;
+        if !before.ends_with(&self.0[at].text) {
+            return Err(Refusal::Moved);
+        }
+        Ok(super::Edit::Erase(self.0.remove(at).text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_whole_phrase_deletes() {
+        assert!(is_undo("Scratch that.") && is_undo(" lösche das!"));
+        assert!(!is_undo("Scratch that itch.") && !is_undo("scratch") && !is_undo(""));
+    }
+
+    #[test]
+    fn words_wait_only_while_they_may_become_the_phrase() {
+        assert!(may_become_undo("", "") && may_become_undo("Scratch", ""));
+        assert!(may_become_undo("Scratch", " that.") && may_become_undo("", "Scra"));
+        assert!(!may_become_undo("Scratch", " my back") && !may_become_undo("Scr", ""));
+        assert!(!may_become_undo("Scratch that", " itch") && !may_become_undo("Hello", ""));
+    }
+}
