@@ -30,6 +30,9 @@ const RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
 const MIN_HOLE: f64 = 0.04;
 /// Gaps above this length, in seconds, are invalid timestamps.
 const MAX_HOLE: f64 = 3600.0;
+/// Silence that is inserted into a recording at most, in seconds: a day. More comes of invalid
+/// timestamps.
+const MAX_SILENCE: f64 = 86_400.0;
 /// Seconds by which the scale of floating-point samples is found.
 const LOOK_AHEAD: f64 = 10.0;
 
@@ -49,6 +52,8 @@ pub struct FileSource {
     ahead: Option<Ahead>,
     timeline: Timeline,
     levels: Levels,
+    /// Seconds of silence inserted so far.
+    inserted: f64,
     damage: Count,
     end: Option<EarlyEnd>,
     ended: bool,
@@ -141,6 +146,7 @@ impl FileSource {
             block: Vec::new(),
             timeline: Timeline::default(),
             levels: Levels::default(),
+            inserted: 0.0,
             damage: Count::default(),
             end: None,
             ended: false,
@@ -251,11 +257,12 @@ impl FileSource {
             self.timeline.leave_out(-hole);
             return false;
         }
-        if hole > MAX_HOLE {
+        if hole > MAX_HOLE || self.inserted + hole > MAX_SILENCE {
             self.timeline.origin = Some(time - position);
+            return false;
         }
         let is_start = self.timeline.rate == 0;
-        if !(MIN_HOLE..=MAX_HOLE).contains(&hole) || (is_start && stated.is_none()) {
+        if hole < MIN_HOLE || (is_start && stated.is_none()) {
             return false;
         }
         if is_start {
@@ -264,6 +271,7 @@ impl FileSource {
             // Mkv and mp4 may omit what a codec's silence detection left out.
             self.damage.add(1, position);
         }
+        self.inserted += hole;
         self.timeline.owe_silence(hole);
         true
     }

@@ -13,6 +13,9 @@ use super::{Demuxer, EarlyEnd, Item};
 use crate::audio::codec::codec_name;
 use crate::audio::track::{Length, Track};
 
+/// Packets without data in a row after which nothing else is expected.
+const MAX_EMPTY: u32 = 4096;
+
 /// Recognises a container.
 ///
 /// # Errors
@@ -31,6 +34,8 @@ pub struct Probed {
     /// What is known of the tracks beyond what symphonia says, if they do not change.
     are_tracks_given: bool,
     lacks_end_mark: bool,
+    /// Number of packets without data in a row.
+    n_empty: u32,
 }
 
 impl Probed {
@@ -41,6 +46,7 @@ impl Probed {
             format,
             are_tracks_given: false,
             lacks_end_mark: false,
+            n_empty: 0,
         }
     }
 
@@ -78,7 +84,13 @@ impl Demuxer for Probed {
 
     fn next_item(&mut self) -> Result<Option<Item>, MediaError> {
         match self.format.next_packet() {
-            Ok(packet) => Ok(packet.map(Item::Packet)),
+            Ok(packet) => {
+                let is_empty = packet.as_ref().is_some_and(|packet| packet.data.is_empty());
+                self.n_empty = if is_empty { self.n_empty + 1 } else { 0 };
+                // A damaged caf file gives them for ever.
+                let packet = packet.filter(|_| self.n_empty <= MAX_EMPTY);
+                Ok(packet.map(Item::Packet))
+            }
             // If read forward, some containers end only with the last byte.
             Err(error) if is_incomplete(&error) => {
                 self.lacks_end_mark = self.format.format_info().format == FORMAT_ID_OGG;
