@@ -26,7 +26,7 @@ pub use dictation::{
     DictationCommand, LastArgs, ListenArgs, RecordArgs, SessionArgs, StatusArgs, TextArgs,
 };
 pub use models::ModelsCommand;
-pub use transcribe::{DecodingArgs, TranscribeArgs};
+pub use transcribe::{DecodingArgs, TranscribeArgs, WatchArgs, WorkArgs};
 pub use values::TrackChoice;
 
 /// Examples that `hearken --help` shows before environment and exit codes.
@@ -38,6 +38,8 @@ Examples:
       Write German subtitles. Without --language, Hearken detects the language.
   hearken --file *.wav --output-dir texts --format txt,json
       Write texts/NAME.txt and texts/NAME.json for each recording.
+  hearken --file talks --recursive --output-dir texts --skip-existing
+      Transcribe a folder; a second run continues where the first one ended.
   arecord -f S16_LE -r 16000 -t wav -d 10 | hearken --file -
       Transcribe standard input.
   hearken --file talk.flac --task translate --beam-size 5
@@ -86,6 +88,8 @@ pub enum Command {
     #[cfg(feature = "desktop")]
     #[command(flatten)]
     Desktop(DesktopCommand),
+    /// Transcribe the recordings that arrive in a folder, until Ctrl-C
+    Watch(Box<WatchArgs>),
     /// Measure the speed of a stage
     #[command(subcommand)]
     Bench(BenchCommand),

@@ -187,6 +187,7 @@ impl Config {
         ComputeTypes::new(self.model.compute, self.model.device)?;
         self.rules()?;
         self.audio.check()?;
+        self.text.check()?;
         self.live.check()?;
         self.endpoint.check()?;
         self.hotkey.check()?;

@@ -25,8 +25,8 @@
 //! | [`engine`] | a model's name, a device | a [`whisper::Whisper`] that is ready |
 //! | [`pipeline`] | a source | the text of its windows, while it is being read |
 //! | [`stream`] | samples as they come | partial and final text |
-//! | [`text`] | words as Whisper writes them | replacements, spoken punctuation |
-//! | [`output`] | segments | txt, srt, vtt, tsv, lrc, json |
+//! | [`text`] | words as Whisper writes them | replacements, spoken punctuation, fillers, numbers |
+//! | [`output`] | segments | txt, srt, vtt, ass, tsv, lrc, json |
 //!
 //! `examples/` has a program for a file, for the microphone, and a client of the daemon.
 //!
@@ -49,6 +49,7 @@ pub(crate) mod dbus;
 pub(crate) mod desktop;
 pub mod engine;
 pub(crate) mod env;
+pub(crate) mod filter;
 #[cfg(feature = "desktop")]
 pub(crate) mod input;
 pub(crate) mod mel;

@@ -216,6 +216,13 @@ settings! {
     /// de) [default: the configuration's, else words]
     #[arg(long, value_enum)]
     numbers: Numbers = Numbers::Words;
+    /// Shell command that gets each text on its standard input and writes the text to use; if it
+    /// fails, the text stays as it is
+    #[arg(long, value_name = "COMMAND")]
+    filter: String = String::new();
+    /// Seconds that the filter may take [default: the configuration's, else 10]
+    #[arg(long, value_name = "SECONDS")]
+    filter_timeout: f64 = 10.0, 0.1 to 600.0;
 }
 
 settings! {

@@ -30,13 +30,13 @@ fn the_definition_is_consistent() {
 #[test]
 fn defaults_are_openais_but_for_the_window() {
     let cli = parse("--file a.wav").expect("a file is enough");
-    let TranscribeArgs {
+    let WorkArgs {
         engine,
         decoding,
         format,
         text,
         ..
-    } = cli.transcribe;
+    } = cli.transcribe.work;
     assert_eq!(
         (
             engine.options().model.as_str(),
@@ -79,7 +79,7 @@ fn files_repeat_or_follow_one_another_as_a_shell_expands_them() {
 
 #[test]
 fn languages_are_codes_or_names() {
-    let args = |line| parse(line).expect("languages").transcribe;
+    let args = |line| parse(line).expect("languages").transcribe.work;
     let german = args("--file a.wav --language German").text.language;
     assert_eq!(german.map(|language| language.name()), Some("de"));
     let allowed = args("--file a.wav --languages en,de,French").text.languages;
@@ -93,6 +93,7 @@ fn a_switch_is_on_or_left_to_the_configuration() {
         parse(line)
             .expect("valid")
             .transcribe
+            .work
             .text
             .spoken_punctuation
     };
@@ -132,7 +133,7 @@ fn a_name_that_is_nearly_right_gets_the_right_one() {
 
 #[test]
 fn negative_numbers_and_empty_lists_are_values() {
-    let decoding = |line| parse(line).expect("valid").transcribe.decoding;
+    let decoding = |line| parse(line).expect("valid").transcribe.work.decoding;
     assert_eq!(
         decoding("--file a.wav --logprob-threshold -0.5").logprob_threshold,
         -0.5
@@ -159,6 +160,37 @@ fn what_excludes_itself_is_refused() {
         refused("--file a.wav --language en --languages en,de").contains("cannot be used with")
     );
     assert!(refused("--model base").contains("--file"));
+    assert!(refused("--file a.wav --skip-existing").contains("--output-dir"));
+}
+
+#[test]
+fn subtitles_with_a_limit_of_words_have_one_line_unless_told_otherwise() {
+    let lines = |line| {
+        parse(line)
+            .expect("valid")
+            .transcribe
+            .work
+            .captions
+            .options()
+            .max_line_count
+    };
+    assert_eq!(lines("--file a.wav"), 2);
+    assert_eq!(lines("--file a.wav --max-words-per-line 3"), 1);
+    assert_eq!(
+        lines("--file a.wav --max-words-per-line 3 --max-line-count 2"),
+        2
+    );
+    assert!(refused("--file a.wav --max-line-width 0").contains("from 1 to 1000"));
+}
+
+#[test]
+fn a_folder_is_watched_with_the_options_of_a_transcription() {
+    let watch = parse("watch inbox --recursive --format srt --model tiny").expect("valid");
+    let Some(Command::Watch(args)) = watch.command else {
+        panic!("{watch:?}");
+    };
+    assert_eq!(args.work.format, [Format::Srt]);
+    assert!(args.recursive && args.work.output_dir.is_none());
 }
 
 #[test]

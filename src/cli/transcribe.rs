@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::EngineArgs;
 use super::values::{self, TrackChoice};
-use crate::output::Format;
+use crate::output::{CaptionOptions, Format};
 use crate::settings::TextOverrides;
 use crate::whisper::decoding::SuppressTokens;
 
@@ -14,13 +14,42 @@ use crate::whisper::decoding::SuppressTokens;
 #[derive(Debug, Clone, Args)]
 pub struct TranscribeArgs {
     /// Recordings to transcribe (wav, aiff, au, caf, flac, mp3, aac, ogg, opus, m4a/mp4/mov, mkv/webm,
-    /// and what an installed ffmpeg reads); - is standard input
+    /// and what an installed ffmpeg reads), folders of them, or patterns such as 'talks/**/*.wav'; -
+    /// is standard input
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     pub file: Vec<PathBuf>,
     /// Track to transcribe, counted from 1; list shows the tracks with sound and transcribes nothing
     /// [default: the one that players choose]
     #[arg(long, value_name = "N|list", value_parser = values::track)]
     pub track: Option<TrackChoice>,
+    /// Also take recordings from the folders in a folder
+    #[arg(long)]
+    pub recursive: bool,
+    /// Skip recordings whose transcripts exist in --output-dir
+    #[arg(long, requires = "output_dir")]
+    pub skip_existing: bool,
+    /// How to transcribe.
+    #[command(flatten)]
+    pub work: WorkArgs,
+}
+
+/// Arguments of `watch`.
+#[derive(Debug, Clone, Args)]
+pub struct WatchArgs {
+    /// Folder to watch
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Also watch the folders in it
+    #[arg(long)]
+    pub recursive: bool,
+    /// How to transcribe.
+    #[command(flatten)]
+    pub work: WorkArgs,
+}
+
+/// How to transcribe, and where the text goes.
+#[derive(Debug, Clone, Args)]
+pub struct WorkArgs {
     /// What is written.
     #[command(flatten)]
     pub text: TextOverrides,
@@ -34,7 +63,8 @@ pub struct TranscribeArgs {
         ignore_case = true
     )]
     pub format: Vec<Format>,
-    /// Directory for one file per recording and format [default: standard output]
+    /// Directory for one file per recording and format [default: standard output; with watch, beside
+    /// the recordings]
     #[arg(long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
     /// Configuration file. Its `[replacements]` apply; options override its model.name and `[text]`
@@ -44,12 +74,50 @@ pub struct TranscribeArgs {
     /// Hide progress and notes, but not errors
     #[arg(long, short)]
     pub quiet: bool,
+    /// Subtitles.
+    #[command(flatten)]
+    pub captions: CaptionArgs,
     /// Model and machine.
     #[command(flatten)]
     pub engine: EngineArgs,
     /// OpenAI's decoding options.
     #[command(flatten)]
     pub decoding: DecodingArgs,
+}
+
+/// Layout of subtitles, under openai-whisper's names.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Subtitles (srt, vtt, ass, lrc)")]
+pub struct CaptionArgs {
+    /// Columns of a line; Chinese, Japanese and Korean characters take two
+    #[arg(long, value_name = "COLUMNS", default_value_t = 42, value_parser = values::columns)]
+    pub max_line_width: usize,
+    /// Lines that are shown together [default: 2, or 1 with --max-words-per-line]
+    #[arg(long, value_name = "N", value_parser = values::lines)]
+    pub max_line_count: Option<usize>,
+    /// Words of a line [default: as many as fit]
+    #[arg(long, value_name = "N", value_parser = values::words)]
+    pub max_words_per_line: Option<usize>,
+    /// Mark each word while it is spoken: underlined in srt and vtt, karaoke in ass, times of words in
+    /// lrc
+    #[arg(long)]
+    pub highlight_words: bool,
+}
+
+impl CaptionArgs {
+    /// Returns the layout.
+    pub fn options(&self) -> CaptionOptions {
+        let lines = match self.max_words_per_line {
+            Some(_) => 1,
+            None => CaptionOptions::default().max_line_count,
+        };
+        CaptionOptions {
+            max_line_width: self.max_line_width,
+            max_line_count: self.max_line_count.unwrap_or(lines),
+            max_words_per_line: self.max_words_per_line,
+            highlight_words: self.highlight_words,
+        }
+    }
 }
 
 /// OpenAI's decoding options, under their names.
@@ -99,7 +167,8 @@ pub struct DecodingArgs {
         allow_hyphen_values = true
     )]
     pub suppress_tokens: SuppressTokens,
-    /// Write the time and confidence of each word in json
+    /// Write the time and confidence of each word in json, the only format that it concerns; for
+    /// subtitles see --highlight-words
     #[arg(long)]
     pub word_timestamps: bool,
 }

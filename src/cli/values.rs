@@ -21,6 +21,10 @@ const CANDIDATES: RangeInclusive<usize> = 1..=32;
 /// Patience of beam search that `DecodingOptions::verify` accepts: a factor, not a time.
 const BEAM_PATIENCE: RangeInclusive<f32> = 0.01..=100.0;
 
+/// Columns, lines and words of subtitles: more than a screen has are a typo.
+const COLUMNS: RangeInclusive<usize> = 1..=1000;
+const LINES: RangeInclusive<usize> = 1..=20;
+
 /// Threads: more than any machine has cores is a typo.
 const THREADS: RangeInclusive<usize> = 1..=1024;
 
@@ -60,6 +64,18 @@ pub(super) fn track(text: &str) -> Result<TrackChoice, String> {
     within(text, TRACKS, "")
         .map(TrackChoice::Number)
         .map_err(|_| "give list, or the number of a track, from 1".to_owned())
+}
+
+pub(super) fn columns(text: &str) -> Result<usize, String> {
+    within(text, COLUMNS, "columns")
+}
+
+pub(super) fn lines(text: &str) -> Result<usize, String> {
+    within(text, LINES, "lines")
+}
+
+pub(super) fn words(text: &str) -> Result<usize, String> {
+    within(text, COLUMNS, "words")
 }
 
 pub(super) fn threads(text: &str) -> Result<usize, String> {

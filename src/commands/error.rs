@@ -9,6 +9,7 @@ use crate::audio::AudioError;
 use crate::audio::capture::CaptureError;
 #[cfg(feature = "daemon")]
 use crate::client::ClientError;
+use crate::commands::transcribe::FindError;
 use crate::config::ConfigError;
 #[cfg(feature = "daemon")]
 use crate::dbus::ServeError;
@@ -65,6 +66,9 @@ pub enum Error {
     /// An input cannot be read.
     #[error(transparent)]
     Audio(#[from] AudioError),
+    /// Paths of the command line name no recordings.
+    #[error(transparent)]
+    Find(#[from] FindError),
     /// A model cannot be used.
     #[error(transparent)]
     Model(#[from] ModelError),
@@ -119,6 +123,7 @@ impl Advice for Error {
         Some(match self {
             Self::Output(error) => return error.remedy(),
             Self::Audio(error) => return error.remedy(),
+            Self::Find(error) => return error.remedy(),
             Self::Model(error) => return error.remedy(),
             Self::Engine(error) => return error.remedy(),
             Self::Decode(error) => return error.remedy(),
@@ -152,7 +157,8 @@ impl Error {
                 | OutputError::SeveralFormats { .. }
                 | OutputError::SeveralInputs { .. },
             ) => exit::USAGE,
-            Self::Audio(_) => exit::INPUT,
+            Self::Find(FindError::Pattern { .. }) => exit::USAGE,
+            Self::Audio(_) | Self::Find(_) => exit::INPUT,
             #[cfg(feature = "daemon")]
             Self::Capture(_) => exit::INPUT,
             Self::Model(error) | Self::Engine(EngineError::Model(error)) => of_model(error),

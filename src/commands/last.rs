@@ -1,6 +1,7 @@
 //! `hearken last`: prints what was said in the last seconds.
 
 use super::error::{Error, exit};
+use super::filtering::Filtering;
 use crate::cli::LastArgs;
 use crate::client::proxies::ManagerProxy;
 use crate::client::session::{ClientEvent, gone, interruptions};
@@ -23,6 +24,7 @@ type Ended = Result<String, String>;
 /// Returns an error if the daemon cannot be reached or keeps no audio, if the transcription fails, or
 /// if standard output cannot be written.
 pub fn last(args: &LastArgs) -> Result<u8, Error> {
+    let filter = args.text.filter()?;
     zbus::block_on(async {
         let connection = connect().await?;
         let rule = MatchRule::builder()
@@ -56,7 +58,8 @@ pub fn last(args: &LastArgs) -> Result<u8, Error> {
                 Ok(exit::SUCCESS)
             }
             Either::Left((Some(Ok(text)), _)) => {
-                print(&format!("{}\n", text.trim_end()))?;
+                let text = Filtering::new(filter.as_ref()).text(text.trim_end());
+                print(&format!("{text}\n"))?;
                 Ok(exit::SUCCESS)
             }
             Either::Left((Some(Err(reason)), _)) => Err(ClientError::Failed(reason).into()),

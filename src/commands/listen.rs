@@ -1,6 +1,7 @@
 //! `hearken listen` and `hearken record`: text from the microphone in the terminal.
 
 use super::error::{Error, exit};
+use super::filtering::Filtering;
 use super::live_line::LiveLine;
 use super::terminal;
 use crate::cli::{ListenArgs, RecordArgs};
@@ -12,12 +13,15 @@ use crate::text::append;
 
 const IDLE: u32 = SessionState::Idle as u32;
 const LISTENING: u32 = SessionState::Listening as u32;
+const FINISHING: u32 = SessionState::Finishing as u32;
 
 /// Shows live text until the user or another program stops the session. Returns the exit code.
 ///
 /// # Errors
 /// Returns an error if the daemon cannot be reached or standard output cannot be written.
 pub fn listen(args: &ListenArgs) -> Result<u8, Error> {
+    let filter = args.session.text.filter()?;
+    let mut filtering = Filtering::new(filter.as_ref());
     zbus::block_on(async {
         let mut session = OwnSession::create(&args.session.options()).await?;
         if !args.standby {
@@ -26,11 +30,24 @@ pub fn listen(args: &ListenArgs) -> Result<u8, Error> {
         let mut view = View {
             json: args.json,
             line: LiveLine::default(),
-            has_announced: false,
+            open_note: if args.standby {
+                "the microphone is open; hearken toggle closes it, Ctrl-C ends hearken listen"
+            } else {
+                "listening; press Ctrl-C to stop"
+            },
+            microphone: Microphone::default(),
         };
+        if args.standby && !args.json && terminal::is_watched() {
+            eprint_line("hearken: the microphone is closed; hearken toggle opens it");
+        }
         let mut is_stopping = false;
         loop {
-            let event = session.next().await;
+            let mut event = session.next().await;
+            if let ClientEvent::Final { text, .. } = &mut event
+                && !text.is_empty()
+            {
+                *text = filtering.text(text);
+            }
             view.show(&event)?;
             match event {
                 ClientEvent::Gone => return Err(ClientError::Gone.into()),
@@ -56,6 +73,7 @@ pub fn listen(args: &ListenArgs) -> Result<u8, Error> {
 /// # Errors
 /// Returns an error if the daemon cannot be reached or standard output cannot be written.
 pub fn record(args: &RecordArgs) -> Result<u8, Error> {
+    let filter = args.session.text.filter()?;
     zbus::block_on(async {
         let mut options = args.session.options();
         options.settings.live.partials = Some(false);
@@ -63,8 +81,14 @@ pub fn record(args: &RecordArgs) -> Result<u8, Error> {
         session.proxy.start().await?;
         let mut texts = Vec::new();
         let mut is_gone = false;
+        let mut microphone = Microphone::default();
         while !is_gone {
-            match session.next().await {
+            let event = session.next().await;
+            if let Some(note) = microphone.note(&event, "recording; Ctrl-C or hearken stop ends it")
+            {
+                eprint_line(&note);
+            }
+            match event {
                 ClientEvent::Gone => is_gone = true,
                 ClientEvent::Interrupted => session.proxy.stop().await?,
                 ClientEvent::Final { text, .. } => {
@@ -86,7 +110,8 @@ pub fn record(args: &RecordArgs) -> Result<u8, Error> {
             .iter()
             .for_each(|text| append(&mut all, &format!(" {text}")));
         if !texts.is_empty() {
-            print(&format!("{}\n", all.trim()))?;
+            let text = Filtering::new(filter.as_ref()).text(all.trim());
+            print(&format!("{text}\n"))?;
         }
         if is_gone {
             Err(ClientError::Gone.into())
@@ -101,8 +126,9 @@ pub fn record(args: &RecordArgs) -> Result<u8, Error> {
 struct View {
     json: bool,
     line: LiveLine,
-    /// Whether the start of listening has been announced since the session was last idle.
-    has_announced: bool,
+    /// Note for when the microphone opens.
+    open_note: &'static str,
+    microphone: Microphone,
 }
 
 impl View {
@@ -133,14 +159,44 @@ impl View {
                 print(&self.line.clear(columns))?;
                 eprint_line(&format!("hearken: the microphone is {id}"));
             }
-            ClientEvent::State { state: LISTENING } if !self.has_announced => {
-                self.has_announced = true;
-                eprint_line("hearken: listening; press Ctrl-C to stop");
+            event => {
+                if let Some(note) = self.microphone.note(event, self.open_note) {
+                    print(&self.line.clear(columns))?;
+                    eprint_line(&note);
+                }
             }
-            ClientEvent::State { state: IDLE } => self.has_announced = false,
-            _ => {}
         }
         Ok(())
+    }
+}
+
+/// Whether the microphone is open, as far as the user has been told.
+#[derive(Default)]
+struct Microphone {
+    is_open: bool,
+}
+
+impl Microphone {
+    /// Returns what to tell the user on a terminal, if an event opens or closes the microphone.
+    fn note(&mut self, event: &ClientEvent, open_note: &str) -> Option<String> {
+        let ClientEvent::State { state } = event else {
+            return None;
+        };
+        let is_open = match *state {
+            LISTENING => true,
+            FINISHING | IDLE => false,
+            _ => self.is_open,
+        };
+        if is_open == self.is_open {
+            return None;
+        }
+        self.is_open = is_open;
+        let note = if is_open {
+            open_note
+        } else {
+            "the microphone is closed"
+        };
+        terminal::is_watched().then(|| format!("hearken: {note}"))
     }
 }
 

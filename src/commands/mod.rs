@@ -14,6 +14,7 @@ mod daemon;
 mod devices;
 mod doctor;
 pub mod error;
+mod filtering;
 mod help;
 #[cfg(feature = "daemon")]
 mod last;
@@ -24,20 +25,20 @@ mod live_line;
 #[cfg(feature = "daemon")]
 mod log;
 mod models;
+mod refusal;
 mod terminal;
 mod tracks;
 mod transcribe;
 #[cfg(feature = "desktop")]
 mod typing;
+mod watch;
 
 use crate::advice::Advice;
 use std::env;
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 
 #[cfg(feature = "daemon")]
@@ -57,7 +58,7 @@ pub fn main() -> ExitCode {
         .and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error, &arguments),
+        Err(error) => return refusal::refuse(&error, &arguments),
     };
     match run(cli) {
         Ok(code) => ExitCode::from(code),
@@ -99,6 +100,7 @@ fn run(cli: Cli) -> Result<u8, Error> {
         Some(Command::Bench(BenchCommand::File(args))) => bench::file(&args),
         #[cfg(feature = "daemon")]
         Some(Command::Bench(BenchCommand::Live(args))) => bench::live(&args),
+        Some(Command::Watch(args)) => watch::run(&args),
         None => transcribe::run(&cli.transcribe),
     }
 }
@@ -136,22 +138,4 @@ fn pack_weights(model: ModelFile) -> Result<(), Error> {
         )),
     }
     Ok(())
-}
-
-/// Prints clap's message or help; if the user named a file without `--file`, adds how to transcribe
-/// it.
-fn refuse(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
-    // If standard error is closed, nobody can read the message.
-    let _ = error.print();
-    let stray = arguments
-        .get(1)
-        .map(Path::new)
-        .filter(|path| path.is_file());
-    if let (ErrorKind::InvalidSubcommand, Some(file)) = (error.kind(), stray) {
-        eprint_line(&format!(
-            "\nTo transcribe it: hearken --file {}",
-            file.display()
-        ));
-    }
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE))
 }

@@ -69,6 +69,12 @@ pub(super) fn columns() -> Option<usize> {
         .or(Some(USUAL_COLUMNS))
 }
 
+/// Whether standard error is a terminal, so that somebody reads notes on what happens.
+#[cfg(feature = "daemon")]
+pub(super) fn is_watched() -> bool {
+    io::stderr().is_terminal()
+}
+
 /// Progress on standard error: a bar on a terminal, otherwise one line for each new task.
 pub(super) struct ProgressLine(ProgressBar);
 

@@ -65,6 +65,12 @@ pub enum ModelError {
         /// The defect, with tensor or offset.
         defect: Defect,
     },
+    /// A file to import that is no model.
+    #[error("{path} is not a model that Hearken knows")]
+    NotAModel {
+        /// The file.
+        path: PathBuf,
+    },
     /// A model file in an old format.
     #[error("{path} was made by an earlier version of Hearken")]
     Outdated {
@@ -133,6 +139,9 @@ impl Advice for ModelError {
             Self::BadName { .. } => "`hearken models list` shows all models".into(),
             Self::NotInstalled { name, .. } => format!("run {}", fetch_command(name)).into(),
             Self::Damaged { .. } => reinstall("it", "NAME").into(),
+            Self::NotAModel { .. } => "import an OpenAI checkpoint (.pt), a ggml file of whisper.cpp \
+                (.bin), or a directory with model.bin (CTranslate2) or model.safetensors (Hugging Face)"
+                .into(),
             Self::Outdated { name, .. } => reinstall(&format!("model {name}"), name).into(),
             Self::Read { .. } => "check the path and its permissions".into(),
             Self::NoSpace { .. } => {

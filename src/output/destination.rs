@@ -5,19 +5,20 @@
 
 use crate::sync::LockExt;
 use std::collections::{BTreeSet, HashMap};
-use std::ffi::OsString;
 use std::fs::Permissions;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use tempfile::NamedTempFile;
 
 use super::console::print;
 use super::error::OutputError;
-use super::format::Format;
+use super::format::{Format, FormatOptions};
+use super::input::Input;
 use super::transcript::{Footer, Header, Segment};
 use super::writer::TranscriptWriter;
 
@@ -37,11 +38,23 @@ pub fn remove_unfinished() {
     }
 }
 
+/// Where transcripts go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// To standard output.
+    StandardOutput,
+    /// To files in a directory.
+    Directory(PathBuf),
+    /// To files beside the recordings.
+    Beside,
+}
+
 /// Destination of the transcripts of a run, checked before any work begins.
 #[derive(Debug)]
 pub struct Destination {
     formats: Vec<Format>,
-    directory: Option<PathBuf>,
+    options: FormatOptions,
+    place: Place,
     /// Whether texts on standard output have headings, because several follow one another.
     has_headings: bool,
     /// Whether there has been a heading.
@@ -56,27 +69,71 @@ impl Destination {
     /// Returns an error if two inputs would be written to one file, if the transcripts cannot share
     /// standard output, or if the directory cannot be created or written.
     pub fn new(
-        inputs: &[PathBuf],
+        inputs: &[Input],
         formats: &[Format],
-        directory: Option<&Path>,
+        options: FormatOptions,
+        place: Place,
     ) -> Result<Self, OutputError> {
         let mut formats = formats.to_vec();
         formats.sort_unstable();
         formats.dedup();
-        match directory {
-            Some(directory) => {
-                each_has_its_own_file(inputs, &formats, directory)?;
+        let is_printed = place == Place::StandardOutput;
+        let destination = Self {
+            has_headings: is_printed && inputs.len() > 1 && formats == [Format::Txt],
+            formats,
+            options,
+            place,
+            has_begun: AtomicBool::new(false),
+        };
+        match &destination.place {
+            Place::StandardOutput => fits_standard_output(inputs, &destination.formats)?,
+            Place::Beside => destination.check(inputs)?,
+            Place::Directory(directory) => {
+                destination.check(inputs)?;
                 make_writable(directory)?;
             }
-            None => fits_standard_output(inputs, &formats)?,
         }
-        let has_headings = directory.is_none() && inputs.len() > 1 && formats == [Format::Txt];
-        Ok(Self {
-            formats,
-            directory: directory.map(Path::to_owned),
-            has_headings,
-            has_begun: AtomicBool::new(false),
-        })
+        Ok(destination)
+    }
+
+    /// Whether all transcripts of an input exist, and none is older than `since`, if that is given.
+    /// Standard output has none.
+    pub fn has_all(&self, input: &Input, since: Option<SystemTime>) -> bool {
+        let is_current = |target: PathBuf| {
+            let written = std::fs::metadata(target).and_then(|metadata| metadata.modified());
+            written.is_ok_and(|written| since.is_none_or(|since| written >= since))
+        };
+        self.place != Place::StandardOutput && self.targets(input).into_iter().all(is_current)
+    }
+
+    /// Returns the files of an input's transcripts, one for each format.
+    fn targets(&self, input: &Input) -> Vec<PathBuf> {
+        let directory = match &self.place {
+            Place::Directory(directory) => Some(directory.as_path()),
+            Place::Beside | Place::StandardOutput => None,
+        };
+        let target = |format: &Format| input.target(directory, format.extension());
+        self.formats.iter().map(target).collect()
+    }
+
+    /// Checks that no two inputs would be written to one file.
+    ///
+    /// # Errors
+    /// Returns an error for the first two that would.
+    pub fn check(&self, inputs: &[Input]) -> Result<(), OutputError> {
+        let mut seen: HashMap<PathBuf, &Input> = HashMap::new();
+        for input in inputs {
+            for target in self.targets(input) {
+                if let Some(first) = seen.insert(target.clone(), input) {
+                    return Err(OutputError::SameTarget {
+                        first: first.path.clone(),
+                        second: input.path.clone(),
+                        target,
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Begins the transcript of `input`, under a heading like that of head(1) if several texts
@@ -84,28 +141,28 @@ impl Destination {
     ///
     /// # Errors
     /// Returns an error if a file cannot be created, or the beginning cannot be written.
-    pub fn open(&self, input: &Path, header: &Header) -> Result<Output, OutputError> {
+    pub fn open(&self, input: &Input, header: &Header) -> Result<Output, OutputError> {
         if self.has_headings {
             let blank = if self.has_begun.swap(true, Ordering::Relaxed) {
                 "\n"
             } else {
                 ""
             };
-            let name = if input.as_os_str() == "-" {
+            let name = if input.path.as_os_str() == "-" {
                 "standard input".into()
             } else {
-                input.to_string_lossy()
+                input.path.to_string_lossy()
             };
             print(&format!("{blank}==> {name} <==\n"))?;
         }
         let mut parts = Vec::with_capacity(self.formats.len());
-        for &format in &self.formats {
-            let sink = match &self.directory {
-                Some(directory) => Sink::file(directory, target(directory, input, format))?,
-                None => Sink::StandardOutput,
+        for (format, target) in self.formats.iter().zip(self.targets(input)) {
+            let sink = match &self.place {
+                Place::StandardOutput => Sink::StandardOutput,
+                Place::Directory(_) | Place::Beside => Sink::file(target)?,
             };
             let mut part = Part {
-                writer: format.writer(),
+                writer: format.writer(&self.options),
                 sink,
             };
             let text = part.writer.begin(header);
@@ -181,7 +238,15 @@ impl Drop for Unfinished {
 }
 
 impl Sink {
-    fn file(directory: &Path, target: PathBuf) -> Result<Self, OutputError> {
+    fn file(target: PathBuf) -> Result<Self, OutputError> {
+        let directory = match target.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        std::fs::create_dir_all(directory).map_err(|source| OutputError::Directory {
+            path: directory.to_owned(),
+            source,
+        })?;
         let temporary = tempfile::Builder::new()
             .prefix(".hearken-")
             .suffix(".part")
@@ -234,7 +299,7 @@ impl Sink {
     }
 }
 
-fn fits_standard_output(inputs: &[PathBuf], formats: &[Format]) -> Result<(), OutputError> {
+fn fits_standard_output(inputs: &[Input], formats: &[Format]) -> Result<(), OutputError> {
     match formats {
         [format] if inputs.len() > 1 && !format.can_follow_another() => {
             Err(OutputError::SeveralInputs {
@@ -249,27 +314,6 @@ fn fits_standard_output(inputs: &[PathBuf], formats: &[Format]) -> Result<(), Ou
     }
 }
 
-fn each_has_its_own_file(
-    inputs: &[PathBuf],
-    formats: &[Format],
-    directory: &Path,
-) -> Result<(), OutputError> {
-    let mut seen: HashMap<PathBuf, &PathBuf> = HashMap::new();
-    for input in inputs {
-        for &format in formats {
-            let target = target(directory, input, format);
-            if let Some(first) = seen.insert(target.clone(), input) {
-                return Err(OutputError::SameTarget {
-                    first: first.clone(),
-                    second: input.clone(),
-                    target,
-                });
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Creates the directory and checks that it is writable now, not after an hour of transcription.
 fn make_writable(directory: &Path) -> Result<(), OutputError> {
     let failed = |source| OutputError::Directory {
@@ -279,16 +323,4 @@ fn make_writable(directory: &Path) -> Result<(), OutputError> {
     std::fs::create_dir_all(directory).map_err(failed)?;
     tempfile::tempfile_in(directory).map_err(failed)?;
     Ok(())
-}
-
-/// Returns the path `<stem>.<extension>` in the directory. The stem of standard input is `stdin`.
-fn target(directory: &Path, input: &Path, format: Format) -> PathBuf {
-    let stem = match input.to_str() {
-        Some("-") => "stdin".as_ref(),
-        _ => input.file_stem().unwrap_or(input.as_os_str()),
-    };
-    let mut name = OsString::from(stem);
-    name.push(".");
-    name.push(format.extension());
-    directory.join(name)
 }

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::captions::{Lrc, Srt, Vtt};
+use super::captions::{Ass, CaptionOptions, Captions, Lrc, Srt, Vtt};
 use super::json::Json;
 use super::plain::{Tsv, Txt};
 use super::writer::TranscriptWriter;
@@ -22,6 +22,17 @@ pub enum Format {
     Tsv,
     /// Lyrics with a time per line
     Lrc,
+    /// Advanced SubStation Alpha subtitles
+    Ass,
+}
+
+/// Options of the formats.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FormatOptions {
+    /// Layout of captions.
+    pub captions: CaptionOptions,
+    /// Whether json has the times of words.
+    pub word_timestamps: bool,
 }
 
 impl Format {
@@ -34,6 +45,7 @@ impl Format {
             Self::Json => "json",
             Self::Tsv => "tsv",
             Self::Lrc => "lrc",
+            Self::Ass => "ass",
         }
     }
 
@@ -43,15 +55,22 @@ impl Format {
         matches!(self, Self::Txt | Self::Json)
     }
 
+    /// Whether the format is made of captions, which need the times of words.
+    pub fn is_captions(self) -> bool {
+        matches!(self, Self::Srt | Self::Vtt | Self::Lrc | Self::Ass)
+    }
+
     /// Creates a writer for one transcript.
-    pub fn writer(self) -> Box<dyn TranscriptWriter> {
+    pub fn writer(self, options: &FormatOptions) -> Box<dyn TranscriptWriter> {
+        let captions = &options.captions;
         match self {
             Self::Txt => Box::new(Txt),
-            Self::Srt => Box::new(Srt::default()),
-            Self::Vtt => Box::new(Vtt),
-            Self::Json => Box::new(Json::default()),
+            Self::Srt => Box::new(Captions::new(Srt::default(), captions)),
+            Self::Vtt => Box::new(Captions::new(Vtt, captions)),
+            Self::Json => Box::new(Json::new(options.word_timestamps)),
             Self::Tsv => Box::new(Tsv),
-            Self::Lrc => Box::new(Lrc),
+            Self::Lrc => Box::new(Captions::new(Lrc, captions)),
+            Self::Ass => Box::new(Captions::new(Ass, captions)),
         }
     }
 }

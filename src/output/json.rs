@@ -8,10 +8,21 @@ use super::writer::TranscriptWriter;
 use crate::text::append;
 
 /// JSON writer. It keeps only the text, for the footer.
-#[derive(Default)]
 pub(super) struct Json {
+    word_timestamps: bool,
     text: String,
     segments: usize,
+}
+
+impl Json {
+    /// Creates a writer that writes the words of segments only with `word_timestamps`.
+    pub fn new(word_timestamps: bool) -> Self {
+        Self {
+            word_timestamps,
+            text: String::new(),
+            segments: 0,
+        }
+    }
 }
 
 impl TranscriptWriter for Json {
@@ -28,7 +39,11 @@ impl TranscriptWriter for Json {
         let separator = if self.segments == 0 { "\n" } else { ",\n" };
         self.segments += 1;
         append(&mut self.text, &segment.text);
-        format!("{separator}{}", json(segment))
+        let segment = Segment {
+            words: segment.words.clone().filter(|_| self.word_timestamps),
+            ..segment.clone()
+        };
+        format!("{separator}{}", json(&segment))
     }
 
     fn finish(&mut self, footer: &Footer) -> String {

@@ -20,21 +20,21 @@ pub struct Progress {
 
 impl Progress {
     /// Begins to show the progress of a recording of `duration_s` seconds, if that is known. Shows
-    /// nothing if `quiet` or if standard error is not a terminal.
-    pub fn new(duration_s: Option<f64>, quiet: bool) -> Self {
+    /// nothing if `quiet` or if standard error is not a terminal. The line begins with `label`.
+    pub fn new(duration_s: Option<f64>, quiet: bool, label: &str) -> Self {
         let target = if quiet {
             ProgressDrawTarget::hidden()
         } else {
             ProgressDrawTarget::stderr_with_hz(REDRAWS_PER_SECOND)
         };
-        Self::drawn_to(target, duration_s)
+        Self::drawn_to(target, duration_s, label)
     }
 
-    fn drawn_to(target: ProgressDrawTarget, duration_s: Option<f64>) -> Self {
+    fn drawn_to(target: ProgressDrawTarget, duration_s: Option<f64>, label: &str) -> Self {
         let length = duration_s.map(audio_ms);
         let template = match length {
-            Some(_) => "{position} / {duration} {bar:30} {speed}, {left} left",
-            None => "{position} {spinner} {speed}",
+            Some(_) => "{prefix}{position} / {duration} {bar:30} {speed}, {left} left",
+            None => "{prefix}{position} {spinner} {speed}",
         };
         // An invalid template changes the looks, but does not stop the transcription.
         let style = ProgressStyle::with_template(template)
@@ -54,7 +54,9 @@ impl Progress {
             .with_key("left", |state: &ProgressState, out: &mut dyn Write| {
                 put(out, &left(state))
             });
-        let bar = ProgressBar::with_draw_target(length, target).with_style(style);
+        let bar = ProgressBar::with_draw_target(length, target)
+            .with_style(style)
+            .with_prefix(label.to_owned());
         bar.tick();
         Self { bar }
     }
@@ -138,7 +140,7 @@ mod tests {
     fn on_a_terminal(duration_s: Option<f64>) -> (Progress, InMemoryTerm) {
         let terminal = InMemoryTerm::new(5, 100);
         let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
-        (Progress::drawn_to(target, duration_s), terminal)
+        (Progress::drawn_to(target, duration_s, ""), terminal)
     }
 
     #[test]
@@ -184,6 +186,19 @@ mod tests {
         progress.suspend(|| assert_eq!(terminal.contents(), ""));
         progress.finish();
         assert_eq!(terminal.contents(), "");
+    }
+
+    #[test]
+    fn one_of_several_recordings_has_its_number() {
+        let terminal = InMemoryTerm::new(5, 100);
+        let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
+        let progress = Progress::drawn_to(target, Some(10.0), "3 of 12 a.wav: ");
+        progress.bar.tick();
+        assert!(
+            terminal
+                .contents()
+                .starts_with("3 of 12 a.wav: 0:00 / 0:10 ")
+        );
     }
 
     #[test]

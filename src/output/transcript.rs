@@ -37,7 +37,7 @@ pub struct Segment {
     pub compression_ratio: f32,
     /// Probability of `<|nospeech|>`, 0 to 1.
     pub no_speech_prob: f32,
-    /// Words of the text, if their times were requested.
+    /// Words of the text, if their times are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub words: Option<Vec<Word>>,
 }

@@ -7,7 +7,8 @@ use super::transcript::{Footer, Header, Segment};
 /// Turns a growing transcript into a growing file. Each call returns the text to append.
 ///
 /// It is called once with the header, then with each segment in order, then once with the footer.
-/// The text returned up to a segment includes the text of that segment.
+/// The text returned up to a segment includes the text of that segment, except that captions may hold
+/// back the last one until they know what follows.
 pub trait TranscriptWriter: Send {
     /// Returns the beginning of the file.
     fn begin(&mut self, header: &Header) -> String;

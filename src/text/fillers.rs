@@ -70,33 +70,3 @@ pub(super) fn of(code: &str) -> &'static [&'static str] {
         _ => &[],
     }
 }
-
-/// Whether no comma belongs after a word of a language: an article, pronoun, preposition or
-/// conjunction. The comma there was the filler's ("the, um, house").
-pub(super) fn leans_on_the_next(code: &str, word: &str) -> bool {
-    let words: &[&str] = match code {
-        "en" => &[
-            "a", "an", "the", "i", "we", "he", "she", "they", "you", "my", "our", "his", "her",
-            "their", "your", "its", "and", "or", "but", "of", "to", "in", "on", "at", "for",
-            "with", "from", "by", "as", "is", "are", "was", "were", "am", "be", "if", "that's",
-            "it's", "i'm", "because",
-        ],
-        "de" => &[
-            "der", "die", "das", "den", "dem", "des", "ein", "eine", "einen", "einem", "einer",
-            "ich", "wir", "er", "sie", "es", "du", "ihr", "mein", "meine", "und", "oder", "in",
-            "im", "auf", "an", "am", "mit", "von", "vom", "zu", "zum", "zur", "für", "bei", "ist",
-            "sind", "war", "dass", "weil", "wenn",
-        ],
-        "fr" => &[
-            "le", "la", "les", "un", "une", "des", "du", "de", "je", "tu", "il", "elle", "on",
-            "nous", "vous", "ils", "elles", "mon", "ma", "mes", "et", "ou", "à", "au", "aux", "en",
-            "dans", "sur", "avec", "pour", "par", "est", "sont", "que", "qui",
-        ],
-        "es" => &[
-            "el", "la", "los", "las", "un", "una", "unos", "unas", "yo", "mi", "mis", "tu", "su",
-            "y", "o", "de", "del", "a", "al", "en", "con", "para", "por", "es", "son", "que",
-        ],
-        _ => &[],
-    };
-    words.contains(&word)
-}

@@ -15,6 +15,7 @@
 
 mod apply;
 mod fillers;
+mod function_words;
 mod numbers;
 mod phrases;
 mod punctuation;
@@ -23,6 +24,7 @@ mod token;
 mod words;
 
 pub use apply::Rewritten;
+pub use function_words::is_function_word;
 pub use numbers::Numbers;
 pub use token::{is_word, tokens};
 pub use words::{Word, common_prefix, join, split, timed};

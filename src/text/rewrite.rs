@@ -7,6 +7,7 @@
 //! ("I, um, think").
 
 use super::fillers;
+use super::function_words;
 use super::numbers::{self, Grammar};
 use super::phrases::{self, Action, Phrases, Token};
 use super::punctuation::{Mark, Place};
@@ -296,7 +297,7 @@ impl Writer {
             self.give_way(fillers::PAUSES);
             self.text.push_str(&filler.marks);
         } else if filler.next.is_none()
-            || fillers::leans_on_the_next(language.code(), &self.last_word())
+            || function_words::of(language.code()).contains(&self.last_word().as_str())
         {
             self.give_way(fillers::PAUSES);
         } else {

@@ -67,12 +67,55 @@ fn a_file_without_the_option_gets_the_command_that_transcribes_it() {
         "{}",
         stderr_of(&output)
     );
-    let absent = hearken(&["no-such-file.wav"]).output().expect("it runs");
+    for (arguments, is_told) in [
+        (&["no-such-file.wav"][..], true),
+        (&["no-such-file.wav", "another.wav"], true),
+        (&["docter"], false),
+        (&["models", "a.wav"], false),
+    ] {
+        let output = hearken(arguments).output().expect("it runs");
+        assert_eq!(code_of(&output), Some(exit::USAGE));
+        let told = stderr_of(&output);
+        assert_eq!(
+            told.contains("Put recordings after --file"),
+            is_told,
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn an_option_of_an_earlier_version_is_explained() {
+    let output = hearken(&["--file", "a.wav", "--timestamps"])
+        .output()
+        .expect("it runs");
+    assert_eq!(code_of(&output), Some(exit::USAGE));
+    let told = stderr_of(&output);
     assert!(
-        !stderr_of(&absent).contains("To transcribe it"),
-        "{}",
-        stderr_of(&absent)
+        told.contains("--timestamps was removed") && !told.contains("--word-timestamps"),
+        "{told}"
     );
+}
+
+#[test]
+fn a_file_that_is_no_model_is_answered_with_what_can_be_imported() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let notes = directory.path().join("notes.txt");
+    std::fs::write(&notes, "Buy milk").expect("a file");
+    let output = hearken(&["models", "import", &notes.to_string_lossy()])
+        .env("HEARKEN_MODELS_DIR", directory.path())
+        .output()
+        .expect("it runs");
+    assert_eq!(code_of(&output), Some(exit::MODEL));
+    let told = stderr_of(&output);
+    for part in [
+        "notes.txt is not a model that Hearken knows",
+        ".pt",
+        ".bin",
+        "model.safetensors",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
 }
 
 #[test]

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use hearken::advice::Advice;
 use hearken::commands::error::{Error, exit};
-use hearken::output::{Destination, Footer, Format, Header, OutputError, Segment};
+use hearken::output::{
+    Destination, Footer, Format, FormatOptions, Header, Input, OutputError, Place, Segment,
+};
 
 fn header() -> Header {
     Header {
@@ -39,8 +41,20 @@ fn segment() -> Segment {
     }
 }
 
-fn paths(names: &[&str]) -> Vec<PathBuf> {
-    names.iter().map(PathBuf::from).collect()
+fn inputs(names: &[&str]) -> Vec<Input> {
+    names.iter().map(Input::new).collect()
+}
+
+fn destination(
+    inputs: &[Input],
+    formats: &[Format],
+    directory: Option<&Path>,
+) -> Result<Destination, OutputError> {
+    let place = match directory {
+        Some(directory) => Place::Directory(directory.to_owned()),
+        None => Place::StandardOutput,
+    };
+    Destination::new(inputs, formats, FormatOptions::default(), place)
 }
 
 fn names_in(directory: &Path) -> Vec<String> {
@@ -66,10 +80,9 @@ fn exit_code(error: OutputError) -> u8 {
 fn each_input_and_format_has_a_file_that_appears_when_it_is_complete() {
     let directory = tempfile::tempdir().expect("a directory");
     let texts = directory.path().join("new/texts");
-    let inputs = paths(&["talks/a.b.wav", "-"]);
+    let inputs = inputs(&["talks/a.b.wav", "-"]);
     let formats = [Format::Srt, Format::Txt, Format::Srt];
-    let destination =
-        Destination::new(&inputs, &formats, Some(&texts)).expect("a good destination");
+    let destination = destination(&inputs, &formats, Some(&texts)).expect("a good destination");
 
     let mut output = destination.open(&inputs[0], &header()).expect("an output");
     output.segment(&segment()).expect("written");
@@ -97,9 +110,8 @@ fn each_input_and_format_has_a_file_that_appears_when_it_is_complete() {
 fn a_transcript_that_is_given_up_leaves_no_file_and_spares_the_old_one() {
     let directory = tempfile::tempdir().expect("a directory");
     fs::write(directory.path().join("a.txt"), "old").expect("a file");
-    let inputs = paths(&["a.wav"]);
-    let destination =
-        Destination::new(&inputs, &[Format::Txt], Some(directory.path())).expect("good");
+    let inputs = inputs(&["a.wav"]);
+    let destination = destination(&inputs, &[Format::Txt], Some(directory.path())).expect("good");
     let mut output = destination.open(&inputs[0], &header()).expect("an output");
     output.segment(&segment()).expect("written");
     drop(output);
@@ -113,9 +125,8 @@ fn a_transcript_that_is_given_up_leaves_no_file_and_spares_the_old_one() {
 #[test]
 fn a_transcript_may_be_read_by_whom_any_new_file_may_be() {
     let directory = tempfile::tempdir().expect("a directory");
-    let inputs = paths(&["a.wav"]);
-    let destination =
-        Destination::new(&inputs, &[Format::Txt], Some(directory.path())).expect("good");
+    let inputs = inputs(&["a.wav"]);
+    let destination = destination(&inputs, &[Format::Txt], Some(directory.path())).expect("good");
     let files = destination
         .open(&inputs[0], &header())
         .expect("an output")
@@ -130,9 +141,8 @@ fn a_transcript_may_be_read_by_whom_any_new_file_may_be() {
 fn inputs_that_would_share_a_file_are_refused() {
     let directory = tempfile::tempdir().expect("a directory");
     let texts = directory.path().join("texts");
-    let inputs = paths(&["monday/talk.wav", "b.wav", "tuesday/talk.flac"]);
-    let error =
-        Destination::new(&inputs, &[Format::Txt], Some(&texts)).expect_err("one file for two");
+    let inputs = inputs(&["monday/talk.wav", "b.wav", "tuesday/talk.flac"]);
+    let error = destination(&inputs, &[Format::Txt], Some(&texts)).expect_err("one file for two");
     let message = error.to_string();
     assert!(matches!(error, OutputError::SameTarget { .. }), "{message}");
     assert!(
@@ -145,8 +155,8 @@ fn inputs_that_would_share_a_file_are_refused() {
 
 #[test]
 fn standard_output_takes_one_timeline() {
-    let (one, two) = (paths(&["a.wav"]), paths(&["a.wav", "b.wav"]));
-    let accepts = |inputs: &[PathBuf], formats: &[Format]| Destination::new(inputs, formats, None);
+    let (one, two) = (inputs(&["a.wav"]), inputs(&["a.wav", "b.wav"]));
+    let accepts = |inputs: &[Input], formats: &[Format]| destination(inputs, formats, None);
     assert!(accepts(&one, &[Format::Vtt]).is_ok());
     assert!(accepts(&two, &[Format::Txt]).is_ok());
     assert!(accepts(&two, &[Format::Json, Format::Json]).is_ok());
@@ -169,7 +179,7 @@ fn a_directory_that_cannot_be_used_is_told_with_path_reason_and_remedy() {
         file.join("below"),
         PathBuf::from("/proc/hearken"),
     ] {
-        let error = Destination::new(&paths(&["a.wav"]), &[Format::Txt], Some(&impossible))
+        let error = destination(&inputs(&["a.wav"]), &[Format::Txt], Some(&impossible))
             .expect_err("impossible");
         let message = error.explain();
         assert!(
@@ -185,9 +195,8 @@ fn a_directory_that_cannot_be_used_is_told_with_path_reason_and_remedy() {
 fn a_name_taken_by_a_directory_is_told_when_the_file_is_named() {
     let directory = tempfile::tempdir().expect("a directory");
     fs::create_dir(directory.path().join("a.txt")).expect("a directory");
-    let inputs = paths(&["a.wav"]);
-    let destination =
-        Destination::new(&inputs, &[Format::Txt], Some(directory.path())).expect("good");
+    let inputs = inputs(&["a.wav"]);
+    let destination = destination(&inputs, &[Format::Txt], Some(directory.path())).expect("good");
     let output = destination.open(&inputs[0], &header()).expect("an output");
     let error = output
         .finish(&footer())

@@ -1,6 +1,6 @@
 //! Each transcript format against a file written by hand, and JSON against its schema.
 
-use hearken::output::{Footer, Format, Header, Segment};
+use hearken::output::{Footer, Format, FormatOptions, Header, Segment};
 use serde_json::Value;
 
 const SCHEMA: &str = include_str!("../../docs/transcript.schema.json");
@@ -15,7 +15,11 @@ struct Transcript {
 impl Transcript {
     /// The contents of a file of a format.
     fn render(&self, format: Format) -> String {
-        let mut writer = format.writer();
+        let options = FormatOptions {
+            word_timestamps: true,
+            ..FormatOptions::default()
+        };
+        let mut writer = format.writer(&options);
         let mut out = writer.begin(&self.header);
         for segment in &self.segments {
             out.push_str(&writer.segment(segment));
@@ -120,6 +124,12 @@ fn lrc() {
 }
 
 #[test]
+fn ass() {
+    let expected = include_str!("../data/transcript/expected.ass");
+    assert_eq!(tricky().render(Format::Ass), expected);
+}
+
+#[test]
 fn json() {
     let expected = include_str!("../data/transcript/expected.json");
     assert_eq!(tricky().render(Format::Json), expected);
@@ -189,10 +199,11 @@ fn impossible_times_do_not_break_a_format() {
         Format::Vtt,
         Format::Tsv,
         Format::Lrc,
+        Format::Ass,
         Format::Json,
     ] {
         assert!(transcript.render(format).contains('b'), "{format:?}");
     }
     let srt = transcript.render(Format::Srt);
-    assert!(srt.contains("00:00:00,000 --> 00:00:01,000\nb"), "{srt}");
+    assert!(srt.contains("00:00:07,000 --> 00:00:08,000\nb"), "{srt}");
 }

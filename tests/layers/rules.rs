@@ -7,12 +7,13 @@ use super::source::{File, Source};
 use std::collections::BTreeSet;
 
 /// Modules and their floors; a module may import what stands on a lower floor.
-const FLOORS: [(&str, u8); 27] = [
+const FLOORS: [(&str, u8); 28] = [
     ("advice", 0),
     ("env", 0),
     ("suggest", 0),
     ("sync", 0),
     ("audio", 1),
+    ("filter", 1),
     ("cpu", 1),
     ("tokenizer", 1),
     ("mel", 2),

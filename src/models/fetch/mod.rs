@@ -148,7 +148,10 @@ fn fetch_from(
         dims: Some(model.dims),
     };
     import(&weights, target, &origin, prepare, progress).map_err(|error| {
-        if matches!(error, ModelError::Damaged { .. }) {
+        if matches!(
+            error,
+            ModelError::Damaged { .. } | ModelError::NotAModel { .. }
+        ) {
             // The download is complete but not a model: the next attempt must not use it. If it cannot
             // be removed, that attempt fails in the same way.
             let _ = fs::remove_dir_all(scratch);

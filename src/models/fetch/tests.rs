@@ -237,7 +237,7 @@ fn without_a_checksum_the_structure_is_checked() {
     let error = run(&model(&[&garbage.url], None), &store)
         .unwrap_err()
         .to_string();
-    assert!(error.contains("neither an OpenAI checkpoint"), "{error}");
+    assert!(error.contains("not a model that Hearken knows"), "{error}");
 
     let server = Server::new(file.clone(), &[Behaviour::Serve]);
     let mut other = model(&[&server.url], None);

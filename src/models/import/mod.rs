@@ -100,17 +100,18 @@ fn read(source: &Path) -> Result<Checkpoint, ModelError> {
     }
     let mut magic = [0; 4];
     let mut file = File::open(source).map_err(ModelError::read(source))?;
-    let n = file.read(&mut magic).map_err(ModelError::read(source))?;
-    match (magic, source.file_name().and_then(|name| name.to_str()), source.parent()) {
+    let _ = file.read(&mut magic).map_err(ModelError::read(source))?;
+    match (
+        magic,
+        source.file_name().and_then(|name| name.to_str()),
+        source.parent(),
+    ) {
         (torch::MAGIC, ..) => torch::read(source),
         (ggml::MAGIC, ..) => ggml::read(source),
         (_, Some(ct2::MODEL_BIN | hf::MODEL_SAFETENSORS | hf::INDEX), Some(dir)) => read_dir(dir),
-        _ => Err(Defect::new(format!(
-            "it begins with {:02x?}: neither an OpenAI checkpoint (.pt) nor whisper.cpp's ggml (.bin); for weights \
-             with files beside them, give the directory",
-            magic.get(..n).unwrap_or_default()
-        ))
-        .of(source)),
+        _ => Err(ModelError::NotAModel {
+            path: source.to_owned(),
+        }),
     }
 }
 

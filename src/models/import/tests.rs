@@ -216,8 +216,8 @@ fn foreign_sources_are_refused() {
         .unwrap();
     zip.finish().unwrap();
     for (source, expected) in [
-        ("x.bin", "neither an OpenAI checkpoint"),
-        ("empty", "it begins with []"),
+        ("x.bin", "not a model that Hearken knows"),
+        ("empty", "not a model that Hearken knows"),
         ("absent", "cannot read"),
         ("other.zip", "no data.pkl"),
         ("", "none of model.bin"),

@@ -1,23 +1,17 @@
-//! `hearken --file`: transcribes recordings, one after the other, to standard output or files.
+//! What a run needs before its first recording: configuration, model, decoding options.
 
-use super::tracks;
-use crate::advice::Advice;
-use crate::audio::{FileSource, InputOptions};
-use crate::cli::{DecodingArgs, TrackChoice, TranscribeArgs};
-use crate::commands::error::{Error, exit, exit_code_of_all};
+use super::super::error::{Error, exit};
+use crate::cli::{DecodingArgs, WorkArgs};
 use crate::compute::Device;
 use crate::config::{Config, ConfigError};
 use crate::engine::{Engine, EngineOptions};
+use crate::filter::Filter;
 use crate::npu::BackendState;
-use crate::output::{
-    Destination, Footer, Header, Progress, Segment, Word, closing_line, eprint_line,
-    remove_unfinished,
-};
-use crate::pipeline::{self, Settings, StreamSummary, WindowTranscript};
+use crate::output::{FormatOptions, eprint_line, remove_unfinished};
+use crate::pipeline::Settings;
 use crate::settings::{Overrides, TextSettings};
-use crate::text::{Rules, written};
+use crate::text::Rules;
 use crate::tokenizer::{Language, SpecialTokens, Task};
-use crate::whisper::TimedWord;
 use crate::whisper::decoding::{DecodingOptions, FallbackOptions, Hotwords, OptionsError};
 use crate::whisper::{LONGEST_WINDOW, Whisper};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -25,56 +19,71 @@ use signal_hook::iterator::Signals;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
-/// Transcribes all files of the command line. An input that fails does not stop the others. Returns
-/// the exit code.
-///
-/// # Errors
-/// Returns an error if nothing can be transcribed: the model, the configuration or the output
-/// directory cannot be used.
-pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
-    if args.track == Some(TrackChoice::List) {
-        return tracks::list(&args.file);
+/// Everything that the recordings of a run share.
+pub struct Setup {
+    /// Name of the model.
+    pub model: String,
+    pub whisper: Whisper,
+    pub settings: Settings,
+    pub rules: Rules,
+    /// The user's own command, if there is one.
+    pub filter: Option<Filter>,
+    /// Set by SIGINT and SIGTERM.
+    pub stop: Arc<AtomicBool>,
+    pub quiet: bool,
+}
+
+/// Configuration, with the values of the command line in place of its own.
+pub struct Configured {
+    config: Config,
+    rules: Rules,
+}
+
+impl Configured {
+    /// Reads and checks the configuration.
+    ///
+    /// # Errors
+    /// Returns an error if it or a value of the command line is invalid.
+    pub fn read(args: &WorkArgs) -> Result<Self, Error> {
+        let config = overridden(configuration(args.config.as_deref())?, args);
+        config.text.check().map_err(ConfigError::from)?;
+        let rules = config.rules()?;
+        Ok(Self { config, rules })
     }
-    let destination = Destination::new(&args.file, &args.format, args.output_dir.as_deref())?;
-    let config = overridden(configuration(args.config.as_deref())?, args);
-    let rules = config.rules()?;
-    let engine = EngineOptions {
-        model: config.model.name.clone(),
-        ..args.engine.options()
-    };
-    note_surplus_threads(args);
-    let stop = stop_on_signals()?;
-    let whisper = load(&engine)?.whisper;
-    let settings = settings(args, &engine, &config.text, &whisper)?;
-    let mut codes = Vec::new();
-    for path in &args.file {
-        let job = Job {
-            args,
-            model: &engine.model,
-            whisper: &whisper,
-            settings: &settings,
-            rules: &rules,
-            destination: &destination,
-            stop: &stop,
-            path,
+
+    /// Loads the model.
+    ///
+    /// # Errors
+    /// Returns an error if the model cannot be used, or does not support the options.
+    pub fn load(self, args: &WorkArgs) -> Result<Setup, Error> {
+        let Self { config, rules } = self;
+        let engine = EngineOptions {
+            model: config.model.name.clone(),
+            ..args.engine.options()
         };
-        let outcome = job.run();
-        if stop.load(Ordering::Relaxed) {
-            // An interrupted input is not an error of its own.
-            return Ok(exit::INTERRUPTED);
-        }
-        codes.push(match outcome {
-            Ok(code) => code,
-            Err(error) if error.exit_code() == exit::SUCCESS => return Ok(exit::SUCCESS),
-            Err(error) => {
-                eprint_line(&format!("hearken: {}", error.explain()));
-                error.exit_code()
-            }
-        });
+        note_surplus_threads(args);
+        let stop = stop_on_signals()?;
+        let whisper = load(&engine)?.whisper;
+        let settings = settings(args, &engine, &config.text, &whisper)?;
+        Ok(Setup {
+            model: engine.model,
+            whisper,
+            settings,
+            rules,
+            filter: Filter::new(&config.text.filter, config.text.filter_timeout),
+            stop,
+            quiet: args.quiet,
+        })
     }
-    Ok(exit_code_of_all(&codes))
+}
+
+/// Returns the options of the formats.
+pub fn format_options(args: &WorkArgs) -> FormatOptions {
+    FormatOptions {
+        captions: args.captions.options(),
+        word_timestamps: args.decoding.word_timestamps,
+    }
 }
 
 /// Loads the engine; notes about its device go to standard error.
@@ -95,7 +104,7 @@ pub fn load(options: &EngineOptions) -> Result<Engine, Error> {
 }
 
 fn settings(
-    args: &TranscribeArgs,
+    args: &WorkArgs,
     engine: &EngineOptions,
     text: &TextSettings,
     whisper: &Whisper,
@@ -133,7 +142,8 @@ fn settings(
     };
     let condition_on_previous_text = args.decoding.condition_on_previous_text;
     let n_ctx = engine.longest_window(LONGEST_WINDOW, whisper.file().dims());
-    let word_timestamps = args.decoding.word_timestamps;
+    let word_timestamps =
+        args.decoding.word_timestamps || args.format.iter().any(|format| format.is_captions());
     Ok(Settings {
         n_ctx,
         decoding,
@@ -160,7 +170,7 @@ fn configuration(named: Option<&Path>) -> Result<Config, ConfigError> {
 }
 
 /// Returns the configuration with the values of the command line in place of its own.
-fn overridden(mut config: Config, args: &TranscribeArgs) -> Config {
+fn overridden(mut config: Config, args: &WorkArgs) -> Config {
     config.merge(Overrides {
         text: args.text.clone(),
         ..Overrides::default()
@@ -172,7 +182,7 @@ fn overridden(mut config: Config, args: &TranscribeArgs) -> Config {
 }
 
 /// Warns if there are more threads than cores.
-fn note_surplus_threads(args: &TranscribeArgs) {
+fn note_surplus_threads(args: &WorkArgs) {
     let cores = std::thread::available_parallelism().map_or(usize::MAX, usize::from);
     if let Some(threads) = args
         .engine
@@ -242,143 +252,6 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>, Error> {
     Ok(stop)
 }
 
-/// Transcription of one recording.
-struct Job<'a> {
-    args: &'a TranscribeArgs,
-    model: &'a str,
-    whisper: &'a Whisper,
-    settings: &'a Settings,
-    rules: &'a Rules,
-    destination: &'a Destination,
-    stop: &'a Arc<AtomicBool>,
-    path: &'a Path,
-}
-
-impl Job<'_> {
-    fn run(&self) -> Result<u8, Error> {
-        let begun = Instant::now();
-        let options = InputOptions {
-            track: match self.args.track {
-                Some(TrackChoice::Number(n)) => Some(n),
-                _ => None,
-            },
-            ..InputOptions::default()
-        };
-        let source = FileSource::open_until(self.path, options, self.stop.clone())?;
-        for note in source.notes() {
-            self.note(&format!("hearken: {note}"));
-        }
-        let progress = Progress::new(
-            crate::audio::AudioSource::duration(&source),
-            self.args.quiet,
-        );
-        let mut output = self.destination.open(self.path, &self.header())?;
-        let mut language = None;
-        let mut n_segments = 0;
-        let summary = pipeline::transcribe(
-            self.whisper,
-            Box::new(source),
-            self.settings,
-            self.stop,
-            |mut window| {
-                self.rules.segments(
-                    &mut window.segments,
-                    written(self.settings.decoding.task, window.language),
-                );
-                progress.advance_to(window.end_s);
-                for segment in self.to_segments(&window, n_segments) {
-                    language = Some(window.language);
-                    n_segments += 1;
-                    progress.suspend(|| output.segment(&segment))?;
-                }
-                Ok::<_, Error>(())
-            },
-        );
-        progress.finish();
-        let summary = match summary {
-            Err(error) if error.is_stop() => return Ok(exit::INTERRUPTED),
-            other => other?,
-        };
-        if self.stop.load(Ordering::Relaxed) {
-            return Ok(exit::INTERRUPTED);
-        }
-        // If nothing could be read from a damaged input, no file is left: it would look like a
-        // recording without speech.
-        let summary = match summary {
-            StreamSummary {
-                damage: Some(damage),
-                ..
-            } if n_segments == 0 => return Err(damage.into()),
-            summary => summary,
-        };
-        let language = language.map(|language| language.code().to_owned());
-        output.finish(&Footer {
-            language,
-            duration_s: summary.duration_s,
-        })?;
-        for warning in &summary.warnings {
-            eprint_line(&format!("hearken: {warning}"));
-        }
-        if n_segments == 0 && summary.damage.is_none() {
-            self.note(&format!(
-                "hearken: {}: no speech; the transcript is empty",
-                self.path.display()
-            ));
-        }
-        self.note(&closing_line(summary.duration_s, begun.elapsed()));
-        match summary.damage {
-            Some(damage) => Err(damage.into()),
-            None if summary.warnings.is_empty() => Ok(exit::SUCCESS),
-            None => Ok(exit::INPUT),
-        }
-    }
-
-    fn header(&self) -> Header {
-        Header {
-            file: self.path.display().to_string(),
-            model: self.model.to_owned(),
-            task: self.settings.decoding.task.name().to_owned(),
-        }
-    }
-
-    fn note(&self, line: &str) {
-        if !self.args.quiet {
-            eprint_line(line);
-        }
-    }
-
-    /// Converts the segments of a window to those of the output.
-    fn to_segments<'p>(
-        &self,
-        window: &'p WindowTranscript,
-        first_id: usize,
-    ) -> impl Iterator<Item = Segment> + use<'p> {
-        let with_words = self.settings.word_timestamps;
-        let to_word = |word: &TimedWord| Word {
-            word: word.text.clone(),
-            start_s: word.start,
-            end_s: word.end,
-            probability: word.probability,
-        };
-        window
-            .segments
-            .iter()
-            .enumerate()
-            .map(move |(i, segment)| Segment {
-                id: first_id + i,
-                start_s: segment.start,
-                end_s: segment.end,
-                text: segment.text.clone(),
-                tokens: segment.tokens.clone(),
-                temperature: window.temperature,
-                avg_logprob: window.avg_logprob,
-                compression_ratio: window.compression_ratio,
-                no_speech_prob: window.no_speech_prob,
-                words: with_words.then(|| segment.words.iter().map(to_word).collect()),
-            })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -396,7 +269,7 @@ mod tests {
         let config = configuration(Some(&path)).expect("valid");
         let given = |line: &str| {
             let cli = Cli::try_parse_from(line.split(' ')).expect("valid");
-            overridden(config.clone(), &cli.transcribe)
+            overridden(config.clone(), &cli.transcribe.work)
         };
         let silent = given("hearken --file a.wav");
         assert_eq!(silent, config);
