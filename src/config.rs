@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::advice::Advice;
 use crate::compute::{ComputeError, ComputeTypes};
 use crate::engine::EngineOptions;
-use crate::settings::desktop::Profile;
+use crate::settings::profile::Profile;
 use crate::settings::{
     AudioSettings, EndpointSettings, HotkeySettings, LiveSettings, ModelSettings, Overrides,
     SettingError, TextSettings, TypeSettings, unknown,

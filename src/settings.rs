@@ -12,6 +12,7 @@
 //! the table in `dbus::options` from the bus.
 
 pub mod desktop;
+pub mod profile;
 
 use std::borrow::Cow;
 use std::str::FromStr;

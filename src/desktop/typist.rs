@@ -11,7 +11,7 @@ use crate::input::router::{Outcome, Router};
 use crate::input::sink::{SinkError, Target, Wake};
 use crate::input::writer::{Edit, Heard, Writer};
 use crate::settings::TypeSettings;
-use crate::settings::desktop::Profile;
+use crate::settings::profile::Profile;
 
 /// Number of texts that are kept.
 const N_KEPT: usize = 20;

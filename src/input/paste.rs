@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::board::{Board, Chord};
-use super::sink::{Receipt, SinkError, Target, TextSink};
+use super::board::Chord;
+use super::sink::{Board, Receipt, SinkError, Target, TextSink};
 use crate::settings::desktop::Method;
 
 /// Time that a program has to read the clipboard after a key combination. Shift+Insert and Ctrl+V are

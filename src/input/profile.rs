@@ -4,7 +4,8 @@
 
 use super::sink::Target;
 use crate::settings::TypeSettings;
-use crate::settings::desktop::{Profile, Purpose};
+use crate::settings::desktop::Purpose;
+use crate::settings::profile::Profile;
 
 impl TypeSettings {
     /// Returns whether a field gets text at all.

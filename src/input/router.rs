@@ -7,10 +7,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::board::Board;
 use super::ibus::IbusSink;
 use super::paste::{ClipboardSink, PasteSink};
-use super::sink::{Receipt, SinkError, Target, TextSink, Wake};
+use super::sink::{Board, Receipt, SinkError, Target, TextSink, Wake};
 use super::wayland::{WaylandBoard, WaylandSink};
 use super::x11::{X11, X11Board, XtestSink};
 use crate::settings::desktop::{Method, Purpose};

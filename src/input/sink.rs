@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::board::Board;
+use super::board::{Chord, Content};
 use crate::advice::Advice;
 use crate::settings::desktop::{Method, Purpose};
 use std::borrow::Cow;
@@ -59,6 +59,36 @@ pub trait TextSink: Send {
     fn board(&mut self) -> Option<&mut dyn Board> {
         None
     }
+}
+
+/// Both selections and the keyboard of a window system.
+pub trait Board: Send {
+    /// Returns the window that would get a paste.
+    fn target(&self) -> Option<Target>;
+
+    /// Remembers what both selections hold, and offers `text` in both.
+    fn offer(&mut self, text: &str) -> Result<(), SinkError>;
+
+    /// Presses a key combination.
+    fn press(&mut self, chord: Chord) -> Result<(), SinkError>;
+
+    /// Waits at most `limit` until the focused program has read the text.
+    fn was_read(&mut self, limit: Duration) -> bool;
+
+    /// Gives the selections back what they held.
+    fn give_back(&mut self) -> Result<(), SinkError>;
+
+    /// Offers `text` in the clipboard and leaves it there.
+    fn copy(&mut self, text: &str) -> Result<(), SinkError>;
+
+    /// Waits until other programs own both selections.
+    fn wait_until_taken(&mut self);
+
+    /// Returns what the selections hold by our doing; `None` if nothing.
+    fn held(&self) -> Option<[Option<Content>; 2]>;
+
+    /// Takes the selections with what another process of ours held.
+    fn hold(&mut self, contents: [Option<Content>; 2]) -> Result<(), SinkError>;
 }
 
 /// A field that has the keyboard's focus.

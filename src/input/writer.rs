@@ -13,7 +13,8 @@ use super::profile::style_for;
 use super::sink::Target;
 use super::spacing::{Opening, Rules};
 use crate::settings::TypeSettings;
-use crate::settings::desktop::{FocusChange, Live, Profile, Space};
+use crate::settings::desktop::{FocusChange, Live, Space};
+use crate::settings::profile::Profile;
 pub use undo::Refusal;
 use undo::{Ledger, is_undo, may_become_undo};
 
@@ -193,7 +194,7 @@ impl Writer {
     /// # Errors
     /// Returns why it cannot be deleted.
     pub fn undo(&mut self) -> Result<Edit, Refusal> {
-        self.ledger.undo(self.target.as_ref())
+        self.ledger.undo(self.target.as_ref()).map(Edit::Erase)
     }
 
     /// Begins an utterance if `heard` is of a new one.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use zbus::object_server::ObjectServer;
 use zbus::{Connection, ObjectPath, OwnedObjectPath, Variant, fdo, interface};
 
-use super::current_context;
+use super::calls::current_context;
 use super::state::Shared;
 use super::wire;
 

@@ -6,6 +6,7 @@
 //! before the cursor, and interim text only since IBus 1.5.35.
 
 mod address;
+mod calls;
 mod engine;
 mod guest;
 mod restore;
@@ -16,25 +17,22 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use zbus::Connection;
 use zbus::connection::Builder;
 use zbus::fdo::RequestNameFlags;
 use zbus::names::BusName;
-use zbus::{Connection, OwnedVariant, Variant};
 
 use super::sink::{Receipt, SinkError, Target, TextSink, Wake};
 use crate::settings::desktop::Method;
+use calls::{OWN_ENGINE, global_engine, is_known, set_global_engine};
 use engine::{ENGINE, Factory};
 use guest::{EXTENSION, EXTENSION_PATH, PANEL, Panel};
 use restore::Remembered;
 use state::Shared;
 
 /// Names on IBus's bus.
-const NAME: &str = "org.freedesktop.IBus";
-const PATH: &str = "/org/freedesktop/IBus";
 const OWN_NAME: &str = "org.freedesktop.IBus.Hearken";
 const FACTORY_PATH: &str = "/org/freedesktop/IBus/Factory";
-/// Name of our engine, as in packaging/ibus/hearken.xml.
-const OWN_ENGINE: &str = "hearken";
 
 /// How long IBus may take to answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -293,44 +291,6 @@ fn parse_version(text: &str) -> [u32; 3] {
         .split(['.', '-'])
         .map(|part| part.parse().unwrap_or(0));
     std::array::from_fn(|_| parts.next().unwrap_or(0))
-}
-
-async fn property(connection: &Connection, name: &str) -> Option<OwnedVariant> {
-    let properties = "org.freedesktop.DBus.Properties";
-    let body = (NAME, name);
-    let call = connection.call_method(Some(NAME), PATH, Some(properties), "Get", &body);
-    call.await.ok()?.body().deserialize().ok()
-}
-
-/// Name of the engine in use; `None` if there is none.
-fn global_engine(connection: &Connection) -> Option<String> {
-    let engine = zbus::block_on(property(connection, "GlobalEngine"))?;
-    wire::name_of_engine(&Variant::from(engine))
-}
-
-/// Path of the input context that has the focus.
-async fn current_context(connection: &Connection) -> Option<String> {
-    let context = property(connection, "CurrentInputContext").await?;
-    wire::path_of(&Variant::from(context))
-}
-
-/// Whether IBus knows our engine by its component file.
-fn is_known(connection: &Connection) -> bool {
-    let reply = zbus::block_on(connection.call_method(
-        Some(NAME),
-        PATH,
-        Some(NAME),
-        "GetEnginesByNames",
-        &(vec![OWN_ENGINE],),
-    ));
-    let engines = reply.and_then(|reply| reply.body().deserialize::<Vec<OwnedVariant>>());
-    engines.is_ok_and(|engines| !engines.is_empty())
-}
-
-fn set_global_engine(connection: &Connection, name: &str) -> zbus::Result<()> {
-    let body = (name,);
-    let call = connection.call_method(Some(NAME), PATH, Some(NAME), "SetGlobalEngine", &body);
-    zbus::block_on(call).map(drop)
 }
 
 #[cfg(test)]

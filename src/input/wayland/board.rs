@@ -16,8 +16,8 @@ use wayland_protocols_wlr::data_control::v1::client::zwlr_data_control_manager_v
 use super::clipboard::{Clipboard, Device, text};
 use super::connection::{connect, dispatch_until, unavailable, wait_readable};
 use super::keyboard::Keyboard;
-use crate::input::board::{Board, Chord, Content, SECRET_HINT};
-use crate::input::sink::{SinkError, Target, next_focus};
+use crate::input::board::{Chord, Content, SECRET_HINT};
+use crate::input::sink::{Board, SinkError, Target, next_focus};
 use crate::sync::LockExt;
 
 /// Time in which clipboard managers read what is new.

@@ -128,8 +128,8 @@ impl Ledger {
         }
     }
 
-    /// Returns the edit that deletes the last utterance of a field.
-    pub fn undo(&mut self, target: Option<&Target>) -> Result<super::Edit, Refusal> {
+    /// Returns the last utterance of a field, which stands before the cursor, and forgets it.
+    pub fn undo(&mut self, target: Option<&Target>) -> Result<String, Refusal> {
         let target = target.ok_or(Refusal::Nothing)?;
         let at = self.0.iter().rposition(|entry| entry.focus == target.focus);
         let at = at.ok_or(Refusal::Nothing)?;
@@ -138,7 +138,7 @@ impl Ledger {
         if !before.ends_with(&self.0[at].text) {
             return Err(Refusal::Moved);
         }
-        Ok(super::Edit::Erase(self.0.remove(at).text))
+        Ok(self.0.remove(at).text)
     }
 }
 

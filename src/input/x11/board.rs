@@ -9,8 +9,8 @@ use x11rb::protocol::xproto::Window;
 use super::keymap::{CONTROL, INSERT, Keymap, SHIFT};
 use super::selection::Selections;
 use super::{Focus, NAME, X11, lost};
-use crate::input::board::{Board, Chord, Content};
-use crate::input::sink::{SinkError, Target, next_focus};
+use crate::input::board::{Chord, Content};
+use crate::input::sink::{Board, SinkError, Target, next_focus};
 use crate::sync::LockExt;
 
 /// Time in which clipboard managers read what is new.
