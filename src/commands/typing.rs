@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::channel::mpsc;
+use futures::executor::block_on;
 use futures::future::{Either, select};
 use futures::{FutureExt, StreamExt};
 
@@ -158,7 +159,8 @@ fn dictate(
     args: &TypeArgs,
     mut wakes: mpsc::Receiver<()>,
 ) -> Result<u8, Error> {
-    zbus::block_on(async {
+    // Not zbus::block_on, which the methods call within.
+    block_on(async {
         let mut session = OwnSession::create(&args.session.options()).await?;
         session.proxy.start().await?;
         report(&typist.begin());

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
 use futures::channel::mpsc;
+use futures::executor::block_on;
 use futures::future::{Either, select};
 use futures::stream::{BoxStream, LocalBoxStream};
 use futures::{StreamExt, stream};
@@ -72,7 +73,8 @@ enum Incoming {
 /// # Errors
 /// Returns an error if the bus cannot be used or has another agent.
 pub fn run(config: &Config, replaces: bool) -> Result<(), AgentError> {
-    zbus::block_on(async {
+    // Not zbus::block_on, which the methods call within.
+    block_on(async {
         let (commands, command_stream) = mpsc::channel(16);
         let connection = zbus::connection::Builder::session()
             .serve_at(bus::PATH, Dictation::new(commands))
