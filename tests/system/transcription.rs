@@ -419,6 +419,7 @@ fn bad_input_gets_one_clear_line_and_its_exit_code() {
     let speech = jfk();
     std::fs::write(path("notes.wav"), "not audio at all").expect("a scratch file");
     std::fs::write(path("empty.flac"), "").expect("a scratch file");
+    std::fs::create_dir(path("folder")).expect("a scratch folder");
     let flac = std::fs::read(data("jfk.flac")).expect("the sample");
     std::fs::write(path("cut.flac"), &flac[..flac.len() / 2]).expect("a scratch file");
     wav(dir.path(), "silence.wav", &[0.0; 48_000]);
@@ -429,7 +430,7 @@ fn bad_input_gets_one_clear_line_and_its_exit_code() {
         ("notes.wav", exit::INPUT, "notes.wav"),
         ("empty.flac", exit::INPUT, "empty.flac"),
         ("absent.wav", exit::INPUT, "absent.wav"),
-        (".", exit::INPUT, "directory"),
+        ("folder", exit::INPUT, "no recordings in this folder"),
         ("cut.flac", exit::INPUT, "cut.flac"),
         ("nan.wav", exit::INPUT, "nan.wav"),
         ("silence.wav", exit::SUCCESS, "silence.wav"),
