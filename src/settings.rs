@@ -12,60 +12,21 @@
 //! the table in `dbus::options` from the bus.
 
 pub mod desktop;
+mod error;
 pub mod profile;
 
-use std::borrow::Cow;
+pub use error::SettingError;
+
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
-use crate::advice::Advice;
 use crate::compute::{Compute, Device};
 use crate::models::DEFAULT_MODEL;
 use crate::suggest;
 use crate::text::Numbers;
 use crate::tokenizer::{Language, Task};
 use desktop::{Case, FocusChange, HotkeyMode, HotkeyVia, Live, Method, Purpose, Space};
-
-/// Reason that a setting is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SettingError {
-    /// The key is unknown.
-    #[error("unknown key '{key}': {advice}")]
-    Unknown {
-        /// The key, with its section.
-        key: String,
-        /// Similar or valid keys.
-        advice: String,
-    },
-    /// The value has the wrong type.
-    #[error("{problem} in `{key}`")]
-    Type {
-        /// The key, with its section.
-        key: String,
-        /// The type that it has, and the expected one.
-        problem: String,
-    },
-    /// The value is invalid.
-    #[error("{key} is '{value}': {advice}")]
-    Value {
-        /// The key, with its section.
-        key: String,
-        /// The value.
-        value: String,
-        /// Valid values.
-        advice: String,
-    },
-}
-
-impl Advice for SettingError {
-    fn remedy(&self) -> Option<Cow<'_, str>> {
-        match self {
-            Self::Type { .. } => Some("compare it with the documented config.toml".into()),
-            Self::Unknown { .. } | Self::Value { .. } => None,
-        }
-    }
-}
 
 /// Declares a section of the settings: for each setting its help, its option on the command line if
 /// it has one, its key, type, default and limits.
@@ -591,60 +552,4 @@ fn within(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn german() -> SpokenLanguage {
-        SpokenLanguage::parse("de").expect("known")
-    }
-
-    #[test]
-    fn given_values_override_configured_ones() {
-        let mut text = TextSettings {
-            hotwords: vec!["Hearken".to_owned()],
-            ..TextSettings::default()
-        };
-        text.merge(TextOverrides {
-            language: Some(german()),
-            spoken_punctuation: Some(true),
-            ..TextOverrides::default()
-        });
-        assert_eq!(text.language, german());
-        assert!(text.spoken_punctuation);
-        assert_eq!(text.hotwords, ["Hearken"]);
-    }
-
-    #[test]
-    fn a_language_and_languages_to_choose_from_exclude_each_other() {
-        let configured = TextSettings {
-            language: german(),
-            languages: vec![Language::ENGLISH],
-            ..TextSettings::default()
-        };
-        let merged = |overrides: TextOverrides| {
-            let mut text = configured.clone();
-            text.merge(overrides.settled());
-            (text.language.name(), text.languages.len())
-        };
-        let silent = TextOverrides::default();
-        assert_eq!(merged(silent.clone()), ("de", 1));
-        let language = Some(german());
-        assert_eq!(
-            merged(TextOverrides {
-                language,
-                ..silent.clone()
-            }),
-            ("de", 0)
-        );
-        let languages = Some(vec![Language::ENGLISH, Language::ENGLISH]);
-        assert_eq!(
-            merged(TextOverrides {
-                languages,
-                ..silent.clone()
-            }),
-            ("", 2)
-        );
-        let language = Some(SpokenLanguage(None));
-        assert_eq!(merged(TextOverrides { language, ..silent }), ("", 1));
-    }
-}
+mod tests;

@@ -313,7 +313,12 @@ struct Server {
 
 impl Server {
     fn run(self) {
-        // Ends with the connection.
+        self.serve();
+        // The selections ended with the connection.
+        self.owned.lock_unpoisoned().clear();
+    }
+
+    fn serve(&self) {
         while let Ok(event) = self.connection.wait_for_event() {
             match event {
                 Event::SelectionRequest(request) => {
