@@ -96,6 +96,7 @@ install: ## installs to PREFIX, /usr/local unless given: make && sudo make insta
 	sed 's|@PREFIX@|$(PREFIX)|' packaging/app-org.hearken.Hearken.service.in \
 		> $(DESTDIR)$(PREFIX)/lib/systemd/user/app-org.hearken.Hearken.service
 	install -d $(DESTDIR)$(PREFIX)/share/applications
+	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/icons/hicolor/scalable/apps packaging/org.hearken.Hearken.svg
 	sed 's|@PREFIX@|$(PREFIX)|' packaging/org.hearken.Hearken.desktop.in \
 		> $(DESTDIR)$(PREFIX)/share/applications/org.hearken.Hearken.desktop
 	sed 's|@PREFIX@|$(PREFIX)|' packaging/org.hearken.Hearken1.service.in \

@@ -19,11 +19,14 @@ use crate::models::DEFAULT_MODEL;
 #[cfg(feature = "daemon")]
 pub use bench::BenchLiveArgs;
 pub use bench::{BenchCommand, BenchDecoderArgs, BenchEncoderArgs, BenchFileArgs};
+#[cfg(feature = "captions")]
+pub use desktop::CaptionsArgs;
 #[cfg(feature = "desktop")]
-pub use desktop::{DesktopCommand, TypeArgs};
+pub use desktop::{DesktopCommand, SetupArgs, TypeArgs};
 #[cfg(feature = "daemon")]
 pub use dictation::{
-    DictationCommand, LastArgs, ListenArgs, RecordArgs, SessionArgs, StatusArgs, TextArgs,
+    DictationCommand, LastArgs, ListenArgs, RecordArgs, SessionArgs, StatusArgs, StatusFormat,
+    TextArgs,
 };
 pub use models::ModelsCommand;
 pub use transcribe::{DecodingArgs, TranscribeArgs, WatchArgs, WorkArgs};

@@ -15,6 +15,7 @@ use thiserror::Error;
 use crate::advice::Advice;
 use crate::compute::{ComputeError, ComputeTypes};
 use crate::engine::EngineOptions;
+use crate::settings::presence::{CaptionSettings, DesktopSettings};
 use crate::settings::profile::Profile;
 use crate::settings::{
     AudioSettings, EndpointSettings, HotkeySettings, LiveSettings, ModelSettings, Overrides,
@@ -30,7 +31,7 @@ const REPLACEMENTS: &str = "replacements";
 const MAX_THREADS: usize = 1024;
 
 /// Names of the sections.
-const SECTIONS: [&str; 9] = [
+const SECTIONS: [&str; 11] = [
     ModelSettings::SECTION,
     AudioSettings::SECTION,
     TextSettings::SECTION,
@@ -39,6 +40,8 @@ const SECTIONS: [&str; 9] = [
     EndpointSettings::SECTION,
     TypeSettings::SECTION,
     HotkeySettings::SECTION,
+    DesktopSettings::SECTION,
+    CaptionSettings::SECTION,
     Profile::SECTION,
 ];
 
@@ -61,6 +64,10 @@ pub struct Config {
     pub typing: TypeSettings,
     /// The key that starts and stops dictation.
     pub hotkey: HotkeySettings,
+    /// What the agent of the desktop shows and does.
+    pub desktop: DesktopSettings,
+    /// Text on the screen.
+    pub captions: CaptionSettings,
     /// Settings of text in some fields, later ones over earlier ones.
     pub profiles: Vec<Profile>,
 }
@@ -164,6 +171,8 @@ impl Config {
                 EndpointSettings::SECTION => config.endpoint.read(section)?,
                 TypeSettings::SECTION => config.typing.read(section)?,
                 HotkeySettings::SECTION => config.hotkey.read(section)?,
+                DesktopSettings::SECTION => config.desktop.read(section)?,
+                CaptionSettings::SECTION => config.captions.read(section)?,
                 _ => config.replacements = replacements(section)?,
             }
         }
@@ -191,6 +200,8 @@ impl Config {
         self.live.check()?;
         self.endpoint.check()?;
         self.hotkey.check()?;
+        self.desktop.check()?;
+        self.captions.check()?;
         Ok(())
     }
 

@@ -26,7 +26,10 @@ use crate::models::DEFAULT_MODEL;
 use crate::suggest;
 use crate::text::Numbers;
 use crate::tokenizer::{Language, Task};
-use desktop::{Case, FocusChange, HotkeyMode, HotkeyVia, Live, Method, Purpose, Space};
+use desktop::{
+    CaptionPosition, CaptionShow, Case, FocusChange, HotkeyMode, HotkeyVia, Live, Method, Purpose,
+    Space,
+};
 
 /// Declares a section of the settings: for each setting its help, its option on the command line if
 /// it has one, its key, type, default and limits.
@@ -120,6 +123,9 @@ macro_rules! settings {
         }
     };
 }
+
+// Below the macro, which it uses.
+pub mod presence;
 
 settings! {
     /// Which model runs, and how.
@@ -410,6 +416,8 @@ macro_rules! named_choices {
 }
 
 named_choices!(
+    CaptionPosition,
+    CaptionShow,
     Method,
     Purpose,
     Live,
@@ -479,6 +487,8 @@ named_values!(
     Numbers,
     Compute,
     Device,
+    CaptionPosition,
+    CaptionShow,
     Method,
     Purpose,
     Live,

@@ -20,6 +20,11 @@ pub enum DesktopCommand {
         #[arg(long)]
         replace: bool,
     },
+    /// Check what dictation needs, mend what is missing after asking, and try it
+    Setup(SetupArgs),
+    /// Show what is said on the screen, by default what the machine plays, until Ctrl-C
+    #[cfg(feature = "captions")]
+    Captions(CaptionsArgs),
     /// Delete what was dictated last, if it still stands before the cursor; needs hearken desktop
     Undo,
     /// Print the lines of a compositor's configuration that make a key dictate
@@ -28,6 +33,26 @@ pub enum DesktopCommand {
         #[arg(long, value_enum, value_name = "COMPOSITOR")]
         print: Compositor,
     },
+}
+
+/// Arguments of `setup`.
+#[derive(Debug, Args)]
+pub struct SetupArgs {
+    /// Mend what is missing without asking
+    #[arg(long)]
+    pub yes: bool,
+    /// Leave out the sentence at the end
+    #[arg(long)]
+    pub no_trial: bool,
+}
+
+/// Arguments of `captions`.
+#[cfg(feature = "captions")]
+#[derive(Debug, Args)]
+pub struct CaptionsArgs {
+    /// The session; without --device, the sound that the machine plays.
+    #[command(flatten)]
+    pub session: SessionArgs,
 }
 
 /// Arguments of `type`.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::values;
 use crate::settings::TextOverrides;
@@ -113,4 +113,17 @@ pub struct StatusArgs {
     /// Print one line of JSON
     #[arg(long)]
     pub json: bool,
+    /// Print what a status bar reads, also while the daemon is not running
+    #[arg(long, value_enum, value_name = "BAR", conflicts_with = "json")]
+    pub format: Option<StatusFormat>,
+}
+
+/// What a status bar reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StatusFormat {
+    /// A line of JSON for Waybar's custom modules: text, alt, tooltip, class
+    Waybar,
+    /// With --follow i3bar's protocol for i3bar and swaybar, with a click that toggles; else one
+    /// block
+    I3bar,
 }

@@ -6,9 +6,10 @@ pub(crate) mod proxies;
 pub(crate) mod session;
 
 use crate::advice::Advice;
-use crate::dbus::protocol::NAME;
+use crate::dbus::protocol::{NAME, PATH, session_number};
 use std::borrow::Cow;
-use zbus::{Connection, fdo};
+use zbus::fdo::ObjectManagerProxy;
+use zbus::{Connection, OwnedObjectPath, fdo};
 
 /// Reason that a client cannot do its work.
 #[derive(Debug, thiserror::Error)]
@@ -89,4 +90,27 @@ impl From<fdo::Error> for ClientError {
 /// Returns an error if there is no session bus.
 pub async fn connect() -> Result<Connection, ClientError> {
     Connection::session().await.map_err(ClientError::NoBus)
+}
+
+/// Returns the paths of the daemon's sessions, oldest first.
+///
+/// # Errors
+/// Returns an error if the daemon cannot be reached.
+pub async fn sessions(connection: &Connection) -> Result<Vec<OwnedObjectPath>, ClientError> {
+    let manager = ObjectManagerProxy::new(connection, NAME, PATH).await?;
+    let objects = manager.get_managed_objects().await?;
+    let mut paths: Vec<_> = objects.into_keys().collect();
+    paths.retain(|path| session_number(path).is_some());
+    paths.sort_by_key(|path| session_number(path));
+    Ok(paths)
+}
+
+/// Returns the path of the newest session.
+///
+/// # Errors
+/// Returns an error if the daemon cannot be reached.
+pub async fn newest_session(
+    connection: &Connection,
+) -> Result<Option<OwnedObjectPath>, ClientError> {
+    Ok(sessions(connection).await?.pop())
 }

@@ -71,7 +71,16 @@ pub trait Session {
     default_path = "/org/hearken/Desktop1"
 )]
 pub trait Dictation {
+    fn start(&self) -> zbus::Result<()>;
+
+    fn stop(&self) -> zbus::Result<()>;
+
+    fn toggle(&self) -> zbus::Result<()>;
+
     fn undo(&self) -> zbus::Result<()>;
 
     fn again(&self, n: u32) -> zbus::Result<u32>;
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn session(&self) -> zbus::Result<OwnedObjectPath>;
 }

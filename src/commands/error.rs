@@ -15,6 +15,8 @@ use crate::config::ConfigError;
 use crate::dbus::ServeError;
 #[cfg(feature = "desktop")]
 use crate::desktop::agent::AgentError;
+#[cfg(feature = "captions")]
+use crate::desktop::presence::caption::CaptionError;
 use crate::engine::EngineError;
 #[cfg(feature = "desktop")]
 use crate::input::sink::SinkError;
@@ -54,6 +56,7 @@ exit_codes! {
     11 NPU "the requested NPU cannot be used",
     12 NOT_TYPED "the text could not be put into the focused field",
     13 UNVERIFIED "with --verify: the text was sent, but nothing shows that it arrived",
+    14 INCOMPLETE "hearken setup: something that dictation needs is still missing",
     130 INTERRUPTED "interrupted by Ctrl-C or SIGTERM",
 }
 
@@ -109,6 +112,10 @@ pub enum Error {
     #[cfg(feature = "desktop")]
     #[error(transparent)]
     Agent(#[from] AgentError),
+    /// There are no captions.
+    #[cfg(feature = "captions")]
+    #[error(transparent)]
+    Caption(#[from] CaptionError),
     /// Text could not be put into the focused field.
     #[cfg(feature = "desktop")]
     #[error(transparent)]
@@ -137,6 +144,8 @@ impl Advice for Error {
             Self::Pipeline(error) => return error.remedy(),
             #[cfg(feature = "desktop")]
             Self::Agent(error) => return error.remedy(),
+            #[cfg(feature = "captions")]
+            Self::Caption(error) => return error.remedy(),
             #[cfg(feature = "desktop")]
             Self::Sink(error) => return error.remedy(),
             Self::Signals(..) => "run hearken outside the sandbox that forbids it".into(),
@@ -176,6 +185,8 @@ impl Error {
             Self::Client(_) | Self::Serve(_) => exit::DAEMON,
             #[cfg(feature = "desktop")]
             Self::Agent(_) => exit::DAEMON,
+            #[cfg(feature = "captions")]
+            Self::Caption(_) => exit::NOT_TYPED,
             #[cfg(feature = "desktop")]
             Self::Sink(_) => exit::NOT_TYPED,
             Self::Prompt(_) | Self::Encode(_) | Self::Decode(_) => exit::UNEXPECTED,

@@ -6,6 +6,8 @@
 #[cfg(feature = "daemon")]
 mod arguments;
 mod bench;
+#[cfg(feature = "captions")]
+mod captions;
 #[cfg(feature = "daemon")]
 mod control;
 #[cfg(feature = "daemon")]
@@ -26,6 +28,10 @@ mod live_line;
 mod log;
 mod models;
 mod refusal;
+#[cfg(feature = "desktop")]
+mod setup;
+#[cfg(feature = "daemon")]
+mod status;
 mod terminal;
 mod tracks;
 mod transcribe;
@@ -119,7 +125,7 @@ fn dictate(command: DictationCommand) -> Result<u8, Error> {
         DictationCommand::Start => control::control(Control::Start),
         DictationCommand::Stop => control::control(Control::Stop),
         DictationCommand::Toggle => control::control(Control::Toggle),
-        DictationCommand::Status(args) => control::status(&args),
+        DictationCommand::Status(args) => status::status(&args),
         DictationCommand::Devices { json } => devices::devices(json),
     }
 }

@@ -10,8 +10,10 @@ use futures::executor::block_on;
 use futures::future::{Either, select};
 use futures::{FutureExt, StreamExt};
 
+#[cfg(feature = "captions")]
+use super::captions;
 use super::error::{Error, exit};
-use super::log;
+use super::{log, setup};
 use crate::advice::Advice;
 use crate::cli::{DesktopCommand, TypeArgs};
 use crate::client::proxies::DictationProxy;
@@ -43,6 +45,9 @@ pub fn run(command: DesktopCommand) -> Result<u8, Error> {
             agent::run(&config()?, replace)?;
             Ok(exit::SUCCESS)
         }
+        DesktopCommand::Setup(args) => setup::setup(&args),
+        #[cfg(feature = "captions")]
+        DesktopCommand::Captions(args) => captions::captions(&args),
         DesktopCommand::Undo => zbus::block_on(async {
             dictation().await?.undo().await.map_err(of_agent)?;
             Ok(exit::SUCCESS)

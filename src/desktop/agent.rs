@@ -7,20 +7,20 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::RecvTimeoutError;
 use futures::channel::mpsc;
 use futures::executor::block_on;
 use futures::future::{Either, select};
 use futures::stream::{BoxStream, LocalBoxStream};
 use futures::{StreamExt, stream};
 use tracing::{info, warn};
-use zbus::Connection;
-use zbus::fdo::RequestNameFlags;
+use zbus::{Connection, OwnedObjectPath};
 
 use super::bus::{self, Command, Dictation, State};
+use super::clock::clock;
 use super::hotkey::portal::{self, Shortcut};
 use super::hotkey::print::Keys;
 use super::hotkey::{Action, Hotkey, Key, x11};
+use super::presence::{self, Cue, Heard, Moment, Notice, Presence};
 use super::typist::{Report, Typist};
 use crate::advice::Advice;
 use crate::client::ClientError;
@@ -30,10 +30,12 @@ use crate::dbus::options::ClientOptions;
 use crate::dbus::protocol::SessionState;
 use crate::input::router::Outcome;
 use crate::input::sink::Wake;
-use crate::settings::desktop::HotkeyVia;
+use crate::settings::desktop::{HotkeyVia, Method};
 
 /// Time between two attempts to reach the daemon.
 const RETRY: Duration = Duration::from_secs(2);
+/// Words of a text that a notification quotes.
+const N_QUOTED: usize = 8;
 
 /// Reason that the agent cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +45,16 @@ pub enum AgentError {
     AlreadyRunning,
     /// The bus cannot be used.
     #[error("the session bus cannot be used: {0}")]
-    Bus(#[from] zbus::Error),
+    Bus(#[source] zbus::Error),
+}
+
+impl From<zbus::Error> for AgentError {
+    fn from(error: zbus::Error) -> Self {
+        match error {
+            zbus::Error::NameTaken => Self::AlreadyRunning,
+            error => Self::Bus(error),
+        }
+    }
 }
 
 impl Advice for AgentError {
@@ -77,10 +88,10 @@ pub fn run(config: &Config, replaces: bool) -> Result<(), AgentError> {
     block_on(async {
         let (commands, command_stream) = mpsc::channel(16);
         let connection = zbus::connection::Builder::session()
-            .serve_at(bus::PATH, Dictation::new(commands))
+            .serve_at(bus::PATH, Dictation::new(commands.clone()))
             .build()
             .await?;
-        let replaced = take_name(&connection, replaces).await?;
+        let replaced = bus::take_name(&connection, replaces).await?;
         let (waker, wakes) = mpsc::channel(1);
         let wake: Wake = Arc::new(move || {
             // A full channel already holds the same message.
@@ -112,19 +123,28 @@ pub fn run(config: &Config, replaces: bool) -> Result<(), AgentError> {
                 Duration::from_secs_f64(config.hotkey.silence),
             ),
             is_dictating: false,
+            is_open: false,
+            state: State::Unknown,
+            trouble: String::new(),
             clock: deadlines,
             deadline: None,
+            presence: Presence::start(config, commands),
+            knows_no_daemon: false,
         };
         for missing in agent.typist.router().missing() {
             info!("{}", missing.explain());
         }
+        let options = session_options(config);
         loop {
-            match OwnSession::create(&ClientOptions::default()).await {
+            match OwnSession::create(&options).await {
                 Ok(session) => match agent.serve(session, &mut others).await {
                     Ending::Done => return Ok(()),
                     Ending::NoDaemon => warn!("the daemon has ended"),
                 },
-                Err(error) => warn!("{}", error.explain()),
+                Err(error) => {
+                    warn!("{}", error.explain());
+                    agent.tell_no_daemon(&error);
+                }
             }
             agent.finish().await;
             if !agent.wait_to_retry(&mut others).await {
@@ -134,22 +154,14 @@ pub fn run(config: &Config, replaces: bool) -> Result<(), AgentError> {
     })
 }
 
-/// Takes the agent's name. Returns a stream that yields once another agent has it.
-async fn take_name(
-    connection: &Connection,
-    replaces: bool,
-) -> Result<BoxStream<'static, ()>, AgentError> {
-    let proxy = zbus::fdo::DBusProxy::new(connection).await?;
-    let lost = proxy.receive_name_lost_with_args(&[(0, bus::NAME)]).await?;
-    let mut flags = RequestNameFlags::ALLOW_REPLACEMENT | RequestNameFlags::DO_NOT_QUEUE;
-    if replaces {
-        flags |= RequestNameFlags::REPLACE_EXISTING;
+/// Options of the agent's session. A sound for the start must not be heard: the session begins after
+/// it.
+fn session_options(config: &Config) -> ClientOptions {
+    let mut options = ClientOptions::default();
+    if config.desktop.cues {
+        options.settings.audio.reach_back = Some(0.0);
     }
-    match connection.request_name_with_flags(bus::NAME, flags).await {
-        Ok(_) => Ok(lost.map(|_| ()).boxed()),
-        Err(zbus::Error::NameTaken) => Err(AgentError::AlreadyRunning),
-        Err(error) => Err(error.into()),
-    }
+    options
 }
 
 /// Returns what happens to the hotkey, by the portal or a grab; nothing if neither is there.
@@ -181,9 +193,17 @@ struct Agent {
     typist: Typist,
     hotkey: Hotkey,
     is_dictating: bool,
+    /// Whether the microphone is open.
+    is_open: bool,
+    /// What was published last.
+    state: State,
+    trouble: String,
     clock: crossbeam_channel::Sender<Option<Instant>>,
     /// What the clock was told last.
     deadline: Option<Instant>,
+    presence: Presence,
+    /// Whether the user knows that the daemon is missing.
+    knows_no_daemon: bool,
 }
 
 impl Agent {
@@ -192,6 +212,9 @@ impl Agent {
         mut session: OwnSession,
         others: &mut LocalBoxStream<'_, Incoming>,
     ) -> Ending {
+        self.knows_no_daemon = false;
+        self.set_session(session.proxy.inner().path().to_owned().into())
+            .await;
         self.publish(State::Idle).await;
         loop {
             let deadline = self.hotkey.deadline();
@@ -220,13 +243,21 @@ impl Agent {
                     self.finish().await;
                     return Ending::Done;
                 }
+                Incoming::Command(Command::Quit) => {
+                    // The daemon closes the session with its owner.
+                    let _ = session.proxy.stop().await;
+                    self.finish().await;
+                    return Ending::Done;
+                }
                 Incoming::Client(event) => self.hear(&session, &event).await,
                 Incoming::Focus => {
-                    let reports = if self.is_dictating {
-                        self.typist.refocus()
-                    } else {
-                        Vec::new()
-                    };
+                    let mut reports = Vec::new();
+                    if self.is_dictating {
+                        reports = self.typist.refocus();
+                        if self.typist.trouble() != self.trouble {
+                            self.publish(self.state).await;
+                        }
+                    }
                     self.report(&session, reports).await
                 }
                 Incoming::Shortcut(Shortcut::Dictate(key)) => self.key(&session, key).await,
@@ -238,6 +269,8 @@ impl Agent {
             };
             if let Err(error) = handled {
                 warn!("{}", error.explain());
+                self.presence.play(Cue::Error);
+                self.notice(Notice::Failed(error.explain()));
             }
         }
     }
@@ -253,18 +286,27 @@ impl Agent {
         action: Option<Action>,
     ) -> Result<(), ClientError> {
         match action {
-            Some(Action::Start) => session.proxy.start().await?,
+            Some(Action::Start) => self.start(session).await?,
             Some(Action::Stop) => session.proxy.stop().await?,
             None => {}
         }
         Ok(())
     }
 
+    /// Starts after the sound that says so, which is then not recorded.
+    async fn start(&mut self, session: &OwnSession) -> Result<(), ClientError> {
+        if !self.is_dictating {
+            self.presence.play(Cue::Start);
+        }
+        Ok(session.proxy.start().await?)
+    }
+
     async fn command(&mut self, session: &OwnSession, command: Command) -> Result<(), ClientError> {
         match command {
-            Command::Start => session.proxy.start().await?,
+            Command::Start => self.start(session).await?,
             Command::Stop => session.proxy.stop().await?,
-            Command::Toggle => session.proxy.toggle().await?,
+            Command::Toggle if self.is_open => session.proxy.stop().await?,
+            Command::Toggle => self.start(session).await?,
             Command::Cancel => session.proxy.cancel().await?,
             Command::Undo => {
                 let reports = self.between(Typist::undo);
@@ -278,6 +320,13 @@ impl Agent {
                 // The client may have gone.
                 let _ = answer.send(outcome.unwrap_or(Outcome::Failed) as u32);
             }
+            Command::AgainOrTell => {
+                if let Err(error) = self.between(|typist| typist.again(0)) {
+                    self.failed(&error.explain());
+                }
+            }
+            // Handled where the loop ends.
+            Command::Quit => {}
         }
         Ok(())
     }
@@ -298,11 +347,16 @@ impl Agent {
             ClientEvent::State { state } => self.follow(session, *state).await,
             ClientEvent::Status { message } if !message.is_empty() => {
                 warn!("{message}");
+                if self.is_dictating {
+                    self.presence.play(Cue::Error);
+                    self.notice(Notice::NoSound(message.clone()));
+                }
                 Ok(())
             }
             event => {
                 self.hotkey.speech(Instant::now());
                 let reports = self.typist.hear(event);
+                self.show(event);
                 self.report(session, reports).await
             }
         }
@@ -318,6 +372,9 @@ impl Agent {
             Err(_) => State::Unknown,
         };
         let is_open = matches!(state, State::Listening | State::NoSound);
+        if std::mem::replace(&mut self.is_open, is_open) && !is_open {
+            self.presence.play(Cue::Stop);
+        }
         self.hotkey.set_listening(is_open, Instant::now());
         let mut reports = Vec::new();
         if is_open && !self.is_dictating {
@@ -344,10 +401,17 @@ impl Agent {
                     characters,
                 } => {
                     self.written(outcome, method, characters).await;
+                    if method == Method::Clipboard.name() {
+                        self.notice(Notice::InClipboard);
+                    }
                 }
-                Report::Kept => warn!("text could not be put in and was kept"),
+                Report::Kept => {
+                    warn!("text could not be put in and was kept");
+                    self.presence.play(Cue::Error);
+                    self.notice(Notice::Kept(self.first_words()));
+                }
                 Report::Failed(reason) => {
-                    warn!("{reason}");
+                    self.failed(&reason);
                     self.written(Outcome::Failed, self.typist.method(), 0).await;
                 }
                 Report::Stop => session.proxy.stop().await?,
@@ -369,7 +433,70 @@ impl Agent {
         }
     }
 
-    async fn publish(&self, state: State) {
+    fn failed(&self, reason: &str) {
+        warn!("{reason}");
+        self.presence.play(Cue::Error);
+        self.notice(Notice::Failed(reason.to_owned()));
+    }
+
+    fn notice(&self, notice: Notice) {
+        self.presence.tell(Moment::Notice(notice));
+    }
+
+    fn tell_no_daemon(&mut self, error: &ClientError) {
+        if !std::mem::replace(&mut self.knows_no_daemon, true) {
+            self.presence.tell(presence::no_daemon(error));
+        }
+    }
+
+    /// First words of the text that was kept last, if they may be shown.
+    fn first_words(&self) -> Option<String> {
+        let text = self.typist.last_text().filter(|_| self.presence.quotes())?;
+        let words: Vec<&str> = text.split_whitespace().take(N_QUOTED).collect();
+        Some(words.join(" "))
+    }
+
+    /// Shows the text of an event on the screen, unless the field is secret.
+    fn show(&self, event: &ClientEvent) {
+        let (committed, interim, is_final) = match event {
+            ClientEvent::Partial {
+                committed, interim, ..
+            } => (committed.clone(), interim.clone(), false),
+            ClientEvent::Final { text, .. } => (text.clone(), String::new(), true),
+            _ => return,
+        };
+        if self.typist.may_show() {
+            self.presence.tell(Moment::Heard(Heard {
+                committed,
+                interim,
+                is_final,
+                is_shown: self.typist.shows(),
+            }));
+        }
+    }
+
+    async fn set_session(&self, session: OwnedObjectPath) {
+        let object = self
+            .connection
+            .object_server()
+            .interface::<_, Dictation>(bus::PATH)
+            .await;
+        if let Ok(object) = object {
+            object.get_mut().await.session = session;
+        }
+    }
+
+    async fn publish(&mut self, state: State) {
+        self.state = state;
+        self.trouble = if self.is_dictating {
+            self.typist.trouble()
+        } else {
+            String::new()
+        };
+        self.presence.tell(Moment::State {
+            state,
+            trouble: self.trouble.clone(),
+        });
         let object = self
             .connection
             .object_server()
@@ -381,11 +508,7 @@ impl Agent {
         let mut dictation = object.get_mut().await;
         dictation.state = state;
         dictation.method = self.typist.method().to_owned();
-        dictation.trouble = if self.is_dictating {
-            self.typist.trouble()
-        } else {
-            String::new()
-        };
+        dictation.trouble.clone_from(&self.trouble);
         // Nobody has to listen.
         let emitter = object.signal_emitter();
         let _ = dictation.state_changed(emitter).await;
@@ -404,7 +527,16 @@ impl Agent {
                 None | Some(Incoming::Client(ClientEvent::Interrupted) | Incoming::Replaced) => {
                     return false;
                 }
+                Some(Incoming::Command(Command::Quit)) => return false,
                 // Without a daemon there is nothing to start.
+                Some(
+                    Incoming::Shortcut(Shortcut::Dictate(Key::Down))
+                    | Incoming::Command(Command::Start | Command::Toggle),
+                ) => {
+                    self.presence.play(Cue::Error);
+                    self.presence
+                        .tell(presence::no_daemon(&ClientError::NoDaemon));
+                }
                 Some(_) => {}
             }
         }
@@ -415,35 +547,9 @@ impl Agent {
         if std::mem::take(&mut self.is_dictating) {
             self.typist.end();
         }
+        self.is_open = false;
         self.hotkey.set_listening(false, Instant::now());
+        self.set_session(bus::no_session()).await;
         self.publish(State::Unknown).await;
     }
-}
-
-/// Starts a clock: it takes deadlines, each in place of the one before, and yields at each.
-fn clock() -> (
-    crossbeam_channel::Sender<Option<Instant>>,
-    mpsc::Receiver<()>,
-) {
-    let (deadlines, inbox) = crossbeam_channel::unbounded::<Option<Instant>>();
-    let (mut ticks, receiver) = mpsc::channel(1);
-    std::thread::spawn(move || {
-        let mut deadline = None;
-        loop {
-            let received = match deadline {
-                Some(deadline) => inbox.recv_deadline(deadline),
-                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match received {
-                Ok(new) => deadline = new,
-                Err(RecvTimeoutError::Timeout) => {
-                    deadline = None;
-                    // A full channel already holds the same message.
-                    let _ = ticks.try_send(());
-                }
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-        }
-    });
-    (deadlines, receiver)
 }

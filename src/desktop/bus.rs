@@ -1,8 +1,11 @@
 //! `org.hearken.Desktop1.Dictation`: the agent on the session bus.
 
+use futures::StreamExt;
 use futures::channel::{mpsc, oneshot};
+use futures::stream::BoxStream;
+use zbus::fdo::RequestNameFlags;
 use zbus::object_server::SignalEmitter;
-use zbus::{fdo, interface};
+use zbus::{Connection, ObjectPath, OwnedObjectPath, fdo, interface};
 
 /// Well-known name of the agent.
 pub const NAME: &str = "org.hearken.Desktop1";
@@ -19,6 +22,10 @@ pub enum Command {
     Undo,
     /// Put in one of the latest texts again; the number of the outcome is the answer.
     Again(usize, oneshot::Sender<u32>),
+    /// Put the last text in again; the user is told if that fails.
+    AgainOrTell,
+    /// End.
+    Quit,
 }
 
 /// What the agent is doing. The numbers are those on the bus.
@@ -40,6 +47,8 @@ pub struct Dictation {
     pub state: State,
     pub method: String,
     pub trouble: String,
+    /// Path of the daemon's session; `/` without one.
+    pub session: OwnedObjectPath,
 }
 
 impl Dictation {
@@ -49,6 +58,7 @@ impl Dictation {
             state: State::Unknown,
             method: String::new(),
             trouble: String::new(),
+            session: no_session(),
         }
     }
 
@@ -56,6 +66,29 @@ impl Dictation {
         let sent = self.commands.try_send(command);
         sent.map_err(|_| fdo::Error::LimitsExceeded("too many requests at once".to_owned()))
     }
+}
+
+/// Path of no session.
+pub fn no_session() -> OwnedObjectPath {
+    ObjectPath::from_static_str_unchecked("/").into()
+}
+
+/// Takes the agent's name. Returns a stream that yields once another agent has it.
+///
+/// # Errors
+/// Returns [`zbus::Error::NameTaken`] if another agent has it.
+pub async fn take_name(
+    connection: &Connection,
+    replaces: bool,
+) -> zbus::Result<BoxStream<'static, ()>> {
+    let proxy = zbus::fdo::DBusProxy::new(connection).await?;
+    let lost = proxy.receive_name_lost_with_args(&[(0, NAME)]).await?;
+    let mut flags = RequestNameFlags::ALLOW_REPLACEMENT | RequestNameFlags::DO_NOT_QUEUE;
+    if replaces {
+        flags |= RequestNameFlags::REPLACE_EXISTING;
+    }
+    connection.request_name_with_flags(NAME, flags).await?;
+    Ok(lost.map(|_| ()).boxed())
 }
 
 #[interface(name = "org.hearken.Desktop1.Dictation")]
@@ -112,6 +145,12 @@ impl Dictation {
     #[zbus(property)]
     fn trouble(&self) -> String {
         self.trouble.clone()
+    }
+
+    /// Path of the agent's session of org.hearken.Hearken1; / while the daemon is not running.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn session(&self) -> OwnedObjectPath {
+        self.session.clone()
     }
 
     /// What became of an edit: 1 inserted, 2 sent, 3 failed; the method and the number of characters.

@@ -95,6 +95,22 @@ impl Typist {
         }
     }
 
+    /// Whether the field shows interim text.
+    pub fn shows(&self) -> bool {
+        self.target.as_ref().is_some_and(|target| target.shows)
+    }
+
+    /// Whether text may be shown elsewhere: not that of a password.
+    pub fn may_show(&self) -> bool {
+        let target = self.target.as_ref();
+        target.is_none_or(|target| self.writer.style().allows(target.purpose))
+    }
+
+    /// Returns the text that was kept last.
+    pub fn last_text(&self) -> Option<&str> {
+        self.texts.front().map(String::as_str)
+    }
+
     /// Looks which field has the focus.
     pub fn refocus(&mut self) -> Vec<Report> {
         let methods = self.writer.style().methods;

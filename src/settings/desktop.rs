@@ -147,3 +147,25 @@ choices! {
         None "none",
     }
 }
+
+choices! {
+    /// When dictation shows its text on the screen.
+    CaptionShow {
+        /// Where the field cannot show interim text
+        Auto "auto",
+        /// Always
+        Always "always",
+        /// Never
+        Never "never",
+    }
+}
+
+choices! {
+    /// Edge of the screen at which text is shown.
+    CaptionPosition {
+        /// The lower one
+        Bottom "bottom",
+        /// The upper one
+        Top "top",
+    }
+}

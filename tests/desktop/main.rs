@@ -3,7 +3,12 @@
 
 #![cfg(feature = "desktop")]
 
+#[cfg(feature = "captions")]
+mod captions;
 mod ibus;
+mod memory;
+mod presence;
 mod session;
+mod setup;
 mod sway;
 mod x11;

@@ -131,6 +131,13 @@ impl Session {
             .push((variable.to_owned(), value.to_owned()));
     }
 
+    /// The value of a variable that was set.
+    pub fn variable(&self, variable: &str) -> String {
+        let mut known = self.environment.iter();
+        let found = known.find(|(name, _)| name == variable);
+        found.expect("it is set").1.clone()
+    }
+
     /// A command in the session's environment, as an ordinary user.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
@@ -180,6 +187,13 @@ impl Session {
             output.status.code(),
             String::from_utf8_lossy(&output.stderr).into_owned(),
         )
+    }
+
+    /// Writes the configuration.
+    pub fn configure(&self, text: &str) {
+        let dir = self.path("config/hearken");
+        std::fs::create_dir_all(&dir).expect("a directory");
+        std::fs::write(dir.join("config.toml"), text).expect("a file");
     }
 
     /// Starts a program that runs as long as the session.
@@ -234,6 +248,11 @@ impl Session {
     }
 
     fn background_window(&mut self, name: &str) -> Window {
+        self.program(name, &[])
+    }
+
+    /// Starts `programs/NAME.py`, and waits until it is ready.
+    pub fn program(&mut self, name: &str, args: &[&str]) -> Window {
         let program = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/desktop/programs")
             .join(name);
@@ -243,6 +262,7 @@ impl Session {
         command
             .arg("-u")
             .arg(copy)
+            .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut child = command.spawn().expect("Python");
@@ -301,7 +321,8 @@ impl Window {
         self.tell(&format!("set {text}"));
     }
 
-    fn tell(&mut self, line: &str) {
+    /// Sends a line, and waits until it is obeyed.
+    pub fn tell(&mut self, line: &str) {
         writeln!(self.stdin, "{line}").expect("the window");
         self.wait_for(line, |event| {
             (event["event"] == "done" && event["text"] == line).then_some(())
@@ -327,7 +348,8 @@ impl Window {
             .to_owned()
     }
 
-    fn wait_for<T>(&mut self, what: &str, wanted: impl Fn(&Value) -> Option<T>) -> T {
+    /// Waits for an event that has not been seen yet.
+    pub fn wait_for<T>(&mut self, what: &str, wanted: impl Fn(&Value) -> Option<T>) -> T {
         let until = Instant::now() + PATIENCE;
         loop {
             let event = self.events.recv_deadline(until);

@@ -5,7 +5,7 @@ use crate::session::{Session, Window, wait_for, wait_for_file};
 const TEXT: &str = "Hällo wörld 漢字.";
 
 /// A session with sway and a keyboard that stays plugged in, as a real one.
-fn session() -> Session {
+pub fn session() -> Session {
     let mut session = Session::new();
     for (variable, value) in [
         ("XDG_CURRENT_DESKTOP", "sway"),
@@ -58,7 +58,7 @@ fn a_password_gets_nothing(session: &Session, window: &mut Window) {
 }
 
 /// Waits until sway has given the focus to a window.
-fn focused(session: &Session, name: &str) {
+pub fn focused(session: &Session, name: &str) {
     wait_for("the focus", || {
         let tree = session.output("swaymsg", &["-t", "get_tree"])?;
         let tree: serde_json::Value = serde_json::from_str(&tree).ok()?;

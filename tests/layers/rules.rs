@@ -57,7 +57,7 @@ const UNSAFE: [&str; 7] = [
 ];
 
 /// Text that only some files may hold: the text, the files, the rule.
-const PLACES: [(&str, &[&str], &str); 11] = [
+const PLACES: [(&str, &[&str], &str); 12] = [
     (
         "process::exit",
         &["commands/"],
@@ -75,13 +75,22 @@ const PLACES: [(&str, &[&str], &str); 11] = [
     ),
     (
         "x11rb",
-        &["desktop/hotkey/x11.rs", "input/x11/"],
-        "only input/x11 and the hotkey's grab know the X server",
+        &[
+            "desktop/hotkey/x11.rs",
+            "desktop/presence/caption/x11.rs",
+            "input/x11/",
+        ],
+        "only input/x11, the hotkey's grab and captions know the X server",
     ),
     (
         "wayland_client",
-        &["input/wayland/"],
-        "only input/wayland knows the compositor",
+        &["desktop/presence/caption/layer.rs", "input/wayland/"],
+        "only input/wayland and captions know the compositor",
+    ),
+    (
+        "cosmic_text",
+        &["desktop/presence/caption/draw.rs"],
+        "only captions draw text",
     ),
     (
         "ureq",

@@ -2,6 +2,10 @@
 
 use super::error::CaptureError;
 
+/// Name of the device that records what the default output plays, as PulseAudio's own programs take
+/// it.
+pub const DEFAULT_MONITOR: &str = "@DEFAULT_MONITOR@";
+
 /// An input device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {

@@ -8,13 +8,15 @@
 mod alsa;
 mod device;
 mod error;
+pub mod playback;
 mod pulse;
 mod ring;
+mod server;
 mod stop;
 mod stream_moves;
 mod timeout;
 
-pub use device::Device;
+pub use device::{DEFAULT_MONITOR, Device};
 pub use error::CaptureError;
 pub use ring::CaptureStats;
 pub use stop::StopHandle;
@@ -253,7 +255,7 @@ impl Recording {
         match self {
             Self::Pulse(recording) => recording.is_alive(),
             // A sound server that has started since holds the device.
-            Self::Alsa(recording) => recording.is_alive() && !pulse::is_there(),
+            Self::Alsa(recording) => recording.is_alive() && !server::is_there(),
         }
     }
 

@@ -9,6 +9,8 @@ pub enum Status {
     Ok,
     /// It works, but not as well as it could.
     Warn,
+    /// It is not there, and nothing needs it.
+    Absent,
     /// It is missing, and transcription needs it.
     Missing,
     /// It is invalid, and the program refuses it.
@@ -33,6 +35,7 @@ impl Display for Check {
         let status = match self.status {
             Status::Ok => "ok",
             Status::Warn => "warning",
+            Status::Absent => "absent",
             Status::Missing => "missing",
             Status::Error => "error",
         };
@@ -45,7 +48,7 @@ impl Display for Check {
 }
 
 /// Returns a check that found everything in order.
-pub(super) fn ok(name: &'static str, detail: impl Into<String>) -> Check {
+pub fn ok(name: &'static str, detail: impl Into<String>) -> Check {
     Check {
         name,
         status: Status::Ok,

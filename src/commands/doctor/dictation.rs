@@ -4,16 +4,33 @@ use super::check::{Check, Status, ok};
 use crate::advice::Advice;
 use crate::audio::capture::{self, CaptureError, Device};
 use crate::client::ClientError;
-use crate::commands::control;
+use crate::commands::status;
 use serde_json::Value;
 use std::borrow::Cow;
 
 /// Checks microphone, bus and daemon. Does not start the daemon.
 pub(super) fn checks() -> [Check; 2] {
-    [microphone(capture::devices()), daemon(control::running())]
+    [microphone(), daemon()]
 }
 
-fn microphone(devices: Result<Vec<Device>, CaptureError>) -> Check {
+/// Checks the default microphone.
+pub fn microphone() -> Check {
+    microphone_of(capture::devices())
+}
+
+/// Checks the daemon. Does not start it.
+pub fn daemon() -> Check {
+    daemon_of(status::running())
+}
+
+/// Whether a daemon runs that can transcribe.
+#[cfg(feature = "desktop")]
+pub fn daemon_runs() -> bool {
+    let status = status::running().ok().flatten();
+    status.is_some_and(|status| status["state"] == "ready")
+}
+
+fn microphone_of(devices: Result<Vec<Device>, CaptureError>) -> Check {
     let name = "microphone";
     let devices = match devices {
         Ok(devices) => devices,
@@ -49,7 +66,7 @@ fn microphone(devices: Result<Vec<Device>, CaptureError>) -> Check {
 }
 
 /// Checks the daemon. `status` is its status as in `hearken status --json`.
-fn daemon(status: Result<Option<Value>, ClientError>) -> Check {
+fn daemon_of(status: Result<Option<Value>, ClientError>) -> Check {
     let name = "daemon";
     let status = match status {
         Ok(Some(status)) => status,
@@ -114,7 +131,7 @@ mod tests {
             rate: 48_000,
             channels: 1,
         };
-        let check = |devices: &[Device]| microphone(Ok(devices.to_vec()));
+        let check = |devices: &[Device]| microphone_of(Ok(devices.to_vec()));
         assert_eq!(
             check(&[device(true, false)]),
             ok("microphone", "Headset (mic)")
@@ -125,7 +142,7 @@ mod tests {
                 .contains("what an output plays")
         );
         assert_eq!(check(&[device(false, false)]).status, Status::Warn);
-        let none = microphone(Err(CaptureError::NoDevice));
+        let none = microphone_of(Err(CaptureError::NoDevice));
         assert_eq!(
             (none.detail.as_str(), none.remedy.as_deref()),
             ("no input device found", Some("plug in a microphone"))
@@ -135,7 +152,7 @@ mod tests {
     #[test]
     fn the_daemon_should_run_this_version_with_a_model() {
         let status = |version: &str, state: &str, message: &str| {
-            daemon(Ok(Some(
+            daemon_of(Ok(Some(
                 json!({"version": version, "state": state, "model": "base", "status_message": message}),
             )))
         };
@@ -157,10 +174,10 @@ mod tests {
                 .is_some_and(|remedy| remedy.contains("restart"))
         );
         assert!(
-            daemon(Ok(None))
+            daemon_of(Ok(None))
                 .remedy
                 .is_some_and(|remedy| remedy.contains("hearken daemon"))
         );
-        assert_eq!(daemon(Err(ClientError::NoDaemon)).status, Status::Warn);
+        assert_eq!(daemon_of(Err(ClientError::NoDaemon)).status, Status::Warn);
     }
 }

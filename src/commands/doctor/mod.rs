@@ -3,11 +3,17 @@
 //! In: the machine, as the system describes it. Out: one line per [`Check`].
 
 mod check;
+#[cfg(feature = "desktop")]
+pub mod desktop;
 #[cfg(feature = "daemon")]
 mod dictation;
 
 use check::ok;
+#[cfg(feature = "desktop")]
+pub use check::ok as found;
 pub use check::{Check, Status};
+#[cfg(feature = "desktop")]
+pub use dictation::{daemon, daemon_runs, microphone};
 
 use crate::advice::Advice;
 use std::env;
@@ -32,20 +38,18 @@ pub fn run() -> Vec<Check> {
         cores(),
         memory(&fs::read_to_string("/proc/meminfo").unwrap_or_default()),
     ];
-    let config = Config::path().and_then(|path| Config::read(&path));
-    checks.extend(storage(
-        Store::locate(),
-        &config
-            .as_ref()
-            .map_or_else(|_| Config::default(), Clone::clone)
-            .model
-            .name,
-    ));
-    checks.push(configuration(config));
+    let read = Config::path().and_then(|path| Config::read(&path));
+    let config = read
+        .as_ref()
+        .map_or_else(|_| Config::default(), Clone::clone);
+    checks.extend(storage(Store::locate(), &config.model.name));
+    checks.push(configuration(read));
     #[cfg(feature = "fetch")]
     checks.push(fetching());
     #[cfg(feature = "daemon")]
     checks.extend(dictation::checks());
+    #[cfg(feature = "desktop")]
+    checks.extend(desktop::checks(&config));
     checks.extend(npu());
     checks
 }
@@ -217,6 +221,13 @@ fn storage(store: Result<Store, ModelError>, wanted: &str) -> Vec<Check> {
             ..ok("models directory", error.to_string())
         }],
     }
+}
+
+/// Checks the configured model alone.
+#[cfg(feature = "desktop")]
+pub fn model(config: &Config) -> Check {
+    let mut checks = storage(Store::locate(), &config.model.name);
+    checks.swap_remove(0)
 }
 
 /// Lists the usable models and why others cannot be used. Without `wanted`, only commands that name
