@@ -88,6 +88,16 @@ impl SecondPass<'_> {
         if nobody && !self.hears_somebody(&first, audio, options)? {
             return Ok(first.without_words());
         }
+        // A text in the expected language that is not believed may be one in another language.
+        let anew = DecodingOptions {
+            expected_language: None,
+            ..options.clone()
+        };
+        let options = if hears_nobody(&first.result, self.fallback) {
+            &anew
+        } else {
+            options
+        };
         let best = self.best_of(first, audio, continues, options)?;
         Ok(
             if hears_nobody(&best.result, self.fallback) || is_too_fast(&best) {
@@ -239,7 +249,7 @@ impl SecondPass<'_> {
     ) -> Result<WindowText, WindowError> {
         let options = DecodingOptions {
             without_timestamps: false,
-            ..in_language_of(before, options)
+            ..self.in_language_of(before, options)
         };
         self.text_of(audio, &options)
     }
@@ -252,7 +262,7 @@ impl SecondPass<'_> {
         options: &DecodingOptions,
     ) -> Result<WindowText, WindowError> {
         let longest = audio.in_window(self.whisper.file().dims().n_audio_ctx);
-        self.text_of(&longest, &in_language_of(before, options))
+        self.text_of(&longest, &self.in_language_of(before, options))
     }
 
     /// Decodes the window in pieces, which end at pauses of `end_pause_s` seconds.
@@ -263,7 +273,7 @@ impl SecondPass<'_> {
         end_pause_s: f64,
         options: &DecodingOptions,
     ) -> Result<WindowText, WindowError> {
-        let options = in_language_of(before, options);
+        let mut options = self.in_language_of(before, options);
         let mut whole = WindowText {
             result: before.clone(),
             words: Vec::new(),
@@ -274,6 +284,7 @@ impl SecondPass<'_> {
             if hears_nobody(&text.result, self.fallback) {
                 continue;
             }
+            options = self.in_language_of(&text.result, &options);
             text.delay(clock::seconds(start));
             whole = if whole.words.is_empty() {
                 text
@@ -282,6 +293,20 @@ impl SecondPass<'_> {
             };
         }
         Ok(whole)
+    }
+
+    /// Returns options for the language of an earlier text. If that is not sure, or the text is not
+    /// believed, the language is detected anew.
+    fn in_language_of(
+        &self,
+        before: &DecodingResult,
+        options: &DecodingOptions,
+    ) -> DecodingOptions {
+        let is_known = before.is_language_sure() && !hears_nobody(before, self.fallback);
+        DecodingOptions {
+            language: options.language.or(is_known.then_some(before.language)),
+            ..options.clone()
+        }
     }
 
     /// Decodes a window. Times lie within its audio.
@@ -301,15 +326,6 @@ impl SecondPass<'_> {
             self.cancelled,
         )?;
         Ok(self.texts.text(result, audio, window.cache())?)
-    }
-}
-
-/// Returns options for the language of an earlier text. Without a text its detection is unreliable.
-fn in_language_of(before: &DecodingResult, options: &DecodingOptions) -> DecodingOptions {
-    let found = (!before.tokens.is_empty()).then_some(before.language);
-    DecodingOptions {
-        language: options.language.or(found),
-        ..options.clone()
     }
 }
 
@@ -340,11 +356,20 @@ fn cut(samples: &[f32], end_pause_s: f64) -> Vec<Utterance> {
     pieces
 }
 
-/// Joins the texts of two pieces to one that is as likely as the less likely piece.
+/// Joins the texts of two pieces to one that is as likely as the less likely piece, in the language of the
+/// first or, if only that of the second is sure, of the second.
 fn join(first: WindowText, second: WindowText) -> WindowText {
     let (a, b) = (first.result, second.result);
     let words = [first.words, second.words].concat();
+    let surer = if a.is_language_sure() || !b.is_language_sure() {
+        &a
+    } else {
+        &b
+    };
+    let (language, language_probs) = (surer.language, surer.language_probs.clone());
     let result = DecodingResult {
+        language,
+        language_probs,
         tokens: [a.tokens, b.tokens].concat(),
         text: format!("{} {}", a.text, b.text),
         avg_logprob: a.avg_logprob.min(b.avg_logprob),

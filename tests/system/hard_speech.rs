@@ -122,6 +122,47 @@ fn a_far_voice_between_near_ones_is_heard() {
     }
 }
 
+/// As a file is that begins in the middle of a sentence.
+#[test]
+fn speech_that_begins_in_mid_sentence_is_heard_whatever_its_language_seems() {
+    let whole = without_pauses(&clip(CHAPTER));
+    let said = reference(CHAPTER);
+    for from_s in [1.3, 2.1, 3.4] {
+        let from = (from_s * RATE as f32) as usize;
+        let scene = scene(&[whole[from..].to_vec()]);
+        let heard = heard(&scene, &[]);
+        let n_lost = said.len() as f64 * from as f64 / whole.len() as f64;
+        let least = 0.9 * (said.len() as f64 - n_lost);
+        assert!(heard.len() as f64 >= least, "from {from_s} s: {heard:?}");
+    }
+}
+
+#[test]
+fn a_short_clip_is_heard_in_the_language_given() {
+    for (file, language) in [
+        ("ljspeech-LJ001-0002.flac", "en"),
+        ("thorsten-sample03.flac", "de"),
+        ("fleurs-fr-7710081235851472968.mp3", "fr"),
+        ("fleurs-es-003.ogg", "es"),
+    ] {
+        // Up to a pause, which is searched between 1 and 2.5 s.
+        let sound = clip(file);
+        let power = |frame: &[f32]| frame.iter().map(|x| x * x).sum::<f32>();
+        let end = (RATE..sound.len().min(5 * RATE / 2))
+            .step_by(RATE / 100)
+            .min_by(|a, b| {
+                let power = |at: usize| power(&sound[at..at + RATE / 20]);
+                power(*a).total_cmp(&power(*b))
+            })
+            .expect("a quiet spot");
+        for decibels in [0.0, -25.0] {
+            let scene = scene(&[silence(0.3), at(&sound[..end], decibels), silence(0.3)]);
+            let heard = heard(&scene, &["--language", language]);
+            assert!(!heard.is_empty(), "{file} at {decibels} dB");
+        }
+    }
+}
+
 #[test]
 fn clicks_do_not_hide_quiet_speech() {
     let quiet = at(&clip("ljspeech-LJ001-0009.flac"), -25.0);

@@ -220,7 +220,8 @@ impl<'t> Decoding<'t> {
 
     /// Whether the text `earlier` in `language` fits no worse than the one `found` in the current
     /// language. A loop does not fit, however likely its tokens are, nor does a text with less than
-    /// half of the other's tokens: a single likely word of a sentence is not what was said.
+    /// half of the other's tokens or an earlier one with too few for the sound: a single likely word of
+    /// a sentence is not what was said.
     fn fits_no_worse(&self, language: Language, earlier: &Hypothesis, found: &Hypothesis) -> bool {
         let score = |language, text: &Hypothesis| {
             let probabilities = self.language_probs.iter().flatten();
@@ -234,8 +235,9 @@ impl<'t> Decoding<'t> {
             (true, looping) => looping,
             (false, true) => true,
             (false, false) => {
+                let falls_short = self.is_sparse(earlier) && !self.is_sparse(found);
                 2 * found.tokens.len() < earlier.tokens.len()
-                    || score(Some(language), earlier) >= score(self.language, found)
+                    || !falls_short && score(Some(language), earlier) >= score(self.language, found)
             }
         }
     }
@@ -338,15 +340,18 @@ impl<'t> Decoding<'t> {
     ) -> (DecodingResult, bool) {
         let avg_logprob = best.avg_logprob();
         let n_tokens = attempt.n_said() + best.tokens.len();
-        let can_be_said = best.has_ended && guards::can_be_said(n_tokens, attempt.sound_s);
+        let is_sure = self.is_language_sure();
+        let is_quiet = no_speech_prob > MAX_NO_SPEECH_PROB;
+        // Music is a loop in many languages, and in most of them as likely as speech.
+        let is_speech = is_sure && !is_quiet;
+        let can_be_said =
+            is_speech && best.has_ended && guards::can_be_said(n_tokens, attempt.sound_s);
         let repetition =
             guards::repetition(&best.tokens, self.tokenizer.special().eot).filter(|_| !can_be_said);
         best.tokens
             .truncate(best.tokens.len() - repetition.unwrap_or(0));
         let text = self.tokenizer.decode(&best.tokens).trim().to_owned();
         let n_tokens = attempt.n_said() + best.tokens.len();
-        let is_sure = self.is_language_sure();
-        let is_quiet = no_speech_prob > MAX_NO_SPEECH_PROB;
         let is_caption = guards::is_caption(&text) || is_quiet && guards::is_credit(&text);
         let is_non_speech = |sound_s| {
             guards::is_non_speech(
@@ -392,22 +397,25 @@ impl<'t> Decoding<'t> {
     /// Whether the current attempt ended before the speech, as the model does after a heading, and
     /// may be continued. With timestamps, the model itself reports how far it got.
     fn ends_early(&self, best: &Hypothesis) -> bool {
-        let Some(options) = self
+        let may_go_on = self
             .attempts
             .front()
-            .filter(|o| o.without_timestamps && o.temperature == 0.0)
-        else {
-            return false;
-        };
-        let n_tokens = options.n_said() + best.tokens.len();
+            .is_some_and(|options| options.without_timestamps && options.temperature == 0.0);
         let likely = self
             .fallback
             .logprob_threshold
             .is_none_or(|least| best.avg_logprob() >= least);
-        likely
-            && options
+        may_go_on && likely && self.is_sparse(best)
+    }
+
+    /// Whether a text is too short for the sound.
+    fn is_sparse(&self, text: &Hypothesis) -> bool {
+        self.attempts.front().is_some_and(|options| {
+            let n_tokens = options.n_said() + text.tokens.len();
+            options
                 .sound_s
                 .is_some_and(|sound_s| guards::is_sparse(n_tokens, sound_s))
+        })
     }
 }
 

@@ -363,6 +363,49 @@ fn a_loop_is_no_text_of_a_language() -> Result<(), DecodingError<Misuse>> {
 }
 
 #[test]
+fn a_single_word_is_not_what_was_said_in_nine_seconds() -> Result<(), DecodingError<Misuse>> {
+    let tokenizer = alphabet(20, 3);
+    let special = tokenizer.special().clone();
+    let languages: Vec<Language> = special.languages().collect();
+    let first = special.language_token(languages[0]).unwrap_or_default();
+    let torn = torn_between_languages(&tokenizer, 0.45);
+    // The first language has one letter and is surer of it than the second of its twelve.
+    let script = |sequence: &[u32]| {
+        let mut row = torn(sequence);
+        if sequence.len() > 1 {
+            let n_letters = sequence
+                .iter()
+                .filter(|token| **token < special.eot)
+                .count();
+            let last = if sequence.contains(&first) { 1 } else { 12 };
+            let next = if n_letters < last {
+                n_letters as u32 + 1
+            } else {
+                special.eot
+            };
+            row.fill(-9.0);
+            row[next as usize] = if last == 1 { 9.0 } else { 0.0 };
+        }
+        row
+    };
+    let mut model = Scripted::new(tokenizer.n_vocab(), 64, script);
+    let options = DecodingOptions {
+        without_timestamps: true,
+        sound_s: Some(9.0),
+        ..DecodingOptions::default()
+    };
+    let result = decode_with_fallback(
+        &mut model,
+        &tokenizer,
+        &options,
+        &FallbackOptions::default(),
+        NEVER,
+    )?;
+    assert_eq!((result.language, result.tokens.len()), (languages[1], 12));
+    Ok(())
+}
+
+#[test]
 fn where_the_model_hears_nobody_no_other_language_is_tried() -> Result<(), DecodingError<Misuse>> {
     let tokenizer = alphabet(20, 3);
     let languages: Vec<Language> = tokenizer.special().languages().collect();
