@@ -40,10 +40,7 @@ fn an_idle_agent_takes_little_memory_and_no_time() {
     std::thread::sleep(Duration::from_secs(2));
     let with_captions = resident(agent);
     println!("with captions: {with_captions} KiB");
-    // Without optimisation the program itself is several times as large.
-    if cfg!(not(debug_assertions)) {
-        assert!(memory <= 25_000, "{memory} KiB");
-        assert!(with_captions <= 60_000, "{with_captions} KiB");
-    }
+    assert!(memory <= 25_000, "{memory} KiB");
+    assert!(with_captions <= 60_000, "{with_captions} KiB");
     assert!(idle <= 1, "{idle} ticks");
 }

@@ -140,6 +140,9 @@ fn setup_asks_before_it_mends() {
     terminal.wait_for("systemctl --user import-environment DISPLAY");
     terminal.wait_for("[y/N] ");
     terminal.answer("\n");
+    terminal.wait_for("$ ibus-daemon");
+    terminal.wait_for("[y/N] ");
+    terminal.answer("n\n");
     terminal.wait_for("by the X server");
     terminal.wait_for("enable --now app-org.hearken.Hearken");
     terminal.wait_for("[y/N] ");

@@ -78,16 +78,17 @@ fn take(step: &Step, config: &Config, consent: Consent) -> Result<bool, Error> {
         .flat_map(|finding| &finding.fix)
         .cloned()
         .collect();
-    let mut has_mended = false;
+    let mut has_tried = false;
     for fix in fixes {
         if agrees(&fix, consent)? {
-            match fix.apply() {
-                Ok(()) => has_mended = true,
-                Err(reason) => print(&format!("  it failed: {reason}\n"))?,
+            // One that fails may have done its first half.
+            has_tried = true;
+            if let Err(reason) = fix.apply() {
+                print(&format!("  it failed: {reason}\n"))?;
             }
         }
     }
-    if has_mended {
+    if has_tried {
         found = (step.examine)(config);
         show(&found)?;
     }

@@ -193,7 +193,7 @@ async fn portal_version(connection: &Connection) -> zbus::Result<u32> {
         )
         .await?;
     let value: zbus::OwnedVariant = answer.body().deserialize()?;
-    u32::try_from(value).map_err(Into::into)
+    u32::try_from(value)
 }
 
 #[cfg(feature = "captions")]
