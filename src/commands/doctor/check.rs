@@ -10,6 +10,7 @@ pub enum Status {
     /// It works, but not as well as it could.
     Warn,
     /// It is not there, and nothing needs it.
+    #[cfg(feature = "desktop")]
     Absent,
     /// It is missing, and transcription needs it.
     Missing,
@@ -35,6 +36,7 @@ impl Display for Check {
         let status = match self.status {
             Status::Ok => "ok",
             Status::Warn => "warning",
+            #[cfg(feature = "desktop")]
             Status::Absent => "absent",
             Status::Missing => "missing",
             Status::Error => "error",
