@@ -23,6 +23,8 @@ pub struct Decoder {
     /// The track.
     pub track: Track,
     codec: Codec,
+    /// Layer of MPEG audio that `codec` decodes.
+    layer: AudioCodecId,
 }
 
 enum Codec {
@@ -42,8 +44,9 @@ impl Decoder {
     /// Creates the decoder of a track; `None` if there is none for its codec.
     pub fn new(track: &Track) -> Option<Self> {
         Some(Self {
-            track: track.clone(),
             codec: Codec::new(&track.params)?,
+            layer: track.params.codec,
+            track: track.clone(),
         })
     }
 
@@ -65,6 +68,7 @@ impl Decoder {
         samples: &mut Vec<f32>,
     ) -> Result<Decoded, MediaError> {
         samples.clear();
+        self.follow_layer(&packet.data);
         let decoded = match &mut self.codec {
             Codec::Opus(opus) => {
                 let channels = opus.channels();
@@ -95,6 +99,30 @@ impl Decoder {
             samples.iter_mut().for_each(|x| *x *= self.track.gain);
         }
         Ok(decoded)
+    }
+
+    /// Changes the decoder if a frame of MPEG audio is of another layer than stated: mp4 does not
+    /// state it.
+    fn follow_layer(&mut self, frame: &[u8]) {
+        let is_mpeg = [CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3].contains(&self.layer);
+        let &[0xff, second, ..] = frame else {
+            return;
+        };
+        let layer = match second >> 1 & 3 {
+            1 => CODEC_ID_MP3,
+            2 => CODEC_ID_MP2,
+            3 => CODEC_ID_MP1,
+            _ => return,
+        };
+        if !is_mpeg || layer == self.layer {
+            return;
+        }
+        let mut params = self.track.params.clone();
+        params.for_codec(layer);
+        if let Some(codec) = Codec::new(&params) {
+            self.codec = codec;
+            self.layer = layer;
+        }
     }
 }
 

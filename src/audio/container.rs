@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use symphonia::core::codecs::audio::well_known::CODEC_ID_MP3;
 use symphonia::core::errors::Error as MediaError;
 use symphonia::core::io::ReadOnlySource;
 
@@ -148,7 +149,13 @@ impl<'a> Input<'a> {
         let indexed = probe(Box::new(file.clone())).map(Probed::new);
         if self.format.name == "caf" {
             // Lengths count whole packets, the last of which may be shorter.
-            return indexed.map(|probed| probed.with_tolerance(CAF_SHORTFALL));
+            return indexed.map(|probed| {
+                probed.with_tolerance(|codec| match codec {
+                    // Encoders count frames of MPEG-1 also for MPEG-2, which has half as many.
+                    CODEC_ID_MP3 => f64::INFINITY,
+                    _ => CAF_SHORTFALL,
+                })
+            });
         }
         let forward = probe(Box::new(ReadOnlySource::new(stream))).map(Probed::new);
         let probed = match (forward, indexed) {

@@ -29,10 +29,12 @@ const RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
 /// Gaps up to this length, in seconds, are rounding of timestamps (mkv counts milliseconds).
 const MIN_HOLE: f64 = 0.04;
 /// Gaps above this length, in seconds, are invalid timestamps.
-const MAX_HOLE: f64 = 3600.0;
-/// Silence that is inserted into a recording at most, in seconds: a day. More comes of invalid
+pub(super) const MAX_HOLE: f64 = 3600.0;
+/// Silence that is inserted into a recording at most, in seconds: six hours. More comes of invalid
 /// timestamps.
-const MAX_SILENCE: f64 = 86_400.0;
+pub(super) const MAX_SILENCE: f64 = 21_600.0;
+/// Length that is believed of a damaged packet, in seconds: flac has the longest.
+const MAX_PACKET: f64 = 10.0;
 /// Seconds by which the scale of floating-point samples is found.
 const LOOK_AHEAD: f64 = 10.0;
 
@@ -41,7 +43,6 @@ pub struct FileSource {
     name: String,
     demuxer: Box<dyn Demuxer>,
     decoder: Decoder,
-    options: InputOptions,
     index: usize,
     notes: Vec<AudioNote>,
     length: Option<Length>,
@@ -139,7 +140,6 @@ impl FileSource {
             length: decoder.track.length,
             ahead: decoder.is_float().then(Ahead::default),
             decoder,
-            options,
             index,
             notes,
             part_start: 0.0,
@@ -159,10 +159,9 @@ impl FileSource {
         &self.notes
     }
 
-    /// Number of channels, as the container states it; `None` if it does not.
-    pub fn channels(&self) -> Option<usize> {
-        let channels = self.decoder.track.params.channels.as_ref();
-        channels.map(|channels| channels.count()).filter(|n| *n > 0)
+    /// The recording's name in errors.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Fills the block; returns false at the end.
@@ -296,7 +295,10 @@ impl FileSource {
                 let length = time_base.and_then(|tb| tb.calc_duration(packet.dur));
                 // If the packet does not state its length, the next timestamp reveals it.
                 let seconds = length.map_or(0.0, |t| t.as_secs_f64());
-                self.timeline.owe_silence(seconds.min(MAX_HOLE));
+                let room = (MAX_SILENCE - self.inserted).max(0.0);
+                let seconds = seconds.min(MAX_PACKET).min(room);
+                self.inserted += seconds;
+                self.timeline.owe_silence(seconds);
                 Ok(())
             }
         }
@@ -402,22 +404,6 @@ fn shown(path: &Path) -> String {
     }
 }
 
-/// Keeps one channel of interleaved samples; one that is not there is silent.
-fn keep_channel(samples: &mut Vec<f32>, channel: usize, channels: usize) {
-    let frames = samples.len() / channels.max(1);
-    for i in 0..frames {
-        let x = if channel < channels {
-            samples.get(i * channels + channel).copied()
-        } else {
-            None
-        };
-        if let Some(to) = samples.get_mut(i) {
-            *to = x.unwrap_or_default();
-        }
-    }
-    samples.truncate(frames);
-}
-
 impl AudioSource for FileSource {
     fn duration(&self) -> Option<f64> {
         self.length.map(|l| l.seconds)
@@ -429,7 +415,7 @@ impl AudioSource for FileSource {
         }
         let next = self.next();
         self.ended = !matches!(next, Ok(Some(_)));
-        let Some((rate, mut channels)) = next? else {
+        let Some((rate, channels)) = next? else {
             return if self.levels.is_garbage() {
                 let name = self.name.clone();
                 Err(AudioError::Garbage { name })
@@ -438,10 +424,6 @@ impl AudioSource for FileSource {
             };
         };
         self.levels.apply(&mut self.block, rate, channels);
-        if let Some(channel) = self.options.channel {
-            keep_channel(&mut self.block, channel, channels);
-            channels = 1;
-        }
         Ok(Some(Block {
             samples: &self.block,
             rate,
@@ -486,23 +468,5 @@ impl AudioSource for FileSource {
             _ => {}
         }
         warnings
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_channel_is_kept_and_a_missing_one_is_silent() {
-        let frames = vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
-        let kept = |channel, channels| {
-            let mut samples = frames.clone();
-            keep_channel(&mut samples, channel, channels);
-            samples
-        };
-        assert_eq!(kept(1, 2), [2.0, 4.0, 6.0]);
-        assert_eq!(kept(0, 3), [1.0, 4.0]);
-        assert_eq!(kept(2, 2), [0.0, 0.0, 0.0]);
     }
 }

@@ -116,6 +116,38 @@ pub enum AudioError {
         /// Sample rate in Hz.
         rate: u32,
     },
+    /// More channels than can be told apart.
+    #[error("{name}: has {count} channels; at most {most} can be transcribed apart")]
+    ManyChannels {
+        /// File, as the user named it.
+        name: String,
+        /// Number of channels.
+        count: usize,
+        /// Most channels that can be told apart.
+        most: usize,
+    },
+    /// Not as many channels as names.
+    #[error("{name}: has {count} channels, not {wanted}")]
+    ChannelCount {
+        /// File, as the user named it.
+        name: String,
+        /// Number of channels.
+        count: usize,
+        /// Number of names.
+        wanted: usize,
+    },
+    /// A recording whose number of channels changes, so that it is not known who is on which.
+    #[error("{name}: has {to} instead of {from} channels from {seconds:.2} s on")]
+    ChannelsChange {
+        /// File, as the user named it.
+        name: String,
+        /// Where they change, in seconds.
+        seconds: f64,
+        /// Number of channels before.
+        from: usize,
+        /// Number of channels after.
+        to: usize,
+    },
     /// The stream is truncated or corrupt. Everything before that was delivered.
     #[error("{name}: damaged{}: {reason}", place(*.seconds))]
     Damaged {
@@ -159,6 +191,10 @@ impl Advice for AudioError {
             Self::Garbage { .. } => "check how the file was made".into(),
             Self::NoSuchTrack { .. } => "choose one that --track list shows".into(),
             Self::UnsupportedRate { .. } => "check how the file was made".into(),
+            Self::ChannelCount { .. } => "give --channels a name for each, or none".into(),
+            Self::ManyChannels { .. } | Self::ChannelsChange { .. } => {
+                "leave out --channels, which transcribes the mix".into()
+            }
             Self::Damaged { seconds, .. } if *seconds > 0.0 => {
                 "download or record the file again; the audio before the damage was used".into()
             }

@@ -17,6 +17,7 @@ use symphonia::core::errors::Error as MediaError;
 
 pub use probe::probe;
 
+use super::decode::{MAX_HOLE, MAX_SILENCE};
 use super::demux::{Demuxer, EarlyEnd, Item, Wave};
 use super::source::{Bytes, Pipe};
 use super::stream::ByteStream;
@@ -148,11 +149,22 @@ fn arguments(command: &mut Command, request: &Request<'_>, input: &str) {
     command.args(["-vn", "-sn", "-dn"]);
     // Sound that begins later, and gaps, become silence.
     let start = request.start.unwrap_or(0.0);
+    let timestamps = believable_timestamps(start);
     command.arg("-af");
     command.arg(format!(
-        "asetpts=PTS-{start}/TB,aresample=async=1:first_pts=0"
+        "asetpts='{timestamps}',aresample=async=1:first_pts=0"
     ));
     command.args(["-c:a", "pcm_f32le", "-f", "wav", "pipe:1"]);
+}
+
+/// Returns ffmpeg's formula for timestamps from `start` on, in seconds, without jumps that are invalid:
+/// beyond an hour, or more silence than [`MAX_SILENCE`] in all. Register 0 has what jumps have added.
+fn believable_timestamps(start: f64) -> String {
+    let now = format!("(PTS-{start}/TB-ld(0))");
+    let jump = format!("if(isnan(PREV_INPTS),{now},PTS-PREV_INPTS)");
+    let silence = format!("{now}*TB-NB_CONSUMED_SAMPLES/SR");
+    let is_invalid = format!("gt({jump},{MAX_HOLE}/TB)+gt({silence},{MAX_SILENCE})");
+    format!("st(0,ld(0)+if({is_invalid},{jump},0));{now}")
 }
 
 /// A running ffmpeg.

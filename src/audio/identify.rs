@@ -119,7 +119,7 @@ const MAGIC: [(usize, &[u8], Format); 45] = {
         (0, b"\x1f\x8b", format(Nobody, "a gzip archive", "")),
         (0, b"7z\xbc\xaf\x27\x1c", format(Nobody, "a 7z archive", "")),
         (0, b"\x89PNG", format(Nobody, "a PNG picture", "")),
-        (0, b"\xff\xd8\xff\xe0", format(Nobody, "a JPEG picture", "")),
+        (0, b"\xff\xd8\xff", format(Nobody, "a JPEG picture", "")),
     ]
 };
 

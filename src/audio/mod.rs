@@ -12,6 +12,7 @@
 mod aac;
 #[cfg(feature = "daemon")]
 pub mod capture;
+mod channels;
 pub mod clock;
 mod codec;
 mod container;
@@ -33,6 +34,7 @@ mod timeline;
 mod track;
 pub mod vad;
 
+pub use channels::{Channel, CountedChannels, Splitter};
 pub use decode::FileSource;
 pub use error::{AudioError, AudioNote, AudioWarning, ResampleError};
 pub use identify::BUILT_IN;

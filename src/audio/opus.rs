@@ -4,7 +4,7 @@
 //! states the number of leading samples that are encoder delay, the gain, and the mapping of
 //! channels to streams.
 
-use opus_pure::OpusMSDecoder;
+use opus_pure::{ChannelLayout, OpusMSDecoder};
 use symphonia::core::codecs::audio::AudioCodecParameters;
 
 /// Rate at which Opus is decoded, in Hz: that of its clock, regardless of the recording.
@@ -29,6 +29,9 @@ impl OpusTrack {
             None => Header::plain(params.channels.as_ref()?.count()),
         };
         let decoder = OpusMSDecoder::new(OPUS_RATE as i32, header.channels, header.family).ok()?;
+        if !header.fits(decoder.layout()) {
+            return None;
+        }
         let samples = vec![0.0; MAX_FRAMES * header.channels];
         Some(Self {
             decoder,
@@ -73,6 +76,9 @@ struct Header {
     gain: f32,
     /// Standard order of the channels: 0 is mono and stereo, 1 is Vorbis surround.
     family: u8,
+    /// Number of streams, number of those with two channels, and the stream of each channel; empty if
+    /// not stated.
+    mapping: Vec<u8>,
 }
 
 impl Header {
@@ -93,7 +99,19 @@ impl Header {
             pre_skip: usize::from(pre_skip),
             gain,
             family,
+            mapping: fields.get(11..).unwrap_or_default().to_vec(),
         })
+    }
+
+    /// Whether the channels are in the streams of the standard layout: encoders put seven channels into
+    /// four or five.
+    fn fits(&self, layout: &ChannelLayout) -> bool {
+        let counts = [layout.nb_streams, layout.nb_coupled_streams];
+        let stated = self.mapping.split_first_chunk();
+        self.family == 0
+            || stated.is_none_or(|(stated, mapping)| {
+                stated.map(usize::from) == counts && mapping.starts_with(&layout.mapping)
+            })
     }
 
     /// Defaults for a container without the header: mono or stereo, no delay, no gain.
@@ -103,6 +121,7 @@ impl Header {
             pre_skip: 0,
             gain: 1.0,
             family: 0,
+            mapping: Vec::new(),
         }
     }
 }
@@ -125,7 +144,8 @@ mod tests {
                 channels: 2,
                 pre_skip: 312,
                 gain,
-                family: 0
+                family: 0,
+                mapping: Vec::new(),
             })
         );
     }
@@ -164,5 +184,19 @@ mod tests {
                 "{channels} channels"
             );
         }
+    }
+
+    #[test]
+    fn streams_that_are_not_those_of_the_standard_layout_are_refused() {
+        let taken = |streams: &[u8]| {
+            let head = [b"OpusHead\x01\x07\0\0\0\0\0\0\0\0\x01", streams].concat();
+            let mut params = AudioCodecParameters::new();
+            params.with_extra_data(head.into_boxed_slice());
+            OpusTrack::new(&params).is_some()
+        };
+        assert!(taken(&[]));
+        assert!(taken(&[4, 3, 0, 4, 1, 2, 3, 5, 6]));
+        assert!(!taken(&[5, 2, 0, 4, 1, 2, 3, 5, 6]));
+        assert!(!taken(&[4, 3, 0, 1, 2, 3, 4, 5, 6]));
     }
 }

@@ -10,8 +10,6 @@ use symphonia::core::units::TimeBase;
 pub struct InputOptions {
     /// Number of the track among those with sound, from 1; the default track if `None`.
     pub track: Option<usize>,
-    /// Index of the channel, from 0; all of them if `None`.
-    pub channel: Option<usize>,
 }
 
 /// Track with sound.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::EngineArgs;
-use super::values::{self, TrackChoice};
+use super::values::{self, Speakers, TrackChoice};
 use crate::output::{CaptionOptions, Format};
 use crate::settings::TextOverrides;
 use crate::whisper::decoding::SuppressTokens;
@@ -74,6 +74,10 @@ pub struct WorkArgs {
     /// Hide progress and notes, but not errors
     #[arg(long, short)]
     pub quiet: bool,
+    /// Transcribe each channel apart, such as the sides of a call, and name who speaks: left and right
+    /// of two channels, or as given
+    #[arg(long, value_name = "NAME,...", num_args = 0..=1, value_parser = values::speakers)]
+    pub channels: Option<Option<Speakers>>,
     /// Subtitles.
     #[command(flatten)]
     pub captions: CaptionArgs,
@@ -83,6 +87,15 @@ pub struct WorkArgs {
     /// OpenAI's decoding options.
     #[command(flatten)]
     pub decoding: DecodingArgs,
+}
+
+impl WorkArgs {
+    /// Returns the names of the channels that are to be transcribed apart, none for names of their
+    /// places; `None` if channels are mixed.
+    pub fn channel_names(&self) -> Option<&[String]> {
+        let speakers = self.channels.as_ref()?;
+        Some(speakers.as_ref().map_or(&[], |Speakers(names)| names))
+    }
 }
 
 /// Layout of subtitles, under openai-whisper's names.

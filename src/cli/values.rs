@@ -40,6 +40,21 @@ pub enum TrackChoice {
     Number(usize),
 }
 
+/// Names of the channels of a recording.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Speakers(pub Vec<String>);
+
+pub(super) fn speakers(text: &str) -> Result<Speakers, String> {
+    let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
+    if names
+        .iter()
+        .any(|name| name.is_empty() || name.contains(char::is_control))
+    {
+        return Err("give a name for each channel, separated by commas".into());
+    }
+    Ok(Speakers(names))
+}
+
 pub(super) fn window(text: &str) -> Result<f64, String> {
     match text.trim().parse() {
         Ok(FULL_WINDOW) => Ok(FULL_WINDOW),

@@ -114,7 +114,13 @@ fn type_into(args: &TypeArgs) -> Result<u8, Error> {
             .flatten()
             .cloned(),
     );
-    let mut typist = Typist::open(&config.typing, &config.profiles, &hotwords, &wake);
+    let mut typist = Typist::open(
+        &config.typing,
+        &config.profiles,
+        &hotwords,
+        args.session.text.filter()?,
+        &wake,
+    );
     let done = match &args.text {
         Some(text) => type_text(&mut typist, text, args.verify),
         None => dictate(&mut typist, args, wakes),

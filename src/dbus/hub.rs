@@ -69,6 +69,8 @@ pub struct JobResult {
     pub duration_s: f64,
     /// Error message; empty if there was none.
     pub error: String,
+    /// What else the user may want to know: which track was read, and small damage.
+    pub notes: Vec<String>,
 }
 
 impl JobResult {
@@ -82,6 +84,7 @@ impl JobResult {
             language: String::new(),
             duration_s: 0.0,
             error: String::new(),
+            notes: Vec::new(),
         }
     }
 }

@@ -36,20 +36,28 @@ pub(super) enum Recording {
 }
 
 impl Recording {
-    /// Opens the audio. A pipe ends once `stop` is set.
-    fn open(self, stop: Arc<AtomicBool>) -> Result<Box<dyn AudioSource>, AudioError> {
+    /// Opens the audio. A pipe ends once `stop` is set. Returns what the user may want to know of it,
+    /// too.
+    fn open(
+        self,
+        stop: Arc<AtomicBool>,
+    ) -> Result<(Box<dyn AudioSource>, Vec<String>), AudioError> {
         match self {
             Self::File(file) => {
                 // The kernel's path of an open file, as FileSource opens files by path.
                 let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
                 let options = InputOptions::default();
                 let source = FileSource::open_as(&path, "the recording", options, stop)?;
-                Ok(Box::new(source))
+                let notes = source.notes().iter().map(ToString::to_string).collect();
+                Ok((Box::new(source), notes))
             }
-            Self::Samples(samples) => Ok(Box::new(Excerpt {
-                samples,
-                is_read: false,
-            })),
+            Self::Samples(samples) => {
+                let excerpt = Excerpt {
+                    samples,
+                    is_read: false,
+                };
+                Ok((Box::new(excerpt), Vec::new()))
+            }
         }
     }
 }
@@ -128,7 +136,7 @@ impl JobObject {
     /// done, 2 cancelled, 3 failed. details: segments (a(dds)): start and end in seconds, and text;
     /// words (a(sddd)): the words of text, each with start and end in seconds of the recording and
     /// confidence from 0 to 1; language (s); duration (d) in seconds; error (s), empty if there was
-    /// none.
+    /// none; notes (as): which track was read, whether ffmpeg did, and damage that was passed over.
     #[zbus(signal)]
     pub(super) async fn finished(
         emitter: &SignalEmitter<'_>,
@@ -204,7 +212,7 @@ fn run(
         .engine()
         .wait(&should_stop)
         .ok_or_else(|| JobError::Engine(hub.engine().status_message()))?;
-    let source = recording.open(stop.clone())?;
+    let (source, notes) = recording.open(stop.clone())?;
     let duration = source.duration();
     let hotwords = Hotwords::shared(whisper.tokenizer(), &request.settings.hotwords)?;
     let settings = Settings {
@@ -220,7 +228,10 @@ fn run(
         condition_on_previous_text: false,
         word_timestamps: true,
     };
-    let mut result = JobResult::empty(JobStatus::Done);
+    let mut result = JobResult {
+        notes,
+        ..JobResult::empty(JobStatus::Done)
+    };
     let summary = pipeline::transcribe(&whisper, source, &settings, stop, |mut window| {
         let language = written(settings.decoding.task, window.language);
         request
@@ -244,6 +255,8 @@ fn run(
     })?;
     result.text = trimmed(&result.text).to_owned();
     result.duration_s = summary.duration_s;
+    let warnings = summary.warnings.iter().map(ToString::to_string);
+    result.notes.extend(warnings);
     result.error = summary
         .damage
         .map(|damage| damage.explain())

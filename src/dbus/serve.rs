@@ -310,6 +310,7 @@ impl Bus {
                 ("language", result.language.into()),
                 ("duration", result.duration_s.into()),
                 ("error", result.error.into()),
+                ("notes", Variant::new(result.notes)),
             ]);
             JobObject::finished(&emitter, result.status as u32, &result.text, details).await?;
         }

@@ -28,6 +28,7 @@ use crate::client::session::{ClientEvent, OwnSession, interruptions};
 use crate::config::Config;
 use crate::dbus::options::ClientOptions;
 use crate::dbus::protocol::SessionState;
+use crate::filter::Filter;
 use crate::input::router::Outcome;
 use crate::input::sink::Wake;
 use crate::settings::desktop::{HotkeyVia, Method};
@@ -116,6 +117,7 @@ pub fn run(config: &Config, replaces: bool) -> Result<(), AgentError> {
                 &config.typing,
                 &config.profiles,
                 &config.text.hotwords,
+                Filter::new(&config.text.filter, config.text.filter_timeout),
                 &wake,
             ),
             hotkey: Hotkey::new(

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::advice::Advice;
 use crate::client::session::ClientEvent;
+use crate::filter::Filter;
 use crate::input::router::{Outcome, Router};
 use crate::input::sink::{SinkError, Target, Wake};
 use crate::input::writer::{Edit, Heard, Writer};
@@ -39,6 +40,7 @@ pub enum Report {
 pub struct Typist {
     router: Router,
     writer: Writer,
+    filter: Option<Filter>,
     target: Option<Target>,
     /// Latest texts, the last one first.
     texts: VecDeque<String>,
@@ -47,16 +49,19 @@ pub struct Typist {
 }
 
 impl Typist {
-    /// Opens the methods. `wake` is called when a target changes; call [`Self::refocus`] then.
+    /// Opens the methods. `wake` is called when a target changes; call [`Self::refocus`] then. With a
+    /// `filter`, text is written once its utterance has ended and the filter has seen it.
     pub fn open(
         settings: &TypeSettings,
         profiles: &[Profile],
         hotwords: &[String],
+        filter: Option<Filter>,
         wake: &Wake,
     ) -> Self {
         Self {
             router: Router::open(&settings.methods, wake),
             writer: Writer::new(settings.clone(), profiles.to_vec(), hotwords.to_vec()),
+            filter,
             target: None,
             texts: VecDeque::new(),
             current: String::new(),
@@ -122,6 +127,8 @@ impl Typist {
     /// Writes the text of an event, if it has any.
     pub fn hear(&mut self, event: &ClientEvent) -> Vec<Report> {
         let mut reports = self.refocus();
+        let (text, failure) = self.filtered(event);
+        reports.extend(failure);
         let heard = match event {
             ClientEvent::Partial {
                 utterance,
@@ -131,19 +138,22 @@ impl Typist {
                 ..
             } => Heard {
                 utterance: *utterance,
-                committed,
-                interim,
+                committed: if self.filter.is_some() { "" } else { committed },
+                interim: if self.filter.is_some() {
+                    &text
+                } else {
+                    interim
+                },
                 language,
                 is_final: false,
             },
             ClientEvent::Final {
                 utterance,
-                text,
                 language,
                 ..
             } => Heard {
                 utterance: *utterance,
-                committed: text,
+                committed: &text,
                 interim: "",
                 language,
                 is_final: true,
@@ -157,6 +167,27 @@ impl Typist {
             self.remember(text);
         }
         reports
+    }
+
+    /// Returns the text of an event as far as it is to be written, and why it is unfiltered if the
+    /// filter has failed. What the filter has not seen is only shown.
+    fn filtered(&self, event: &ClientEvent) -> (String, Option<Report>) {
+        match (event, &self.filter) {
+            (
+                ClientEvent::Partial {
+                    committed, interim, ..
+                },
+                Some(_),
+            ) => (format!("{committed}{interim}"), None),
+            (ClientEvent::Final { text, .. }, Some(filter)) if !text.is_empty() => {
+                match filter.apply(text) {
+                    Ok(filtered) => (filtered, None),
+                    Err(error) => (text.clone(), Some(Report::Failed(error.explain()))),
+                }
+            }
+            (ClientEvent::Final { text, .. }, _) => (text.clone(), None),
+            _ => (String::new(), None),
+        }
     }
 
     /// Deletes the last utterance of the focused field.

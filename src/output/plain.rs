@@ -4,7 +4,8 @@ use super::transcript::{Footer, Header, Segment};
 use super::writer::{TranscriptWriter, milliseconds, one_line};
 use crate::text::trimmed;
 
-/// A line of text per segment, or several if the segment has line ends, as openai-whisper does.
+/// A line of text per segment, or several if the segment has line ends, as openai-whisper does. A
+/// name and a colon come first if it is known who speaks.
 pub(super) struct Txt;
 
 impl TranscriptWriter for Txt {
@@ -21,6 +22,13 @@ impl TranscriptWriter for Txt {
             .map(one_line)
             .collect::<Vec<_>>()
             .join("\n");
+        if let Some(speaker) = segment
+            .speaker
+            .as_ref()
+            .filter(|_| !lines.trim().is_empty())
+        {
+            lines.insert_str(0, &format!("{}: ", speaker.name));
+        }
         if !lines.is_empty() && !lines.ends_with('\n') {
             lines.push('\n');
         }
@@ -33,11 +41,14 @@ impl TranscriptWriter for Txt {
 }
 
 /// Tab-separated start, end and text under a heading, with times in milliseconds, as openai-whisper
-/// writes it.
+/// writes it, and with a column of names if it is known who speaks, as whisper.cpp has it.
 pub(super) struct Tsv;
 
 impl TranscriptWriter for Tsv {
-    fn begin(&mut self, _header: &Header) -> String {
+    fn begin(&mut self, header: &Header) -> String {
+        if header.has_speakers {
+            return "start\tend\tspeaker\ttext\n".to_owned();
+        }
         "start\tend\ttext\n".to_owned()
     }
 
@@ -48,7 +59,9 @@ impl TranscriptWriter for Tsv {
         }
         let start = milliseconds(segment.start_s);
         let end = milliseconds(segment.end_s);
-        format!("{start}\t{end}\t{text}\n")
+        let speaker = segment.speaker.as_ref();
+        let speaker = speaker.map_or(String::new(), |speaker| format!("{}\t", speaker.name));
+        format!("{start}\t{end}\t{speaker}{text}\n")
     }
 
     fn finish(&mut self, _footer: &Footer) -> String {
@@ -64,6 +77,7 @@ mod tests {
     fn line_ends_that_were_spoken_are_line_ends() {
         let segment = |text: &str| Segment {
             id: 0,
+            speaker: None,
             start_s: 0.0,
             end_s: 1.0,
             text: text.to_owned(),

@@ -11,6 +11,18 @@ pub struct Header {
     pub model: String,
     /// `transcribe` or `translate`.
     pub task: String,
+    /// Whether segments say who speaks.
+    pub has_speakers: bool,
+}
+
+/// Who speaks, if channels are transcribed apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Speaker {
+    /// Number of the channel, from 1.
+    pub channel: usize,
+    /// Name of the side, e.g. `Left`.
+    #[serde(rename = "speaker")]
+    pub name: String,
 }
 
 /// Stretch of speech with its text. The fields are those of openai-whisper's `transcribe` result.
@@ -18,6 +30,9 @@ pub struct Header {
 pub struct Segment {
     /// Position in the transcript, from 0.
     pub id: usize,
+    /// Who speaks, if that is known.
+    #[serde(flatten)]
+    pub speaker: Option<Speaker>,
     /// Start in seconds from the start of the recording.
     #[serde(rename = "start", serialize_with = "rounded_to_ms")]
     pub start_s: f64,

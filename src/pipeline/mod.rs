@@ -10,6 +10,7 @@
 //! A file is a stream that ends: no stage after the source knows the difference. A stage ends when
 //! the one before it does. Dropping a receiver stops the stages before it.
 
+mod channels;
 mod compute_lock;
 mod decode;
 mod running;
@@ -28,6 +29,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub use channels::{ChannelEvent, ChannelsSummary, transcribe_channels};
 pub use decode::IN_FLIGHT;
 pub use transcriber::Transcriber;
 use window::{Encoded, Incoming};
@@ -107,9 +109,21 @@ pub fn transcribe<E>(
     source: Box<dyn AudioSource>,
     settings: &Settings,
     stop: &AtomicBool,
+    publish: impl FnMut(WindowTranscript) -> Result<(), E>,
+) -> Result<StreamSummary, PipelineError<E>> {
+    let lock = ComputeLock::default();
+    transcribe_sharing(&lock, whisper, source, settings, stop, publish)
+}
+
+/// As [`transcribe`]; computes while nobody else has the lock.
+fn transcribe_sharing<E>(
+    lock: &ComputeLock,
+    whisper: &Whisper,
+    source: Box<dyn AudioSource>,
+    settings: &Settings,
+    stop: &AtomicBool,
     mut publish: impl FnMut(WindowTranscript) -> Result<(), E>,
 ) -> Result<StreamSummary, PipelineError<E>> {
-    let lock = &ComputeLock::default();
     std::thread::scope(|scope| {
         let (to_encoder, utterances) = bounded(QUEUE);
         let (to_decoder, encoded) = bounded(QUEUE);

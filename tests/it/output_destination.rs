@@ -16,6 +16,7 @@ fn header() -> Header {
         file: "a.wav".to_owned(),
         model: "base".to_owned(),
         task: "transcribe".to_owned(),
+        has_speakers: false,
     }
 }
 
@@ -28,6 +29,7 @@ fn footer() -> Footer {
 
 fn segment() -> Segment {
     Segment {
+        speaker: None,
         id: 0,
         start_s: 0.0,
         end_s: 1.5,

@@ -1,6 +1,6 @@
 //! Each transcript format against a file written by hand, and JSON against its schema.
 
-use hearken::output::{Footer, Format, FormatOptions, Header, Segment};
+use hearken::output::{Footer, Format, FormatOptions, Header, Segment, Speaker};
 use serde_json::Value;
 
 const SCHEMA: &str = include_str!("../../docs/transcript.schema.json");
@@ -32,6 +32,7 @@ impl Transcript {
 fn segment(id: usize, start_s: f64, end_s: f64, text: &str) -> Segment {
     Segment {
         id,
+        speaker: None,
         start_s,
         end_s,
         text: text.to_owned(),
@@ -52,6 +53,7 @@ fn tricky() -> Transcript {
             file: "talks/\"a\".flac".to_owned(),
             model: "base".to_owned(),
             task: "transcribe".to_owned(),
+            has_speakers: false,
         },
         segments: vec![
             segment(0, 0.0, 2.5, " And so, my fellow Americans,"),
@@ -206,4 +208,67 @@ fn impossible_times_do_not_break_a_format() {
     }
     let srt = transcript.render(Format::Srt);
     assert!(srt.contains("00:00:07,000 --> 00:00:08,000\nb"), "{srt}");
+}
+
+/// A call: both speak at once from 2 s on, then one interrupts the other.
+fn call() -> Transcript {
+    let by = |channel, name: &str, segment| Segment {
+        speaker: Some(Speaker {
+            channel,
+            name: name.to_owned(),
+        }),
+        ..segment
+    };
+    Transcript {
+        header: Header {
+            has_speakers: true,
+            ..tricky().header
+        },
+        segments: vec![
+            by(1, "Ann", segment(0, 0.0, 2.0, " Hello?")),
+            by(1, "Ann", segment(1, 2.0, 4.0, " Who is there?")),
+            by(2, "R&B", segment(2, 2.0, 4.0, " This is Bob.")),
+            by(1, "Ann", segment(3, 10.0, 16.0, " I wanted to ask you")),
+            by(2, "R&B", segment(4, 11.0, 12.0, " Yes.")),
+        ],
+        ..tricky()
+    }
+}
+
+#[test]
+fn who_speaks_is_named_in_every_format() {
+    let call = call();
+    assert_eq!(
+        call.render(Format::Txt),
+        "Ann: Hello?\nAnn: Who is there?\nR&B: This is Bob.\nAnn: I wanted to ask you\nR&B: Yes.\n"
+    );
+    let tsv = call.render(Format::Tsv);
+    assert!(tsv.starts_with("start\tend\tspeaker\ttext\n0\t2000\tAnn\tHello?\n"));
+    let vtt = call.render(Format::Vtt);
+    assert!(vtt.contains("\n<v R&amp;B>Yes.\n"), "{vtt}");
+    assert!(vtt.contains("<v Ann>Hello?"), "{vtt}");
+    let ass = call.render(Format::Ass);
+    assert!(ass.contains(",Default,Ann,0,0,0,,Ann: Hello?\n"), "{ass}");
+    let lrc = call.render(Format::Lrc);
+    assert!(lrc.contains("[00:00.00]Ann: Hello?\n"), "{lrc}");
+    let json: Value = serde_json::from_str(&call.render(Format::Json)).expect("valid JSON");
+    assert_valid(&json);
+    assert_eq!(json["segments"][2]["speaker"], "R&B");
+    assert_eq!(json["segments"][2]["channel"], 2);
+}
+
+#[test]
+fn captions_of_two_who_speak_at_once_follow_one_another() {
+    let srt = call().render(Format::Srt);
+    let times: Vec<(&str, &str)> = srt
+        .lines()
+        .filter_map(|line| line.split_once(" --> "))
+        .collect();
+    assert_eq!(times.len(), 5, "{srt}");
+    for pair in times.windows(2) {
+        assert!(pair[0].1 <= pair[1].0, "{srt}");
+    }
+    for line in ["Ann: Who is there?", "R&B: This is Bob.", "R&B: Yes."] {
+        assert!(srt.lines().any(|found| found == line), "{srt}");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use symphonia::core::codecs::audio::AudioCodecId;
 use symphonia::core::errors::Error as MediaError;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::well_known::FORMAT_ID_OGG;
@@ -57,13 +58,14 @@ impl Probed {
         self
     }
 
-    /// Sets how much shorter the audio may be than stated, in seconds.
-    pub fn with_tolerance(mut self, seconds: f64) -> Self {
-        let lengths = self
-            .tracks
-            .iter_mut()
-            .filter_map(|track| track.length.as_mut());
-        lengths.for_each(|length| length.tolerance = seconds);
+    /// Sets how much shorter the audio of a codec may be than stated, in seconds.
+    pub fn with_tolerance(mut self, seconds: impl Fn(AudioCodecId) -> f64) -> Self {
+        for track in &mut self.tracks {
+            let codec = track.params.codec;
+            if let Some(length) = &mut track.length {
+                length.tolerance = seconds(codec);
+            }
+        }
         self
     }
 

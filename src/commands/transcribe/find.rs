@@ -4,7 +4,8 @@
 //! paths; those of a folder or pattern are sorted by name.
 
 use std::borrow::Cow;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
@@ -14,9 +15,13 @@ use crate::advice::Advice;
 use crate::output::{Input, eprint_line};
 
 /// Extensions of recordings in folders.
-pub const RECORDINGS: [&str; 19] = [
-    "wav", "wave", "flac", "mp3", "ogg", "oga", "opus", "m4a", "m4b", "mp4", "aac", "mov", "mka",
-    "mkv", "webm", "aif", "aiff", "au", "caf",
+pub const RECORDINGS: [&str; 67] = [
+    "wav", "wave", "w64", "rf64", "flac", "mp3", "mp2", "mpga", "ogg", "oga", "opus", "spx", "m4a",
+    "m4b", "m4r", "mp4", "m4v", "aac", "latm", "loas", "3gp", "3g2", "mov", "qt", "mka", "mkv",
+    "webm", "weba", "aif", "aiff", "aifc", "au", "snd", "caf", "ac3", "eac3", "ec3", "dts", "thd",
+    "mlp", "ts", "mts", "m2ts", "mpg", "mpeg", "vob", "avi", "flv", "f4v", "wma", "wmv", "asf",
+    "amr", "awb", "wv", "ape", "tta", "mpc", "dsf", "dff", "ra", "rm", "voc", "sf", "sph", "nut",
+    "mxf",
 ];
 
 /// Paths of the command line that name no recordings.
@@ -49,11 +54,11 @@ pub enum FindError {
 impl Advice for FindError {
     fn remedy(&self) -> Option<Cow<'_, str>> {
         Some(match self {
-            Self::Empty(_) => format!(
-                "add --recursive for folders in it; recordings end in {}",
-                RECORDINGS.join(", ")
-            )
-            .into(),
+            Self::Empty(_) => {
+                "add --recursive for folders in it; recordings are known by their extensions, \
+                 such as wav, mp3 and mkv"
+                    .into()
+            }
             Self::NoMatch(_) | Self::Pattern { .. } => {
                 "* and ? stand for any characters but /, ** for any folders, [a-z] for one of these"
                     .into()
@@ -112,7 +117,19 @@ pub fn found_in(directory: &Path, recursive: bool) -> Result<Vec<Input>, FindErr
 /// Whether the name is that of a recording.
 fn is_recording(path: &Path) -> bool {
     let extension = path.extension().map(|name| name.to_ascii_lowercase());
-    extension.is_some_and(|name| RECORDINGS.iter().any(|known| name == *known))
+    let Some(name) = extension else {
+        return false;
+    };
+    // Programs in TypeScript have the extension of MPEG-TS.
+    RECORDINGS.iter().any(|known| name == *known) && (name != "ts" || is_mpeg_ts(path))
+}
+
+/// Whether a file begins like MPEG-TS. One that cannot be read is taken for it, which reports why.
+fn is_mpeg_ts(path: &Path) -> bool {
+    const SYNC: u8 = 0x47;
+    let mut first = [SYNC];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut first));
+    read.is_err() || first == [SYNC]
 }
 
 /// Collects the files of a folder, sorted by name, those of folders below it to a depth.

@@ -1,15 +1,14 @@
 //! One recording of a run, from its path to its transcripts.
 
 use super::super::error::{Error, exit};
-use super::super::filtering::Filtering;
 use super::Setup;
-use crate::audio::{FileSource, InputOptions};
+use super::speakers::{Turns, speakers};
+use super::texts::Texts;
+use crate::audio::{AudioSource, CountedChannels, FileSource, InputOptions};
 use crate::output::{
-    Destination, Footer, Header, Input, Progress, Segment, Word, closing_line, eprint_line,
+    Destination, Footer, Header, Input, Progress, Speaker, closing_line, eprint_line,
 };
-use crate::pipeline::{self, StreamSummary, WindowTranscript};
-use crate::text::{trimmed, written};
-use crate::whisper::TimedWord;
+use crate::pipeline::{self, ChannelEvent, PipelineError, StreamSummary};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -20,8 +19,18 @@ pub struct Job<'a> {
     pub input: &'a Input,
     /// Number of the track from 1; `None` is the one that players choose.
     pub track: Option<usize>,
+    /// Names of the channels, empty for names of their places; `None` transcribes the mix.
+    pub channels: Option<&'a [String]>,
     /// Beginning of the line of progress.
     pub label: &'a str,
+}
+
+/// A recording that is open.
+enum Recording {
+    /// Its channels are mixed.
+    Mixed(Box<dyn AudioSource>),
+    /// Each of its channels is transcribed.
+    Apart(CountedChannels),
 }
 
 /// Recording that has been transcribed.
@@ -47,47 +56,23 @@ impl Job<'_> {
     pub fn run(&self) -> Result<Done, Error> {
         let begun = Instant::now();
         let setup = self.setup;
-        let options = InputOptions {
-            track: self.track,
-            ..InputOptions::default()
-        };
+        let options = InputOptions { track: self.track };
         let source = FileSource::open_until(&self.input.path, options, setup.stop.clone())?;
         for note in source.notes() {
             self.note(&format!("hearken: {note}"));
         }
-        let progress = Progress::new(
-            crate::audio::AudioSource::duration(&source),
-            setup.quiet,
-            self.label,
-        );
-        let mut output = self.destination.open(self.input, &self.header())?;
-        let mut filter = Filtering::new(setup.filter.as_ref());
-        let mut spoken = None;
-        let mut n_segments = 0;
-        let summary = pipeline::transcribe(
-            &setup.whisper,
-            Box::new(source),
-            &setup.settings,
-            &setup.stop,
-            |mut window| {
-                let task = setup.settings.decoding.task;
-                let language = written(task, window.language);
-                setup.rules.segments(&mut window.segments, language);
-                for segment in &mut window.segments {
-                    progress.suspend(|| filter.segment(&mut segment.text));
-                }
-                window
-                    .segments
-                    .retain(|segment| !trimmed(&segment.text).is_empty());
-                progress.advance_to(window.end_s);
-                for segment in self.to_segments(&window, n_segments) {
-                    spoken = Some(window.language);
-                    n_segments += 1;
-                    progress.suspend(|| output.segment(&segment))?;
-                }
-                Ok::<_, Error>(())
-            },
-        );
+        let length = source.duration();
+        let progress = Progress::new(length, setup.quiet, self.label);
+        let (recording, speakers) = self.tell_apart(source)?;
+        let header = self.header(!speakers.is_empty());
+        let output = self.destination.open(self.input, &header)?;
+        let mut texts = Texts::new(setup, &progress, output);
+        let summary = match recording {
+            Recording::Mixed(source) => self.transcribe(source, &progress, &mut texts),
+            Recording::Apart(channels) => {
+                self.transcribe_apart(channels, &speakers, &progress, &mut texts)
+            }
+        };
         progress.finish();
         let summary = match summary {
             Err(error) if error.is_stop() => return Ok(Done::INTERRUPTED),
@@ -96,6 +81,7 @@ impl Job<'_> {
         if setup.stop.load(Ordering::Relaxed) {
             return Ok(Done::INTERRUPTED);
         }
+        let n_segments = texts.n_segments;
         // If nothing could be read from a damaged input, no file is left: it would look like a
         // recording without speech.
         let summary = match summary {
@@ -105,8 +91,8 @@ impl Job<'_> {
             } if n_segments == 0 => return Err(damage.into()),
             summary => summary,
         };
-        let language = spoken.map(|language| language.code().to_owned());
-        output.finish(&Footer {
+        let language = texts.language.map(|language| language.code().to_owned());
+        texts.into_output().finish(&Footer {
             language,
             duration_s: summary.duration_s,
         })?;
@@ -133,11 +119,92 @@ impl Job<'_> {
         }
     }
 
-    fn header(&self) -> Header {
+    /// Counts the channels if they are to be told apart, and says who speaks on which.
+    fn tell_apart(&self, source: FileSource) -> Result<(Recording, Vec<Speaker>), Error> {
+        let Some(names) = self.channels else {
+            return Ok((Recording::Mixed(Box::new(source)), Vec::new()));
+        };
+        let name = self.input.path.display().to_string();
+        let channels = CountedChannels::new(source)?;
+        if channels.count() == 1 {
+            self.note(&format!(
+                "hearken: {name}: has one channel, so who speaks cannot be told apart"
+            ));
+            return Ok((Recording::Mixed(Box::new(channels)), Vec::new()));
+        }
+        let speakers = speakers(&name, channels.count(), names)?;
+        Ok((Recording::Apart(channels), speakers))
+    }
+
+    fn transcribe(
+        &self,
+        source: Box<dyn AudioSource>,
+        progress: &Progress,
+        texts: &mut Texts<'_>,
+    ) -> Result<StreamSummary, PipelineError<Error>> {
+        let Setup {
+            whisper,
+            settings,
+            stop,
+            ..
+        } = self.setup;
+        pipeline::transcribe(whisper, source, settings, stop, |window| {
+            progress.advance_to(window.end_s);
+            let segments = texts.segments(window, None);
+            segments
+                .into_iter()
+                .try_for_each(|segment| texts.write(segment))
+        })
+    }
+
+    fn transcribe_apart(
+        &self,
+        channels: CountedChannels,
+        speakers: &[Speaker],
+        progress: &Progress,
+        texts: &mut Texts<'_>,
+    ) -> Result<StreamSummary, PipelineError<Error>> {
+        let Setup {
+            whisper,
+            settings,
+            stop,
+            ..
+        } = self.setup;
+        let mut turns = Turns::new(speakers.len());
+        let mut position_s = 0.0_f64;
+        let summary =
+            pipeline::transcribe_channels(whisper, channels, settings, stop, |i, event| {
+                match event {
+                    ChannelEvent::Window(window) => {
+                        position_s = position_s.max(window.end_s);
+                        progress.advance_to(position_s);
+                        for segment in texts.segments(*window, speakers.get(i)) {
+                            turns.push(i, segment);
+                        }
+                    }
+                    ChannelEvent::End => turns.end(i),
+                }
+                while let Some(segment) = turns.next() {
+                    texts.write(segment)?;
+                }
+                Ok(())
+            })?;
+        if summary.are_alike {
+            self.note(&format!(
+                "hearken: {}: its channels have the same sound, so its words come more than once; \
+                 leave out --channels",
+                self.input.path.display()
+            ));
+        }
+        Ok(summary.stream)
+    }
+
+    fn header(&self, has_speakers: bool) -> Header {
         Header {
             file: self.input.path.display().to_string(),
             model: self.setup.model.clone(),
             task: self.setup.settings.decoding.task.name().to_owned(),
+            has_speakers,
         }
     }
 
@@ -145,36 +212,5 @@ impl Job<'_> {
         if !self.setup.quiet {
             eprint_line(line);
         }
-    }
-
-    /// Converts the segments of a window to those of the output.
-    fn to_segments<'p>(
-        &self,
-        window: &'p WindowTranscript,
-        first_id: usize,
-    ) -> impl Iterator<Item = Segment> + use<'p> {
-        let with_words = self.setup.settings.word_timestamps;
-        let to_word = |word: &TimedWord| Word {
-            word: word.text.clone(),
-            start_s: word.start,
-            end_s: word.end,
-            probability: word.probability,
-        };
-        window
-            .segments
-            .iter()
-            .enumerate()
-            .map(move |(i, segment)| Segment {
-                id: first_id + i,
-                start_s: segment.start,
-                end_s: segment.end,
-                text: segment.text.clone(),
-                tokens: segment.tokens.clone(),
-                temperature: window.temperature,
-                avg_logprob: window.avg_logprob,
-                compression_ratio: window.compression_ratio,
-                no_speech_prob: window.no_speech_prob,
-                words: with_words.then(|| segment.words.iter().map(to_word).collect()),
-            })
     }
 }

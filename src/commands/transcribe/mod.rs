@@ -3,6 +3,8 @@
 mod find;
 mod job;
 mod setup;
+mod speakers;
+mod texts;
 
 pub use find::{FindError, RECORDINGS, found_in};
 pub use job::Job;
@@ -12,7 +14,7 @@ use super::error::{Error, exit, exit_code_of_all};
 use super::tracks;
 use crate::advice::Advice;
 use crate::cli::{TrackChoice, TranscribeArgs};
-use crate::output::{Destination, Input, Place, closing_line, eprint_line};
+use crate::output::{Destination, Input, Place, closing_line, eprint_line, tell_apart};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -30,8 +32,9 @@ pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
         Some(TrackChoice::Number(number)) => Some(number),
         Some(TrackChoice::List) | None => None,
     };
-    let inputs = find::inputs(&args.file, args.recursive)?;
     let work = &args.work;
+    let mut inputs = find::inputs(&args.file, args.recursive)?;
+    tell_apart(&mut inputs, work.output_dir.as_deref());
     let place = match &work.output_dir {
         Some(directory) => Place::Directory(directory.clone()),
         None => Place::StandardOutput,
@@ -55,6 +58,7 @@ pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
                 destination: &destination,
                 input,
                 track,
+                channels: work.channel_names(),
                 label: &label,
             };
             let outcome = job.run();

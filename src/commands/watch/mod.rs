@@ -14,7 +14,7 @@ use super::error::{Error, exit};
 use super::transcribe::{Configured, Job, format_options, found_in};
 use crate::advice::Advice;
 use crate::cli::WatchArgs;
-use crate::output::{Destination, Input, OutputError, Place, eprint_line};
+use crate::output::{Destination, Input, OutputError, Place, eprint_line, tell_apart};
 use arrivals::{Arrivals, Version};
 use wake::Wake;
 
@@ -44,7 +44,8 @@ pub fn run(args: &WatchArgs) -> Result<u8, Error> {
     }
     while !stop.load(Ordering::Relaxed) {
         wake.watch(&args.directory, args.recursive);
-        let inputs = scan()?;
+        let mut inputs = scan()?;
+        tell_apart(&mut inputs, work.output_dir.as_deref());
         let clash = destination
             .check(&inputs)
             .err()
@@ -66,6 +67,7 @@ pub fn run(args: &WatchArgs) -> Result<u8, Error> {
                 destination: &destination,
                 input: &input,
                 track: None,
+                channels: work.channel_names(),
                 label: &format!("{}: ", name(&input)),
             };
             let outcome = job.run();

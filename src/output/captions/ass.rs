@@ -21,7 +21,8 @@ Style: Default,Arial,16,&H00FFFFFF,&H00A0A0A0,&H00000000,&H00000000,0,0,0,0,100,
 Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 ";
 
-/// ASS: `Dialogue: 0,0:00:01.00,0:00:02.50,Default,,0,0,0,,text`.
+/// ASS: `Dialogue: 0,0:00:01.00,0:00:02.50,Default,,0,0,0,,text`, with who speaks before the margins.
+/// Players do not show that field, so the text has the name, too.
 pub struct Ass;
 
 impl CueFormat for Ass {
@@ -35,8 +36,11 @@ impl CueFormat for Ass {
         } else {
             cue.text("\\N", |piece, _| escape(&piece.text))
         };
+        // A comma ends the field.
+        let name = cue.speaker.as_deref().unwrap_or_default();
+        let name = name.replace(',', ";");
         format!(
-            "Dialogue: 0,{},{},Default,,0,0,0,,{text}\n",
+            "Dialogue: 0,{},{},Default,{name},0,0,0,,{text}\n",
             time(cue.start_ms),
             time(cue.end_ms)
         )

@@ -7,6 +7,8 @@ pub struct Cue {
     pub start_ms: u64,
     /// End in milliseconds from the start of the recording.
     pub end_ms: u64,
+    /// Name of who speaks, if it is known.
+    pub speaker: Option<String>,
     /// Pieces of each line. A line does not begin with a space.
     pub lines: Vec<Vec<Piece>>,
 }
@@ -77,6 +79,10 @@ impl Cue {
 
 /// Format of cues.
 pub trait CueFormat: Send {
+    /// Whether the text of a cue begins with the name of who speaks, since the format has no other
+    /// place that people see.
+    const NAMES_IN_TEXT: bool = true;
+
     /// Returns the beginning of the file.
     fn begin(&mut self) -> String;
 

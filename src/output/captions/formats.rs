@@ -28,19 +28,23 @@ impl CueFormat for Srt {
 }
 
 /// WebVTT: `00:01.000 --> 00:02.500`, with hours only if there are any, as openai-whisper writes
-/// it.
+/// it. Who speaks is in a voice tag, `<v Name>`.
 pub struct Vtt;
 
 impl CueFormat for Vtt {
+    const NAMES_IN_TEXT: bool = false;
+
     fn begin(&mut self) -> String {
         "WEBVTT\n\n".to_owned()
     }
 
     fn cue(&mut self, cue: &Cue, highlighted: bool) -> String {
+        let name = cue.speaker.as_ref();
+        let voice = name.map_or(String::new(), |name| format!("<v {}>", escape_markup(name)));
         let write = |(start, end, text): (u64, u64, String)| {
             let start = clock(start).hours_if_any('.');
             let end = clock(end).hours_if_any('.');
-            format!("{start} --> {end}\n{text}\n\n")
+            format!("{start} --> {end}\n{voice}{text}\n\n")
         };
         let parts = parts(cue, highlighted, escape_markup);
         parts.into_iter().map(write).collect()

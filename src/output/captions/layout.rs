@@ -59,6 +59,8 @@ pub(super) struct Layout {
     max_line_width: usize,
     max_line_count: usize,
     max_words_per_line: usize,
+    /// Columns at the start of a cue that something else takes.
+    indent: usize,
     /// Text of a cue that is too short by itself: it may stay longer or be joined with what follows.
     held: Vec<Atom>,
     /// End of the last cue in milliseconds.
@@ -71,8 +73,17 @@ impl Layout {
             max_line_width: options.max_line_width.max(1),
             max_line_count: options.max_line_count.max(1),
             max_words_per_line: options.max_words_per_line.unwrap_or(usize::MAX).max(1),
+            indent: 0,
             held: Vec::new(),
             end_ms: 0,
+        }
+    }
+
+    /// Leaves columns free at the start of each cue.
+    pub fn indented(self, columns: usize) -> Self {
+        Self {
+            indent: columns,
+            ..self
         }
     }
 
@@ -141,6 +152,7 @@ impl Layout {
         Some(Cue {
             start_ms,
             end_ms: self.end_ms,
+            speaker: None,
             lines,
         })
     }
@@ -253,7 +265,8 @@ impl Layout {
         let mut least: Option<(u32, usize)> = None;
         let mut width = 0;
         for (begin, first) in atoms.iter().enumerate().take(end).rev() {
-            let line = width + first.width_without_space();
+            let indent = if begin == 0 { self.indent } else { 0 };
+            let line = width + first.width_without_space() + indent;
             width += first.width();
             let n = end - begin;
             if n > 1 && (line > self.max_line_width || n > self.max_words_per_line) {

@@ -12,6 +12,7 @@ mod clock;
 mod cue;
 mod formats;
 mod layout;
+mod speakers;
 
 pub(super) use ass::Ass;
 pub(super) use formats::{Lrc, Srt, Vtt};
@@ -21,10 +22,12 @@ use super::transcript::{Footer, Header, Segment};
 use super::writer::TranscriptWriter;
 use cue::{Cue, CueFormat};
 use layout::Layout;
+use speakers::Speakers;
 
 /// Writer of cues.
 pub(super) struct Captions<F> {
     layout: Layout,
+    speakers: Speakers,
     highlights_words: bool,
     format: F,
 }
@@ -34,6 +37,7 @@ impl<F: CueFormat> Captions<F> {
     pub fn new(format: F, options: &CaptionOptions) -> Self {
         Self {
             layout: Layout::new(options),
+            speakers: Speakers::new(options, F::NAMES_IN_TEXT),
             highlights_words: options.highlight_words,
             format,
         }
@@ -51,12 +55,19 @@ impl<F: CueFormat> TranscriptWriter for Captions<F> {
     }
 
     fn segment(&mut self, segment: &Segment) -> String {
-        let cues = self.layout.push(segment);
+        let cues = match &segment.speaker {
+            Some(speaker) => {
+                self.speakers.push(speaker, segment);
+                return String::new();
+            }
+            None => self.layout.push(segment),
+        };
         self.write(&cues)
     }
 
     fn finish(&mut self, _footer: &Footer) -> String {
-        let cues = self.layout.finish();
+        let mut cues = self.layout.finish();
+        cues.extend(self.speakers.finish());
         self.write(&cues)
     }
 }

@@ -8,6 +8,7 @@ use unicode_width::UnicodeWidthStr;
 fn segment(text: &str, start_s: f64, end_s: f64, words: Option<Vec<Word>>) -> Segment {
     Segment {
         id: 0,
+        speaker: None,
         start_s,
         end_s,
         text: text.to_owned(),
