@@ -8,10 +8,10 @@ use symphonia::core::codecs::audio::well_known::CODEC_ID_MP3;
 use symphonia::core::errors::Error as MediaError;
 use symphonia::core::io::ReadOnlySource;
 
-use super::codec::Decoder;
+use super::codec::{Decoded, Decoder};
 use super::demux::{
-    Adts, Au, Demuxer, FlacParts, FrameReader, Mkv, MpegAudio, Probed, Wave, mp4_facts, probe,
-    skip_tags,
+    Adts, Au, Demuxer, FlacParts, FrameReader, Item, Mkv, MpegAudio, Probed, Wave, mp4_facts,
+    probe, skip_tags,
 };
 use super::ffmpeg::{self, Failure, Ffmpeg, Request};
 use super::identify::{Format, HEAD, Reader, identify};
@@ -185,9 +185,20 @@ impl<'a> Input<'a> {
             let name = self.name.to_owned();
             return Err(AudioError::Encrypted { name });
         }
+        let codec = tracks.get(index).map_or(String::new(), codec_of);
+        let start = matches!(self.format.ffmpeg, "matroska" | "mov").then_some(0.0);
+        let by_ffmpeg = || self.by_ffmpeg(Some(index), start, codec.clone());
         let wanted = tracks.get(index).and_then(Decoder::new);
         if let Some(decoder) = wanted {
+            // Encoders take liberties that not every decoder allows.
+            if !self.can_decode(index)
+                && let Ok(mut container) = by_ffmpeg()
+            {
+                container.notes.extend(note_others(index));
+                return Ok(container);
+            }
             let notes = note_others(index).into_iter().collect();
+            let demuxer = self.anew(demuxer)?;
             return Ok(Container {
                 demuxer,
                 decoder,
@@ -195,9 +206,7 @@ impl<'a> Input<'a> {
                 notes,
             });
         }
-        let codec = tracks.get(index).map_or(String::new(), codec_of);
-        let start = matches!(self.format.ffmpeg, "matroska" | "mov").then_some(0.0);
-        let error = match self.by_ffmpeg(Some(index), start, codec) {
+        let error = match by_ffmpeg() {
             Ok(mut container) => {
                 container.notes.extend(note_others(index));
                 return Ok(container);
@@ -225,6 +234,46 @@ impl<'a> Input<'a> {
             }
             _ => Err(error),
         }
+    }
+
+    /// Whether one of a track's first packets can be decoded.
+    fn can_decode(&self, index: usize) -> bool {
+        /// Packets of the track, and of all tracks, that are tried.
+        const PACKETS: usize = 16;
+        const ALL_PACKETS: usize = 4096;
+        let Ok(Some(mut demuxer)) = self.built_in() else {
+            return true;
+        };
+        let Some(mut decoder) = demuxer.tracks().get(index).and_then(Decoder::new) else {
+            return true;
+        };
+        let mut samples = Vec::new();
+        let mut n_damaged = 0;
+        for _ in 0..ALL_PACKETS {
+            let packet = match demuxer.next_item() {
+                Ok(Some(Item::Packet(packet))) if packet.track_id == decoder.track.id => packet,
+                Ok(Some(_)) => continue,
+                Ok(None) | Err(_) => break,
+            };
+            match decoder.decode(&packet, &mut samples) {
+                Ok(Decoded::Samples { .. }) => return true,
+                Ok(Decoded::Damaged) | Err(_) => n_damaged += 1,
+            }
+            if n_damaged == PACKETS {
+                break;
+            }
+        }
+        n_damaged == 0
+    }
+
+    /// Returns a reader at the first packet, after another one has read the bytes: of a pipe, the
+    /// first one has lost its place.
+    fn anew(&self, demuxer: Box<dyn Demuxer>) -> Result<Box<dyn Demuxer>, AudioError> {
+        if self.bytes.file().is_some() {
+            return Ok(demuxer);
+        }
+        let anew = self.built_in().map_err(|error| self.error(error))?;
+        Ok(anew.unwrap_or(demuxer))
     }
 
     /// Chooses a track of what only ffmpeg reads.

@@ -149,7 +149,11 @@ fn arguments(command: &mut Command, request: &Request<'_>, input: &str) {
     command.args(["-vn", "-sn", "-dn"]);
     // Sound that begins later, and gaps, become silence.
     let start = request.start.unwrap_or(0.0);
-    let timestamps = believable_timestamps(start);
+    let timestamps = match request.demuxer {
+        // Those of avi are invalid for some codecs, and it has no gaps.
+        "avi" => format!("STARTPTS-{start}/TB+NB_CONSUMED_SAMPLES/SR/TB"),
+        _ => believable_timestamps(start),
+    };
     command.arg("-af");
     command.arg(format!(
         "asetpts='{timestamps}',aresample=async=1:first_pts=0"

@@ -56,7 +56,7 @@ const AC3: Format = format(Reader::Ffmpeg, "AC-3", "ac3");
 const EAC3: Format = format(Reader::Ffmpeg, "E-AC-3", "eac3");
 
 /// Formats by the bytes at an offset.
-const MAGIC: [(usize, &[u8], Format); 45] = {
+const MAGIC: [(usize, &[u8], Format); 46] = {
     use Reader::{Au, Ffmpeg, Flac, Forward, Mkv, Nobody, Seeking, Wave};
     [
         (8, b"WAVE", WAV),
@@ -94,6 +94,7 @@ const MAGIC: [(usize, &[u8], Format); 45] = {
         (0, b"MP+", format(Ffmpeg, "Musepack", "mpc")),
         (0, b"\x7f\xfe\x80\x01", format(Ffmpeg, "DTS", "dts")),
         (4, b"\xf8\x72\x6f\xba", format(Ffmpeg, "TrueHD", "truehd")),
+        (4, b"\xf8\x72\x6f\xbb", format(Ffmpeg, "MLP", "mlp")),
         (0, b"DSD ", format(Ffmpeg, "DSD (dsf)", "dsf")),
         (0, b"FRM8", format(Ffmpeg, "DSD (dff)", "iff")),
         (

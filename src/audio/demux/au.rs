@@ -19,8 +19,10 @@ use crate::audio::track::{Length, Track};
 /// Frames of a packet.
 const PACKET_FRAMES: usize = 4096;
 
-/// Reader of au files. Their stated length is not used: it is often unknown, and nothing follows
-/// the samples.
+/// Sizes from here on mean that the size is unknown.
+const UNKNOWN_SIZE: u32 = 0x7fff_0000;
+
+/// Reader of au files. All samples are read, whatever length is stated: nothing follows them.
 pub struct Au {
     stream: ByteStream,
     track: [Track; 1],
@@ -39,7 +41,7 @@ impl Au {
             let bytes = header.get(at..).and_then(|rest| rest.first_chunk());
             bytes.map_or(0, |bytes| u32::from_be_bytes(*bytes))
         };
-        let [start, encoding, rate, channels] = [4, 12, 16, 20].map(field);
+        let [start, size, encoding, rate, channels] = [4, 8, 12, 16, 20].map(field);
         if !(24..=1 << 20).contains(&start) || rate == 0 || !(1..=256).contains(&channels) {
             return Err(MediaError::DecodeError("au: invalid header"));
         }
@@ -62,8 +64,11 @@ impl Au {
             .with_sample_rate(rate)
             .with_channels(Channels::Discrete(channels as u16));
         let mut track = Track::new(0, params, name);
-        let bytes = stream.len().map(|len| len.saturating_sub(u64::from(start)));
-        track.length = bytes.and_then(|n| Length::of_frames(n / frame_len as u64, rate));
+        let there = stream.len().map(|len| len.saturating_sub(u64::from(start)));
+        let stated = (1..UNKNOWN_SIZE).contains(&size).then_some(u64::from(size));
+        track.length = stated
+            .max(there)
+            .and_then(|n| Length::of_frames(n / frame_len as u64, rate));
         Ok(Self {
             stream,
             track: [track],

@@ -76,7 +76,11 @@ impl Wave {
         };
         let riff = variant.header(&mut stream)?.size;
         stream.skip(if variant == Variant::W64 { 40 } else { 12 })?;
-        let mut sizes = Sizes { riff, data: None };
+        let mut sizes = Sizes {
+            riff,
+            data: None,
+            header_len: variant.header_len(),
+        };
         let mut format = None;
         loop {
             let Chunk { name, size } = variant.header(&mut stream)?;
@@ -191,13 +195,15 @@ impl Demuxer for Wave {
 struct Sizes {
     riff: u64,
     data: Option<u64>,
+    /// Length of the header that comes before what `riff` counts.
+    header_len: u64,
 }
 
 impl Sizes {
     /// Whether both sizes tell of the same file, if the audio begins at `position`.
     fn agree(&self, position: u64) -> bool {
         let end = position.saturating_add(self.data.unwrap_or(0));
-        let riff_end = self.riff.saturating_add(8);
+        let riff_end = self.riff.saturating_add(self.header_len);
         riff_end + 1 >= end && riff_end - end.min(riff_end) < SEARCHED as u64
     }
 }
