@@ -10,7 +10,6 @@ use symphonia::core::codecs::audio::well_known::{
 use symphonia::core::codecs::audio::{
     AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions, CODEC_ID_NULL_AUDIO,
 };
-use symphonia::core::errors::Error as MediaError;
 use symphonia::core::packet::Packet;
 use symphonia::core::units::TimeBase;
 
@@ -59,14 +58,7 @@ impl Decoder {
     }
 
     /// Decodes a packet into `samples` (interleaved), replacing their contents.
-    ///
-    /// # Errors
-    /// Returns an error if the decoder cannot continue.
-    pub fn decode(
-        &mut self,
-        packet: &Packet,
-        samples: &mut Vec<f32>,
-    ) -> Result<Decoded, MediaError> {
+    pub fn decode(&mut self, packet: &Packet, samples: &mut Vec<f32>) -> Decoded {
         samples.clear();
         self.follow_layer(&packet.data);
         let decoded = match &mut self.codec {
@@ -74,7 +66,7 @@ impl Decoder {
                 let channels = opus.channels();
                 let valid = valid_frames(packet, self.track.time_base);
                 let Some(decoded) = opus.decode(&packet.data, valid) else {
-                    return Ok(Decoded::Damaged);
+                    return Decoded::Damaged;
                 };
                 samples.extend_from_slice(decoded);
                 Decoded::Samples {
@@ -91,14 +83,14 @@ impl Decoder {
                         channels: spec.channels().count(),
                     }
                 }
-                Err(MediaError::DecodeError(_) | MediaError::IoError(_)) => Decoded::Damaged,
-                Err(error) => return Err(error),
+                // Damage may look like a feature that is not supported.
+                Err(_) => Decoded::Damaged,
             },
         };
         if self.track.gain != 1.0 {
             samples.iter_mut().for_each(|x| *x *= self.track.gain);
         }
-        Ok(decoded)
+        decoded
     }
 
     /// Changes the decoder if a frame of MPEG audio is of another layer than stated: mp4 does not

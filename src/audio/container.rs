@@ -256,8 +256,8 @@ impl<'a> Input<'a> {
                 Ok(None) | Err(_) => break,
             };
             match decoder.decode(&packet, &mut samples) {
-                Ok(Decoded::Samples { .. }) => return true,
-                Ok(Decoded::Damaged) | Err(_) => n_damaged += 1,
+                Decoded::Samples { .. } => return true,
+                Decoded::Damaged => n_damaged += 1,
             }
             if n_damaged == PACKETS {
                 break;

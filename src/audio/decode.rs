@@ -277,8 +277,7 @@ impl FileSource {
 
     /// Decodes a packet into the block, which stays empty if the packet is damaged.
     fn decode(&mut self, packet: &Packet) -> Result<(), AudioError> {
-        let decoded = self.decoder.decode(packet, &mut self.block);
-        match decoded.map_err(|e| self.damaged(e.to_string()))? {
+        match self.decoder.decode(packet, &mut self.block) {
             Decoded::Samples { rate, .. } if !RATES.contains(&rate) => {
                 Err(AudioError::UnsupportedRate {
                     name: self.name.clone(),

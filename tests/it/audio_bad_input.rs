@@ -252,6 +252,34 @@ fn check_hole(file: &str) {
 }
 
 #[test]
+fn au_and_w64_that_are_cut_off_say_so() {
+    let samples = vec![1; 32_000];
+    let mut au = b".snd\0\0\0\x18".to_vec();
+    for field in [64_000, 3, 16_000, 1] {
+        au.extend(u32::to_be_bytes(field));
+    }
+    let guid = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a";
+    let mut w64 = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0".to_vec();
+    w64.extend(64_104u64.to_le_bytes());
+    w64.extend([b"wave".as_slice(), guid, b"fmt ", guid].concat());
+    w64.extend(40u64.to_le_bytes());
+    w64.extend(b"\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0");
+    w64.extend([b"data".as_slice(), guid].concat());
+    w64.extend(64_024u64.to_le_bytes());
+    for mut file in [au, w64] {
+        file.extend(&samples);
+        let decoded = decode_bytes(&file);
+        assert_eq!(decoded.samples.len(), 16_000);
+        let line = error_line(&decoded);
+        assert!(line.contains("damaged at 1.00 s"), "{line}");
+        file.extend(&samples);
+        let whole = decode_bytes(&file);
+        assert!(whole.error.is_none(), "{:?}", whole.error);
+        assert_eq!(whole.samples.len(), 32_000);
+    }
+}
+
+#[test]
 fn damage_in_the_middle_costs_only_the_middle() {
     for file in ["reference.flac", "mono.mp3"] {
         check_hole(&format!("formats/{file}"));

@@ -30,6 +30,11 @@ fn what_hearken_cannot_decode_is_read_from_files_and_pipes() {
         ("x.tta", "-c:a tta"),
         ("x.flv", "-ar 44100 -c:a libmp3lame"),
         ("x.mpg", "-c:a mp2"),
+        // Decoders of Hearken refuse these.
+        ("mono384k.mp2", "-ac 1 -ar 48000 -b:a 384k -c:a mp2"),
+        ("x.opus", "-af pan=6.1|FC=c0 -ar 48000 -c:a libopus"),
+        // Its timestamps are invalid.
+        ("eac3.avi", "-c:a eac3"),
     ] {
         let path = dir.path().join(name);
         let input = format!("-i {} {codec}", data("formats/reference.flac").display());
@@ -49,8 +54,30 @@ fn what_hearken_cannot_decode_is_read_from_files_and_pipes() {
                 correlation > 0.88,
                 "{name}: {correlation} at a lag of {lag}"
             );
+            let longer = decoded.samples.len() as f64 / wanted.len() as f64;
+            assert!((0.9..1.1).contains(&longer), "{name}: {longer}");
         }
     }
+}
+
+#[test]
+fn invalid_timestamps_add_no_hours_of_silence() {
+    if !has_ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("x.caf");
+    let input = format!(
+        "-i {} -c:a pcm_s16le",
+        data("formats/reference.flac").display()
+    );
+    assert!(ffmpeg(&input, &path));
+    let mut bytes = fs::read(&path).expect("a file");
+    // Number of frames of a packet: symphonia refuses the file, ffmpeg does not.
+    bytes[40..44].copy_from_slice(&0x41cd_cd65u32.to_be_bytes());
+    fs::write(&path, bytes).expect("a file");
+    let decoded = decode_all(&path);
+    assert!(decoded.samples.len() < 16_000 * 60);
 }
 
 #[test]

@@ -30,7 +30,7 @@ enum Recording {
     /// Its channels are mixed.
     Mixed(Box<dyn AudioSource>),
     /// Each of its channels is transcribed.
-    Apart(CountedChannels),
+    Apart(Box<CountedChannels>),
 }
 
 /// Recording that has been transcribed.
@@ -70,7 +70,7 @@ impl Job<'_> {
         let summary = match recording {
             Recording::Mixed(source) => self.transcribe(source, &progress, &mut texts),
             Recording::Apart(channels) => {
-                self.transcribe_apart(channels, &speakers, &progress, &mut texts)
+                self.transcribe_apart(*channels, &speakers, &progress, &mut texts)
             }
         };
         progress.finish();
@@ -133,7 +133,7 @@ impl Job<'_> {
             return Ok((Recording::Mixed(Box::new(channels)), Vec::new()));
         }
         let speakers = speakers(&name, channels.count(), names)?;
-        Ok((Recording::Apart(channels), speakers))
+        Ok((Recording::Apart(Box::new(channels)), speakers))
     }
 
     fn transcribe(
@@ -142,19 +142,20 @@ impl Job<'_> {
         progress: &Progress,
         texts: &mut Texts<'_>,
     ) -> Result<StreamSummary, PipelineError<Error>> {
-        let Setup {
-            whisper,
-            settings,
-            stop,
-            ..
-        } = self.setup;
-        pipeline::transcribe(whisper, source, settings, stop, |window| {
-            progress.advance_to(window.end_s);
-            let segments = texts.segments(window, None);
-            segments
-                .into_iter()
-                .try_for_each(|segment| texts.write(segment))
-        })
+        let setup = self.setup;
+        pipeline::transcribe(
+            &setup.whisper,
+            source,
+            &setup.settings,
+            &setup.stop,
+            |window| {
+                progress.advance_to(window.end_s);
+                let segments = texts.segments(window, None);
+                segments
+                    .into_iter()
+                    .try_for_each(|segment| texts.write(segment))
+            },
+        )
     }
 
     fn transcribe_apart(
@@ -164,16 +165,15 @@ impl Job<'_> {
         progress: &Progress,
         texts: &mut Texts<'_>,
     ) -> Result<StreamSummary, PipelineError<Error>> {
-        let Setup {
-            whisper,
-            settings,
-            stop,
-            ..
-        } = self.setup;
+        let setup = self.setup;
         let mut turns = Turns::new(speakers.len());
         let mut position_s = 0.0_f64;
-        let summary =
-            pipeline::transcribe_channels(whisper, channels, settings, stop, |i, event| {
+        let summary = pipeline::transcribe_channels(
+            &setup.whisper,
+            channels,
+            &setup.settings,
+            &setup.stop,
+            |i, event| {
                 match event {
                     ChannelEvent::Window(window) => {
                         position_s = position_s.max(window.end_s);
@@ -188,7 +188,8 @@ impl Job<'_> {
                     texts.write(segment)?;
                 }
                 Ok(())
-            })?;
+            },
+        )?;
         if summary.are_alike {
             self.note(&format!(
                 "hearken: {}: its channels have the same sound, so its words come more than once; \
