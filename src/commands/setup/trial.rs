@@ -88,6 +88,7 @@ fn hear(config: &Config) -> Result<Heard, Error> {
         &config.typing,
         &config.profiles,
         &config.text.hotwords,
+        None,
         &wake,
     );
     let mut options = ClientOptions::default();
