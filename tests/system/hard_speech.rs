@@ -148,7 +148,7 @@ fn a_short_clip_is_heard_in_the_language_given() {
         // Up to a pause, which is searched between 1 and 2.5 s.
         let sound = clip(file);
         let power = |frame: &[f32]| frame.iter().map(|x| x * x).sum::<f32>();
-        let end = (RATE..sound.len().min(5 * RATE / 2))
+        let end = (RATE..(5 * RATE / 2).min(sound.len() - RATE / 20))
             .step_by(RATE / 100)
             .min_by(|a, b| {
                 let power = |at: usize| power(&sound[at..at + RATE / 20]);
