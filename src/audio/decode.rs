@@ -20,7 +20,7 @@ use super::container::{self, Container};
 use super::demux::{Demuxer, EarlyEnd, Item};
 use super::levels::{Count, LATER_SCALED_SHARE, Levels, SCALED_SHARE};
 use super::source::{Bytes, STDIN};
-use super::timeline::Timeline;
+use super::timeline::{MAX_HOLE, MAX_SILENCE, Timeline};
 use super::track::{InputOptions, Length, TrackLabel, default_track};
 use super::{AudioError, AudioNote, AudioSource, AudioWarning, Block, SAMPLE_RATE};
 
@@ -28,11 +28,6 @@ use super::{AudioError, AudioNote, AudioSource, AudioWarning, Block, SAMPLE_RATE
 const RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
 /// Gaps up to this length, in seconds, are rounding of timestamps (mkv counts milliseconds).
 const MIN_HOLE: f64 = 0.04;
-/// Gaps above this length, in seconds, are invalid timestamps.
-pub(super) const MAX_HOLE: f64 = 3600.0;
-/// Silence that is inserted into a recording at most, in seconds: six hours. More comes of invalid
-/// timestamps.
-pub(super) const MAX_SILENCE: f64 = 21_600.0;
 /// Length that is believed of a damaged packet, in seconds: flac has the longest.
 const MAX_PACKET: f64 = 10.0;
 /// Seconds by which the scale of floating-point samples is found.

@@ -17,10 +17,10 @@ use symphonia::core::errors::Error as MediaError;
 
 pub use probe::probe;
 
-use super::decode::{MAX_HOLE, MAX_SILENCE};
 use super::demux::{Demuxer, EarlyEnd, Item, Wave};
 use super::source::{Bytes, Pipe};
 use super::stream::ByteStream;
+use super::timeline::{MAX_HOLE, MAX_SILENCE};
 use super::track::Track;
 
 /// Name of the program.

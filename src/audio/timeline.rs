@@ -2,6 +2,12 @@
 
 use symphonia::core::packet::Packet;
 
+/// Gaps above this length, in seconds, are invalid timestamps.
+pub const MAX_HOLE: f64 = 3600.0;
+/// Silence that is inserted into a recording at most, in seconds: six hours. More comes of invalid
+/// timestamps.
+pub const MAX_SILENCE: f64 = 21_600.0;
+
 /// Frames in a block of inserted silence.
 const SILENCE_BLOCK: u64 = 4096;
 
