@@ -7,7 +7,7 @@ HEARKEN := target/release/hearken
 # Rust is often installed for one user and not on the PATH of a script.
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
-.PHONY: build help setup check lint unit doc demo test test-loom test-aarch64 model install deb shim third-party
+.PHONY: build help setup check lint unit doc demo test test-loom test-aarch64 model install deb shim fcitx5 third-party
 .NOTPARALLEL:
 
 build: ## builds target/release/hearken (the default)
@@ -88,6 +88,9 @@ install: ## installs to PREFIX, /usr/local unless given: make && sudo make insta
 	for file in $(DOCS); do install -Dm644 $$file $(DESTDIR)$(PREFIX)/share/doc/hearken/$$file || exit; done
 	if [ -e target/release/libhearken_xrt.so ]; then \
 		install -Dm755 -t $(DESTDIR)$(PREFIX)/lib/hearken target/release/libhearken_xrt.so; fi
+	if [ -e $(FCITX5_ADDON) ]; then \
+		install -Dm755 -t $(DESTDIR)$(FCITX5_DIR) $(FCITX5_ADDON) && \
+		install -Dm644 -t $(DESTDIR)$(PREFIX)/share/fcitx5/addon packaging/fcitx5/hearken.conf; fi
 	if [ -e target/npu/manifest.json ]; then install -Dm644 -t $(DESTDIR)$(PREFIX)/lib/hearken/npu target/npu/*; fi
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/dbus-1/interfaces packaging/dbus/*.xml
 	install -Dm644 -t $(DESTDIR)$(PREFIX)/share/ibus/component packaging/ibus/hearken.xml
@@ -106,6 +109,17 @@ install: ## installs to PREFIX, /usr/local unless given: make && sudo make insta
 shim: ## builds the shim over XRT
 	cargo build --release --locked --package xrt-sys --features build-shim
 	cp "$$(ls -t target/release/build/xrt-sys-*/out/libhearken_xrt.so | head -n 1)" target/release/
+
+# The addon through which Fcitx 5 takes text; make install installs it, too. It needs Fcitx's headers (libfcitx5core-dev),
+# and loads in later versions of Fcitx 5. Fcitx looks in its own directory only.
+FCITX5_ADDON := target/fcitx5/libhearken.so
+FCITX5_DIR ?= $(shell pkg-config --variable=libdir Fcitx5Core 2>/dev/null)/fcitx5
+
+fcitx5: $(FCITX5_ADDON) ## builds the addon for Fcitx 5
+
+$(FCITX5_ADDON): packaging/fcitx5/hearken.cpp
+	mkdir -p $(@D)
+	$(CXX) -std=c++17 -O2 -Wall -Wextra -Werror -shared -fPIC -o $@ $< $$(pkg-config --cflags --libs Fcitx5Core Fcitx5Module)
 
 deb: ## makes target/hearken_VERSION_ARCH.deb of what make has built
 	packaging/deb

@@ -73,7 +73,7 @@ pub struct TypeArgs {
     /// With --text: fail with exit code 13 unless the field shows that the text has arrived
     #[arg(long, requires = "text")]
     pub verify: bool,
-    /// Own the clipboard with the contents on standard input until another program copies something.
+    /// Give back what the process on standard input has taken, once it has ended.
     #[arg(long, hide = true)]
-    pub hold_clipboard: bool,
+    pub guard: bool,
 }

@@ -59,6 +59,10 @@ pub trait Session {
     #[zbus(property)]
     fn status_message(&self) -> zbus::Result<String>;
 
+    #[cfg(feature = "desktop")]
+    #[zbus(property)]
+    fn set_context(&self, text: &str) -> zbus::Result<()>;
+
     #[zbus(property(emits_changed_signal = "false"))]
     fn metrics(&self) -> zbus::Result<HashMap<String, OwnedVariant>>;
 }

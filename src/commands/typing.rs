@@ -1,14 +1,15 @@
 //! `hearken type`, `desktop`, `undo` and `hotkey`: speech or a given text into the focused window.
 
 use std::io::Read;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use futures::channel::mpsc;
 use futures::executor::block_on;
 use futures::future::{Either, select};
 use futures::{FutureExt, StreamExt};
+use signal_hook::consts::SIGTERM;
 
 #[cfg(feature = "captions")]
 use super::captions;
@@ -22,8 +23,10 @@ use crate::client::{ClientError, connect};
 use crate::config::Config;
 use crate::dbus::protocol::SessionState;
 use crate::desktop::agent;
+use crate::desktop::context::Context;
 use crate::desktop::hotkey::{self, print::Keys};
 use crate::desktop::typist::{Report, Typist};
+use crate::input::guard::{self, Guard};
 use crate::input::router::{self, Outcome};
 use crate::input::sink::{SinkError, Wake};
 use crate::output::eprint_line;
@@ -88,8 +91,8 @@ fn type_into(args: &TypeArgs) -> Result<u8, Error> {
     if let Some(n) = args.again {
         return again(n);
     }
-    if args.hold_clipboard {
-        return hold_clipboard();
+    if args.guard {
+        return watch();
     }
     let mut config = config()?;
     if let Some(method) = args.method {
@@ -125,7 +128,9 @@ fn type_into(args: &TypeArgs) -> Result<u8, Error> {
         Some(text) => type_text(&mut typist, text, args.verify),
         None => dictate(&mut typist, args, wakes),
     };
-    leave_clipboard(&mut typist);
+    if let Err(error) = typist.router().leave_selections() {
+        eprint_line(&format!("hearken: {}", error.explain()));
+    }
     done
 }
 
@@ -180,7 +185,9 @@ fn dictate(
             eprint_line(&format!("hearken: {trouble}"));
         }
         let mut is_stopping = false;
+        let mut context = Context::default();
         let code = loop {
+            context.tell(&session, typist).await;
             let event = {
                 let next = session.next();
                 futures::pin_mut!(next);
@@ -239,40 +246,17 @@ fn report(reports: &[Report]) {
     }
 }
 
-/// Hands the selections that are ours to a process of its own: they end with their owner.
-fn leave_clipboard(typist: &mut Typist) {
-    let held = typist.router().held_board().and_then(|board| board.held());
-    let Some(held) = held else {
-        return;
-    };
-    let program = std::env::current_exe();
-    let child = program.and_then(|program| {
-        Command::new(program)
-            .args(["type", "--hold-clipboard"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-    });
-    let Ok(mut child) = child else {
-        eprint_line("hearken: the clipboard is lost: no process can be started to keep it");
-        return;
-    };
-    if let Some(mut stdin) = child.stdin.take() {
-        // An error means that the child has ended; so does the end of its output.
-        let _ = serde_json::to_writer(&mut stdin, &held);
-    }
-    if let Some(mut stdout) = child.stdout.take() {
-        // It says a byte once it owns them.
-        let _ = stdout.read_exact(&mut [0]);
-    }
-}
-
-fn hold_clipboard() -> Result<u8, Error> {
-    let contents = serde_json::from_reader(std::io::stdin()).map_err(SinkError::lost)?;
-    let mut board = router::board()?;
-    board.hold(contents)?;
-    crate::output::print("\n")?;
-    board.wait_until_taken();
+/// Gives back what the process on the other end of standard input had taken, once it ends.
+fn watch() -> Result<u8, Error> {
+    let stop = Arc::new(AtomicBool::new(false));
+    // Without it, a signal ends this process at once.
+    let _ = signal_hook::flag::register(SIGTERM, Arc::clone(&stop));
+    guard::watch(
+        std::io::stdin().lock(),
+        || router::board(&Guard::default()),
+        // The other process may have gone.
+        || drop(crate::output::print("\n")),
+        &stop,
+    )?;
     Ok(exit::SUCCESS)
 }

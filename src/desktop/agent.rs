@@ -17,8 +17,8 @@ use zbus::{Connection, OwnedObjectPath};
 
 use super::bus::{self, Command, Dictation, State};
 use super::clock::clock;
+use super::context::Context;
 use super::hotkey::portal::{self, Shortcut};
-use super::hotkey::print::Keys;
 use super::hotkey::{Action, Hotkey, Key, x11};
 use super::presence::{self, Cue, Heard, Moment, Notice, Presence};
 use super::typist::{Report, Typist};
@@ -31,6 +31,7 @@ use crate::dbus::protocol::SessionState;
 use crate::filter::Filter;
 use crate::input::router::Outcome;
 use crate::input::sink::Wake;
+use crate::settings::HotkeySettings;
 use crate::settings::desktop::{HotkeyVia, Method};
 
 /// Time between two attempts to reach the daemon.
@@ -105,8 +106,9 @@ pub fn run(config: &Config, replaces: bool) -> Result<(), AgentError> {
             ticks.map(|()| Incoming::Tick).boxed_local(),
             interruptions().map(Incoming::Client).boxed_local(),
             replaced.map(|()| Incoming::Replaced).boxed_local(),
-            hotkey(&connection, config)
-                .await
+            // The user may take a while to grant it.
+            stream::once(hotkey(connection.clone(), config.hotkey.clone()))
+                .flatten()
                 .map(Incoming::Shortcut)
                 .boxed_local(),
         ])
@@ -127,7 +129,7 @@ pub fn run(config: &Config, replaces: bool) -> Result<(), AgentError> {
             is_dictating: false,
             is_open: false,
             state: State::Unknown,
-            trouble: String::new(),
+            shown: Default::default(),
             clock: deadlines,
             deadline: None,
             presence: Presence::start(config, commands),
@@ -167,17 +169,15 @@ fn session_options(config: &Config) -> ClientOptions {
 }
 
 /// Returns what happens to the hotkey, by the portal or a grab; nothing if neither is there.
-async fn hotkey(connection: &Connection, config: &Config) -> BoxStream<'static, Shortcut> {
-    let settings = &config.hotkey;
+async fn hotkey(connection: Connection, settings: HotkeySettings) -> BoxStream<'static, Shortcut> {
     if matches!(settings.via, HotkeyVia::Auto | HotkeyVia::Portal) {
-        match portal::bind(connection, &settings.keys).await {
+        match portal::bind(&connection, &settings.keys).await {
             Ok(shortcuts) => return shortcuts,
             Err(error) => info!("no hotkey by the portal: {error}"),
         }
     }
     if matches!(settings.via, HotkeyVia::Auto | HotkeyVia::X11) {
-        let grabbed = Keys::parse(&settings.keys).and_then(|keys| x11::grab(&keys));
-        match grabbed {
+        match x11::grab(&settings.keys) {
             Ok(keys) => return keys.map(Shortcut::Dictate).boxed(),
             Err(error) => info!("no hotkey by the X server: {error}"),
         }
@@ -197,9 +197,9 @@ struct Agent {
     is_dictating: bool,
     /// Whether the microphone is open.
     is_open: bool,
-    /// What was published last.
+    /// State, method and trouble that were published last.
     state: State,
-    trouble: String,
+    shown: (&'static str, String),
     clock: crossbeam_channel::Sender<Option<Instant>>,
     /// What the clock was told last.
     deadline: Option<Instant>,
@@ -218,6 +218,7 @@ impl Agent {
         self.set_session(session.proxy.inner().path().to_owned().into())
             .await;
         self.publish(State::Idle).await;
+        let mut context = Context::default();
         loop {
             let deadline = self.hotkey.deadline();
             if deadline != self.deadline {
@@ -239,16 +240,15 @@ impl Agent {
                     self.act(&session, action).await
                 }
                 Incoming::Client(ClientEvent::Gone) => return Ending::NoDaemon,
-                Incoming::Client(ClientEvent::Interrupted) | Incoming::Replaced => {
+                Incoming::Client(ClientEvent::Interrupted)
+                | Incoming::Replaced
+                | Incoming::Command(Command::Quit) => {
                     // The daemon closes the session with its owner.
                     let _ = session.proxy.stop().await;
                     self.finish().await;
-                    return Ending::Done;
-                }
-                Incoming::Command(Command::Quit) => {
-                    // The daemon closes the session with its owner.
-                    let _ = session.proxy.stop().await;
-                    self.finish().await;
+                    if let Err(error) = self.typist.router().leave_selections() {
+                        warn!("{}", error.explain());
+                    }
                     return Ending::Done;
                 }
                 Incoming::Client(event) => self.hear(&session, &event).await,
@@ -256,7 +256,7 @@ impl Agent {
                     let mut reports = Vec::new();
                     if self.is_dictating {
                         reports = self.typist.refocus();
-                        if self.typist.trouble() != self.trouble {
+                        if self.shown != self.showing() {
                             self.publish(self.state).await;
                         }
                     }
@@ -274,6 +274,7 @@ impl Agent {
                 self.presence.play(Cue::Error);
                 self.notice(Notice::Failed(error.explain()));
             }
+            context.tell(&session, &self.typist).await;
         }
     }
 
@@ -488,16 +489,18 @@ impl Agent {
         }
     }
 
+    /// Method and trouble.
+    fn showing(&self) -> (&'static str, String) {
+        let trouble = self.is_dictating.then(|| self.typist.trouble());
+        (self.typist.method(), trouble.unwrap_or_default())
+    }
+
     async fn publish(&mut self, state: State) {
         self.state = state;
-        self.trouble = if self.is_dictating {
-            self.typist.trouble()
-        } else {
-            String::new()
-        };
+        self.shown = self.showing();
         self.presence.tell(Moment::State {
             state,
-            trouble: self.trouble.clone(),
+            trouble: self.shown.1.clone(),
         });
         let object = self
             .connection
@@ -509,8 +512,8 @@ impl Agent {
         };
         let mut dictation = object.get_mut().await;
         dictation.state = state;
-        dictation.method = self.typist.method().to_owned();
-        dictation.trouble.clone_from(&self.trouble);
+        self.shown.0.clone_into(&mut dictation.method);
+        self.shown.1.clone_into(&mut dictation.trouble);
         // Nobody has to listen.
         let emitter = object.signal_emitter();
         let _ = dictation.state_changed(emitter).await;

@@ -120,6 +120,7 @@ impl Dictation {
 
     /// Puts in one of the latest texts again; 0 is the last. Returns 1 if the field has it, 2 if it was
     /// sent to a field that does not answer, 3 if it could not be put in.
+    #[zbus(out_args("outcome"))]
     async fn again(&mut self, n: u32) -> fdo::Result<u32> {
         let (sender, outcome) = oneshot::channel();
         self.send(Command::Again(n as usize, sender))?;

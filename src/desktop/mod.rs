@@ -6,6 +6,7 @@
 pub(crate) mod agent;
 mod bus;
 mod clock;
+pub(crate) mod context;
 pub(crate) mod hotkey;
 pub(crate) mod presence;
 pub(crate) mod typist;

@@ -10,12 +10,15 @@ use crate::client::session::ClientEvent;
 use crate::filter::Filter;
 use crate::input::router::{Outcome, Router};
 use crate::input::sink::{SinkError, Target, Wake};
-use crate::input::writer::{Edit, Heard, Writer};
+use crate::input::writer::{Edit, Heard, Writer, mend};
 use crate::settings::TypeSettings;
+use crate::settings::desktop::Purpose;
 use crate::settings::profile::Profile;
 
 /// Number of texts that are kept.
 const N_KEPT: usize = 20;
+/// Most characters before the cursor that the recogniser reads.
+const N_CONTEXT: usize = 500;
 /// Time that a field has to show a text.
 const RECEIPT_TIMEOUT: Duration = Duration::from_millis(400);
 
@@ -226,6 +229,24 @@ impl Typist {
         Ok(self.router.receipt(RECEIPT_TIMEOUT))
     }
 
+    /// Returns the text before the cursor for the recogniser: empty if it must not have any, `None`
+    /// while an utterance is spoken, whose words it knows itself.
+    pub fn context(&self) -> Option<&str> {
+        if self.writer.is_speaking() {
+            return None;
+        }
+        let target = self.target.as_ref();
+        let target = target.filter(|target| {
+            let is_open = matches!(target.purpose, Purpose::Text | Purpose::Terminal);
+            is_open && self.writer.style().context
+        });
+        let before = target.and_then(|target| target.before.as_deref());
+        let before = before.unwrap_or_default();
+        let n = before.chars().count().saturating_sub(N_CONTEXT);
+        let start = before.char_indices().nth(n);
+        Some(start.map_or("", |(at, _)| &before[at..]))
+    }
+
     /// The methods.
     pub fn router(&mut self) -> &mut Router {
         &mut self.router
@@ -238,10 +259,7 @@ impl Typist {
                 // What is shown is gone with its target.
                 Edit::Show(interim) => drop(self.router.show(&interim)),
                 Edit::Commit(text) => reports.extend(self.commit(text)),
-                Edit::Erase(text) => match self.router.erase(&text) {
-                    Ok(()) => reports.push(self.written(&text)),
-                    Err(error) => reports.push(Report::Failed(error.explain())),
-                },
+                Edit::Erase(text) => reports.push(self.erase(&text)),
                 Edit::Keep(text) => {
                     self.remember(text);
                     reports.push(Report::Kept);
@@ -251,6 +269,37 @@ impl Typist {
             }
         }
         reports
+    }
+
+    /// Deletes `text`, and looks again: some programs delete more, or less.
+    fn erase(&mut self, text: &str) -> Report {
+        let before = self.target.take().and_then(|target| target.before);
+        let erased = self.router.erase(text);
+        let written = self.written(text);
+        match erased.and_then(|()| self.mend(text, before)) {
+            Ok(()) => written,
+            Err(error) => Report::Failed(error.explain()),
+        }
+    }
+
+    /// Puts right what a deletion of `text`, which ended `before`, has left.
+    fn mend(&mut self, text: &str, before: Option<String>) -> Result<(), SinkError> {
+        let methods = self.writer.style().methods;
+        self.target = self.router.target(&methods);
+        let (Some(before), Some(target)) = (before, self.target.clone()) else {
+            return Ok(());
+        };
+        let expected = before.strip_suffix(text);
+        // An unchanged text means that the field has not reported yet.
+        let now = target.before.as_ref().filter(|now| **now != before);
+        match expected
+            .zip(now)
+            .and_then(|(expected, now)| mend(expected, now))
+        {
+            Some(Edit::Commit(missing)) => self.router.commit(&missing, &target, &methods),
+            Some(Edit::Erase(rest)) => self.router.erase(&rest),
+            _ => Ok(()),
+        }
     }
 
     fn commit(&mut self, text: String) -> Vec<Report> {

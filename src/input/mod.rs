@@ -9,12 +9,15 @@
 //! ```
 
 pub(crate) mod board;
+pub(crate) mod fcitx;
+pub(crate) mod guard;
 pub(crate) mod ibus;
 pub(crate) mod paste;
 pub(crate) mod profile;
 pub(crate) mod router;
 pub(crate) mod sink;
 pub(crate) mod spacing;
+pub(crate) mod watched;
 pub(crate) mod wayland;
 pub(crate) mod writer;
 pub(crate) mod x11;

@@ -40,6 +40,10 @@ impl TextSink for PasteSink {
         Method::Paste
     }
 
+    fn is_lost(&self) -> bool {
+        self.0.is_lost()
+    }
+
     fn target(&self) -> Option<Target> {
         let target = self.0.target()?;
         Some(Target {
@@ -100,6 +104,10 @@ impl TextSink for ClipboardSink {
     fn begin(&mut self) -> Result<(), SinkError> {
         self.text.clear();
         Ok(())
+    }
+
+    fn is_lost(&self) -> bool {
+        self.board.is_lost()
     }
 
     /// The clipboard is always there.

@@ -5,8 +5,10 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::fcitx::FcitxSink;
+use super::guard::Guard;
 use super::ibus::IbusSink;
 use super::paste::{ClipboardSink, PasteSink};
 use super::sink::{Board, Receipt, SinkError, Target, TextSink, Wake};
@@ -26,47 +28,70 @@ pub enum Outcome {
     Failed = 3,
 }
 
+/// Time between two attempts to reach a window system or an input method that has ended.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// All methods that there are here.
 pub struct Router {
-    sinks: Vec<Box<dyn TextSink>>,
-    /// Why the others are not among them.
-    missing: Vec<SinkError>,
+    slots: Vec<Slot>,
+    wake: Wake,
+    guard: Guard,
     /// Index of the method that serves the current focus.
     chosen: Option<usize>,
-    /// Whether an input method is among the methods.
-    has_input_method: bool,
     windows: Option<Windows>,
+    is_dictating: bool,
+    /// Last time that lost methods were looked for.
+    looked: Instant,
+}
+
+/// A method, or why it is missing.
+struct Slot {
+    method: Method,
+    sink: Result<Box<dyn TextSink>, SinkError>,
 }
 
 impl Router {
     /// Opens the methods that are available. `wake` is called when a target changes.
     pub fn open(methods: &[Method], wake: &Wake) -> Self {
-        let mut sinks = Vec::new();
-        let mut missing = Vec::new();
-        for method in methods {
-            match open(*method, wake) {
-                Ok(sink) => sinks.push(sink),
-                Err(error) => missing.push(error),
-            }
-        }
-        let has_input_method = sinks.iter().any(|sink| is_input_method(sink.method()));
+        let guard = Guard::default();
+        let slot = |method: &Method| Slot {
+            method: *method,
+            sink: open(*method, wake, &guard),
+        };
         Self {
-            sinks,
-            missing,
-            has_input_method,
+            slots: methods.iter().map(slot).collect(),
+            wake: Arc::clone(wake),
+            guard: guard.clone(),
             chosen: None,
-            windows: X11::connect().ok().map(Windows::new),
+            windows: Windows::open(),
+            is_dictating: false,
+            looked: Instant::now(),
         }
     }
 
     /// Why methods are missing.
-    pub fn missing(&self) -> &[SinkError] {
-        &self.missing
+    pub fn missing(&self) -> impl Iterator<Item = &SinkError> {
+        self.slots
+            .iter()
+            .filter_map(|slot| slot.sink.as_ref().err())
     }
 
-    /// Prepares the methods for a dictation.
+    /// Prepares the methods for a dictation. What was missing may be there by now.
     pub fn begin(&mut self) {
-        for sink in &mut self.sinks {
+        for slot in &mut self.slots {
+            if slot.sink.as_ref().map_or(true, |sink| sink.is_lost()) {
+                slot.sink = open(slot.method, &self.wake, &self.guard);
+            }
+        }
+        if self
+            .windows
+            .as_ref()
+            .is_none_or(|windows| windows.x11.is_lost())
+        {
+            self.windows = Windows::open();
+        }
+        self.is_dictating = true;
+        for sink in self.sinks() {
             // A method that cannot begin has no target.
             let _ = sink.begin();
         }
@@ -74,30 +99,71 @@ impl Router {
 
     /// Gives back what the methods have taken.
     pub fn end(&mut self) {
-        for sink in &mut self.sinks {
+        for sink in self.sinks() {
             sink.end();
         }
+        self.is_dictating = false;
         self.chosen = None;
+    }
+
+    /// Opens methods anew whose connection has ended during a dictation.
+    fn revive(&mut self) {
+        if !self.is_dictating || self.looked.elapsed() < RETRY {
+            return;
+        }
+        self.looked = Instant::now();
+        for slot in &mut self.slots {
+            let is_lost = slot.sink.as_ref().is_ok_and(|sink| sink.is_lost());
+            if is_lost && let Ok(mut sink) = open(slot.method, &self.wake, &self.guard) {
+                // A method that cannot begin has no target.
+                let _ = sink.begin();
+                slot.sink = Ok(sink);
+            }
+        }
+        if self
+            .windows
+            .as_ref()
+            .is_some_and(|windows| windows.x11.is_lost())
+        {
+            self.windows = Windows::open();
+        }
+    }
+
+    fn sinks(&mut self) -> impl Iterator<Item = &mut Box<dyn TextSink>> {
+        self.slots
+            .iter_mut()
+            .filter_map(|slot| slot.sink.as_mut().ok())
+    }
+
+    fn has_input_method(&self) -> bool {
+        let mut slots = self.slots.iter();
+        slots.any(|slot| slot.sink.is_ok() && is_input_method(slot.method))
     }
 
     /// Name of the method in use; empty without one.
     pub fn method(&self) -> &'static str {
-        self.chosen.map_or("", |chosen| self.sinks[chosen].name())
+        let chosen = self.chosen.and_then(|i| self.slots[i].sink.as_ref().ok());
+        chosen.map_or("", |sink| sink.name())
     }
 
     /// Returns the field that has the focus, as the first method of `methods` with a target sees it.
     pub fn target(&mut self, methods: &[Method]) -> Option<Target> {
-        let found = self.sinks.iter().enumerate().find_map(|(i, sink)| {
-            let is_wanted = methods.contains(&sink.method());
-            let target = is_wanted.then(|| sink.target()).flatten()?;
-            Some((i, target))
+        self.revive();
+        let found = self.slots.iter_mut().enumerate().find_map(|(i, slot)| {
+            let sink = slot.sink.as_mut().ok()?;
+            if !methods.contains(&slot.method) {
+                return None;
+            }
+            sink.follow();
+            Some((i, sink.target()?))
         });
         self.chosen = found.as_ref().map(|(i, _)| *i);
         let (chosen, mut target) = found?;
+        let has_input_method = self.has_input_method();
         if let Some(windows) = &mut self.windows {
-            if is_input_method(self.sinks[chosen].method()) {
+            if is_input_method(self.slots[chosen].method) {
                 windows.note();
-            } else if self.has_input_method && windows.have_input_method() {
+            } else if has_input_method && windows.have_input_method() {
                 target.purpose = Purpose::Secret;
             }
         }
@@ -121,14 +187,16 @@ impl Router {
         methods: &[Method],
     ) -> Result<(), SinkError> {
         let first = self.chosen.ok_or(SinkError::NoTarget)?;
-        let now = self.sinks[first].target().ok_or(SinkError::NoTarget)?;
+        let now = self.chosen()?.target().ok_or(SinkError::NoTarget)?;
         if now.focus != target.focus {
             return Err(SinkError::NoTarget);
         }
         let mut failure = None;
-        for i in first..self.sinks.len() {
-            let sink = &mut self.sinks[i];
-            if !methods.contains(&sink.method()) || sink.target().is_none() {
+        for (i, slot) in self.slots.iter_mut().enumerate().skip(first) {
+            let Ok(sink) = &mut slot.sink else {
+                continue;
+            };
+            if !methods.contains(&slot.method) || sink.target().is_none() {
                 continue;
             }
             match sink.commit(text) {
@@ -159,15 +227,25 @@ impl Router {
         }
     }
 
-    /// Returns the selections that are ours, which end with this process.
-    pub fn held_board(&mut self) -> Option<&mut dyn Board> {
-        let boards = self.sinks.iter_mut().filter_map(|sink| sink.board());
-        boards.into_iter().find(|board| board.held().is_some())
+    /// Hands the selections that are ours to a process of their own: they end with their owner.
+    ///
+    /// # Errors
+    /// Returns an error if they end with this process.
+    pub fn leave_selections(&mut self) -> Result<(), SinkError> {
+        let held = self
+            .sinks()
+            .filter_map(|sink| sink.board())
+            .find_map(|board| board.held());
+        let is_kept = held.is_none_or(|held| self.guard.hand_over(held));
+        let lost =
+            || SinkError::lost("the clipboard is lost: no process can be started to keep it");
+        is_kept.then_some(()).ok_or_else(lost)
     }
 
     fn chosen(&mut self) -> Result<&mut Box<dyn TextSink>, SinkError> {
         let chosen = self.chosen.ok_or(SinkError::NoTarget)?;
-        Ok(&mut self.sinks[chosen])
+        let sink = self.slots[chosen].sink.as_mut();
+        sink.map_err(|error| error.clone())
     }
 }
 
@@ -175,16 +253,14 @@ fn is_input_method(method: Method) -> bool {
     matches!(method, Method::Ibus | Method::Fcitx | Method::Wayland)
 }
 
-fn open(method: Method, wake: &Wake) -> Result<Box<dyn TextSink>, SinkError> {
+fn open(method: Method, wake: &Wake, guard: &Guard) -> Result<Box<dyn TextSink>, SinkError> {
     Ok(match method {
-        Method::Ibus => Box::new(IbusSink::open(Arc::clone(wake))?),
-        Method::Paste => Box::new(PasteSink::new(board()?)),
-        Method::Clipboard => Box::new(ClipboardSink::new(board()?)),
-        Method::Xtest => Box::new(XtestSink::open()?),
+        Method::Ibus => Box::new(IbusSink::open(Arc::clone(wake), guard.clone())?),
+        Method::Paste => Box::new(PasteSink::new(board(guard)?)),
+        Method::Clipboard => Box::new(ClipboardSink::new(board(guard)?)),
+        Method::Xtest => Box::new(XtestSink::open(guard.clone())?),
         Method::Wayland => Box::new(WaylandSink::open(Arc::clone(wake))?),
-        Method::Fcitx => {
-            return Err(SinkError::unavailable(method.name(), "it is not there"));
-        }
+        Method::Fcitx => Box::new(FcitxSink::open(Arc::clone(wake))?),
     })
 }
 
@@ -192,11 +268,11 @@ fn open(method: Method, wake: &Wake) -> Result<Box<dyn TextSink>, SinkError> {
 ///
 /// # Errors
 /// Returns an error if there is no window system, or if it does not let programs use the selections.
-pub fn board() -> Result<Box<dyn Board>, SinkError> {
+pub fn board(guard: &Guard) -> Result<Box<dyn Board>, SinkError> {
     if std::env::var_os("WAYLAND_DISPLAY").is_some() {
-        return Ok(Box::new(WaylandBoard::open()?));
+        return Ok(Box::new(WaylandBoard::open(guard.clone())?));
     }
-    Ok(Box::new(X11Board::open()?))
+    Ok(Box::new(X11Board::open(guard.clone())?))
 }
 
 /// X11's programs that use an input method. If one of them has the focus and the input method has no
@@ -207,11 +283,11 @@ struct Windows {
 }
 
 impl Windows {
-    fn new(x11: X11) -> Self {
-        Self {
-            x11,
+    fn open() -> Option<Self> {
+        Some(Self {
+            x11: X11::connect().ok()?,
             served: HashSet::new(),
-        }
+        })
     }
 
     fn note(&mut self) {

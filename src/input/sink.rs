@@ -1,7 +1,7 @@
 //! What all methods have in common: a target, edits and receipts.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::board::{Chord, Content};
@@ -30,6 +30,12 @@ pub trait TextSink: Send {
 
     /// Returns everything to its state before [`Self::begin`].
     fn end(&mut self) {}
+
+    /// Follows what has happened to the user's input method since the last edit.
+    fn follow(&mut self) {}
+
+    /// Whether its connection has ended, for example with the compositor. It is opened anew then.
+    fn is_lost(&self) -> bool;
 
     /// Returns the field that would get the text now; `None` if there is none.
     fn target(&self) -> Option<Target>;
@@ -63,6 +69,9 @@ pub trait TextSink: Send {
 
 /// Both selections and the keyboard of a window system.
 pub trait Board: Send {
+    /// Whether its connection has ended.
+    fn is_lost(&self) -> bool;
+
     /// Returns the window that would get a paste.
     fn target(&self) -> Option<Target>;
 
@@ -81,8 +90,11 @@ pub trait Board: Send {
     /// Offers `text` in the clipboard and leaves it there.
     fn copy(&mut self, text: &str) -> Result<(), SinkError>;
 
-    /// Waits until other programs own both selections.
-    fn wait_until_taken(&mut self);
+    /// Waits until other programs own both selections, or until `stop`.
+    fn wait_until_taken(&mut self, stop: &AtomicBool);
+
+    /// Returns whether somebody owns the clipboard and the primary selection.
+    fn are_owned(&mut self) -> [bool; 2];
 
     /// Returns what the selections hold by our doing; `None` if nothing.
     fn held(&self) -> Option<[Option<Content>; 2]>;

@@ -15,8 +15,8 @@ use super::spacing::{Opening, Rules};
 use crate::settings::TypeSettings;
 use crate::settings::desktop::{FocusChange, Live, Space};
 use crate::settings::profile::Profile;
-pub use undo::Refusal;
 use undo::{Ledger, is_undo, may_become_undo};
+pub use undo::{Refusal, mend};
 
 /// One step of writing, for the field that has the focus now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,6 +118,11 @@ impl Writer {
             || self.style.clone(),
             |target| style_for(&self.style, &self.profiles, target),
         )
+    }
+
+    /// Whether an utterance has begun and not ended.
+    pub fn is_speaking(&self) -> bool {
+        self.utterance.is_some()
     }
 
     /// Takes the field that has the focus now, or its new state.
@@ -268,8 +273,9 @@ impl Writer {
             // The rest begins anew in another field.
             home.tail.clear();
             utterance.opening = Opening::default();
+            let written = std::mem::take(&mut utterance.written);
             self.ledger
-                .add(&home.target, &std::mem::take(&mut utterance.written));
+                .add(&home.target, &written, home.expected.take());
         }
         home.target.clone_from(target);
         utterance.is_away = false;
@@ -331,11 +337,13 @@ impl Writer {
         let rest = utterance.rest();
         match utterance.home.take() {
             Some(home) => {
+                let mut after = home.expected.clone();
                 if is_home && !utterance.written.is_empty() && !space.is_empty() {
                     utterance.written.push_str(space);
+                    after = after.map(|after| after + space);
                     edits.push(Edit::Commit(space.to_owned()));
                 }
-                self.ledger.add(&home.target, &utterance.written);
+                self.ledger.add(&home.target, &utterance.written, after);
                 if !rest.is_empty() {
                     self.held.push(Held {
                         home,
@@ -369,7 +377,11 @@ impl Writer {
             if is_back {
                 edits.extend(erase_kept(&target, &held.home.tail));
             }
-            self.ledger.add(&target, &held.text);
+            let after = target
+                .before
+                .as_ref()
+                .map(|before| format!("{before}{}", held.text));
+            self.ledger.add(&target, &held.text, after);
             edits.push(Edit::Commit(held.text));
         }
         self.held = still_held;
@@ -405,8 +417,12 @@ impl Utterance {
             return None;
         }
         if let Some(home) = &mut self.home {
-            let before = target.before.as_deref().unwrap_or_default();
-            home.expected = Some(format!("{before}{text}"));
+            // A field may not have reported the last edit yet.
+            let last = home.expected.take();
+            home.expected = target.before.as_ref().map(|before| {
+                let last = last.filter(|last| last.starts_with(before));
+                last.unwrap_or_else(|| before.clone()) + &text
+            });
         }
         self.written.push_str(&text);
         self.shown.clear();

@@ -1,7 +1,7 @@
 //! Captions are seen, and neither the focus nor clicks go to them: under Xvfb and headless sway.
 
 use crate::presence::Desk;
-use crate::session::{Session, Window, wait_for};
+use crate::session::{Program, Session, wait_for};
 use crate::sway;
 use std::process::{Command, Stdio};
 use x11rb::connection::Connection;
@@ -77,7 +77,7 @@ fn waits_until(
 /// Shows captions over a window that has the focus, and types meanwhile.
 fn shows_words_and_leaves_the_focus(
     mut desk: Desk,
-    mut window: Window,
+    mut window: Program,
     shot: fn(&Session) -> Screenshot,
     type_keys: &[&str],
 ) {

@@ -1,13 +1,13 @@
 //! IBus: text into GTK 3, GTK 4 and a terminal, as engine and as guest.
 
-use crate::session::{Session, Window, wait_for, wait_for_file};
+use crate::session::{Program, Session, wait_for, wait_for_file};
 
 const TEXT: &str = "Hällo wörld 漢字.";
 /// The user's engine.
-const ENGINE: &str = "xkb:us::eng";
+pub const ENGINE: &str = "xkb:us::eng";
 
 /// A session with ibus-daemon, which knows our engine or does not.
-fn session(knows_engine: bool) -> Session {
+pub fn session(knows_engine: bool) -> Session {
     let mut session = Session::x11();
     session.set("GTK_IM_MODULE", "ibus");
     session.set("XMODIFIERS", "@im=ibus");
@@ -24,15 +24,20 @@ fn session(knows_engine: bool) -> Session {
         "IBUS_COMPONENT_PATH",
         &format!("{own}/usr/share/ibus/component"),
     );
+    start_daemon(&mut session);
+    session
+}
+
+/// Starts ibus-daemon with the user's engine.
+pub fn start_daemon(session: &mut Session) {
     let mut daemon = session.command("ibus-daemon");
     session.start(daemon.args(["--panel", "disable", "--xim"]));
     wait_for("ibus-daemon", || {
         session.output("ibus", &["engine", ENGINE])
     });
-    session
 }
 
-fn engine(session: &Session) -> String {
+pub fn engine(session: &Session) -> String {
     session.output("ibus", &["engine"]).unwrap_or_default()
 }
 
@@ -42,7 +47,7 @@ fn types(session: &Session, text: &str, more: &[&str]) {
     assert_eq!(engine(session), ENGINE);
 }
 
-fn a_password_gets_nothing(session: &Session, window: &mut Window) {
+fn a_password_gets_nothing(session: &Session, window: &mut Program) {
     window.focus("secret");
     let (code, message) = session.type_text("never", &[]);
     assert_eq!(code, Some(12), "{message}");

@@ -3,12 +3,19 @@
 
 #![cfg(feature = "desktop")]
 
+mod agent;
 #[cfg(feature = "captions")]
 mod captions;
+mod fcitx;
 mod ibus;
+mod killed;
 mod memory;
+mod portal;
 mod presence;
 mod session;
 mod setup;
+mod spoken;
+#[path = "../support/mod.rs"]
+mod support;
 mod sway;
 mod x11;

@@ -2,7 +2,7 @@
 //! program plays: no word of a dictation in a notification, no player that stays paused, no
 //! microphone that stays open.
 
-use crate::session::{Running, Session, Window, wait_for};
+use crate::session::{Program, Running, Session, wait_for};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::{ChildStdout, Stdio};
@@ -13,7 +13,7 @@ const A_WHILE: Duration = Duration::from_millis(700);
 
 /// The agent, and the services that it sees.
 pub struct Desk {
-    services: Window,
+    services: Program,
     /// Events before this one have been dealt with.
     n_read: usize,
     pub session: Session,

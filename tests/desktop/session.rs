@@ -10,6 +10,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+/// States of the agent.
+pub const IDLE: u32 = 1;
+pub const LISTENING: u32 = 2;
+
 /// How long a test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A Python with PyGObject: the distribution's, whatever is first on the PATH.
@@ -42,7 +46,7 @@ pub struct Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        while self.running.pop().is_some() {}
+        self.end_all();
         if std::thread::panicking() {
             let entries = std::fs::read_dir(self.dir.path())
                 .into_iter()
@@ -102,21 +106,52 @@ impl Session {
         static STARTING: Mutex<()> = Mutex::new(());
         let mut session = Self::new();
         let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-        let display = session.start_with_line(
-            "Xvfb",
-            &[
-                "-displayfd",
-                "1",
-                "-screen",
-                "0",
-                "800x600x24",
-                "-nolisten",
-                "tcp",
-            ],
-        );
-        session.set("DISPLAY", &format!(":{display}"));
+        session.start_x11(&[]);
         session.set("GDK_BACKEND", "x11");
         session
+    }
+
+    fn start_x11(&mut self, display: &[&str]) {
+        let screen = [
+            "-displayfd",
+            "1",
+            "-screen",
+            "0",
+            "800x600x24",
+            "-nolisten",
+            "tcp",
+        ];
+        let display = self.start_with_line("Xvfb", &[display, &screen].concat());
+        self.set("DISPLAY", &format!(":{display}"));
+    }
+
+    /// Kills the X server and starts one with the same number.
+    pub fn restart_x11(&mut self) {
+        let display = self.variable("DISPLAY");
+        self.kill_program("Xvfb", "-TERM");
+        self.start_x11(&[&display]);
+    }
+
+    /// Sends a signal to the program of this name, and waits until it has ended.
+    pub fn kill_program(&mut self, name: &str, signal: &str) {
+        let mut running = self.running.iter();
+        let found = running.find(|running| is_program(&running.0, name));
+        let id = found.unwrap_or_else(|| panic!("no {name}")).0.id();
+        self.kill(id, signal);
+    }
+
+    /// A variable that was set.
+    pub fn variable(&self, name: &str) -> String {
+        let found = self
+            .environment
+            .iter()
+            .find(|(variable, _)| variable == name);
+        found.expect("it is set").1.clone()
+    }
+
+    /// Ends all programs, the last one first.
+    pub fn end_all(&mut self) {
+        while self.running.pop().is_some() {}
     }
 
     /// A path in the session's home.
@@ -169,8 +204,13 @@ impl Session {
     pub fn hearken(&self) -> Command {
         let copy = self.path("hearken");
         if !copy.exists() {
-            // The build directory may be closed to others.
-            std::fs::copy(env!("CARGO_BIN_EXE_hearken"), &copy).expect("a copy");
+            // The build directory may be closed to others. A copy by this process would be busy as long as
+            // another test starts a program.
+            let copied = Command::new("cp")
+                .arg(env!("CARGO_BIN_EXE_hearken"))
+                .arg(&copy)
+                .status();
+            assert!(copied.expect("cp").success());
         }
         self.command(copy.to_str().expect("UTF-8"))
     }
@@ -234,8 +274,8 @@ impl Session {
     }
 
     /// Opens a window of `programs/NAME.py` and gives it the focus.
-    pub fn window(&mut self, name: &str) -> Window {
-        let window = self.background_window(name);
+    pub fn window(&mut self, name: &str) -> Program {
+        let window = self.program(name, &[]);
         if self.environment.iter().any(|(name, _)| name == "DISPLAY") {
             wait_for("the window", || {
                 self.output(
@@ -247,12 +287,8 @@ impl Session {
         window
     }
 
-    fn background_window(&mut self, name: &str) -> Window {
-        self.program(name, &[])
-    }
-
     /// Starts `programs/NAME.py`, and waits until it is ready.
-    pub fn program(&mut self, name: &str, args: &[&str]) -> Window {
+    pub fn program(&mut self, name: &str, args: &[&str]) -> Program {
         let program = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/desktop/programs")
             .join(name);
@@ -278,16 +314,86 @@ impl Session {
                 }
             }
         });
-        let mut window = Window {
+        let mut started = Program {
             running: Some(Running(child)),
             stdin,
             events,
             seen: Vec::new(),
         };
-        window.wait_for("a window", |event| {
+        started.wait_for("a sign of life", |event| {
             (event["event"] == "ready").then_some(())
         });
-        window
+        started
+    }
+
+    /// Writes the configuration.
+    pub fn configure(&self, config: &str) {
+        let file = self.path("config/hearken/config.toml");
+        std::fs::create_dir_all(file.parent().expect("a directory")).expect("a directory");
+        std::fs::write(&file, config).expect("a file");
+    }
+
+    /// Starts the agent and waits until it serves a session of the daemon. Returns its process.
+    pub fn agent(&mut self) -> u32 {
+        let mut command = self.hearken();
+        let id = self.start(command.arg("desktop"));
+        self.wait_for_state(IDLE);
+        id
+    }
+
+    /// Calls a method of the agent.
+    pub fn ask(&self, method: &str) {
+        self.ask_with(method, &[]);
+    }
+
+    /// Calls a method of the agent with arguments as D-Bus writes them.
+    pub fn ask_with(&self, method: &str, arguments: &[&str]) {
+        let agent = [
+            "--user",
+            "call",
+            "org.hearken.Desktop1",
+            "/org/hearken/Desktop1",
+        ];
+        let method = ["org.hearken.Desktop1.Dictation", method];
+        self.output("busctl", &[&agent[..], &method, arguments].concat())
+            .unwrap_or_else(|| panic!("{method:?} fails"));
+    }
+
+    /// A property of the agent as D-Bus writes it; nothing without an agent.
+    pub fn property(&self, name: &str) -> Option<String> {
+        let path = ["org.hearken.Desktop1", "/org/hearken/Desktop1"];
+        let property = ["org.hearken.Desktop1.Dictation", name];
+        let arguments = [&["--user", "get-property"][..], &path, &property].concat();
+        self.output("busctl", &arguments)
+    }
+
+    /// Waits until the agent is in a state.
+    pub fn wait_for_state(&self, state: u32) {
+        wait_for(&format!("the agent's state {state}"), || {
+            (self.property("State")? == format!("u {state}")).then_some(())
+        });
+    }
+
+    /// Sends a signal to a process alone, and waits until it has ended.
+    pub fn kill(&mut self, id: u32, signal: &str) {
+        let sent = Command::new("kill")
+            .args([signal, &id.to_string()])
+            .status();
+        assert!(sent.expect("kill").success());
+        let at = self.running.iter().position(|running| running.0.id() == id);
+        let mut killed = self.running.remove(at.expect("a program"));
+        killed.0.wait().expect("it ends");
+        // The rest of its group goes on.
+        std::mem::forget(killed);
+    }
+
+    /// What all programs have written to their logs.
+    pub fn logs(&self) -> String {
+        let entries = std::fs::read_dir(self.dir.path()).expect("a directory");
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        let logs = paths.filter(|path| path.extension().is_some_and(|e| e == "log"));
+        logs.map(|path| String::from_utf8_lossy(&std::fs::read(path).expect("a log")).into_owned())
+            .collect()
     }
 
     /// Opens a terminal whose lines go to a file, and waits until it is there.
@@ -302,15 +408,16 @@ impl Session {
     }
 }
 
-/// A window with a text view `view`, an entry `second`, a password `secret` and a `button`.
-pub struct Window {
+/// A program that obeys lines and tells what happens. A window has a text view `view`, an entry
+/// `second`, a password `secret` and a `button`.
+pub struct Program {
     running: Option<Running>,
     stdin: std::process::ChildStdin,
     events: crossbeam_channel::Receiver<Value>,
     pub seen: Vec<Value>,
 }
 
-impl Window {
+impl Program {
     /// Gives a field the focus, and waits until it has it.
     pub fn focus(&mut self, field: &str) {
         self.tell(&format!("focus {field}"));
@@ -321,9 +428,11 @@ impl Window {
         self.tell(&format!("set {text}"));
     }
 
-    /// Sends a line, and waits until it is obeyed.
+    /// Has a line obeyed.
     pub fn tell(&mut self, line: &str) {
-        writeln!(self.stdin, "{line}").expect("the window");
+        // At once: programs read what is there.
+        let sent = self.stdin.write_all(format!("{line}\n").as_bytes());
+        sent.expect("the program");
         self.wait_for(line, |event| {
             (event["event"] == "done" && event["text"] == line).then_some(())
         });
@@ -331,9 +440,25 @@ impl Window {
 
     /// Waits until a field has exactly this text.
     pub fn wait_for_text(&mut self, field: &str, text: &str) {
+        if self.text(field) == text {
+            return;
+        }
         self.wait_for(&format!("{text:?} in {field}"), |event| {
             (event["event"] == "text" && event["field"] == field && event["text"] == text)
                 .then_some(())
+        });
+    }
+
+    /// Waits until a field shows this interim text.
+    pub fn wait_for_interim(&mut self, field: &str, text: &str) {
+        self.seen.extend(self.events.try_iter());
+        let is_interim = |event: &&Value| event["event"] == "preedit" && event["field"] == field;
+        let last = self.seen.iter().rfind(is_interim);
+        if last.is_some_and(|event| event["text"] == text) {
+            return;
+        }
+        self.wait_for(&format!("interim text {text:?}"), |event| {
+            (is_interim(&event) && event["text"] == text).then_some(())
         });
     }
 
@@ -348,7 +473,7 @@ impl Window {
             .to_owned()
     }
 
-    /// Waits for an event that has not been seen yet.
+    /// Waits for an event that `wanted` gives something for.
     pub fn wait_for<T>(&mut self, what: &str, wanted: impl Fn(&Value) -> Option<T>) -> T {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -362,7 +487,18 @@ impl Window {
         }
     }
 
-    /// Closes the window.
+    /// Says what is being spoken, as a daemon.
+    pub fn hear(&mut self, utterance: u64, committed: &str, interim: &str) {
+        self.tell(&serde_json::json!({"partial": [utterance, committed, interim]}).to_string());
+    }
+
+    /// Says an utterance to its end, as a daemon.
+    pub fn say(&mut self, utterance: u64, text: &str) {
+        self.hear(utterance, "", text);
+        self.tell(&serde_json::json!({"final": [utterance, text]}).to_string());
+    }
+
+    /// Ends the program.
     pub fn close(mut self) {
         self.running = None;
     }
@@ -393,6 +529,11 @@ pub fn wait_for_file(path: &Path, text: &str) {
         std::thread::sleep(Duration::from_millis(20));
         last = std::fs::read_to_string(path).unwrap_or_default();
     }
+}
+
+fn is_program(child: &Child, name: &str) -> bool {
+    let command = std::fs::read(format!("/proc/{}/comm", child.id()));
+    command.is_ok_and(|command| command.trim_ascii() == name.as_bytes())
 }
 
 fn is_root() -> bool {

@@ -1,12 +1,18 @@
 //! Wayland: the input method protocol and pastes under sway, without a screen.
 
-use crate::session::{Session, Window, wait_for, wait_for_file};
+use crate::session::{Program, Session, wait_for, wait_for_file};
 
 const TEXT: &str = "Hällo wörld 漢字.";
 
 /// A session with sway and a keyboard that stays plugged in, as a real one.
 pub fn session() -> Session {
     let mut session = Session::new();
+    start(&mut session);
+    session
+}
+
+/// Starts sway and plugs the keyboard in.
+pub fn start(session: &mut Session) {
     for (variable, value) in [
         ("XDG_CURRENT_DESKTOP", "sway"),
         ("XDG_SESSION_TYPE", "wayland"),
@@ -41,7 +47,6 @@ pub fn session() -> Session {
         let inputs = session.output("swaymsg", &["-t", "get_inputs"])?;
         inputs.contains("keyboard").then_some(())
     });
-    session
 }
 
 fn types(session: &Session, method: &str, text: &str, more: &[&str]) {
@@ -49,7 +54,7 @@ fn types(session: &Session, method: &str, text: &str, more: &[&str]) {
     assert_eq!(code, Some(0), "{message}");
 }
 
-fn a_password_gets_nothing(session: &Session, window: &mut Window) {
+fn a_password_gets_nothing(session: &Session, window: &mut Program) {
     window.focus("secret");
     let (code, message) = session.type_text("never", &["--method", "wayland"]);
     assert_eq!(code, Some(12), "{message}");

@@ -6,7 +6,7 @@ use std::process::Stdio;
 const TEXT: &str = "Hällo wörld, the quick brown fox (jumps) over the lazy dog: 漢字 Жук €uro – “quoted” ñ @ # zy Zß?";
 
 /// With a German keyboard.
-fn session() -> Session {
+pub fn session() -> Session {
     let mut session = Session::x11();
     session.set("GTK_IM_MODULE", "gtk-im-context-simple");
     session.output("setxkbmap", &["de"]).expect("a layout");
@@ -14,7 +14,7 @@ fn session() -> Session {
 }
 
 /// Copies a text as another program would.
-fn copy(session: &mut Session, text: &str) {
+pub fn copy(session: &mut Session, text: &str) {
     let mut xclip = session.command("xclip");
     xclip
         .args(["-quiet", "-selection", "clipboard", "-i"])
@@ -33,7 +33,7 @@ fn copy(session: &mut Session, text: &str) {
     });
 }
 
-fn pasted(session: &Session) -> Option<String> {
+pub fn pasted(session: &Session) -> Option<String> {
     session.output("timeout", &["5", "xclip", "-selection", "clipboard", "-o"])
 }
 

@@ -160,6 +160,17 @@ pub fn model(name: &str) -> Arc<ModelFile> {
     )
 }
 
+/// Lower-case words without punctuation.
+pub fn words(text: &str) -> Vec<String> {
+    let bare = |word: &str| {
+        word.chars()
+            .filter(|c| c.is_alphanumeric())
+            .flat_map(char::to_lowercase)
+            .collect()
+    };
+    text.split_whitespace().map(bare).collect()
+}
+
 /// All cores.
 pub fn n_threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)

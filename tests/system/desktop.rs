@@ -2,6 +2,7 @@
 //! daemon; all real.
 
 use crate::support::model;
+pub use crate::support::words;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -329,17 +330,6 @@ pub fn read_all(mut from: impl Read) -> String {
     let mut text = String::new();
     from.read_to_string(&mut text).expect("text");
     text
-}
-
-/// Lower-case words without punctuation.
-pub fn words(text: &str) -> Vec<String> {
-    let bare = |word: &str| {
-        word.chars()
-            .filter(|c| c.is_alphanumeric())
-            .flat_map(char::to_lowercase)
-            .collect()
-    };
-    text.split_whitespace().map(bare).collect()
 }
 
 /// A 16-bit mono WAV file at 16 kHz (RIFF, format 1).

@@ -103,36 +103,45 @@ fn links_hold(documentation: &Path) {
 }
 
 #[test]
-fn systemd_understands_the_unit_and_finds_it_well_closed() {
+fn systemd_understands_the_units_and_finds_them_as_closed_as_documented() {
     let prefix = tempfile::tempdir().expect("a directory");
     install(prefix.path());
-    let unit = prefix.path().join("lib/systemd/user/hearken.service");
+    for (unit, page) in [
+        ("hearken.service", "docs/dbus.md"),
+        ("app-org.hearken.Hearken.service", "docs/desktop.md"),
+    ] {
+        is_as_closed_as_documented(prefix.path(), unit, page);
+    }
+}
+
+fn is_as_closed_as_documented(prefix: &Path, unit: &str, page: &str) {
+    let path = prefix.join("lib/systemd/user").join(unit);
     let analyze = |args: &[&str]| {
         let mut analyze = Command::new("systemd-analyze");
         analyze
-            .env("XDG_RUNTIME_DIR", prefix.path())
+            .env("XDG_RUNTIME_DIR", prefix)
             .args(args)
-            .arg(&unit)
+            .arg(&path)
             .output()
             .expect("systemd-analyze")
     };
     let verified = analyze(&["--user", "--man=no", "verify"]);
     let complaints = String::from_utf8_lossy(&verified.stderr).into_owned();
-    assert!(!complaints.contains("hearken.service"), "{complaints}");
+    assert!(!complaints.contains(unit), "{complaints}");
     let security = analyze(&["security", "--offline=yes"]);
     let report = String::from_utf8_lossy(&security.stdout).into_owned();
     let score = report
         .lines()
         .rev()
-        .find_map(|line| line.split("exposure level for hearken.service: ").nth(1));
+        .find_map(|line| line.split(&format!("exposure level for {unit}: ")).nth(1));
     let score = score
         .and_then(|rest| rest.split(' ').next())
         .unwrap_or_else(|| panic!("{report}"));
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/dbus.md"))
-        .expect("a page");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+    let page = std::fs::read_to_string(page).expect("a page");
     assert!(
         page.contains(&format!("(`systemd-analyze security`: {score})")),
-        "the score is {score}"
+        "{unit}: the score is {score}"
     );
 }
 

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures::stream::BoxStream;
-use futures::{StreamExt, future};
+use futures::{StreamExt, future, stream};
+use zbus::fdo::DBusProxy;
 use zbus::message::Type;
 use zbus::{Connection, MatchRule, Message, MessageStream, OwnedObjectPath, OwnedVariant, Variant};
 
@@ -28,11 +29,39 @@ pub enum Shortcut {
     Undo,
 }
 
-/// Binds the shortcuts. `keys` is what the user is offered for the first.
+/// Binds the shortcuts, and again whenever the portal is restarted. `keys` is what the user is offered
+/// for the first.
 ///
 /// # Errors
 /// Returns an error if there is no such portal or the user has refused.
 pub async fn bind(
+    connection: &Connection,
+    keys: &str,
+) -> zbus::Result<BoxStream<'static, Shortcut>> {
+    let proxy = DBusProxy::new(connection).await?;
+    let owners = proxy
+        .receive_name_owner_changed_with_args(&[(0, NAME)])
+        .await?;
+    let first = bind_once(connection, keys).await?;
+    let (connection, keys) = (connection.clone(), keys.to_owned());
+    let restarts = owners.then(move |change| {
+        let (connection, keys) = (connection.clone(), keys.clone());
+        async move {
+            let is_back = change
+                .args()
+                .is_ok_and(|change| change.new_owner().is_some());
+            if is_back && let Ok(shortcuts) = bind_once(&connection, &keys).await {
+                return shortcuts;
+            }
+            // A key that was held reports no release any more.
+            stream::once(future::ready(Shortcut::Dictate(Key::Up))).boxed()
+        }
+    });
+    let first = stream::once(future::ready(first));
+    Ok(first.chain(restarts).flatten_unordered(None).boxed())
+}
+
+async fn bind_once(
     connection: &Connection,
     keys: &str,
 ) -> zbus::Result<BoxStream<'static, Shortcut>> {

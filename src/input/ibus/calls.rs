@@ -47,3 +47,13 @@ pub fn set_global_engine(connection: &Connection, name: &str) -> zbus::Result<()
     let call = connection.call_method(Some(NAME), PATH, Some(NAME), "SetGlobalEngine", &body);
     zbus::block_on(call).map(drop)
 }
+
+/// Whether a name on IBus's bus has an owner.
+pub fn is_owned(connection: &Connection, name: &str) -> bool {
+    let bus = "org.freedesktop.DBus";
+    let body = (name,);
+    let path = "/org/freedesktop/DBus";
+    let call = connection.call_method(Some(bus), path, Some(bus), "NameHasOwner", &body);
+    let reply = zbus::block_on(call).and_then(|reply| reply.body().deserialize());
+    reply.unwrap_or(false)
+}

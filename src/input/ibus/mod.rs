@@ -22,9 +22,10 @@ use zbus::connection::Builder;
 use zbus::fdo::RequestNameFlags;
 use zbus::names::BusName;
 
+use super::guard::Guard;
 use super::sink::{Receipt, SinkError, Target, TextSink, Wake};
-use crate::settings::desktop::Method;
-use calls::{OWN_ENGINE, global_engine, is_known, set_global_engine};
+use crate::settings::desktop::{Method, Purpose};
+use calls::{OWN_ENGINE, global_engine, is_known, is_owned, set_global_engine};
 use engine::{ENGINE, Factory};
 use guest::{EXTENSION, EXTENSION_PATH, PANEL, Panel};
 use restore::Remembered;
@@ -62,6 +63,11 @@ enum Mode {
         before: Option<String>,
     },
     Guest,
+    /// As a guest until the next focus: the user, or GNOME in a password field, has replaced our
+    /// engine. The number is that of the first focus since then.
+    Aside {
+        since: Option<u64>,
+    },
 }
 
 impl IbusSink {
@@ -69,12 +75,12 @@ impl IbusSink {
     ///
     /// # Errors
     /// Returns an error if IBus is not running.
-    pub fn open(wake: Wake) -> Result<Self, SinkError> {
+    pub fn open(wake: Wake, guard: Guard) -> Result<Self, SinkError> {
         let mut sink = Self {
             shared: Arc::new(Shared::new(wake)),
             connection: None,
             version: version(),
-            remembered: Remembered::default(),
+            remembered: Remembered::new(guard),
             mode: Mode::Off,
         };
         sink.connect()?;
@@ -89,20 +95,25 @@ impl IbusSink {
         self.connection.as_ref().ok_or(SinkError::NoTarget)
     }
 
-    /// A process of ours that was killed while it listened has left no engine.
+    /// A process of ours that was killed while it listened, with its guard, has left no engine.
     fn restore_after_crash(&mut self) {
         let (Some(connection), Some(before)) = (&self.connection, self.remembered.read()) else {
             return;
         };
-        if global_engine(connection).is_none_or(|engine| engine == OWN_ENGINE) {
-            // A failure leaves plain keys, as it is.
-            let _ = set_global_engine(connection, &before);
+        if put_back(connection, &before) {
+            self.remembered.forget();
         }
-        self.remembered.forget();
     }
 
+    /// Takes the place of the engine `before`, or becomes a guest if another process of ours has it.
     fn begin_engine(&mut self, before: Option<String>) -> Result<(), SinkError> {
         let connection = self.connect()?.clone();
+        let owned = connection.request_name_with_flags(OWN_NAME, RequestNameFlags::DO_NOT_QUEUE);
+        match zbus::block_on(owned) {
+            Ok(_) => {}
+            Err(zbus::Error::NameTaken) => return self.begin_guest(),
+            Err(error) => return Err(unavailable(error)),
+        }
         if let Some(before) = &before {
             self.remembered.write(before);
         }
@@ -127,6 +138,45 @@ impl IbusSink {
         Ok(())
     }
 
+    /// Makes room for the engine that has replaced ours.
+    fn step_aside(&mut self) {
+        let Some(connection) = &self.connection else {
+            return;
+        };
+        if global_engine(connection).is_some_and(|engine| engine == OWN_ENGINE) {
+            // IBus has made a new object of our engine.
+            return;
+        }
+        self.remembered.forget();
+        if self.begin_guest().is_ok() {
+            self.mode = Mode::Aside { since: None };
+        }
+    }
+
+    /// Takes our engine's place again in the next field that is no password, unless the user has chosen
+    /// an input method meanwhile.
+    fn come_back(&mut self, since: Option<u64>) {
+        let (Some(connection), Some(target)) = (self.connection.clone(), self.shared.target())
+        else {
+            return;
+        };
+        let first = since.unwrap_or(target.focus);
+        self.mode = Mode::Aside { since: Some(first) };
+        if target.focus == first || target.purpose == Purpose::Secret {
+            return;
+        }
+        let engine = global_engine(&connection);
+        if !is_keyboard(engine.as_deref()) {
+            self.mode = Mode::Guest;
+            return;
+        }
+        // A failure leaves us a guest without a name, which gets no more fields.
+        drop(zbus::block_on(connection.release_name(EXTENSION)));
+        if self.begin_engine(engine).is_err() {
+            self.mode = Mode::Off;
+        }
+    }
+
     fn emit<B>(&self, member: &str, body: &B) -> Result<(), SinkError>
     where
         B: serde::Serialize + zbus::zvariant::DynamicType,
@@ -135,7 +185,7 @@ impl IbusSink {
         let path = self.shared.engine_path();
         let (path, interface) = match (&self.mode, path) {
             (Mode::Engine { .. }, Some(path)) => (path, ENGINE),
-            (Mode::Guest, _) => (EXTENSION_PATH.to_owned(), PANEL),
+            (Mode::Guest | Mode::Aside { .. }, _) => (EXTENSION_PATH.to_owned(), PANEL),
             _ => return Err(SinkError::NoTarget),
         };
         let nobody = None::<BusName<'_>>;
@@ -163,7 +213,7 @@ impl TextSink for IbusSink {
 
     fn name(&self) -> &'static str {
         match self.mode {
-            Mode::Guest => "ibus-guest",
+            Mode::Guest | Mode::Aside { .. } => "ibus-guest",
             _ => "ibus-engine",
         }
     }
@@ -171,10 +221,9 @@ impl TextSink for IbusSink {
     fn begin(&mut self) -> Result<(), SinkError> {
         let connection = self.connect()?.clone();
         let before = global_engine(&connection).filter(|engine| engine != OWN_ENGINE);
-        let is_keyboard = before
-            .as_ref()
-            .is_none_or(|engine| engine.starts_with("xkb:"));
-        let is_guest = self.version >= SHOWS_GUESTS || !is_keyboard || !is_known(&connection);
+        let is_guest = self.version >= SHOWS_GUESTS
+            || !is_keyboard(before.as_deref())
+            || !is_known(&connection);
         if is_guest {
             self.begin_guest()
         } else {
@@ -188,24 +237,40 @@ impl TextSink for IbusSink {
             let _ = self.show("");
         }
         let mode = std::mem::replace(&mut self.mode, Mode::Off);
-        let Some(connection) = &self.connection else {
+        let Some(connection) = self.connection.clone() else {
             return;
         };
         match mode {
             Mode::Off => {}
-            Mode::Guest => drop(zbus::block_on(connection.release_name(EXTENSION))),
+            Mode::Guest | Mode::Aside { .. } => {
+                drop(zbus::block_on(connection.release_name(EXTENSION)));
+            }
             Mode::Engine { before } => {
-                match (global_engine(connection), before) {
+                match (global_engine(&connection), before) {
                     // The user has chosen another one meanwhile.
                     (Some(now), _) if now != OWN_ENGINE => {}
-                    (_, Some(before)) => drop(set_global_engine(connection, &before)),
+                    (_, Some(before)) => drop(set_global_engine(&connection, &before)),
                     // There is no call for it; IBus has no engine once ours is gone.
-                    (_, None) => self.connection = None,
+                    (_, None) => drop(self.connection.take()),
                 }
                 self.remembered.forget();
+                // IBus asks whoever has it for the engine.
+                drop(zbus::block_on(connection.release_name(OWN_NAME)));
             }
         }
         self.shared.end();
+    }
+
+    fn follow(&mut self) {
+        match self.mode {
+            Mode::Engine { .. } if self.shared.has_lost_engine() => self.step_aside(),
+            Mode::Aside { since } => self.come_back(since),
+            _ => {}
+        }
+    }
+
+    fn is_lost(&self) -> bool {
+        self.mode != Mode::Off && self.connection.as_ref().is_none_or(Connection::is_closed)
     }
 
     fn target(&self) -> Option<Target> {
@@ -252,18 +317,42 @@ impl Drop for IbusSink {
     }
 }
 
+/// Gives back the engine that was in use before another process of ours was killed.
+pub fn give_back(engine: &str) {
+    let shared = Arc::new(Shared::new(Arc::new(|| {})));
+    if let Ok(connection) = connect(&shared) {
+        put_back(&connection, engine);
+    }
+}
+
+/// Gives an engine back, unless the user has chosen another one. Returns whether no process of ours
+/// is listening.
+fn put_back(connection: &Connection, engine: &str) -> bool {
+    if is_owned(connection, OWN_NAME) {
+        return false;
+    }
+    if global_engine(connection).is_none_or(|now| now == OWN_ENGINE) {
+        // A failure leaves plain keys, as it is.
+        let _ = set_global_engine(connection, engine);
+    }
+    true
+}
+
+/// Whether an engine, or none, does nothing but pass on keys.
+fn is_keyboard(engine: Option<&str>) -> bool {
+    engine.is_none_or(|engine| engine.starts_with("xkb:"))
+}
+
 fn connect(shared: &Arc<Shared>) -> Result<Connection, SinkError> {
     let mut failure = SinkError::unavailable(Method::Ibus.name(), "ibus-daemon is not running");
     for address in address::candidates() {
         let connected = zbus::block_on(async {
-            let connection = Builder::address(address.as_str())
+            Builder::address(address.as_str())
                 .method_timeout(CALL_TIMEOUT)
                 .serve_at(FACTORY_PATH, Factory::new(Arc::clone(shared)))
                 .serve_at(EXTENSION_PATH, Panel::new(Arc::clone(shared)))
                 .build()
-                .await?;
-            connection.request_name(OWN_NAME).await?;
-            zbus::Result::Ok(connection)
+                .await
         });
         match connected {
             Ok(connection) => return Ok(connection),

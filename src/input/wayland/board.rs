@@ -2,6 +2,7 @@
 //! clipboard managers get their time before the keys are pressed.
 
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use super::clipboard::{Clipboard, Device, text};
 use super::connection::{connect, dispatch_until, unavailable, wait_readable};
 use super::keyboard::Keyboard;
 use crate::input::board::{Chord, Content, SECRET_HINT};
+use crate::input::guard::Guard;
 use crate::input::sink::{Board, SinkError, Target, next_focus};
 use crate::sync::LockExt;
 
@@ -39,6 +41,8 @@ struct Inner {
     keyboard: Option<Keyboard>,
     focus: u64,
     saved: [Option<Content>; 2],
+    is_lost: bool,
+    guard: Guard,
 }
 
 impl WaylandBoard {
@@ -46,7 +50,7 @@ impl WaylandBoard {
     ///
     /// # Errors
     /// Returns an error if there is none, or if it does not let programs use the selections.
-    pub fn open() -> Result<Self, SinkError> {
+    pub fn open(guard: Guard) -> Result<Self, SinkError> {
         let connection = connect()?;
         let (globals, mut queue) =
             registry_queue_init::<Clipboard>(&connection).map_err(unavailable)?;
@@ -95,6 +99,8 @@ impl WaylandBoard {
             keyboard,
             focus: next_focus(),
             saved: [None, None],
+            is_lost: false,
+            guard,
         }));
         let server = Arc::downgrade(&inner);
         std::thread::spawn(move || while serve(&server) {});
@@ -144,15 +150,25 @@ fn serve(board: &Weak<Mutex<Inner>>) -> bool {
     }
     board.upgrade().is_some_and(|inner| {
         let mut inner = inner.lock_unpoisoned();
-        inner.dispatch(READ_TIME, |_| false).is_ok()
+        let dispatched = inner.dispatch(READ_TIME, |_| false);
+        if dispatched.is_err() {
+            inner.is_lost = true;
+            // The selections ended with the connection.
+            inner.clipboard = Clipboard::default();
+        }
+        dispatched.is_ok()
     })
 }
 
 impl Board for WaylandBoard {
+    fn is_lost(&self) -> bool {
+        self.inner().is_lost
+    }
+
     /// Whether a window has the focus, and which, is not known here.
     fn target(&self) -> Option<Target> {
         let inner = self.inner();
-        inner.keyboard.as_ref()?;
+        inner.keyboard.as_ref().filter(|_| !inner.is_lost)?;
         Some(Target {
             focus: inner.focus,
             ..Target::default()
@@ -162,6 +178,9 @@ impl Board for WaylandBoard {
     fn offer(&mut self, content: &str) -> Result<(), SinkError> {
         let mut inner = self.inner();
         inner.saved = inner.clipboard.save(&inner.connection);
+        inner
+            .guard
+            .note(|taken| taken.selections = inner.saved.clone());
         let content = text(content);
         inner.set([Some(content.clone()), Some(content)])?;
         inner.dispatch(MANAGER_TIME, |_| false)?;
@@ -195,15 +214,26 @@ impl Board for WaylandBoard {
             clipboard,
             device,
             handle,
+            guard,
             ..
         } = &mut *inner;
         clipboard.set_one(device, handle, 0, Some(content));
+        guard.note(|taken| taken.selections = clipboard.owned());
         inner.connection.flush().map_err(SinkError::lost)
     }
 
-    fn wait_until_taken(&mut self) {
-        while self.held().is_some() {
+    fn wait_until_taken(&mut self, stop: &AtomicBool) {
+        while self.held().is_some() && !stop.load(Ordering::Relaxed) {
             std::thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    fn are_owned(&mut self) -> [bool; 2] {
+        let mut inner = self.inner();
+        match inner.dispatch(READ_TIME, |_| false) {
+            Ok(_) => inner.clipboard.are_owned(),
+            // A compositor that has ended has no selections to be taken.
+            Err(_) => [true; 2],
         }
     }
 

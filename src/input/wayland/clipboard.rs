@@ -85,6 +85,11 @@ impl Clipboard {
         SELECTIONS.map(|i| self.owned[i].as_ref().map(|(_, content)| content.clone()))
     }
 
+    /// Returns whether somebody owns clipboard and primary selection.
+    pub fn are_owned(&self) -> [bool; 2] {
+        SELECTIONS.map(|i| self.owned[i].is_some() || self.offers[i].is_some())
+    }
+
     /// Offers content in a selection; `None` empties it.
     pub fn set_one(
         &mut self,

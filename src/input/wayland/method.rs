@@ -3,8 +3,8 @@
 //! Keys are left alone: nobody grabs the keyboard. Only one program at a time can be the input method
 //! of a seat, so Hearken is it only while it listens.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use wayland_client::globals::{GlobalListContents, registry_queue_init};
 use wayland_client::protocol::wl_registry::{self, WlRegistry};
@@ -22,8 +22,8 @@ use wayland_protocols_misc::zwp_input_method_v2::client::zwp_input_method_v2::{
 
 use super::connection::{connect, unavailable};
 use crate::input::sink::{Receipt, SinkError, Target, TextSink, Wake, next_focus};
+use crate::input::watched::Watched;
 use crate::settings::desktop::{Method, Purpose};
-use crate::sync::{LockExt, WaitExt};
 
 /// How long the compositor may take to tell which field has the focus.
 const FOCUS_TIMEOUT: Duration = Duration::from_millis(300);
@@ -37,16 +37,10 @@ pub struct WaylandSink {
     seat: WlSeat,
     queue: QueueHandle<Reader>,
     method: Option<ZwpInputMethodV2>,
-    shared: Arc<Shared>,
+    shared: Arc<Watched<State>>,
 }
 
-/// What the compositor has told, and who is told of changes.
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
-    wake: Wake,
-}
-
+/// What the compositor has told.
 #[derive(Default)]
 struct State {
     /// Number of the focus; `None` if no field has it.
@@ -58,6 +52,8 @@ struct State {
     shown: String,
     /// Another input method has the seat.
     is_taken: bool,
+    /// The compositor has ended.
+    is_lost: bool,
 }
 
 /// State of a field. It is complete with `done`.
@@ -70,7 +66,7 @@ struct Field {
 
 /// Receives events.
 struct Reader {
-    shared: Arc<Shared>,
+    shared: Arc<Watched<State>>,
     pending: Field,
 }
 
@@ -85,11 +81,7 @@ impl WaylandSink {
         let queue = events.handle();
         let seat = globals.bind(&queue, 1..=1, ()).map_err(unavailable)?;
         let manager = globals.bind(&queue, 1..=1, ());
-        let shared = Arc::new(Shared {
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            wake,
-        });
+        let shared = Arc::new(Watched::new(State::default(), wake));
         let reader = Reader {
             shared: Arc::clone(&shared),
             pending: Field::default(),
@@ -112,7 +104,7 @@ impl WaylandSink {
     fn edit(&self, edit: impl FnOnce(&ZwpInputMethodV2)) -> Result<(), SinkError> {
         let method = self.method.as_ref().ok_or(SinkError::NoTarget)?;
         let serial = {
-            let state = self.shared.state.lock_unpoisoned();
+            let state = self.shared.lock();
             state.focus.ok_or(SinkError::NoTarget)?;
             state.serial
         };
@@ -132,17 +124,22 @@ impl TextSink for WaylandSink {
     }
 
     fn begin(&mut self) -> Result<(), SinkError> {
-        self.shared.change(|state| *state = State::default());
+        self.shared.change(|state| {
+            *state = State {
+                is_lost: state.is_lost,
+                ..State::default()
+            };
+        });
         self.method = Some(self.manager.get_input_method(&self.seat, &self.queue, ()));
         self.connection.flush().map_err(SinkError::lost)?;
         self.shared.wait(FOCUS_TIMEOUT, |state| {
-            state.focus.is_some() || state.is_taken
+            state.focus.is_some() || state.is_taken || state.is_lost
         });
         Ok(())
     }
 
     fn end(&mut self) {
-        if !self.shared.state.lock_unpoisoned().shown.is_empty() {
+        if !self.shared.lock().shown.is_empty() {
             // The field is gone otherwise.
             let _ = self.show("");
         }
@@ -154,9 +151,13 @@ impl TextSink for WaylandSink {
         self.shared.change(|state| state.focus = None);
     }
 
+    fn is_lost(&self) -> bool {
+        self.shared.lock().is_lost
+    }
+
     fn target(&self) -> Option<Target> {
         self.method.as_ref()?;
-        let state = self.shared.state.lock_unpoisoned();
+        let state = self.shared.lock();
         Some(Target {
             focus: state.focus?,
             purpose: state.field.purpose,
@@ -170,13 +171,13 @@ impl TextSink for WaylandSink {
     fn show(&mut self, interim: &str) -> Result<(), SinkError> {
         let end = i32::try_from(interim.len()).unwrap_or(i32::MAX);
         self.edit(|method| method.set_preedit_string(interim.to_owned(), end, end))?;
-        interim.clone_into(&mut self.shared.state.lock_unpoisoned().shown);
+        interim.clone_into(&mut self.shared.lock().shown);
         Ok(())
     }
 
     fn commit(&mut self, text: &str) -> Result<(), SinkError> {
         {
-            let mut state = self.shared.state.lock_unpoisoned();
+            let mut state = self.shared.lock();
             text.clone_into(&mut state.committed);
             // An edit without interim text clears it.
             state.shown.clear();
@@ -197,7 +198,7 @@ impl TextSink for WaylandSink {
     }
 
     fn receipt(&mut self, limit: Duration) -> Receipt {
-        let tells = self.shared.state.lock_unpoisoned().field.before.is_some();
+        let tells = self.shared.lock().field.before.is_some();
         let has_arrived = |state: &State| {
             let before = state.field.before.as_deref();
             before.is_some_and(|before| before.ends_with(&state.committed))
@@ -216,30 +217,15 @@ impl Drop for WaylandSink {
     }
 }
 
-impl Shared {
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state.lock_unpoisoned());
-        self.changed.notify_all();
-        (self.wake)();
-    }
-
-    fn wait(&self, limit: Duration, done: impl Fn(&State) -> bool) -> bool {
-        let until = Instant::now() + limit;
-        let mut state: MutexGuard<'_, State> = self.state.lock_unpoisoned();
-        while !done(&state) {
-            let Some(left) = until.checked_duration_since(Instant::now()) else {
-                return false;
-            };
-            state = self.changed.wait_timeout_unpoisoned(state, left);
-        }
-        true
-    }
-}
-
 /// Receives events until the connection ends.
 fn read(mut events: EventQueue<Reader>, mut reader: Reader) {
     while events.blocking_dispatch(&mut reader).is_ok() {}
-    reader.shared.change(|state| state.focus = None);
+    reader.shared.change(|state| {
+        *state = State {
+            is_lost: true,
+            ..State::default()
+        };
+    });
 }
 
 impl Dispatch<ZwpInputMethodV2, ()> for Reader {

@@ -14,6 +14,7 @@ struct World {
     focus: u64,
     kept: Vec<String>,
     reports: bool,
+    is_nameless: bool,
 }
 
 impl World {
@@ -21,7 +22,7 @@ impl World {
         let field = self.focused?;
         Some(Target {
             focus: self.focus,
-            field: Some(format!("field {field}")),
+            field: (!self.is_nameless).then(|| format!("field {field}")),
             purpose: [
                 Purpose::Secret,
                 Purpose::Text,
@@ -235,6 +236,38 @@ fn a_request_deletes_the_last_utterance_of_the_field() {
     world.fields[1] += "x";
     writer.focus(world.target());
     assert_eq!(writer.undo(), Err(Refusal::Moved));
+}
+
+/// Each dictation numbers the fields anew; not all have a name.
+#[test]
+fn an_utterance_of_an_earlier_dictation_is_deleted_in_its_field_only() {
+    for has_name in [true, false] {
+        let mut world = World {
+            reports: true,
+            is_nameless: !has_name,
+            ..World::default()
+        };
+        let mut writer = writer(|_| {});
+        focus(&mut world, &mut writer, Some(1));
+        say(&mut world, &mut writer, 1, "One.");
+        say(&mut world, &mut writer, 2, "Two.");
+        assert_eq!(writer.end(), []);
+        for (field, text) in [(2, "One. Two."), (1, "One. Two, or three.")] {
+            let before = std::mem::replace(&mut world.fields[field], text.to_owned());
+            world.move_focus(Some(field));
+            writer.focus(world.target());
+            let refusal = writer.undo().expect_err("another text");
+            assert!(matches!(refusal, Refusal::Nothing | Refusal::Moved));
+            world.fields[field] = before;
+        }
+        world.move_focus(Some(1));
+        writer.focus(world.target());
+        for (deleted, left) in [(" Two.", "One."), ("One.", "")] {
+            assert_eq!(writer.undo(), Ok(Edit::Erase(deleted.to_owned())));
+            world.fields[1] = left.to_owned();
+            writer.focus(world.target());
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What has been put in, so that it can be deleted again.
 
+use super::Edit;
 use crate::advice::Advice;
 use crate::input::sink::Target;
 use std::borrow::Cow;
@@ -79,23 +80,36 @@ pub struct Ledger(Vec<Entry>);
 
 #[derive(Debug)]
 struct Entry {
-    focus: u64,
-    keys: u64,
-    /// Text before the cursor, as it was reported last.
-    before: Option<String>,
+    /// The field, as it was reported last.
+    target: Target,
+    /// Text before the cursor once the field reports this utterance.
+    after: Option<String>,
     text: String,
 }
 
+impl Entry {
+    /// Whether `target` is the field of this utterance. A dictation that begins later gives its fields
+    /// other numbers; then their names tell them apart, and without a name all the text before the
+    /// cursor.
+    fn is_in(&self, target: &Target) -> bool {
+        if self.target.focus == target.focus {
+            return true;
+        }
+        self.target.field == target.field
+            && self.target.program == target.program
+            && (target.field.is_some() || (self.after.is_some() && self.after == target.before))
+    }
+}
+
 impl Ledger {
-    /// Notes an utterance.
-    pub fn add(&mut self, target: &Target, text: &str) {
+    /// Notes an utterance. `after` is the text before the cursor once the field reports it.
+    pub fn add(&mut self, target: &Target, text: &str, after: Option<String>) {
         if text.is_empty() {
             return;
         }
         self.0.push(Entry {
-            focus: target.focus,
-            keys: target.keys,
-            before: target.before.clone(),
+            target: target.clone(),
+            after,
             text: text.to_owned(),
         });
         if self.0.len() > DEPTH {
@@ -116,10 +130,10 @@ impl Ledger {
         let last = self
             .0
             .last()
-            .filter(|entry| entry.focus == target.focus && entry.keys == target.keys);
+            .filter(|entry| entry.target.focus == target.focus && entry.target.keys == target.keys);
         match (&target.before, last) {
             (Some(before), Some(last))
-                if last.before.as_ref() == Some(before) && !before.ends_with(&last.text) =>
+                if last.target.before.as_ref() == Some(before) && !before.ends_with(&last.text) =>
             {
                 Some(format!("{before}{}", last.text))
             }
@@ -131,7 +145,7 @@ impl Ledger {
     /// Returns the last utterance of a field, which stands before the cursor, and forgets it.
     pub fn undo(&mut self, target: Option<&Target>) -> Result<String, Refusal> {
         let target = target.ok_or(Refusal::Nothing)?;
-        let at = self.0.iter().rposition(|entry| entry.focus == target.focus);
+        let at = self.0.iter().rposition(|entry| entry.is_in(target));
         let at = at.ok_or(Refusal::Nothing)?;
         let before = target.before.as_ref().filter(|_| target.erases);
         let before = before.ok_or(Refusal::Unknown)?;
@@ -142,9 +156,27 @@ impl Ledger {
     }
 }
 
+/// Returns the edit after which `expected` stands before the cursor, if a deletion has left `now`
+/// there: Firefox deletes too much behind text that is wide.
+pub fn mend(expected: &str, now: &str) -> Option<Edit> {
+    if let Some(missing) = expected.strip_prefix(now) {
+        return (!missing.is_empty()).then(|| Edit::Commit(missing.to_owned()));
+    }
+    now.strip_prefix(expected)
+        .map(|rest| Edit::Erase(rest.to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_deletion_is_mended_where_it_took_too_much_or_too_little() {
+        assert_eq!(mend("one", "one"), None);
+        assert_eq!(mend("漢字 one", "漢字 "), Some(Edit::Commit("one".into())));
+        assert_eq!(mend("one", "one tw"), Some(Edit::Erase(" tw".into())));
+        assert_eq!(mend("one", "another"), None);
+    }
 
     #[test]
     fn only_the_whole_phrase_deletes() {

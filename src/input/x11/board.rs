@@ -2,6 +2,7 @@
 //! program has read it or a clipboard manager.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use x11rb::protocol::xproto::Window;
@@ -10,6 +11,7 @@ use super::keymap::{CONTROL, INSERT, Keymap, SHIFT};
 use super::selection::Selections;
 use super::{Focus, NAME, X11, lost};
 use crate::input::board::{Chord, Content};
+use crate::input::guard::Guard;
 use crate::input::sink::{Board, SinkError, Target, next_focus};
 use crate::sync::LockExt;
 
@@ -23,6 +25,7 @@ pub struct X11Board {
     selections: Selections,
     focus: Numbered,
     saved: [Option<Content>; 2],
+    guard: Guard,
     /// Client that had the focus when the keys were pressed.
     client: Option<u32>,
 }
@@ -32,19 +35,24 @@ impl X11Board {
     ///
     /// # Errors
     /// Returns an error if there is none.
-    pub fn open() -> Result<Self, SinkError> {
+    pub fn open(guard: Guard) -> Result<Self, SinkError> {
         let selections = Selections::open();
         Ok(Self {
             x11: X11::connect()?,
             selections: selections.map_err(|error| SinkError::unavailable(NAME, error))?,
             focus: Numbered::default(),
             saved: [None, None],
+            guard,
             client: None,
         })
     }
 }
 
 impl Board for X11Board {
+    fn is_lost(&self) -> bool {
+        self.x11.is_lost()
+    }
+
     fn target(&self) -> Option<Target> {
         self.focus.target(&self.x11.focus()?)
     }
@@ -52,6 +60,8 @@ impl Board for X11Board {
     fn offer(&mut self, text: &str) -> Result<(), SinkError> {
         self.x11.wait_for_modifiers()?;
         self.saved = self.selections.save().map_err(lost)?;
+        self.guard
+            .note(|taken| taken.selections = self.saved.clone());
         let text = Selections::text(text);
         let both = [Some(text.clone()), Some(text)];
         self.selections.set(both).map_err(lost)?;
@@ -99,13 +109,19 @@ impl Board for X11Board {
     fn copy(&mut self, text: &str) -> Result<(), SinkError> {
         let [_, primary] = self.selections.owned();
         let both = [Some(Selections::text(text)), primary];
+        self.guard.note(|taken| taken.selections = both.clone());
         self.selections.set(both).map_err(lost)
     }
 
-    fn wait_until_taken(&mut self) {
-        while self.held().is_some() {
+    fn wait_until_taken(&mut self, stop: &AtomicBool) {
+        while self.held().is_some() && !stop.load(Ordering::Relaxed) {
             std::thread::sleep(POLL_INTERVAL);
         }
+    }
+
+    fn are_owned(&mut self) -> [bool; 2] {
+        // A server that has ended has no selections to be taken.
+        self.selections.are_owned().unwrap_or([true; 2])
     }
 
     fn held(&self) -> Option<[Option<Content>; 2]> {

@@ -7,7 +7,7 @@ mod typing;
 
 pub use board::X11Board;
 pub use keymap::keycode;
-pub use typing::XtestSink;
+pub use typing::{XtestSink, give_back};
 
 use std::time::{Duration, Instant};
 
@@ -102,6 +102,13 @@ impl X11 {
     fn check_xtest(&self) -> Result<(), ReplyError> {
         self.connection.xtest_get_version(2, 2)?.reply()?;
         Ok(())
+    }
+
+    /// Whether the X server has ended.
+    pub fn is_lost(&self) -> bool {
+        let asked = self.connection.get_input_focus();
+        let answer = asked.map_err(ReplyError::from).and_then(|it| it.reply());
+        matches!(answer, Err(ReplyError::ConnectionError(_)))
     }
 
     /// Returns the window that has the focus, if it is one of a program.

@@ -168,6 +168,15 @@ impl Selections {
         self.connection.sync()
     }
 
+    /// Returns whether clipboard and primary selection have owners.
+    pub fn are_owned(&self) -> Result<[bool; 2], ReplyError> {
+        let is_owned = |selection| -> Result<bool, ReplyError> {
+            let reply = self.connection.get_selection_owner(selection)?.reply()?;
+            Ok(reply.owner != x11rb::NONE)
+        };
+        Ok([is_owned(self.selections[0])?, is_owned(self.selections[1])?])
+    }
+
     /// Returns what is still ours of both selections.
     pub fn owned(&self) -> [Option<Content>; 2] {
         let owned = self.owned.lock_unpoisoned();

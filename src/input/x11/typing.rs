@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use x11rb::errors::ReplyError;
-use x11rb::protocol::xproto::ConnectionExt as _;
+use x11rb::protocol::xproto::{ConnectionExt as _, Keycode};
 
 use super::keymap::{Batch, Keymap, batch, keysym};
 use super::{X11, lost};
+use crate::input::guard::Guard;
 use crate::input::sink::{Receipt, SinkError, Target, TextSink};
 use crate::input::x11::board::Numbered;
 use crate::settings::desktop::Method;
@@ -21,6 +22,7 @@ const LOOK_UP_TIME: Duration = Duration::from_millis(150);
 pub struct XtestSink {
     x11: X11,
     focus: Numbered,
+    guard: Guard,
 }
 
 impl XtestSink {
@@ -28,7 +30,7 @@ impl XtestSink {
     ///
     /// # Errors
     /// Returns an error if there is none, or if it is Xwayland: its keys reach X11 programs only.
-    pub fn open() -> Result<Self, SinkError> {
+    pub fn open(guard: Guard) -> Result<Self, SinkError> {
         if std::env::var_os("WAYLAND_DISPLAY").is_some() {
             let reason = "the compositor's windows get no keys from X11";
             return Err(SinkError::unavailable(Method::Xtest.name(), reason));
@@ -36,6 +38,7 @@ impl XtestSink {
         Ok(Self {
             x11: X11::connect()?,
             focus: Numbered::default(),
+            guard,
         })
     }
 }
@@ -43,6 +46,10 @@ impl XtestSink {
 impl TextSink for XtestSink {
     fn method(&self) -> Method {
         Method::Xtest
+    }
+
+    fn is_lost(&self) -> bool {
+        self.x11.is_lost()
     }
 
     fn target(&self) -> Option<Target> {
@@ -56,7 +63,9 @@ impl TextSink for XtestSink {
     fn commit(&mut self, text: &str) -> Result<(), SinkError> {
         self.x11.focus().ok_or(SinkError::NoTarget)?;
         self.x11.wait_for_modifiers()?;
-        self.x11.type_text(text)
+        let typed = self.type_text(text);
+        self.guard.note(|taken| taken.keycodes.clear());
+        typed
     }
 
     fn erase(&mut self, _text: &str) -> Result<(), SinkError> {
@@ -68,9 +77,9 @@ impl TextSink for XtestSink {
     }
 }
 
-impl X11 {
+impl XtestSink {
     fn type_text(&self, text: &str) -> Result<(), SinkError> {
-        let keymap = Keymap::read(self).map_err(lost)?;
+        let keymap = Keymap::read(&self.x11).map_err(lost)?;
         let spare = keymap.spare();
         if spare.is_empty() {
             return Err(SinkError::lost("the keyboard has no free keycode"));
@@ -80,14 +89,34 @@ impl X11 {
         while !rest.is_empty() {
             let batch = batch(rest, &spare);
             let (now, later) = rest.split_at(batch.n_chars);
-            let typed = self.type_batch(&batch, now);
+            let codes: Vec<Keycode> = batch.codes.values().copied().collect();
+            self.guard.note(|taken| taken.keycodes.clone_from(&codes));
+            let typed = self.x11.type_batch(&batch, now);
             // Also after a failure: the user's keyboard is as it was.
-            self.unmap(&batch, &keymap).and(typed).map_err(lost)?;
+            let unmapped = self.x11.unmap(&codes, &keymap);
+            unmapped.and(typed).map_err(lost)?;
             rest = later;
         }
         Ok(())
     }
+}
 
+/// Gives keycodes back that another process had used when it was killed.
+pub fn give_back(codes: &[Keycode]) {
+    let Ok(x11) = X11::connect() else {
+        // The keymap has ended with the X server.
+        return;
+    };
+    for code in codes {
+        // A key that is up stays up.
+        let _ = x11.key(*code, false);
+    }
+    if let Ok(keymap) = Keymap::read(&x11) {
+        let _ = x11.unmap(codes, &keymap);
+    }
+}
+
+impl X11 {
     fn type_batch(&self, batch: &Batch, text: &[char]) -> Result<(), ReplyError> {
         for (c, code) in &batch.codes {
             let keysym = keysym(*c);
@@ -106,10 +135,10 @@ impl X11 {
         Ok(())
     }
 
-    fn unmap(&self, batch: &Batch, keymap: &Keymap) -> Result<(), ReplyError> {
+    fn unmap(&self, codes: &[Keycode], keymap: &Keymap) -> Result<(), ReplyError> {
         let nothing = keymap.nothing();
         let per_code = u8::try_from(nothing.len()).unwrap_or(u8::MAX);
-        for code in batch.codes.values() {
+        for code in codes {
             self.connection
                 .change_keyboard_mapping(1, *code, per_code, &nothing)?;
         }
