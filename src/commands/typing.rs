@@ -26,9 +26,10 @@ use crate::desktop::agent;
 use crate::desktop::context::Context;
 use crate::desktop::hotkey::{self, print::Keys};
 use crate::desktop::typist::{Report, Typist};
-use crate::input::guard::{self, Guard};
+use crate::input::guard::Guard;
 use crate::input::router::{self, Outcome};
 use crate::input::sink::{SinkError, Wake};
+use crate::input::watch;
 use crate::output::eprint_line;
 use crate::settings::desktop::Method;
 
@@ -251,7 +252,7 @@ fn watch() -> Result<u8, Error> {
     let stop = Arc::new(AtomicBool::new(false));
     // Without it, a signal ends this process at once.
     let _ = signal_hook::flag::register(SIGTERM, Arc::clone(&stop));
-    guard::watch(
+    watch::watch(
         std::io::stdin().lock(),
         || router::board(&Guard::default()),
         // The other process may have gone.

@@ -3,20 +3,23 @@
 //! In: events of the session, changes of the focus. Out: edits by the router, reports.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::advice::Advice;
 use crate::client::session::ClientEvent;
 use crate::filter::Filter;
 use crate::input::router::{Outcome, Router};
 use crate::input::sink::{SinkError, Target, Wake};
-use crate::input::writer::{Edit, Heard, Writer, mend};
+use crate::input::writer::{Edit, Heard, Misdeletion, Refusal, Writer, misdeletion};
 use crate::settings::TypeSettings;
 use crate::settings::desktop::Purpose;
 use crate::settings::profile::Profile;
 
 /// Number of texts that are kept.
 const N_KEPT: usize = 20;
+/// Time in which a field tells what is to be deleted.
+const UNDO_TIMEOUT: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// Most characters before the cursor that the recogniser reads.
 const N_CONTEXT: usize = 500;
 /// Time that a field has to show a text.
@@ -196,11 +199,24 @@ impl Typist {
     /// Deletes the last utterance of the focused field.
     pub fn undo(&mut self) -> Vec<Report> {
         let mut reports = self.refocus();
-        match self.writer.undo() {
-            Ok(edit) => reports.extend(self.apply(vec![edit])),
-            Err(refusal) => reports.push(Report::Failed(refusal.explain())),
+        let until = Instant::now() + UNDO_TIMEOUT;
+        loop {
+            match self.writer.undo() {
+                Ok(edit) => {
+                    reports.extend(self.apply(vec![edit]));
+                    return reports;
+                }
+                // A field that has the focus anew tells its name and text a little later.
+                Err(Refusal::Nothing | Refusal::Unknown) if Instant::now() < until => {
+                    std::thread::sleep(POLL_INTERVAL);
+                    reports.extend(self.refocus());
+                }
+                Err(refusal) => {
+                    reports.push(Report::Failed(refusal.explain()));
+                    return reports;
+                }
+            }
         }
-        reports
     }
 
     /// Puts in one of the latest texts again; 0 is the last.
@@ -292,13 +308,13 @@ impl Typist {
         let expected = before.strip_suffix(text);
         // An unchanged text means that the field has not reported yet.
         let now = target.before.as_ref().filter(|now| **now != before);
-        match expected
+        let wrong = expected
             .zip(now)
-            .and_then(|(expected, now)| mend(expected, now))
-        {
-            Some(Edit::Commit(missing)) => self.router.commit(&missing, &target, &methods),
-            Some(Edit::Erase(rest)) => self.router.erase(&rest),
-            _ => Ok(()),
+            .and_then(|(expected, now)| misdeletion(expected, now));
+        match wrong {
+            Some(Misdeletion::Missing(text)) => self.router.commit(text, &target, &methods),
+            Some(Misdeletion::Left(text)) => self.router.erase(text),
+            None => Ok(()),
         }
     }
 

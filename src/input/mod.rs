@@ -17,6 +17,7 @@ pub(crate) mod profile;
 pub(crate) mod router;
 pub(crate) mod sink;
 pub(crate) mod spacing;
+pub(crate) mod watch;
 pub(crate) mod watched;
 pub(crate) mod wayland;
 pub(crate) mod writer;

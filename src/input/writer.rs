@@ -16,7 +16,7 @@ use crate::settings::TypeSettings;
 use crate::settings::desktop::{FocusChange, Live, Space};
 use crate::settings::profile::Profile;
 use undo::{Ledger, is_undo, may_become_undo};
-pub use undo::{Refusal, mend};
+pub use undo::{Misdeletion, Refusal, misdeletion};
 
 /// One step of writing, for the field that has the focus now.
 #[derive(Debug, Clone, PartialEq, Eq)]

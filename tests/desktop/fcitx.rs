@@ -41,9 +41,11 @@ fn session() -> Session {
 fn start_fcitx(session: &mut Session) {
     let mut fcitx = session.command("fcitx5");
     session.start(&mut fcitx);
-    wait_for("the addon", || {
-        session.output("busctl", &["--user", "status", "org.hearken.Fcitx1"])
-    });
+    for name in ["org.hearken.Fcitx1", "org.freedesktop.portal.Fcitx"] {
+        wait_for(name, || {
+            session.output("busctl", &["--user", "status", name])
+        });
+    }
 }
 
 fn types(session: &Session, text: &str, more: &[&str]) {

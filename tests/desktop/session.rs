@@ -140,15 +140,6 @@ impl Session {
         self.kill(id, signal);
     }
 
-    /// A variable that was set.
-    pub fn variable(&self, name: &str) -> String {
-        let found = self
-            .environment
-            .iter()
-            .find(|(variable, _)| variable == name);
-        found.expect("it is set").1.clone()
-    }
-
     /// Ends all programs, the last one first.
     pub fn end_all(&mut self) {
         while self.running.pop().is_some() {}
@@ -324,13 +315,6 @@ impl Session {
             (event["event"] == "ready").then_some(())
         });
         started
-    }
-
-    /// Writes the configuration.
-    pub fn configure(&self, config: &str) {
-        let file = self.path("config/hearken/config.toml");
-        std::fs::create_dir_all(file.parent().expect("a directory")).expect("a directory");
-        std::fs::write(&file, config).expect("a file");
     }
 
     /// Starts the agent and waits until it serves a session of the daemon. Returns its process.

@@ -252,7 +252,7 @@ fn an_utterance_of_an_earlier_dictation_is_deleted_in_its_field_only() {
         say(&mut world, &mut writer, 1, "One.");
         say(&mut world, &mut writer, 2, "Two.");
         assert_eq!(writer.end(), []);
-        for (field, text) in [(2, "One. Two."), (1, "One. Two, or three.")] {
+        for (field, text) in [(2, "Other. Two."), (1, "One. Two, or three.")] {
             let before = std::mem::replace(&mut world.fields[field], text.to_owned());
             world.move_focus(Some(field));
             writer.focus(world.target());

@@ -1,6 +1,5 @@
 //! What has been put in, so that it can be deleted again.
 
-use super::Edit;
 use crate::advice::Advice;
 use crate::input::sink::Target;
 use std::borrow::Cow;
@@ -156,14 +155,21 @@ impl Ledger {
     }
 }
 
-/// Returns the edit after which `expected` stands before the cursor, if a deletion has left `now`
-/// there: Firefox deletes too much behind text that is wide.
-pub fn mend(expected: &str, now: &str) -> Option<Edit> {
-    if let Some(missing) = expected.strip_prefix(now) {
-        return (!missing.is_empty()).then(|| Edit::Commit(missing.to_owned()));
-    }
-    now.strip_prefix(expected)
-        .map(|rest| Edit::Erase(rest.to_owned()))
+/// What a deletion did wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Misdeletion<'a> {
+    /// This is gone, too. Firefox does that behind text that is wide.
+    Missing(&'a str),
+    /// This is still there.
+    Left(&'a str),
+}
+
+/// Compares the text before the cursor after a deletion with what should stand there. Texts that have
+/// nothing to do with each other tell nothing.
+pub fn misdeletion<'a>(expected: &'a str, now: &'a str) -> Option<Misdeletion<'a>> {
+    let missing = expected.strip_prefix(now).map(Misdeletion::Missing);
+    let left = now.strip_prefix(expected).map(Misdeletion::Left);
+    (expected != now).then(|| missing.or(left)).flatten()
 }
 
 #[cfg(test)]
@@ -171,11 +177,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deletion_is_mended_where_it_took_too_much_or_too_little() {
-        assert_eq!(mend("one", "one"), None);
-        assert_eq!(mend("漢字 one", "漢字 "), Some(Edit::Commit("one".into())));
-        assert_eq!(mend("one", "one tw"), Some(Edit::Erase(" tw".into())));
-        assert_eq!(mend("one", "another"), None);
+    fn a_deletion_that_took_too_much_or_too_little_is_seen() {
+        assert_eq!(misdeletion("one", "one"), None);
+        let missing = misdeletion("漢字 one", "漢字 ");
+        assert_eq!(missing, Some(Misdeletion::Missing("one")));
+        let left = misdeletion("one", "one tw");
+        assert_eq!(left, Some(Misdeletion::Left(" tw")));
+        assert_eq!(misdeletion("one", "another"), None);
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl Facts {
             .any(|directory| directory.join("hearken.xml").is_file());
         for method in &config.typing.methods {
             let router = Router::open(&[*method], &(Arc::new(|| {}) as _));
-            let missing = router.missing().first().map(Advice::explain);
+            let missing = router.missing().next().map(Advice::explain);
             self.methods.push((*method, missing.map_or(Ok(()), Err)));
         }
     }
