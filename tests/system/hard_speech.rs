@@ -145,18 +145,21 @@ fn a_short_clip_is_heard_in_the_language_given() {
         ("fleurs-fr-7710081235851472968.mp3", "fr"),
         ("fleurs-es-003.ogg", "es"),
     ] {
-        // Up to a pause, which is searched between 1 and 2.5 s.
+        // From its first loud sound up to a pause, which is searched 1 to 2.5 s later.
         let sound = clip(file);
-        let power = |frame: &[f32]| frame.iter().map(|x| x * x).sum::<f32>();
-        let end = (RATE..(5 * RATE / 2).min(sound.len() - RATE / 20))
-            .step_by(RATE / 100)
-            .min_by(|a, b| {
-                let power = |at: usize| power(&sound[at..at + RATE / 20]);
-                power(*a).total_cmp(&power(*b))
-            })
-            .expect("a quiet spot");
+        let frame = RATE / 20;
+        let power = |at: usize| sound[at..at + frame].iter().map(|x| x * x).sum::<f32>();
+        let starts =
+            |from: usize, to: usize| (from..to.min(sound.len() - frame)).step_by(RATE / 100);
+        let loudest = starts(0, sound.len()).map(power).fold(0.0, f32::max);
+        let onset = starts(0, sound.len())
+            .find(|at| power(*at) > 0.02 * loudest)
+            .expect("a loud sound");
+        let end = starts(onset + RATE, onset + 5 * RATE / 2)
+            .min_by(|a, b| power(*a).total_cmp(&power(*b)))
+            .unwrap_or(sound.len());
         for decibels in [0.0, -25.0] {
-            let scene = scene(&[silence(0.3), at(&sound[..end], decibels), silence(0.3)]);
+            let scene = scene(&[silence(0.3), at(&sound[onset..end], decibels), silence(0.3)]);
             let heard = heard(&scene, &["--language", language]);
             assert!(!heard.is_empty(), "{file} at {decibels} dB");
         }
