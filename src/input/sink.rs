@@ -126,6 +126,15 @@ pub struct Target {
     pub keys: u64,
 }
 
+impl Target {
+    /// Whether field and program have the same names, as far as they are known: IBus tells the program
+    /// of a field only when the focus changes.
+    pub fn has_name_of(&self, other: &Self) -> bool {
+        let programs = self.program.as_ref().zip(other.program.as_ref());
+        self.field == other.field && programs.is_none_or(|(one, two)| one == two)
+    }
+}
+
 /// What is known about a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Receipt {

@@ -473,7 +473,7 @@ impl Home {
             return true;
         }
         let has_name = target.field.is_some();
-        if self.target.field != target.field || self.target.program != target.program {
+        if !self.target.has_name_of(target) {
             return false;
         }
         match (&self.target.before, &target.before) {

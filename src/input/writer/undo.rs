@@ -94,8 +94,7 @@ impl Entry {
         if self.target.focus == target.focus {
             return true;
         }
-        self.target.field == target.field
-            && self.target.program == target.program
+        self.target.has_name_of(target)
             && (target.field.is_some() || (self.after.is_some() && self.after == target.before))
     }
 }
