@@ -38,6 +38,11 @@ fn start(session: &mut Session) {
     sound.args(["-L", "module-null-sink sink_name=speaker rate=48000"]);
     session.start(&mut sound);
     wait_for("the sound server", || session.output("pactl", &["info"]));
+    // A microphone gives sound all the time; the speaker's monitor does while something is played.
+    let quiet = session.path("quiet.wav");
+    std::fs::write(&quiet, wav16(&vec![0.0; 300 * 16_000])).expect("a file");
+    let mut playing = session.command("paplay");
+    session.start(playing.arg("--latency-msec=50").arg(quiet));
     let mut daemon = session.hearken();
     session.start(daemon.arg("daemon"));
     wait_for("the daemon", || {
