@@ -45,8 +45,6 @@ fn words_arrive_as_they_are_spoken_and_are_deleted_again() {
     window.wait_for_text("view", "Hello world. And more.");
     session.ask("Undo");
     window.wait_for_text("view", "Hello world.");
-    session.ask("Undo");
-    window.wait_for_text("view", "");
     stop(&session);
     assert_eq!(engine(&session), ENGINE);
 }

@@ -1,17 +1,11 @@
-//! From the sound to the field: speech is played into a sound server while a key is held, and the
-//! model's text stands in the window, as `--file` writes it.
+//! From the sound to the field: speech is played into a sound server, and the model's text stands in
+//! the terminal, as `--file` writes it.
 
-use crate::session::{IDLE, LISTENING, Program, Session, wait_for};
-use crate::support::{jfk, model, wav16, words};
-use crate::{ibus, sway};
-use std::path::{Path, PathBuf};
+use crate::session::{IDLE, LISTENING, Session, wait_for};
+use crate::support::{data, model, wav16, words};
+use crate::sway;
 
-/// "And so, my fellow Americans".
-const FIRST: std::ops::Range<usize> = 0..36_800;
-/// "what your country can do for you".
-const SECOND: std::ops::Range<usize> = 84_000..122_400;
-
-/// Starts sound server, daemon and agent. The key is F9.
+/// Starts sound server, daemon and agent.
 fn start(session: &mut Session) {
     let base = model("base");
     let from = base.path();
@@ -24,9 +18,7 @@ fn start(session: &mut Session) {
     }
     let models = session.path("models");
     session.set("HEARKEN_MODELS_DIR", models.to_str().expect("UTF-8"));
-    session.configure(
-        "[text]\nlanguage = \"en\"\n[hotkey]\nvia = \"x11\"\nkeys = \"F9\"\nmode = \"hold\"\n",
-    );
+    session.configure("[text]\nlanguage = \"en\"\n");
     let mut sound = session.command("pulseaudio");
     sound.args([
         "-n",
@@ -53,79 +45,14 @@ fn start(session: &mut Session) {
     session.agent();
 }
 
-/// A part of the sample as a file.
-fn recording(session: &Session, part: std::ops::Range<usize>) -> PathBuf {
-    let path = session.path(&format!("speech{}.wav", part.start));
-    std::fs::write(&path, wav16(&jfk()[part])).expect("a file");
-    path
-}
-
 /// What `--file` writes.
-fn expected(session: &Session, recording: &Path) -> Vec<String> {
+fn expected(session: &Session, recording: &str) -> Vec<String> {
     let mut hearken = session.hearken();
-    let output = hearken
-        .arg("--file")
-        .arg(recording)
-        .args(["--language", "en"])
-        .output();
-    let text = String::from_utf8(output.expect("the program").stdout).expect("UTF-8");
+    hearken.args(["--language", "en", "--file", recording]);
+    let output = hearken.output().expect("the program");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(!text.trim().is_empty(), "no text");
     words(&text)
-}
-
-/// Speaks while the microphone is open; `begin` opens it, `end` closes it.
-fn speak(session: &Session, recording: &Path, begin: impl Fn(), end: impl Fn()) {
-    begin();
-    session.wait_for_state(LISTENING);
-    let path = recording.to_str().expect("UTF-8");
-    session
-        .output("paplay", &["--latency-msec=50", path])
-        .expect("sound");
-    end();
-    session.wait_for_state(IDLE);
-}
-
-fn speak_by_key(session: &Session, recording: &Path) {
-    let key = |action: &str| drop(session.output("xdotool", &[action, "F9"]).expect("a key"));
-    speak(session, recording, || key("keydown"), || key("keyup"));
-}
-
-fn wait_for_words(window: &mut Program, expected: &[String]) {
-    wait_for(&format!("{expected:?}"), || {
-        (words(&window.text("view")) == expected).then_some(())
-    });
-}
-
-#[test]
-#[ignore = "needs an X server, IBus, a sound server and the model"]
-fn a_held_key_dictates_into_gtk_qt_and_a_terminal() {
-    let mut session = ibus::session(true);
-    session.set("QT_IM_MODULE", "ibus");
-    start(&mut session);
-    let (first, second) = (recording(&session, FIRST), recording(&session, SECOND));
-    for program in ["gtk3.py", "qt5.py"] {
-        let mut window = session.window(program);
-        speak_by_key(&session, &first);
-        let mut text = expected(&session, &first);
-        wait_for_words(&mut window, &text);
-        speak_by_key(&session, &second);
-        text.extend(expected(&session, &second));
-        wait_for_words(&mut window, &text);
-        window.close();
-    }
-    let typed = session.terminal("xterm", &["-u8", "-e"]);
-    wait_for("the terminal", || {
-        session.output("xdotool", &["search", "--class", "xterm", "windowfocus"])
-    });
-    speak_by_key(&session, &first);
-    session
-        .output("xdotool", &["key", "Return"])
-        .expect("a key");
-    let text = expected(&session, &first);
-    wait_for("the text in the terminal", || {
-        (words(&std::fs::read_to_string(&typed).ok()?) == text).then_some(())
-    });
-    assert_eq!(ibus::engine(&session), ibus::ENGINE);
 }
 
 #[test]
@@ -135,15 +62,17 @@ fn speech_reaches_a_terminal_of_wayland() {
     start(&mut session);
     let typed = session.terminal("foot", &[]);
     sway::focused(&session, "foot");
-    let whole = recording(&session, 0..jfk().len());
-    speak(
-        &session,
-        &whole,
-        || session.ask("Start"),
-        || session.ask("Stop"),
-    );
+    let recording = data("jfk.flac");
+    let recording = recording.to_str().expect("UTF-8");
+    session.ask("Start");
+    session.wait_for_state(LISTENING);
+    session
+        .output("paplay", &["--latency-msec=50", recording])
+        .expect("sound");
+    session.ask("Stop");
+    session.wait_for_state(IDLE);
     session.output("wtype", &["-k", "Return"]).expect("a key");
-    let text = expected(&session, &whole);
+    let text = expected(&session, recording);
     wait_for("the text in the terminal", || {
         (words(&std::fs::read_to_string(&typed).ok()?) == text).then_some(())
     });
