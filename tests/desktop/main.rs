@@ -14,8 +14,5 @@ mod portal;
 mod presence;
 mod session;
 mod setup;
-mod spoken;
-#[path = "../support/mod.rs"]
-mod support;
 mod sway;
 mod x11;
