@@ -44,6 +44,8 @@ unit: ## the tests that need neither a model nor a sound server; under a minute 
 	HEARKEN_MODELS_DIR=/nonexistent cargo test --locked --workspace --lib --bins --test it --test layers
 
 test: export PROPTEST_RNG_SEED = 1
+# One test at a time: input methods and displays of several sessions get in each other's way.
+test: export RUST_TEST_THREADS = 1
 test: ## installs missing packages, then runs all checks and tests
 	@packaging/prerequisites --lint --test
 	cargo fmt --check

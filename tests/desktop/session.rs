@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -42,8 +42,6 @@ pub struct Session {
     running: Vec<Running>,
     environment: Vec<(String, String)>,
     dir: TempDir,
-    /// One session at a time: input methods, displays and time limits get in each other's way.
-    _alone: MutexGuard<'static, ()>,
 }
 
 impl Drop for Session {
@@ -68,12 +66,8 @@ impl Drop for Session {
 impl Session {
     /// A session with a message bus.
     pub fn new() -> Self {
-        static ALONE: Mutex<()> = Mutex::new(());
-        // A test that has failed leaves nothing behind.
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = tempfile::tempdir().expect("a directory");
         let mut session = Self {
-            _alone: alone,
             running: Vec::new(),
             environment: Vec::new(),
             dir,
@@ -108,7 +102,10 @@ impl Session {
 
     /// A session with an X server.
     pub fn x11() -> Self {
+        // Two servers that look for a free number at once may find the same.
+        static STARTING: Mutex<()> = Mutex::new(());
         let mut session = Self::new();
+        let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
         session.start_x11(&[]);
         session.set("GDK_BACKEND", "x11");
         session
