@@ -44,7 +44,7 @@ impl CountedChannels {
     /// begins late has one channel, whatever follows.
     ///
     /// # Errors
-    /// Returns an error if there are more channels than [`MAX_CHANNELS`].
+    /// Returns an error if there are more channels than 16.
     pub fn new(source: FileSource) -> Result<Self, AudioError> {
         let mut counted = Self {
             source,
