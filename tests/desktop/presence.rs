@@ -71,6 +71,12 @@ impl Desk {
         assert!(status.expect("the program").success(), "{word}");
     }
 
+    /// Waits until the daemon has been started: the command does not.
+    fn start_dictation(&mut self) {
+        self.control("start");
+        self.expect_call("Start");
+    }
+
     /// Sends a line to the services.
     pub fn tell(&mut self, line: &str) {
         self.services.tell(line);
@@ -122,7 +128,7 @@ const QUIET: &str = "[desktop]\nnotifications = false\ntray = false\nstop_on_loc
 #[ignore = "needs a message bus"]
 fn kept_text_is_told_without_its_words() {
     let mut desk = Desk::new("", &["daemon", "notifications"]);
-    desk.control("start");
+    desk.start_dictation();
     desk.tell("partial Purple elephants| dance");
     desk.tell("final Purple elephants dance.");
     desk.control("stop");
@@ -145,7 +151,7 @@ fn kept_text_is_told_without_its_words() {
 fn words_of_kept_text_are_quoted_if_asked_for() {
     let config = "[desktop]\nnotification_text = true\n";
     let mut desk = Desk::new(config, &["daemon", "notifications"]);
-    desk.control("start");
+    desk.start_dictation();
     desk.tell("final Salt & pepper <b>.");
     desk.control("stop");
     let notice = desk.expect_call("Notify");
@@ -177,7 +183,7 @@ fn a_missing_daemon_is_told_once_and_taken_back() {
 #[ignore = "needs a message bus"]
 fn a_microphone_without_sound_is_told() {
     let mut desk = Desk::new("", &["daemon", "notifications"]);
-    desk.control("start");
+    desk.start_dictation();
     desk.tell("lost the microphone is gone");
     let notice = desk.expect_call("Notify");
     assert_eq!(notice[3], "No sound from the microphone");
@@ -314,7 +320,7 @@ fn the_tray_shows_the_state_and_obeys() {
 fn nothing_is_called_that_is_switched_off() {
     let mut desk = Desk::new(QUIET, &["daemon", "notifications", "logind", "watcher"]);
     desk.tell("player music Playing");
-    desk.control("start");
+    desk.start_dictation();
     desk.tell("final Nobody is to know.");
     desk.tell("lock");
     desk.tell("screensaver on");
