@@ -29,8 +29,15 @@ DESCRIPTORS = {"shim": 16, "memory": 48, "core": 16}
 LOOPS = {"shim": 4, "memory": 4, "core": 3}
 """Nested loops of one descriptor; the shim's fourth is its iteration."""
 
-WRAP = {"shim": 1023, "memory": 1023, "core": 255}
-"""Greatest count of a loop; for the innermost loop, in words."""
+SHIM_WRAP = 1023
+"""Greatest count of a shim's two inner loops; for the innermost, in words."""
+
+ELEMENTS = {"memory": 512, "core": 255}
+"""Greatest count of a loop in elements, as mlir-aie's verifier compares it (AIEDialect.cpp). Newer
+versions take up to 1,023 in a memory tile, the descriptor's field; older ones 512."""
+
+LENGTH = {"memory": (1 << 17) - 1, "core": (1 << 14) - 1}
+"""Greatest length of a transfer in words."""
 
 STEP = {"shim": 1 << 20, "memory": 1 << 17, "core": 1 << 13}
 """Greatest stride of a loop in words."""

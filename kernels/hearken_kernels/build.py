@@ -1,8 +1,9 @@
 """Builds an overlay directory: xclbins, instruction streams and manifest.json.
 
-In: the name of the directory, names of overlays. Out: the directory, which appears under its name
-only when it is complete. Needs the toolchain (mlir-aie, Peano, amd/IRON at the pinned commit,
-xclbinutil), but no NPU; if something is missing, the build says what, and how to get it.
+In: the name of the directory, names of overlays. Out: the directory with those that could be built,
+and a list of those that could not, with exit code 1. Needs the toolchain (mlir-aie, Peano, amd/IRON
+at the pinned commit, xclbinutil), but no NPU; if something is missing, the build says what, and how
+to get it.
 """
 
 import datetime
@@ -10,6 +11,7 @@ import importlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +22,10 @@ from typing import Any
 
 from hearken_kernels import ROOT, iron_gemm
 from hearken_kernels.overlays import OVERLAYS, Mistake, Overlay, Shape, entry, manifest
+from hearken_kernels.xclbin import differences
+
+OLDEST_MLIR_AIE = (1, 4, 4)
+"""First version whose IRON has the names and signatures that the designs use."""
 
 USAGE = "usage: kernels/build OUT [OVERLAY ...]"
 
@@ -27,7 +33,7 @@ HELP = f"""\
 To build in a container (no NPU needed):
   podman build -t hearken-kernels -f kernels/Containerfile .
   podman run --rm -v "$PWD/target:/target" hearken-kernels /target/npu
-Or in a Python environment of your own (3.10 to 3.13), with xclbinutil from XRT (Debian:
+Or in a Python environment of your own (3.11 to 3.14), with xclbinutil from XRT (Debian:
 libxrt-utils) on PATH:
   git clone {iron_gemm.REPOSITORY} && cd IRON && git checkout {iron_gemm.COMMIT}
   pip install -r requirements.txt   # also installs mlir-aie and Peano, from the places it names"""
@@ -49,9 +55,16 @@ def run(arguments: list[str]) -> int:
             print(f"  {gap}", file=sys.stderr)
         print(HELP, file=sys.stderr)
         return 1
-    build(out.absolute(), names)
-    print(f"built {out}: {', '.join(names)}")
-    return 0
+    unknown = unexpected_version()
+    if unknown:
+        print(f"kernels/build: {unknown}", file=sys.stderr, flush=True)
+    failed = build(out.absolute(), names)
+    built = [name for name in names if name not in failed]
+    if built:
+        print(f"built {out}: {', '.join(built)}")
+    for name, reason in failed.items():
+        print(f"kernels/build: {name} was not built: {reason}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def parse(arguments: list[str]) -> tuple[Path, list[str]]:
@@ -85,33 +98,70 @@ def missing(names: list[str]) -> list[str]:
     return gaps
 
 
+def unexpected_version() -> str | None:
+    """Returns a warning if mlir-aie is older than the first that has the names the designs use.
+
+    mlir-aie renames parts of IRON between versions, also in those after it.
+    """
+    try:
+        found = metadata.version("mlir_aie")
+    except metadata.PackageNotFoundError:
+        return None
+    digits = tuple(int(number) for number in re.findall(r"\d+", found)[:3])
+    if digits >= OLDEST_MLIR_AIE:
+        return None
+    oldest = ".".join(map(str, OLDEST_MLIR_AIE))
+    return (
+        f"mlir-aie {found} is older than {oldest}, for which the designs are written: expect "
+        "errors about unknown names; install the version that kernels/toolchain.txt names"
+    )
+
+
 def _has_peano() -> bool:
     if os.environ.get("PEANO_INSTALL_DIR") or importlib.util.find_spec("llvm-aie"):
         return True
     return any((Path(path) / "llvm-aie" / "bin" / "clang").exists() for path in sys.path)
 
 
-def build(out: Path, names: list[str]) -> None:
-    prefix = f"{out.name}."
-    partial = Path(tempfile.mkdtemp(prefix=prefix, suffix=".partial", dir=out.parent))
+def build(out: Path, names: list[str]) -> dict[str, str]:
+    """Builds overlays into `out`; returns those that failed, with the reason.
+
+    Each is kept as soon as it is complete, also if the build is interrupted later. `out` does not
+    appear if none succeeds.
+    """
+    partial = Path(tempfile.mkdtemp(prefix=f"{out.name}.", suffix=".partial", dir=out.parent))
+    entries: list[dict[str, Any]] = []
+    failed: dict[str, str] = {}
     try:
-        entries = [build_overlay(OVERLAYS[name], partial) for name in names]
-        text = json.dumps(manifest(entries, provenance()), indent=2) + "\n"
-        (partial / "manifest.json").write_text(text)
-        partial.chmod(0o755)
-        partial.rename(out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+        for name in names:
+            try:
+                entries.append(build_overlay(OVERLAYS[name], partial))
+            except Exception as error:  # of the toolchain, of which no kind is known
+                failed[name] = f"{type(error).__name__}: {error}".strip()
+                print(f"{name} FAILED: {failed[name]}", file=sys.stderr, flush=True)
+                continue
+            text = json.dumps(manifest(entries, provenance()), indent=2) + "\n"
+            (partial / "manifest.json").write_text(text)
+    finally:
+        if entries:
+            partial.chmod(0o755)
+            partial.rename(out)
+        else:
+            shutil.rmtree(partial, ignore_errors=True)
+    return failed
 
 
 def build_overlay(overlay: Overlay, directory: Path) -> dict[str, Any]:
-    """Builds an overlay's files in `directory`; returns its entry of the manifest."""
+    """Builds an overlay's files and moves them to `directory` once all are there; returns its entry
+    of the manifest.
+
+    Raises `Mistake` if the xclbin is not what the entry says.
+    """
     stem = overlay.name.replace("-", "_")
-    xclbin = directory / f"{stem}.xclbin"
     streams: list[tuple[Shape, Path]] = []
     part: str | None = None
-    with tempfile.TemporaryDirectory() as work:
+    with tempfile.TemporaryDirectory() as work, tempfile.TemporaryDirectory() as complete:
+        xclbin = Path(complete) / f"{stem}.xclbin"
         for shape in overlay.shapes:
             print(f"{overlay.name}: {shape}", flush=True)
             if overlay.design is None:
@@ -120,10 +170,17 @@ def build_overlay(overlay: Overlay, directory: Path) -> dict[str, Any]:
                 made, stream, part = compile_design(overlay, shape, Path(work), part)
             if not xclbin.exists():
                 shutil.copyfile(made, xclbin)
-            target = directory / f"{stem}_{'x'.join(str(size) for size in shape.values())}.bin"
+            target = Path(complete) / f"{stem}_{'x'.join(str(size) for size in shape.values())}.bin"
             shutil.copyfile(stream, target)
             streams.append((shape, target))
-    return entry(overlay, xclbin, streams)
+        declared = entry(overlay, xclbin, streams)
+        roles = [argument["role"] for argument in declared["arguments"]]
+        wrong = differences(xclbin, declared["kernel"], roles)
+        if wrong:
+            raise Mistake(f"{xclbin.name} is not what the manifest says: {'; '.join(wrong)}")
+        for file in Path(complete).iterdir():
+            shutil.copyfile(file, directory / file.name)
+    return declared
 
 
 def compile_design(
@@ -171,9 +228,10 @@ def compile_design(
 def device_part(mlir: str) -> str:
     """Returns a module's text without its runtime sequence: what goes into the xclbin."""
     out, rest = "", mlir
-    while "aie.runtime_sequence" in rest:
-        before, _, after = rest.partition("aie.runtime_sequence")
-        out += before
+    # aiex. in older versions of mlir-aie.
+    while found := re.search(r"\baiex?\.runtime_sequence\b", rest):
+        out += rest[: found.start()]
+        after = rest[found.end() :]
         rest = after[_end_of_block(after) :]
     return out + rest
 

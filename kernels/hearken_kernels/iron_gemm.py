@@ -7,7 +7,6 @@ xclbin (the operator's own choice is 128 at K = 512); no activation compiled in;
 nearest.
 """
 
-import os
 from pathlib import Path
 
 REPOSITORY = "https://github.com/amd/IRON"
@@ -18,10 +17,11 @@ TILE_N = 64
 def build(shape: dict[str, int], directory: Path) -> tuple[Path, Path]:
     """Compiles the product for a shape, m, k and n; returns the xclbin and the instruction stream.
 
-    Raises `RuntimeError` if the operator did not write them.
+    Raises `RuntimeError` if the operator did not write them, or is not at the pinned commit.
     """
     import aie.utils  # pyright: ignore[reportMissingImports]
     from aie.iron.device import NPU2
+    from iron.common import AIEContext  # pyright: ignore[reportMissingImports]
     from iron.operators.flm.gemm.design import (  # pyright: ignore[reportMissingImports]
         Epilogue,
         Rounding,
@@ -29,6 +29,12 @@ def build(shape: dict[str, int], directory: Path) -> tuple[Path, Path]:
     from iron.operators.flm.gemm.op import GEMM  # pyright: ignore[reportMissingImports]
 
     aie.utils.set_current_device(NPU2())
+    try:
+        # IRON fixes its directory when the context is made, which it does itself if none is given:
+        # then in the working directory of whoever calls.
+        context = AIEContext(build_dir=directory)
+    except TypeError as error:
+        raise RuntimeError(f"amd/IRON is not at commit {COMMIT}: {error}") from None
     operator = GEMM(
         M=shape["m"],
         K=shape["k"],
@@ -36,13 +42,9 @@ def build(shape: dict[str, int], directory: Path) -> tuple[Path, Path]:
         tile_n=TILE_N,
         epilogue_modes=(Epilogue.NONE,),
         rounding=Rounding.CONV_EVEN,
+        context=context,
     )
-    before = os.getcwd()
-    os.chdir(directory)  # IRON builds below the working directory
-    try:
-        operator.compile()
-    finally:
-        os.chdir(before)
+    operator.compile()
     xclbin = _built(directory, f"{operator.config_name}.xclbin")
     return xclbin, _built(directory, f"{operator.name}.bin")
 

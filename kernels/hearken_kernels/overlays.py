@@ -48,6 +48,26 @@ PRODUCTS = {
     "bf16": [(512, 512), (1024, 512), (3072, 512), (1024, 1536), (1024, 2048), (4096, 512)],
 }
 
+
+def _padded(width: int) -> int:
+    return -(-width // 512) * 512
+
+
+def _model_products(width: int, mel_bins: int) -> list[tuple[int, int]]:
+    """Returns K and N, padded to multiples of 512, of a model's products in int8."""
+    real = [(3 * mel_bins, width), (3 * width, width), (width, 3 * width)]
+    real += [(width, width), (width, 4 * width), (4 * width, width)]
+    return list(dict.fromkeys((_padded(k), _padded(n)) for k, n in real))
+
+
+LARGER_MODELS = {"small": (768, 80), "large-v3-turbo": (1280, 128)}
+"""Width and mel bins of the larger models that the movement check covers."""
+
+LARGER_PRODUCTS = [
+    (256, k, n) for model in LARGER_MODELS.values() for k, n in _model_products(*model)
+]
+"""M, K and N of their products. With 512 rows, N is limited (designs/gemm_i8.py)."""
+
 BLOCKS = {"k_tile": 512, "n_tile": 64, "k_slice": 128, "k_block": 8, "n_block": 8}
 
 BF16_NUMBERS = {
@@ -72,18 +92,9 @@ def _products(kind: str) -> list[Shape]:
     return [{"m": m, "k": k, "n": n} for k, n in PRODUCTS[kind] for m in RUN_HEIGHTS]
 
 
-OVERLAYS = {
+OVERLAYS = {  # built in this order: the default of `--device npu` first
     overlay.name: overlay
     for overlay in [
-        Overlay(
-            name="gemm-bf16",
-            operator="gemm",
-            roles=["a", "b", "c"],
-            shapes=_products("bf16"),
-            design=None,
-            tile=None,
-            numbers=BF16_NUMBERS,
-        ),
         Overlay(
             name="gemm-i8",
             operator="gemm",
@@ -92,6 +103,15 @@ OVERLAYS = {
             design="gemm_i8",
             tile="gemm/tile_i8.cc",
             numbers=I8_NUMBERS,
+        ),
+        Overlay(
+            name="gemm-bf16",
+            operator="gemm",
+            roles=["a", "b", "c"],
+            shapes=_products("bf16"),
+            design=None,
+            tile=None,
+            numbers=BF16_NUMBERS,
         ),
         Overlay(
             name="bias-gelu",

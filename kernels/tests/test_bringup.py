@@ -108,7 +108,7 @@ class Packing(unittest.TestCase):
         )
         packed = number_formats.packed(self.real, *self.SHAPE, self.LAYOUT)
         self.assertEqual(packed, b"".join(groups))
-        values = bytes(self.integer(k, n) & 0xFF for _, k, n in gemm_i8.packed(*self.SHAPE))
+        values = bytes(self.integer(k, n) & 0xFF for k, n in gemm_i8.packed(*self.SHAPE))
         layout = self.LAYOUT | {"inner": "n"}
         self.assertEqual(number_formats.packed(self.integer, *self.SHAPE, layout), values)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from hearken_kernels import ROOT
-from hearken_kernels.dataflow import check, model
+from hearken_kernels.dataflow import check, limits, model, simulate
 
 PACKAGES = ("hearken_kernels.designs", "hearken_kernels.dataflow.expected")
 
@@ -38,8 +38,8 @@ def in_expected(design: str, old: str, new: str, finding: str) -> Fault:
 FAULTS = [
     in_design(
         "bias_gelu",
-        "[mine, blocks, COLUMNS], [0, COLUMNS, 1]",
-        "[mine, blocks, COLUMNS], [0, 0, 1]",
+        "[mine, 1, blocks, COLUMNS], [0, 0, COLUMNS, 1]",
+        "[mine, 1, blocks, COLUMNS], [0, 0, 0, 1]",
         "meets",
     ),
     in_design("bias_gelu", "(m * n,), c * GROUP * n,", "(m * n,), 0,", "written twice"),
@@ -64,7 +64,12 @@ FAULTS = [
     ),
     in_rowwise("layer_norm", "tile=memory_tile(column)", "tile=memory_tile(0)", "DMA channels"),
     in_design(
-        "layer_norm", "GROUP * WIDTH, WIDTH, 1]", "GROUP * WIDTH, WIDTH - 1, 1]", "not whole"
+        "layer_norm",
+        "sizes = [mine, 1, 1, GROUP * WIDTH]\n"
+        "        strides = [ARRAY_COLUMNS * GROUP * WIDTH, 0, 0, 1]",
+        "sizes = [mine, 1, GROUP, WIDTH]\n"
+        "        strides = [ARRAY_COLUMNS * GROUP * WIDTH, 0, WIDTH - 1, 1]",
+        "not whole",
     ),
     in_design("residual", "residual.release(RING)", "residual.release(1)", "meets"),
     in_design("residual", "        residual_in[c].fill(bias, every)\n", "", "of the bias is"),
@@ -108,12 +113,36 @@ FAULTS = [
     ),
     in_design(
         "gemm_i8",
-        "(p * ARRAY_COLUMNS + column) * TILE * k",
-        "p * ARRAY_COLUMNS * TILE * k",
+        "_columns(m, k, n, p * ARRAY_COLUMNS + column)",
+        "_columns(m, k, n, p * ARRAY_COLUMNS)",
         "is read 8 times",
     ),
     in_design("gemm_i8", "barrier.release_with_value(1)", "pass", "for ever"),
     in_design("gemm_i8", "barrier.set(1)", "pass", "for ever"),
+    # What mlir-aie's verifier refuses: a loop of 1,024 elements in a memory tile, although its
+    # words are few enough.
+    in_design(
+        "gemm_i8",
+        "[K_TILE // SLICE, TILE // BLOCK, 2, half],\n"
+        "        [SLICE * BLOCK, K_TILE * BLOCK, half, 1],",
+        "[K_TILE // SLICE, TILE // BLOCK, SLICE * BLOCK],\n"
+        "        [SLICE * BLOCK, K_TILE * BLOCK, 1],",
+        "a loop of 1024 elements",
+    ),
+    # What becomes of fewer than four dimensions at the shim differs between its versions.
+    in_design(
+        "layer_norm",
+        "[mine, 1, 1, 2 * WIDTH], [0, 0, 0, 1]",
+        "[mine, 2 * WIDTH], [0, 1]",
+        "2 dimensions",
+    ),
+    in_design(
+        "residual",
+        "[RING * GROUP, 1, 1, WIDTH], [0, 0, 0, 1]",
+        "[1, RING * GROUP, 1, WIDTH], [0, 0, 0, 1]",
+        "only the outermost loop",
+    ),
+    in_design("attention", "[1, 1, 1, HEADER], [0, 0, 0, 1]", "[HEADER], [1]", "1 dimensions"),
 ]
 
 
@@ -127,6 +156,43 @@ class Faults(unittest.TestCase):
             with self.subTest(module=fault.module, new=fault.new):
                 findings = findings_of(fault)
                 self.assertTrue(any(fault.finding in finding for finding in findings), findings)
+
+
+class Limits(unittest.TestCase):
+    """Products that the int8 design refuses, although nothing would stop a label on its way."""
+
+    def setUp(self):
+        model.install()
+        self.addCleanup(forget)
+
+    def over(self, m: int, k: int, n: int) -> str:
+        """Returns what the hardware cannot do of a product if the design does not refuse it."""
+        forget()
+        change(
+            "hearken_kernels.designs.gemm_i8",
+            "MOST_COLUMNS = 7 * COLUMN_BLOCK",
+            "MOST_COLUMNS = 1 << 30",
+        )
+        design, _ = check.load("gemm_i8")
+        program = design.design(m, k, n)
+        tensors = [
+            simulate.Tensor(name, type, range(type.length))
+            for name, type in zip("abc", program.runtime.fn_args)
+        ]
+        handles = program.runtime.fn_args[3:]
+        program.runtime.sequence(*tensors, *handles)
+        return "; ".join(limits.check(program)[0])
+
+    def test_two_blocks_of_rows_of_the_widest_product_do_not_fit(self):
+        design, _ = check.load("gemm_i8")
+        self.assertRaisesRegex(ValueError, "at most 3584, not 5120", design.design, 512, 1536, 5120)
+        found = self.over(512, 1536, 5120)
+        self.assertIn("a stride of 1310720 elements, the most is 1048576 words", found)
+        self.assertIn("21 descriptors, a shim tile has 16", found)
+        # 4,096 columns have the stride, but too many transfers; 3,584 have both.
+        self.assertIn("17 descriptors", self.over(512, 1536, 4096))
+        self.assertEqual(self.over(512, 1536, 3584), "")
+        self.assertEqual(self.over(256, 1536, 5120), "")
 
 
 def findings_of(fault: Fault) -> list[str]:

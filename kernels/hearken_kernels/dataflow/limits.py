@@ -5,7 +5,9 @@ In: a program of the model. Out: findings, and the most that any tile uses. The 
 are in array.py.
 """
 
+import math
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 from hearken_kernels.array import (
@@ -15,14 +17,16 @@ from hearken_kernels.array import (
     CHANNELS,
     CORE_MEMORY,
     DESCRIPTORS,
+    ELEMENTS,
     FIRST_CORE_ROW,
     ITERATIONS,
+    LENGTH,
     LOOPS,
     MEMORY_ROW,
     MEMORY_TILE,
     SHIM_ROW,
+    SHIM_WRAP,
     STEP,
-    WRAP,
 )
 from hearken_kernels.dataflow.model import (
     Buffer,
@@ -36,6 +40,8 @@ from hearken_kernels.dataflow.model import (
 )
 
 Key = tuple[int, int]
+Loop = tuple[int, int]
+"""Count and stride, in elements."""
 
 
 def check(program: Program) -> tuple[list[str], dict[str, int]]:
@@ -191,38 +197,66 @@ def in_banks(sizes: list[int]) -> bool:
 
 
 def pattern(name: str, walk: TensorAccessPattern, dtype: DType, where: str) -> list[str]:
-    """Returns what no single descriptor of a `where` tile can do of a walk."""
-    loops = walk.merged()
-    if len(loops) == 1 and loops[0][1] == 1:
-        if loops[0][0] * dtype.itemsize % 4:
-            return [f"{name}: {loops[0][0]} elements are not whole words"]
-        return []  # a linear transfer has no limit that these come near
-    findings = []
-    if len(loops) > LOOPS[where]:
-        findings.append(f"{name}: {len(loops)} nested loops, a {where} tile has {LOOPS[where]}")
-    for i, (size, stride) in enumerate(loops):
-        innermost = i == len(loops) - 1
-        outermost = len(loops) == 4 and i == 0
-        words = size * dtype.itemsize / 4 if innermost else size
-        if innermost and stride != 1:
-            findings.append(f"{name}: single elements, {stride} apart")
-        if innermost and words != int(words) or not innermost and stride * dtype.itemsize % 4:
-            findings.append(f"{name}: loop of {size} by {stride} is not in whole words")
-        if where == "shim" and outermost and size > ITERATIONS:
-            findings.append(f"{name}: {size} iterations, the shim has {ITERATIONS}")
-        # The third loop's count follows from the length: it has no field of its own.
-        counts = i >= len(loops) - 2
-        if counts and words > WRAP[where] and not (innermost and _splits(words, loops, where)):
-            findings.append(f"{name}: a loop of {words:.0f}, the most is {WRAP[where]}")
-        if not innermost and stride * dtype.itemsize / 4 > STEP[where]:
+    """Returns what no single descriptor of a `where` tile can do of a walk.
+
+    The loops are compared as they stand: nothing splits or merges them on the way to a descriptor.
+    """
+    checks = _shim_pattern if where == "shim" else _tile_pattern
+    loops = list(zip(walk.sizes, walk.strides))
+    findings = [f"{name}: {found}" for found in checks(loops, dtype, where)]
+    findings += [f"{name}: {found}" for found in _words(loops, dtype)]
+    for size, stride in loops[:-1]:
+        if size > 1 and stride * dtype.itemsize / 4 > STEP[where]:
             findings.append(
                 f"{name}: a stride of {stride} elements, the most is {STEP[where]} words"
             )
     return findings
 
 
-def _splits(words: float, loops: list[tuple[int, int]], where: str) -> bool:
-    """Whether a long innermost run can be two loops, with one loop of the descriptor to spare."""
-    return len(loops) < LOOPS[where] and any(
-        words % outer == 0 and words / outer <= WRAP[where] for outer in range(2, 65)
-    )
+def _shim_pattern(loops: list[Loop], dtype: DType, where: str) -> Iterator[str]:
+    """Yields what a shim's descriptor cannot do: [iteration, d2, d1, d0].
+
+    Versions of mlir-aie differ in how they fill up fewer than four dimensions, and what becomes of
+    a loop of stride 0 then: all four are written.
+    """
+    if len(loops) != LOOPS[where]:
+        yield f"{len(loops)} dimensions, a {where} pattern has to give {LOOPS[where]}"
+        return
+    if any(size > 1 and stride == 0 for size, stride in loops[1:]):
+        yield "only the outermost loop may read the same again (stride 0)"
+    iterations = loops[0][0]
+    if iterations > ITERATIONS:
+        yield f"{iterations} iterations, the shim has {ITERATIONS}"
+    d1, (run, _) = loops[2][0], loops[3]
+    if loops[1:3] == [(1, 0), (1, 0)]:
+        return  # a linear transfer has no limit that these come near
+    # d2's count follows from the length: it has no field of its own.
+    for count in (d1, run * dtype.itemsize / 4):
+        if count > SHIM_WRAP:
+            yield f"a loop of {count:.0f}, the most is {SHIM_WRAP}"
+
+
+def _tile_pattern(loops: list[Loop], dtype: DType, where: str) -> Iterator[str]:
+    """Yields what the descriptor of a memory tile or core cannot do."""
+    if len(loops) > LOOPS[where]:
+        yield f"{len(loops)} nested loops, a {where} tile has {LOOPS[where]}"
+    for size, _ in loops:
+        if size > ELEMENTS[where]:
+            yield f"a loop of {size} elements, the most is {ELEMENTS[where]}"
+    if any(stride == 0 for _, stride in loops):
+        yield "a stride of 0"
+    words = math.prod(size for size, _ in loops) * dtype.itemsize / 4
+    if words > LENGTH[where]:
+        yield f"{words:.0f} words, the most is {LENGTH[where]}"
+
+
+def _words(loops: list[Loop], dtype: DType) -> Iterator[str]:
+    """Yields the loops that do not move whole words."""
+    run, step = loops[-1]
+    if step != 1:
+        yield f"single elements, {step} apart"
+    if run * dtype.itemsize % 4:
+        yield f"runs of {run} elements are not whole words"
+    for size, stride in loops[:-1]:
+        if size > 1 and stride * dtype.itemsize % 4:
+            yield f"loop of {size} by {stride} is not in whole words"

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hearken_kernels.dataflow.model import (
@@ -37,9 +37,9 @@ class Fault(Exception):
 class Tensor:
     """A tensor in memory, in labels; counts reads, allows one write of each element."""
 
-    def __init__(self, name: str, type: TensorType, labels: Elements | None = None) -> None:
+    def __init__(self, name: str, type: TensorType, labels: Sequence[Any] | None = None) -> None:
         self.name, self.type = name, type
-        self.labels: Elements = labels if labels is not None else [None] * type.length
+        self.labels: Any = labels if labels is not None else [None] * type.length
         self.reads = [0] * type.length
         self.written = bytearray(type.length)
 

@@ -89,7 +89,9 @@ def sequence(m: int, heads: int, qkv, parameters, out, q_in, kv_in, out_back) ->
     d, groups = heads * WIDTH, m // GROUP
     for c in range(ARRAY_COLUMNS):
         mine = range(c, heads, ARRAY_COLUMNS)
-        header = TensorAccessPattern((ARRAY_COLUMNS * HEADER,), c * HEADER, [HEADER], [1])
+        header = TensorAccessPattern(
+            (ARRAY_COLUMNS * HEADER,), c * HEADER, [1, 1, 1, HEADER], [0, 0, 0, 1]
+        )
         kv_in[c].fill(parameters, header)
         if not mine:
             continue

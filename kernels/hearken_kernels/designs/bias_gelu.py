@@ -50,7 +50,7 @@ def sequence(m: int, n: int, x, bias, y, x_in, bias_in, y_out) -> None:
         sizes = [mine, blocks, GROUP, COLUMNS]
         strides = [ARRAY_COLUMNS * GROUP * n, COLUMNS, n, 1]
         rows = TensorAccessPattern((m * n,), c * GROUP * n, sizes, strides)
-        every = TensorAccessPattern((n,), 0, [mine, blocks, COLUMNS], [0, COLUMNS, 1])
+        every = TensorAccessPattern((n,), 0, [mine, 1, blocks, COLUMNS], [0, 0, COLUMNS, 1])
         x_in[c].fill(x, rows)
         bias_in[c].fill(bias, every)
         y_out[c].drain(y, rows, wait=True)

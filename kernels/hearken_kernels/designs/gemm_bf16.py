@@ -92,10 +92,10 @@ def sequence(m: int, k: int, n: int, a, b, c, a_in, b_in, c_out) -> None:
             a_in[r].fill(a, TensorAccessPattern((m * k,), r * M_TILE * k, sizes, strides))
         for column in range(ARRAY_COLUMNS):
             start = (p * ARRAY_COLUMNS + column) * N_TILE
-            sizes = [row_blocks, N_TILE * k // GROUP]
-            every = TensorAccessPattern((k * n // GROUP,), start * k // GROUP, sizes, [0, 1])
+            sizes, again = [row_blocks, 1, 1, N_TILE * k // GROUP], [0, 0, 0, 1]
+            every = TensorAccessPattern((k * n // GROUP,), start * k // GROUP, sizes, again)
             b_in[column].fill(b, every)
-            sizes, strides = [row_blocks, ROW_BLOCK, N_TILE], [ROW_BLOCK * n, n, 1]
+            sizes, strides = [row_blocks, 1, ROW_BLOCK, N_TILE], [ROW_BLOCK * n, 0, n, 1]
             back = TensorAccessPattern((m * n,), start, sizes, strides)
             c_out[column].drain(c, back, wait=True)
 

@@ -30,6 +30,9 @@ K_TILE = 512  # depth that the memory tile holds
 RING = 2
 PARTS = 4  # pieces in which a result leaves its tile
 ROW_BLOCK, COLUMN_BLOCK = ARRAY_ROWS * TILE, ARRAY_COLUMNS * TILE
+# With several blocks of rows, A and B take a transfer for each pass, beside C's one: a shim has 16
+# descriptors. Beyond 4096, the stride between C's blocks of rows would be too large, too.
+MOST_COLUMNS = 7 * COLUMN_BLOCK
 
 OBJECT = "gemm_i8.o"
 DEFINES: dict[str, int] = {}
@@ -60,6 +63,10 @@ def design(m: int, k: int, n: int):
         raise ValueError(
             f"gemm_i8: M, K and N must be multiples of {ROW_BLOCK}, {K_TILE} and {COLUMN_BLOCK}, "
             f"not {m}, {k}, {n}"
+        )
+    if m > ROW_BLOCK and n > MOST_COLUMNS:
+        raise ValueError(
+            f"gemm_i8: with more than {ROW_BLOCK} rows, N must be at most {MOST_COLUMNS}, not {n}"
         )
     array = topology()
     tensors = [vector(m * k, np.int8), vector(k * n, np.int8), vector(m * n, np.int32)]
@@ -102,14 +109,11 @@ def sequence(
         parameters[0], parameters[1] = row_blocks * passes, k // (2 * SLICE)
     for barrier in barriers:
         barrier.set(1)
-    for p in range(passes):
+    for p in range(1 if row_blocks == 1 else passes):
         for r in range(ARRAY_ROWS):
-            sizes, strides = [row_blocks, k // K_TILE, TILE, K_TILE], [ROW_BLOCK * k, K_TILE, k, 1]
-            a_in[r].fill(a, TensorAccessPattern((m * k,), r * TILE * k, sizes, strides))
+            a_in[r].fill(a, _rows(m, k, n, r))
         for column in range(ARRAY_COLUMNS):
-            start = (p * ARRAY_COLUMNS + column) * TILE * k
-            every = TensorAccessPattern((k * n,), start, [row_blocks, TILE * k], [0, 1])
-            b_in[column].fill(b, every)
+            b_in[column].fill(b, _columns(m, k, n, p * ARRAY_COLUMNS + column))
         if p > 0:
             continue
         # All results of a column in one transfer, given as soon as there is something to compute:
@@ -118,6 +122,30 @@ def sequence(
         for column in range(ARRAY_COLUMNS):
             back = TensorAccessPattern((m * n,), column * TILE, sizes, strides)
             c_out[column].drain(c, back, wait=True)
+
+
+# The outermost loop of a shim's walk is the descriptor's iteration, the only one that may read the
+# same again (stride 0): with one block of rows it is the passes over N, of which each reads A; with
+# several it is the blocks of rows, of which each reads B, and every pass has its own transfers.
+
+
+def _rows(m: int, k: int, n: int, row: int) -> TensorAccessPattern:
+    """Returns the walk over A for a row of the array: all passes, or one."""
+    start, inner = row * TILE * k, [k // K_TILE, TILE, K_TILE]
+    if m == ROW_BLOCK:
+        sizes, strides = [n // COLUMN_BLOCK, *inner], [0, K_TILE, k, 1]
+    else:
+        sizes, strides = [m // ROW_BLOCK, *inner], [ROW_BLOCK * k, K_TILE, k, 1]
+    return TensorAccessPattern((m * k,), start, sizes, strides)
+
+
+def _columns(m: int, k: int, n: int, tile: int) -> TensorAccessPattern:
+    """Returns the walk over B from the `tile`th 64 columns: in all passes, or in one."""
+    if m == ROW_BLOCK:
+        sizes, strides = [n // COLUMN_BLOCK, 1, 1, TILE * k], [COLUMN_BLOCK * k, 0, 0, 1]
+    else:
+        sizes, strides = [m // ROW_BLOCK, 1, 1, TILE * k], [0, 0, 0, 1]
+    return TensorAccessPattern((k * n,), tile * TILE * k, sizes, strides)
 
 
 def _add_row(array: Array, row: int) -> ObjectFifo:
@@ -129,12 +157,14 @@ def _add_row(array: Array, row: int) -> ObjectFifo:
         [TILE // BLOCK, BLOCK, K_TILE // BLOCK, BLOCK],
         [BLOCK * K_TILE, BLOCK, BLOCK * BLOCK, 1],
     )
-    # Out of it: a slice of k at a time.
+    # Out of it: a slice of k at a time. A loop of a descriptor has at most 1,023 elements, so the
+    # contiguous 1,024 of a row of blocks are two halves.
+    half = SLICE * BLOCK // 2
     out_of = TensorAccessPattern(
         (TILE * K_TILE,),
         0,
-        [K_TILE // SLICE, TILE // BLOCK, SLICE * BLOCK],
-        [SLICE * BLOCK, K_TILE * BLOCK, 1],
+        [K_TILE // SLICE, TILE // BLOCK, 2, half],
+        [SLICE * BLOCK, K_TILE * BLOCK, half, 1],
     )
     a = ObjectFifo(vector(TILE * K_TILE, np.int8), name=f"a_{row}")
     array.a_in.append(a.prod(tile=shim(2 * row)))

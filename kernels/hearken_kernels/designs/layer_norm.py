@@ -48,10 +48,10 @@ def topology() -> rowwise.Array:
 
 def sequence(m: int, x, parameters, y, x_in, parameters_in, y_out) -> None:
     for c, mine in rowwise.share(m // GROUP):
-        sizes = [mine, GROUP, WIDTH]
-        strides = [ARRAY_COLUMNS * GROUP * WIDTH, WIDTH, 1]
+        sizes = [mine, 1, 1, GROUP * WIDTH]
+        strides = [ARRAY_COLUMNS * GROUP * WIDTH, 0, 0, 1]
         rows = TensorAccessPattern((m * WIDTH,), c * GROUP * WIDTH, sizes, strides)
-        every = TensorAccessPattern((2 * WIDTH,), 0, [mine, 2 * WIDTH], [0, 1])
+        every = TensorAccessPattern((2 * WIDTH,), 0, [mine, 1, 1, 2 * WIDTH], [0, 0, 0, 1])
         x_in[c].fill(x, rows)
         parameters_in[c].fill(parameters, every)
         y_out[c].drain(y, rows, wait=True)

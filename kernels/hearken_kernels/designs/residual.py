@@ -87,9 +87,10 @@ def sequence(
         parameters[0] = groups // RING
     for barrier in barriers:
         barrier.set(1)
-    every = TensorAccessPattern((WIDTH,), 0, [RING * GROUP, WIDTH], [0, 1])
+    every = TensorAccessPattern((WIDTH,), 0, [RING * GROUP, 1, 1, WIDTH], [0, 0, 0, 1])
     for c in range(ARRAY_COLUMNS):
-        sizes, strides = [groups, GROUP, WIDTH], [ARRAY_COLUMNS * GROUP * WIDTH, WIDTH, 1]
+        sizes = [groups, 1, 1, GROUP * WIDTH]
+        strides = [ARRAY_COLUMNS * GROUP * WIDTH, 0, 0, 1]
         rows = TensorAccessPattern((m * WIDTH,), c * GROUP * WIDTH, sizes, strides)
         residual_in[c].fill(bias, every)
         residual_in[c].fill(residual, rows)

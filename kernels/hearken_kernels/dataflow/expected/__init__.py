@@ -6,11 +6,11 @@ of the index (`None` for results). `MODELS` has a model of each function of the 
 refuses operands that do not belong together.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-Label = tuple[Any, ...]
-Labels = list[Label] | Callable[[int], Label]
+Label = Any
+Labels = Sequence[Label] | Callable[[int], Label]
 Reads = int | Callable[[int], int] | None
 Tensors = dict[str, tuple[Labels, Reads]]
 Case = tuple[str, Any, Tensors]
