@@ -4,7 +4,7 @@
 //! flight at once.
 
 use super::compute_lock::ComputeLock;
-use super::running::{Running, restart};
+use super::running::{Context, Running, context, restart};
 use super::window::{Encoded, Incoming, Settings, WindowTranscript};
 use crate::audio::{Utterance, clock};
 use crate::recognize::{
@@ -92,7 +92,9 @@ struct Pending {
     /// End in seconds of the stream. The samples are dropped before the window is published.
     end_s: f64,
     utterance: Utterance,
+    /// Its audio, after that of its context.
     audio: WindowAudio,
+    context: Option<Context>,
     /// Its text, once it is decoded.
     text: Option<WindowText>,
 }
@@ -158,7 +160,7 @@ impl<'a> Stage<'a> {
                 incoming.try_recv()
             };
             match window {
-                Ok(Incoming::Encoded(window)) => self.take(lock, window)?,
+                Ok(Incoming::Encoded(window)) => self.take(lock, window, None)?,
                 Ok(Incoming::Waits(utterance)) => self.take_running(lock, Some(utterance))?,
                 Err(TryRecvError::Empty) => return Ok(true),
                 Err(TryRecvError::Disconnected) if self.running.is_pending() => {
@@ -182,10 +184,12 @@ impl<'a> Stage<'a> {
         lock: &ComputeLock,
         incoming: Option<Utterance>,
     ) -> Result<(), WindowError> {
-        let Some(utterance) = self.running.next(incoming) else {
+        let Some((utterance, context)) = self.running.next(incoming) else {
             return Ok(());
         };
-        let audio = WindowAudio::new(self.whisper, utterance.samples.clone(), self.settings.n_ctx);
+        let before = context.as_ref().map_or(&[][..], |context| &context.samples);
+        let samples = [before, &utterance.samples].concat();
+        let audio = WindowAudio::new(self.whisper, samples, self.settings.n_ctx);
         let guard = lock.encoder();
         let features = self.encoder.encode(&audio)?;
         drop(guard);
@@ -194,24 +198,36 @@ impl<'a> Stage<'a> {
             audio,
             features,
         };
-        self.take(lock, encoded)
+        self.take(lock, encoded, context)
     }
 
-    /// Begins to decode a window.
-    fn take(&mut self, lock: &ComputeLock, window: Encoded) -> Result<(), WindowError> {
+    /// Begins to decode a window, whose audio begins with that of `context`.
+    fn take(
+        &mut self,
+        lock: &ComputeLock,
+        window: Encoded,
+        context: Option<Context>,
+    ) -> Result<(), WindowError> {
         let Encoded {
             utterance,
             audio,
             features,
         } = window;
         let start_s = clock::seconds(utterance.start);
+        let end_s = clock::seconds(utterance.end());
         self.history.pause(start_s - self.spoken_until_s);
         self.options.prompt = self.history.prompt().to_vec();
+        let options = DecodingOptions {
+            prefix: context
+                .as_ref()
+                .map_or_else(Vec::new, |context| context.tokens.clone()),
+            ..audio.describe(&self.options)
+        };
         let decoding = Decoding::new(
             self.whisper.cpu().isa,
             self.whisper.tokenizer(),
             self.whisper.file().dims().n_text_ctx,
-            &audio.describe(&self.options),
+            &options,
             &self.settings.fallback,
         )?;
         let number = self.published + self.windows.len();
@@ -219,9 +235,10 @@ impl<'a> Stage<'a> {
         self.batch.admit(number, &features, decoding)?;
         self.windows.push_back(Pending {
             start_s,
-            end_s: start_s + audio.seconds(),
+            end_s,
             utterance,
             audio,
+            context,
             text: None,
         });
         Ok(())
@@ -237,7 +254,19 @@ impl<'a> Stage<'a> {
         let Some(window) = self.windows.get_mut(number - self.published) else {
             return Ok(());
         };
-        let first = self.texts.text(result, &window.audio, &mut cache)?;
+        let first = match window.context.take() {
+            None => self.texts.text(result, &window.audio, &mut cache)?,
+            Some(context) => {
+                let before = &context.tokens;
+                let mut text =
+                    (self.texts).text_after(before, result, &window.audio, &mut cache)?;
+                text.hasten(clock::seconds(context.samples.len() as u64));
+                // All that follows is about the utterance alone.
+                let samples = window.utterance.samples.clone();
+                window.audio = WindowAudio::new(self.whisper, samples, self.settings.n_ctx);
+                text
+            }
+        };
         let stopped = || self.stop.load(Ordering::Relaxed);
         let second_pass = SecondPass {
             whisper: self.whisper,
@@ -262,9 +291,11 @@ impl<'a> Stage<'a> {
                 restart(&text.words, seconds, window.audio.ends_in_pause())
         {
             text.truncate(n_words, self.whisper.tokenizer());
+            let tokens = &text.result.tokens;
+            let context = context(&text.words, tokens, &window.audio.samples, at_s);
             let rest = utterance.after(clock::samples(at_s));
             window.end_s = clock::seconds(rest.start);
-            self.running.put_back(rest);
+            self.running.put_back(rest, context);
         }
         window.audio.samples = Vec::new();
         window.text = Some(text);

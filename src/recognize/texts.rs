@@ -34,6 +34,14 @@ impl WindowText {
         }
     }
 
+    /// Moves the words `by_s` seconds earlier, at most to the start of the window.
+    pub fn hasten(&mut self, by_s: f64) {
+        for word in &mut self.words {
+            word.start = (word.start - by_s).max(0.0);
+            word.end = (word.end - by_s).max(0.0);
+        }
+    }
+
     /// Puts the words of another text in the place of some.
     pub fn splice(&mut self, words: Range<usize>, other: Self, tokenizer: &Tokenizer) {
         let n_tokens = |words: &[TimedWord]| words.iter().map(|word| word.tokens).sum::<usize>();
@@ -83,13 +91,27 @@ impl<'a> WindowTexts<'a> {
     /// Returns an error if the decoder fails.
     pub fn text(
         &self,
+        result: DecodingResult,
+        audio: &WindowAudio,
+        cache: &mut WindowCache,
+    ) -> Result<WindowText, DecodeError> {
+        self.text_after(&[], result, audio, cache)
+    }
+
+    /// Returns the text of a window that continues `before`, the tokens at its start.
+    ///
+    /// # Errors
+    /// Returns an error if the decoder fails.
+    pub fn text_after(
+        &self,
+        before: &[u32],
         mut result: DecodingResult,
         audio: &WindowAudio,
         cache: &mut WindowCache,
     ) -> Result<WindowText, DecodeError> {
         let eot = self.whisper.tokenizer().special().eot;
         result.tokens.retain(|token| *token < eot);
-        let words = self.words(&[], &result.tokens, result.language, audio, cache)?;
+        let words = self.words(before, &result.tokens, result.language, audio, cache)?;
         Ok(WindowText { result, words })
     }
 
