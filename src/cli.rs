@@ -6,6 +6,8 @@ mod desktop;
 #[cfg(feature = "daemon")]
 mod dictation;
 mod models;
+#[cfg(feature = "serve")]
+mod serve;
 mod transcribe;
 mod values;
 
@@ -29,6 +31,8 @@ pub use dictation::{
     TextArgs,
 };
 pub use models::ModelsCommand;
+#[cfg(feature = "serve")]
+pub use serve::ServeArgs;
 pub use transcribe::{DecodingArgs, TranscribeArgs, WatchArgs, WorkArgs};
 pub use values::TrackChoice;
 
@@ -91,6 +95,9 @@ pub enum Command {
     #[cfg(feature = "desktop")]
     #[command(flatten)]
     Desktop(DesktopCommand),
+    /// Transcribe for programs that speak OpenAI's API, until Ctrl-C
+    #[cfg(feature = "serve")]
+    Serve(ServeArgs),
     /// Transcribe the recordings that arrive in a folder, until Ctrl-C
     Watch(Box<WatchArgs>),
     /// Measure the speed of a stage

@@ -17,6 +17,7 @@ use crate::compute::{ComputeError, ComputeTypes};
 use crate::engine::EngineOptions;
 use crate::settings::presence::{CaptionSettings, DesktopSettings};
 use crate::settings::profile::Profile;
+use crate::settings::server::ServerSettings;
 use crate::settings::{
     AudioSettings, EndpointSettings, HotkeySettings, LiveSettings, ModelSettings, Overrides,
     SettingError, TextSettings, TypeSettings, unknown,
@@ -31,7 +32,7 @@ const REPLACEMENTS: &str = "replacements";
 const MAX_THREADS: usize = 1024;
 
 /// Names of the sections.
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 12] = [
     ModelSettings::SECTION,
     AudioSettings::SECTION,
     TextSettings::SECTION,
@@ -42,6 +43,7 @@ const SECTIONS: [&str; 11] = [
     HotkeySettings::SECTION,
     DesktopSettings::SECTION,
     CaptionSettings::SECTION,
+    ServerSettings::SECTION,
     Profile::SECTION,
 ];
 
@@ -68,6 +70,8 @@ pub struct Config {
     pub desktop: DesktopSettings,
     /// Text on the screen.
     pub captions: CaptionSettings,
+    /// What programs that speak another protocol than D-Bus may do.
+    pub server: ServerSettings,
     /// Settings of text in some fields, later ones over earlier ones.
     pub profiles: Vec<Profile>,
 }
@@ -173,6 +177,7 @@ impl Config {
                 HotkeySettings::SECTION => config.hotkey.read(section)?,
                 DesktopSettings::SECTION => config.desktop.read(section)?,
                 CaptionSettings::SECTION => config.captions.read(section)?,
+                ServerSettings::SECTION => config.server.read(section)?,
                 _ => config.replacements = replacements(section)?,
             }
         }
@@ -202,6 +207,7 @@ impl Config {
         self.hotkey.check()?;
         self.desktop.check()?;
         self.captions.check()?;
+        self.server.check()?;
         Ok(())
     }
 

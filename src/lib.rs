@@ -31,7 +31,7 @@
 //! `examples/` has a program for a file, for the microphone, and a client of the daemon.
 //!
 //! Features, all on by default: `daemon` (microphone, sessions, D-Bus and the commands that use
-//! them) and `fetch` (downloads of models).
+//! them), `serve` (the servers of other protocols) and `fetch` (downloads of models).
 
 pub mod advice;
 pub mod audio;
@@ -58,6 +58,8 @@ pub(crate) mod npu;
 pub mod output;
 pub mod pipeline;
 pub(crate) mod recognize;
+#[cfg(feature = "serve")]
+pub(crate) mod serve;
 #[cfg(feature = "daemon")]
 pub(crate) mod session;
 pub(crate) mod settings;

@@ -11,6 +11,8 @@
 //! which every value is optional (`TextOverrides`). clap fills in the latter from the command line,
 //! the table in `dbus::options` from the bus.
 
+#[cfg(feature = "serve")]
+pub mod address;
 pub mod desktop;
 mod error;
 pub mod profile;
@@ -126,6 +128,7 @@ macro_rules! settings {
 
 // Below the macro, which it uses.
 pub mod presence;
+pub mod server;
 
 settings! {
     /// Which model runs, and how.

@@ -2,13 +2,22 @@
 
 use super::error::Error;
 use super::log;
+#[cfg(feature = "serve")]
+use super::serve::{Servers, Sockets};
 use crate::config::Config;
 use crate::dbus::{Hub, Message, engine_events, serve};
 use crate::session::{PreCapture, SharedEngine};
+#[cfg(feature = "serve")]
+use crate::{
+    advice::Advice,
+    serve::{ServerError, Service},
+};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::path::Path;
 use std::sync::Arc;
+#[cfg(feature = "serve")]
+use tracing::warn;
 
 /// Number of messages that may wait for the thread that serves the bus.
 const OUTBOX: usize = 256;
@@ -18,6 +27,8 @@ const OUTBOX: usize = 256;
 /// # Errors
 /// Returns an error if the configuration is invalid or the session bus cannot be used.
 pub fn run(config: Option<&Path>) -> Result<(), Error> {
+    #[cfg(feature = "serve")]
+    let sockets = Sockets::passed();
     log::start();
     let path = config.map_or_else(Config::path, |path| Ok(path.to_owned()))?;
     let config = Config::read(&path)?;
@@ -28,7 +39,24 @@ pub fn run(config: Option<&Path>) -> Result<(), Error> {
     let hub = Hub::new(path, config, engine, pre_capture, outbox);
     handle_signals(hub.clone())?;
     feed_watchdog(hub.clone());
+    #[cfg(feature = "serve")]
+    let _servers = serve_sockets(sockets, &hub);
     Ok(serve(&hub, inbox)?)
+}
+
+/// Serves the sockets that systemd has passed. The bus is served even if they cannot be.
+#[cfg(feature = "serve")]
+fn serve_sockets(sockets: std::io::Result<Sockets>, hub: &Arc<Hub>) -> Option<Servers> {
+    let config = hub.clone();
+    let service = Service::new(hub.engine().clone(), move || config.config());
+    let served = sockets.map_err(ServerError::System);
+    match served.and_then(|sockets| sockets.serve(&service)) {
+        Ok(servers) => Some(servers),
+        Err(error) => {
+            warn!("{}", error.explain());
+            None
+        }
+    }
 }
 
 /// Handles signals: SIGHUP reloads the configuration, SIGTERM and SIGINT end the daemon.

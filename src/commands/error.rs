@@ -23,6 +23,8 @@ use crate::input::sink::SinkError;
 use crate::models::ModelError;
 use crate::output::OutputError;
 use crate::pipeline::PipelineError;
+#[cfg(feature = "serve")]
+use crate::serve::ServerError;
 use crate::tokenizer::TokenizerError;
 use crate::whisper::decoding::OptionsError;
 use crate::whisper::{DecodeError, EncodeError, LoadError};
@@ -104,6 +106,10 @@ pub enum Error {
     #[cfg(feature = "daemon")]
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// A server cannot run.
+    #[cfg(feature = "serve")]
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// A client of the daemon failed.
     #[cfg(feature = "daemon")]
     #[error(transparent)]
@@ -139,6 +145,8 @@ impl Advice for Error {
             Self::Config(error) => return error.remedy(),
             #[cfg(feature = "daemon")]
             Self::Serve(error) => return error.remedy(),
+            #[cfg(feature = "serve")]
+            Self::Server(error) => return error.remedy(),
             #[cfg(feature = "daemon")]
             Self::Client(error) => return error.remedy(),
             Self::Pipeline(error) => return error.remedy(),
@@ -183,6 +191,10 @@ impl Error {
             Self::Client(ClientError::NoSession) => exit::SESSION,
             #[cfg(feature = "daemon")]
             Self::Client(_) | Self::Serve(_) => exit::DAEMON,
+            #[cfg(feature = "serve")]
+            Self::Server(ServerError::NoAddress) => exit::USAGE,
+            #[cfg(feature = "serve")]
+            Self::Server(_) => exit::DAEMON,
             #[cfg(feature = "desktop")]
             Self::Agent(_) => exit::DAEMON,
             #[cfg(feature = "captions")]

@@ -28,6 +28,8 @@ mod live_line;
 mod log;
 mod models;
 mod refusal;
+#[cfg(feature = "serve")]
+mod serve;
 #[cfg(feature = "desktop")]
 mod setup;
 #[cfg(feature = "daemon")]
@@ -106,6 +108,11 @@ fn run(cli: Cli) -> Result<u8, Error> {
         Some(Command::Bench(BenchCommand::File(args))) => bench::file(&args),
         #[cfg(feature = "daemon")]
         Some(Command::Bench(BenchCommand::Live(args))) => bench::live(&args),
+        #[cfg(feature = "serve")]
+        Some(Command::Serve(args)) => {
+            serve::run(&args)?;
+            Ok(exit::SUCCESS)
+        }
         Some(Command::Watch(args)) => watch::run(&args),
         None => transcribe::run(&cli.transcribe),
     }

@@ -149,7 +149,7 @@ impl Hub {
     }
 
     /// Returns the current configuration.
-    pub(super) fn config(&self) -> Config {
+    pub fn config(&self) -> Config {
         self.config.lock_unpoisoned().clone()
     }
 

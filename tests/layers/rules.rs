@@ -7,7 +7,7 @@ use super::source::{File, Source};
 use std::collections::BTreeSet;
 
 /// Modules and their floors; a module may import what stands on a lower floor.
-const FLOORS: [(&str, u8); 28] = [
+const FLOORS: [(&str, u8); 29] = [
     ("advice", 0),
     ("env", 0),
     ("suggest", 0),
@@ -34,6 +34,7 @@ const FLOORS: [(&str, u8); 28] = [
     ("cli", 9),
     ("client", 9),
     ("dbus", 9),
+    ("serve", 9),
     ("desktop", 10),
     ("commands", 11),
 ];
@@ -57,7 +58,7 @@ const UNSAFE: [&str; 7] = [
 ];
 
 /// Text that only some files may hold: the text, the files, the rule.
-const PLACES: [(&str, &[&str], &str); 12] = [
+const PLACES: [(&str, &[&str], &str); 15] = [
     (
         "process::exit",
         &["commands/"],
@@ -96,6 +97,17 @@ const PLACES: [(&str, &[&str], &str); 12] = [
         "ureq",
         &["models/fetch/"],
         "only models/fetch uses the network",
+    ),
+    ("axum", &["serve/http/"], "only serve/http knows HTTP"),
+    (
+        "tokio",
+        &["serve/"],
+        "only serve has a runtime for connections",
+    ),
+    (
+        "listenfd",
+        &["serve/listener.rs"],
+        "only serve/listener.rs takes sockets of systemd",
     ),
     (
         "clap",
