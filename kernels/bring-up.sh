@@ -59,9 +59,34 @@ after() {
 have() { command -v "$1" >/dev/null || { echo "$1 is not installed: $2" && return 1; }; }
 on_npu() { timeout 900 python3 -m hearken_kernels.bringup "$shim" "$overlays" "$1"; }
 
+# Verdict about a release of Linux and the firmware (docs/npu.md, table of systems).
+kernel_verdict() {
+    case $1 in
+        [0-5].*|6.[0-9].*|6.1[0-3].*) echo "Linux $1: no driver; install Linux 7.0 or newer, or amdxdna-dkms" ;;
+        6.*) echo "Linux $1: its driver accepts firmware protocol 6 only; with current linux-firmware" \
+            "install Linux 7.0 or newer, or amdxdna-dkms (dmesg: 'Incompatible firmware protocol')" ;;
+        *) echo "Linux $1: recent enough for current firmware" ;;
+    esac
+}
+iommu_verdict() { # the kernel's parameters
+    case " $1 " in
+        *" amd_iommu=off "*|*" iommu=off "*)
+            echo "the IOMMU is off, so the NPU cannot reach memory: remove amd_iommu=off, or iommu=pt" ;;
+        *) echo "the kernel's parameters leave the IOMMU on" ;;
+    esac
+}
+# Archives of tests for `xrt-smi validate`: no distribution's package has them.
+archives() {
+    find /opt/xilinx/xrt /usr/share /usr/lib "$HOME/.local/share/xrt" -name 'xrt_smi_*.a' 2>/dev/null |
+        head -n 1
+}
+
 # ---- the machine ----
 system() {
     uname -srm
+    kernel_verdict "$(uname -r)"
+    iommu_verdict "$(cat /proc/cmdline)"
+    ls /lib/firmware/amdnpu/*/ 2>/dev/null || echo "no firmware in /lib/firmware/amdnpu"
     grep -m 1 'model name' /proc/cpuinfo | cut -d : -f 2-
     cat /sys/class/dmi/id/product_name 2>/dev/null
     git -C . rev-parse HEAD 2>/dev/null
@@ -73,20 +98,25 @@ system() {
 }
 driver() {
     [ -e /sys/module/amdxdna ] || {
-        echo "the kernel module amdxdna is not loaded: install Linux 6.14 or newer, or the" \
-            "package amdxdna-dkms"
+        echo "the kernel module amdxdna is not loaded"
+        kernel_verdict "$(uname -r)"
         return 1
     }
+    case " $(iommu_verdict "$(cat /proc/cmdline)")" in
+        *" is off"*) iommu_verdict "$(cat /proc/cmdline)" && return 1 ;;
+    esac
     dmesg 2>/dev/null | grep -i amdxdna | tail -n 5
     true
 }
 node() {
-    found=$(ls /dev/accel/accel* 2>/dev/null | head -n 1)
+    # The driver's own node: another accelerator may be accel0.
+    found=$(ls -d /sys/bus/pci/drivers/amdxdna/*/accel/accel* 2>/dev/null | head -n 1)
     [ -n "$found" ] || {
-        echo "there is no /dev/accel/accel0: the driver has not found an NPU; is it enabled in" \
-            "the firmware setup?"
+        echo "the driver has created no node: it has not found an NPU, or refused its firmware"
+        kernel_verdict "$(uname -r)"
         return 1
     }
+    found=/dev/accel/${found##*/}
     ls -l "$found"
     [ -r "$found" ] && [ -w "$found" ] || {
         echo "permission denied: sudo usermod -aG render $(id -un), then log in again"
@@ -106,7 +136,13 @@ examine() {
     have xrt-smi "package libxrt-utils (Debian backports, Ubuntu), xrt (Arch)" || return 1
     timeout 60 xrt-smi examine
 }
-validate() { timeout 300 xrt-smi validate; }
+validate() {
+    [ -n "$(archives)" ] || {
+        echo "the archives of tests (xrt_smi_*.a) are not installed; nothing is wrong with the NPU"
+        return 3
+    }
+    timeout 300 xrt-smi validate
+}
 plugin() {
     if [ -z "$shim" ]; then
         for candidate in target/release /usr/local/lib/hearken; do
@@ -158,10 +194,23 @@ kill_and_reopen() {
     on_npu identity
 }
 with_npu() { HEARKEN_NPU_SHIM=$shim HEARKEN_NPU_OVERLAYS=$overlays "$@"; }
-encoder() {
+encoder() { # compute type
     [ -x "$hearken" ] || { echo "there is no $hearken: run make" && return 1; }
     "$hearken" doctor | grep -i npu
-    with_npu timeout 900 "$hearken" bench encoder --device npu --compute "$1"
+    measured=$(with_npu timeout 1800 "$hearken" bench encoder --device npu --compute "$1" \
+        --iterations 100 --json) || return 1
+    printf '%s\n' "$measured" | python3 -m hearken_kernels.bringup.report encoder "$1"
+}
+golden() {
+    measured=$(with_npu timeout 900 "$hearken" bench encoder --device npu --compute int8 \
+        --golden tests/data/golden --model base --json) || return 1
+    printf '%s\n' "$measured" | python3 -m hearken_kernels.bringup.report golden int8
+}
+service() {
+    have systemd-run "package systemd" || return 3
+    python3 -m hearken_kernels.bringup.service packaging/hearken.service.in \
+        HEARKEN_NPU_SHIM="$shim" HEARKEN_NPU_OVERLAYS="$(realpath "$overlays")" \
+        "$(realpath "$hearken")" bench encoder --device npu --iterations 1
 }
 transcript() {
     cpu=$(timeout 300 "$hearken" --file tests/data/jfk.flac --device cpu) || return 1
@@ -217,6 +266,10 @@ after encoder int8 \
     "the encoder's own use of the device; the report has the times of its parts" encoder int8
 after encoder-bf16 "signed-random shapes" \
     "the same in bf16; its cosine to f32 should be 0.996 or more" encoder bf16
+after golden encoder \
+    "the states differ from openai-whisper's in PyTorch: cosine of the worst position below 0.99" golden
+after service encoder \
+    "the daemon's sandbox keeps the NPU from it, although a terminal has it: send the text" service
 after transcript encoder \
     "the encoder computes something else than the CPU, although its products are exact" transcript
 # Last, since it is the most likely to hang the device (amd/IRON issue 43, xdna-driver issue 906).

@@ -11,12 +11,21 @@ fn main() {
 }
 
 #[cfg(feature = "build-shim")]
+mod link;
+
+#[cfg(feature = "build-shim")]
 mod shim {
+    use super::link::rpaths;
     use std::path::Path;
     use std::process::Command;
 
     pub fn build() -> Result<(), String> {
-        for changed in ["shim/shim.cpp", "include/hearken_xrt.h"] {
+        for changed in [
+            "shim/shim.cpp",
+            "include/hearken_xrt.h",
+            "build.rs",
+            "link.rs",
+        ] {
             println!("cargo::rerun-if-changed={changed}");
         }
         for changed in ["XRT_INCLUDE_DIR", "XRT_LIB_DIR"] {
@@ -37,9 +46,8 @@ mod shim {
             .arg("shim/shim.cpp");
         // Links even if XRT's library needs a newer libc than the one here.
         command.arg("-Wl,--allow-shlib-undefined");
-        for flag in flags()? {
-            command.arg(flag);
-        }
+        let flags = flags()?;
+        command.args(&flags).args(rpaths(&flags));
         run(&mut command)?;
         println!("cargo::rustc-env=HEARKEN_XRT_SHIM={}", shared.display());
         Ok(())

@@ -190,7 +190,7 @@ template <typename T> int give(T **out) {
 
 extern "C" {
 
-std::uint32_t hx_abi_version() { return 1; }
+std::uint32_t hx_abi_version() { return 2; }
 const char *hx_last_error() { return message.c_str(); }
 int hx_device_open(std::uint32_t, int **out) { return give(out); }
 int hx_device_close(int *device) { return delete device, 0; }

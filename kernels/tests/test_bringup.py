@@ -16,7 +16,7 @@ import unittest
 from pathlib import Path
 
 from hearken_kernels import ROOT
-from hearken_kernels.bringup import number_formats
+from hearken_kernels.bringup import number_formats, report, service
 from hearken_kernels.dataflow.expected import gemm_bf16, gemm_i8
 from hearken_kernels.overlays import BLOCKS, OVERLAYS, entry, manifest
 
@@ -168,15 +168,15 @@ class Checks(unittest.TestCase):
         self.assertEqual(status, 2, said)
 
     def test_bring_up_ends_with_a_report_if_everything_is_missing(self):
-        report = self.path / "report.txt"
+        written = self.path / "report.txt"
         done = subprocess.run(
-            ["sh", str(ROOT / "bring-up.sh"), str(self.path / "none"), str(report)],
+            ["sh", str(ROOT / "bring-up.sh"), str(self.path / "none"), str(written)],
             capture_output=True,
             text=True,
             env=os.environ
             | {"HEARKEN_NPU_SHIM": "/nowhere/libhearken_xrt.so", "HEARKEN": "/nowhere/hearken"},
         )
-        said = report.read_text()
+        said = written.read_text()
         self.assertEqual(done.returncode, 1, said)
         for line in (
             "FAILED plugin",
@@ -189,10 +189,113 @@ class Checks(unittest.TestCase):
         # Every check has its line, and every failure what it means.
         lines = said.splitlines()
         results = [line for line in lines if line.startswith(("PASSED", "FAILED", "SKIPPED"))]
-        self.assertEqual(len(results), 23)
+        self.assertEqual(len(results), 25)
         for i, line in enumerate(lines):
             if line.startswith("FAILED"):
                 self.assertRegex(lines[i + 1], "  means: ")
+
+
+class Script(unittest.TestCase):
+    """Parts of bring-up.sh that judge the machine."""
+
+    def function(self, call: str, home: str = "/nonexistent") -> tuple[int, str]:
+        """Runs a call of one of the script's functions, without its checks."""
+        text = (ROOT / "bring-up.sh").read_text()
+        functions = text[text.index("have() {") : text.index('say "Bring-up of Hearken')]
+        done = subprocess.run(
+            ["sh", "-c", functions + call],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"HOME": home},
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def test_each_kernel_gets_its_verdict(self):
+        for release, part in (
+            ("6.12.48-amd64", "no driver"),
+            ("5.15.0", "no driver"),
+            ("6.14.0-33-generic", "protocol 6 only"),
+            ("6.19.8-200.fc43.x86_64", "protocol 6 only"),
+            ("7.0.0-31-generic", "recent enough"),
+            ("10.1.0", "recent enough"),
+        ):
+            self.assertIn(part, self.function(f"kernel_verdict {release}")[1], release)
+
+    def test_an_iommu_that_is_off_is_named(self):
+        for parameters, off in (
+            ("quiet amd_iommu=off", True),
+            ("iommu=off quiet", True),
+            ("amd_iommu=on iommu=pt", False),
+        ):
+            said = self.function(f"iommu_verdict '{parameters}'")[1]
+            self.assertEqual("is off" in said, off, said)
+
+    def test_validate_is_skipped_without_its_archives(self):
+        with tempfile.TemporaryDirectory() as home:
+            tool = Path(home, "xrt-smi")
+            tool.write_text("#!/bin/sh\necho validated\n")
+            tool.chmod(0o755)
+            call = f"PATH={home}:$PATH; validate"
+            if not self.function("archives")[1]:
+                status, said = self.function(call, home)
+                self.assertEqual(status, 3, said)
+                self.assertIn("nothing is wrong with the NPU", said)
+            bins = Path(home, ".local/share/xrt/2.25.0/amdxdna/bins")
+            bins.mkdir(parents=True)
+            (bins / "xrt_smi_strx.a").write_bytes(b"")
+            self.assertEqual(self.function(call, home), (0, "validated\n"))
+
+
+class Reports(unittest.TestCase):
+    GOOD = {
+        "device": "npu",
+        "iterations": 100,
+        "cosine_to_f32": 0.998,
+        "cosine_to_pytorch": 0.995,
+        "non_finite": 0,
+        "differing": 0,
+    }
+
+    def test_a_good_report_passes(self):
+        for kind in ("encoder", "golden"):
+            self.assertEqual(report.judged(kind, "int8", self.GOOD), [])
+
+    def test_each_fault_is_named(self):
+        for kind, change, part in (
+            ("encoder", {"iterations": 10}, "not 100"),
+            ("encoder", {"differing": 1}, "issue 1646"),
+            ("encoder", {"non_finite": 3}, "not finite"),
+            ("encoder", {"cosine_to_f32": float("nan")}, "cosine_to_f32 is nan"),
+            ("encoder", {"device": "npu-emulator"}, "not of the NPU"),
+            ("golden", {"cosine_to_pytorch": 0.98}, "cosine_to_pytorch is 0.98"),
+            ("golden", {"cosine_to_pytorch": None}, "cosine_to_pytorch is None"),
+        ):
+            wrong = report.judged(kind, "int8", self.GOOD | change)
+            self.assertEqual(len(wrong), 1, wrong)
+            self.assertIn(part, wrong[0])
+
+
+class Service(unittest.TestCase):
+    UNIT = (ROOT.parent / "packaging/hearken.service.in").read_text()
+
+    def test_the_units_sandbox_and_limits_are_those_of_the_check(self):
+        settings = service.properties(self.UNIT)
+        for wanted in (
+            "LimitMEMLOCK=infinity",
+            "PrivateNetwork=yes",
+            "ProcSubset=pid",
+            "SystemCallFilter=@system-service",
+            "SystemCallFilter=~@privileged @resources",
+        ):
+            self.assertIn(wanted, settings)
+        names = {setting.partition("=")[0] for setting in settings}
+        self.assertFalse(names & service.NOT_FOR_A_COMMAND)
+        self.assertNotIn("WantedBy", names)
+
+    def test_the_command_follows_its_environment(self):
+        made = service.command(self.UNIT, ["A=1", "B=x y", "/bin/hearken", "--file", "a=b"])
+        self.assertIn("--setenv=B=x y", made)
+        self.assertEqual(made[made.index("--") + 1 :], ["/bin/hearken", "--file", "a=b"])
 
 
 if __name__ == "__main__":

@@ -99,6 +99,10 @@ pub struct BenchEncoderArgs {
     /// Use the window that an utterance of this length needs [default: a full window]
     #[arg(long, value_name = "SECONDS", value_parser = values::utterance)]
     pub utterance: Option<f64>,
+    /// Encode the recording in DIR, a window of 30 s, and compare with openai-whisper's states there:
+    /// tests/data/golden, with the model base
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["utterance", "random_weights", "window"])]
+    pub golden: Option<PathBuf>,
     /// Replace the model's weights with random ones of the same shape
     #[arg(long)]
     pub random_weights: bool,

@@ -1,6 +1,7 @@
 //! The NPU as the program uses it: opened if possible, abandoned on failure, tried again after a
 //! pause.
 
+use super::detect::lock_limit_note;
 use super::gemm::{Gemm, Times};
 use super::setup::{NpuOptions, SetupError, Source};
 use crate::compute::Device;
@@ -9,6 +10,7 @@ use crate::models::ModelFile;
 use crate::sync::LockExt;
 use crate::whisper::{AudioFeatures, CpuEncoder, EncodeError, Encoder, EncoderFactory};
 use std::fmt::{self, Display};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use xrt_sys::emulator::Machine;
@@ -152,7 +154,13 @@ impl Npu {
             }
             Err(error) => {
                 connection.close();
-                self.set(Device::Cpu, &error.to_string());
+                let note = match self.options.kind {
+                    // XRT calls a device that cannot be opened for lack of memory "no such device".
+                    Device::Npu => lock_limit_note(Path::new("/")),
+                    _ => None,
+                };
+                let reason = note.map_or(error.to_string(), |note| format!("{error}; {note}"));
+                self.set(Device::Cpu, &reason);
             }
         }
     }

@@ -38,8 +38,8 @@ pub enum DeviceError {
     #[error("the NPU did not answer within {} ms", .0.as_millis())]
     TimedOut(Duration),
     /// A run ended without a result.
-    #[error("a run on the NPU was aborted")]
-    Aborted,
+    #[error("a run on the NPU failed: {0}")]
+    Aborted(String),
     /// The overlays do not cover the model, or cannot be read.
     #[error("{0}")]
     Overlay(String),
@@ -475,7 +475,7 @@ impl Run {
             run_wait(self.raw.0, milliseconds(time), &mut state)
         )?;
         self.is_under_way = state == TIMED_OUT;
-        ended(state, time)
+        ended(&self.api(), state, time)
     }
 }
 
@@ -516,7 +516,7 @@ impl List {
             list_wait(self.raw.0, milliseconds(time), &mut state)
         )?;
         self.is_under_way = state == TIMED_OUT;
-        ended(state, time)
+        ended(&self.api(), state, time)
     }
 }
 
@@ -524,11 +524,11 @@ fn milliseconds(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX).max(1)
 }
 
-fn ended(state: u32, time: Duration) -> Result<(), DeviceError> {
+fn ended(api: &Api, state: u32, time: Duration) -> Result<(), DeviceError> {
     match state {
         COMPLETED => Ok(()),
         TIMED_OUT => Err(DeviceError::TimedOut(time)),
-        _ => Err(DeviceError::Aborted),
+        _ => Err(DeviceError::Aborted(api.error_text())),
     }
 }
 

@@ -377,8 +377,8 @@ impl Layers for Gemm {
     }
 }
 
-/// Divides rows among streams for (k, n): at least two runs, so that CPU and NPU work in parallel,
-/// of the largest height that allows this.
+/// Divides rows among streams for (k, n): at least two runs, so that CPU and NPU work in parallel, of
+/// the largest height that allows this. The rows that remain go in the smallest run that holds them.
 fn divide(
     streams: &[&Stream],
     (k, n): (usize, usize),
@@ -396,12 +396,11 @@ fn divide(
     let (height, stream) = heights
         .iter()
         .copied()
-        .rfind(|(m, _)| 2 * m <= rows)
+        .rfind(|(m, _)| *m < rows)
         .or(lowest)
         .ok_or_else(none)?;
     let part = |first: usize| {
         let rows = height.min(rows - first);
-        // The remaining rows go in the smallest run that holds them.
         let stream = heights
             .iter()
             .find(|(m, _)| *m >= rows)
@@ -435,21 +434,28 @@ mod tests {
             stream(256, 1024),
             stream(1024, 512),
         ];
-        let streams: Vec<&Stream> = streams.iter().collect();
-        let parts = |rows: usize| {
-            let parts = divide(&streams, (512, 64), rows).expect("streams");
+        let mut streams: Vec<&Stream> = streams.iter().collect();
+        let divided = |streams: &[&Stream], rows: usize| {
+            let parts = divide(streams, (512, 64), rows).expect("streams");
             parts
                 .iter()
                 .map(|p| (p.first, p.rows, streams[p.stream].m))
                 .collect::<Vec<_>>()
         };
+        let all = streams.clone();
+        let parts = |rows: usize| divided(&all, rows);
         assert_eq!(parts(1), [(0, 1, 256)]);
         assert_eq!(parts(256), [(0, 256, 256)]);
         assert_eq!(parts(320), [(0, 256, 256), (256, 64, 256)]);
         assert_eq!(parts(512), [(0, 256, 256), (256, 256, 256)]);
+        assert_eq!(parts(640), [(0, 512, 512), (512, 128, 256)]);
+        // A window of 15.36 s: two runs, not three.
+        assert_eq!(parts(768), [(0, 512, 512), (512, 256, 256)]);
         assert_eq!(parts(1024), [(0, 512, 512), (512, 512, 512)]);
+        assert_eq!(parts(1500), [(0, 1024, 1024), (1024, 476, 512)]);
+        streams.retain(|stream| stream.m < 1024);
         assert_eq!(
-            parts(1500),
+            divided(&streams, 1500),
             [(0, 512, 512), (512, 512, 512), (1024, 476, 512)]
         );
         assert!(divide(&streams, (512, 128), 8).is_err());

@@ -24,8 +24,9 @@ use xrt_sys::emulator::{self, Fault, Machine};
 use xrt_sys::manifest::{Manifest, ManifestError, Overlay, Target, Type};
 use xrt_sys::{Api, ApiError};
 
-/// Maximum time of a run on hardware: a thousand times the expected one.
-const TIMEOUT: Duration = Duration::from_secs(2);
+/// Maximum time of a run on hardware. The driver itself ends a run that hangs after 2 s (its parameter
+/// `tdr_timeout_ms`) and says why: this limit is for a driver that does not answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum time of a run on the emulator, on a machine that is busy with other work.
 const EMULATOR_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -49,6 +50,9 @@ pub struct NpuOptions {
     pub first_pause: Duration,
     /// Faults of the emulator.
     pub faults: Vec<Fault>,
+    /// Directory of the overlays; by default the installed ones, and for the emulator overlays that
+    /// are made for the model.
+    pub overlays: Option<PathBuf>,
 }
 
 /// Error while setting up an NPU.
@@ -118,6 +122,7 @@ impl NpuOptions {
             },
             first_pause: Duration::from_secs(5),
             faults: faults.map_err(SetupError::Faults)?,
+            overlays: std::env::var_os(env::NPU_OVERLAYS).map(PathBuf::from),
         })
     }
 }
@@ -166,14 +171,14 @@ impl Source {
 
     fn find(file: &Arc<ModelFile>, options: &NpuOptions) -> Result<Self, SetupError> {
         let is_emulated = options.kind == compute::Device::NpuEmulator;
-        let installed = overlays_directory();
-        let directory = match std::env::var_os(env::NPU_OVERLAYS) {
+        let directory = match &options.overlays {
+            Some(given) => Directory::Installed(given.clone()),
             None if is_emulated => {
                 let made = tempfile::tempdir()?;
                 emulator::write_overlays(made.path(), &shapes(file.dims()))?;
                 Directory::Made(made)
             }
-            _ => Directory::Installed(installed),
+            None => Directory::Installed(overlays_directory()),
         };
         let overlay = overlay(directory.path(), options.format, is_emulated)?;
         let weights = load(file, &overlay)?;

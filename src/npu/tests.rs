@@ -15,7 +15,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use xrt_sys::emulator::{Call, Effect, Fault};
+use xrt_sys::emulator::{Call, Effect, Fault, write_overlays};
 
 /// A model with random weights.
 struct Model {
@@ -303,6 +303,59 @@ fn whatever_fails_the_window_is_encoded() {
 }
 
 #[test]
+fn the_drivers_own_reason_is_passed_on() {
+    let model = Model::small();
+    for (effect, reason) in [
+        (Effect::Fail, "failed: its state is ERROR: injected fault"),
+        (Effect::Hang, "did not answer within 300 ms"),
+    ] {
+        let (npu, reported) = model.npu(NpuOptions {
+            faults: vec![Fault {
+                call: Call::RunStart,
+                nth: 2,
+                effect,
+            }],
+            timeout: Duration::from_millis(300),
+            ..options(NpuFormat::Int8)
+        });
+        NpuEncoder::new(npu, model.cpu(Precision::Int8))
+            .encode(&model.window(20))
+            .expect("a window");
+        let reported = reported.lock().expect("no panic");
+        assert!(
+            reported[0].reason.contains(reason),
+            "{}",
+            reported[0].reason
+        );
+    }
+    // The driver ends a run after 2 s: later, so that the reason is the driver's.
+    let hardware = NpuOptions::new(Device::Npu, NpuFormat::Int8).expect("no faults");
+    assert!(hardware.timeout > Duration::from_secs(4));
+}
+
+/// What no state of the interface shows, and the benchmark therefore looks for.
+#[test]
+fn a_run_that_ends_well_with_a_wrong_result_differs_from_the_others() {
+    let model = Model::small();
+    let mel = model.window(520);
+    let (npu, reported) = model.npu(options(NpuFormat::Int8));
+    let machine = npu.machine().expect("the emulator").clone();
+    let mut encoder = NpuEncoder::new(npu, model.cpu(Precision::Int8));
+    let mut states = || encoder.encode(&mel).expect("a window").states;
+    let first = states();
+    assert!(states() == first);
+    let nth = machine.calls(Call::RunStart) + 3;
+    machine.add_fault(Fault {
+        call: Call::RunStart,
+        nth,
+        effect: Effect::Corrupt,
+    });
+    assert!(states() != first, "a wrong product changes nothing");
+    assert!(states() == first);
+    assert!(reported.lock().expect("no panic").is_empty());
+}
+
+#[test]
 fn a_release_that_fails_stops_nothing() {
     let model = Model::small();
     let mel = model.window(20);
@@ -449,6 +502,69 @@ fn weights_are_packed_once_and_again_when_anything_differs() {
         fs::remove_file(&path).expect("a file");
         fs::create_dir(&path).expect("a directory");
         assert!(states(&model) == other);
+    }
+}
+
+/// The padded products of the larger models, which the movement check covers under the same sizes
+/// (`kernels/hearken_kernels/overlays.py`): multiples of 512 for K and N, and 256 rows.
+fn padded_products(dims: &Dims) -> Vec<[usize; 3]> {
+    let mut shapes: Vec<_> = crate::whisper::Layer::all(dims)
+        .map(|layer| layer.shape(dims))
+        .map(|(n, k)| [256, k.next_multiple_of(512), n.next_multiple_of(512)])
+        .collect();
+    shapes.sort_unstable();
+    shapes.dedup();
+    shapes
+}
+
+fn padded_products_give_the_cpus_bits(dims: Dims) {
+    let model = Model::new(dims);
+    let overlays = tempfile::tempdir().expect("a directory");
+    write_overlays(overlays.path(), &padded_products(&dims)).expect("overlays");
+    let mel = model.window(2 * dims.n_audio_ctx);
+    let want = model
+        .cpu(Precision::Int8)
+        .encode(&mel)
+        .expect("a window")
+        .states;
+    // Packed, then read from the file.
+    for _ in 0..2 {
+        let (npu, reported) = model.npu(NpuOptions {
+            overlays: Some(overlays.path().to_owned()),
+            ..options(NpuFormat::Int8)
+        });
+        let got = NpuEncoder::new(npu.clone(), model.cpu(Precision::Int8))
+            .encode(&mel)
+            .expect("a window")
+            .states;
+        assert!(got == want, "{}", cosine(&got, &want));
+        assert!(reported.lock().expect("no panic").is_empty());
+        assert!(npu.take_times().runs > 0);
+    }
+}
+
+#[test]
+fn a_width_that_is_no_multiple_of_the_arrays_gives_the_cpus_bits() {
+    padded_products_give_the_cpus_bits(Dims {
+        n_audio_ctx: 300,
+        n_audio_state: 192,
+        n_audio_head: 3,
+        ..synthetic::dims()
+    });
+}
+
+#[test]
+#[ignore = "minutes without optimisation: make test"]
+fn blocks_of_small_and_turbo_give_the_cpus_bits() {
+    for (n_mels, width) in [(80, 768), (128, 1280)] {
+        padded_products_give_the_cpus_bits(Dims {
+            n_mels,
+            n_audio_ctx: 300,
+            n_audio_state: width,
+            n_audio_head: width / 64,
+            n_audio_layer: 1,
+            ..synthetic::dims()
+        });
     }
 }
 

@@ -26,11 +26,11 @@ pub struct PackedLayer {
     pub data: Bytes,
     /// Number of rows, padded to a shape of the overlay.
     pub k: usize,
-    /// Number of columns.
+    /// Number of columns, padded in the same way.
     pub n: usize,
-    /// Factor for each column; empty for bfp16.
+    /// Factor for each of the layer's own columns; empty for bfp16.
     pub scales: Vec<f32>,
-    /// Bias for each column.
+    /// Bias for each of the layer's own columns.
     pub bias: Vec<f32>,
 }
 
@@ -122,23 +122,23 @@ fn shapes(file: &ModelFile, overlay: &Overlay) -> Result<Vec<(usize, usize)>, No
         .collect()
 }
 
-/// Returns the rows of B, padded to a shape of the overlay, and its columns.
+/// Returns the rows and columns of B, padded to the smallest shape of the overlay that holds them.
 fn shape(file: &ModelFile, overlay: &Overlay, layer: Layer) -> Result<(usize, usize), NoStream> {
     let (n, k) = layer.shape(file.dims());
     let k = depth(overlay, k);
     let padded = overlay
         .streams
         .iter()
-        .filter(|s| s.n == n && s.k >= k)
-        .map(|s| s.k)
-        .min();
+        .filter(|s| s.n >= n && s.k >= k)
+        .map(|s| (s.k, s.n))
+        .min_by_key(|(k, n)| k * n);
     let no_stream = || NoStream {
         overlay: overlay.name.clone(),
         name: layer.spec().name,
         k,
         n,
     };
-    Ok((padded.ok_or_else(no_stream)?, n))
+    padded.ok_or_else(no_stream)
 }
 
 /// Returns the rows of B for a layer with inputs of `k` values: activations in bf16 come in two
@@ -200,7 +200,7 @@ fn pack_layer(
     Ok(PackedLayer {
         data: data.into(),
         k: padded.0,
-        n,
+        n: padded.1,
         scales,
         bias: spec.bias(file)?,
     })
@@ -277,7 +277,7 @@ impl PackedFile {
                 _ => Vec::new(),
             };
             if data.len() != overlay.b.dtype.bytes(k * n)
-                || !(scales.is_empty() || scales.len() == n)
+                || !(scales.is_empty() || scales.len() == layer.shape(model.dims()).0)
             {
                 return Err(
                     Defect::new(format!("tensor {} has the wrong shape", spec.name)).of(&self.path),

@@ -5,7 +5,7 @@
  * HX_ABI_VERSION changes whenever this file does.
  *
  * Functions return HX_OK or another status; hx_last_error then returns the reason, until the
- * thread's next call. Handles belong to the caller and are released by their close or free function
+ * thread's next call. It also does if a run or list has the state HX_FAILED. Handles belong to the caller and are released by their close or free function
  * in this order: lists, runs, kernel, context (which removes a run that hangs from the array),
  * buffers, xclbin, device. Two threads must not call functions for the same handle at once. */
 #ifndef HEARKEN_XRT_H
@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define HX_ABI_VERSION 1u
+#define HX_ABI_VERSION 2u
 
 enum {
     HX_OK = 0,
@@ -30,7 +30,7 @@ enum {
 enum {
     HX_COMPLETED = 0,
     HX_TIMED_OUT = 1, /* it may still be running: release it, its context and its device */
-    HX_FAILED = 2,
+    HX_FAILED = 2,    /* it ended without a result: hx_last_error has the driver's reason */
 };
 
 /* Kinds of memory. */

@@ -106,6 +106,38 @@ std::chrono::milliseconds limit(uint32_t milliseconds) {
     return std::chrono::milliseconds(milliseconds);
 }
 
+// The name of the state in which XRT left a run that has no result.
+const char *name(ert_cmd_state state) {
+    switch (state) {
+        case ERT_CMD_STATE_ERROR:
+            return "ERROR";
+        case ERT_CMD_STATE_ABORT:
+            return "ABORT";
+        case ERT_CMD_STATE_TIMEOUT:
+            return "TIMEOUT, the driver has stopped it";
+        case ERT_CMD_STATE_NORESPONSE:
+            return "NORESPONSE";
+        case ERT_CMD_STATE_SKERROR:
+            return "SKERROR";
+        case ERT_CMD_STATE_SKCRASHED:
+            return "CRASHED";
+        default:
+            return "unknown";
+    }
+}
+
+// Waits by `wait`, which returns whether the time is over and throws XRT's Error if the run ended
+// without a result; from 2.20 on, its text has the array's own error data.
+template <typename Error, typename Wait> uint32_t waited(Wait &&wait) {
+    try {
+        return wait() == std::cv_status::timeout ? HX_TIMED_OUT : HX_COMPLETED;
+    } catch (const Error &error) {
+        last_error = std::string("its state is ") + name(error.get_command_state()) + ": " +
+                     static_cast<const std::exception &>(error).what();
+        return HX_FAILED;
+    }
+}
+
 }  // namespace
 
 extern "C" {
@@ -235,23 +267,9 @@ int hx_run_start(hx_run *run) {
 
 int hx_run_wait(hx_run *run, uint32_t milliseconds, uint32_t *state) {
     return answer([&] {
-        uint32_t &to = checked(state);
-        switch (checked(run).run.wait(limit(milliseconds))) {
-            case ERT_CMD_STATE_COMPLETED:
-                to = HX_COMPLETED;
-                break;
-            // If the waiting time is over, XRT reports TIMEOUT or leaves the state as that of an
-            // active run.
-            case ERT_CMD_STATE_TIMEOUT:
-            case ERT_CMD_STATE_NEW:
-            case ERT_CMD_STATE_QUEUED:
-            case ERT_CMD_STATE_RUNNING:
-            case ERT_CMD_STATE_SUBMITTED:
-                to = HX_TIMED_OUT;
-                break;
-            default:
-                to = HX_FAILED;
-        }
+        xrt::run &of = checked(run).run;
+        const auto time = limit(milliseconds);
+        checked(state) = waited<xrt::run::command_error>([&] { return of.wait2(time); });
     });
 }
 
@@ -271,13 +289,9 @@ int hx_list_execute(hx_list *list) {
 
 int hx_list_wait(hx_list *list, uint32_t milliseconds, uint32_t *state) {
     return answer([&] {
-        uint32_t &to = checked(state);
-        try {
-            const std::cv_status status = checked(list).list.wait(limit(milliseconds));
-            to = status == std::cv_status::timeout ? HX_TIMED_OUT : HX_COMPLETED;
-        } catch (const xrt::runlist::command_error &error) {
-            to = error.get_command_state() == ERT_CMD_STATE_TIMEOUT ? HX_TIMED_OUT : HX_FAILED;
-        }
+        xrt::runlist &of = checked(list).list;
+        const auto time = limit(milliseconds);
+        checked(state) = waited<xrt::runlist::command_error>([&] { return of.wait(time); });
     });
 }
 

@@ -13,7 +13,7 @@ from typing import Any
 OPCODE = 3
 CACHEABLE, HOST_ONLY = 0, 1
 TO_DEVICE, FROM_DEVICE = 0, 1
-ABI_VERSION = 1
+ABI_VERSION = 2
 WAIT = 5000
 """Time for a run in milliseconds."""
 

@@ -1,6 +1,7 @@
 //! `hearken bench encoder`: the time of the encoder for one window, the shortest time in which the
 //! machine could do its multiplications, and the difference from the reference.
 
+use super::golden::{Golden, GoldenError};
 use super::{COMPARED_WINDOW, Spread, cosine, json, milliseconds, window};
 use crate::audio::clock;
 use crate::cli::BenchEncoderArgs;
@@ -13,6 +14,7 @@ use crate::npu::{Submission, Times};
 use crate::output::{self, OutputError};
 use crate::whisper::{Dims, EncodeError, Precision, SAMPLES_PER_POSITION, Tails, Whisper};
 use indicatif::{ProgressBar, ProgressStyle};
+use ndarray::Array2;
 use serde::Serialize;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -62,8 +64,13 @@ struct Report {
     roofline: Option<Roofline>,
     /// Cosine similarity to the states of the f32 encoder.
     cosine_to_f32: f64,
+    /// Lowest cosine similarity of a position's states to openai-whisper's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cosine_to_pytorch: Option<f64>,
     /// Number of NaN and infinite values over all runs.
     non_finite: usize,
+    /// Number of runs, warm-up included, whose states are not the first's bit for bit.
+    differing: usize,
 }
 
 /// Limit of the CPU.
@@ -125,11 +132,19 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     let options = args.engine.options();
     let compute = options.compute_types().map_err(EngineError::from)?;
     let longest = options.longest_window(COMPARED_WINDOW, file.dims());
+    let golden = match &args.golden {
+        Some(directory) => Some(Golden::read(directory, file.dims().n_mels).map_err(read_error)?),
+        None => None,
+    };
     let n_ctx = match args.utterance {
+        _ if golden.is_some() => Golden::N_CTX,
         Some(seconds) => Tails::load(&file)?.window(clock::samples(seconds), longest),
         None => longest,
     };
-    let mel = window(n_ctx, file.dims().n_mels);
+    let mel = match &golden {
+        Some(golden) => golden.mel.clone(),
+        None => window(n_ctx, file.dims().n_mels),
+    };
     let reference = Whisper::load(file.clone(), Precision::F32, options.threads())?
         .encoder()
         .encode(&mel)?;
@@ -155,6 +170,9 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
     let mut elapsed_ms = Vec::new();
     let mut non_finite = 0;
     let mut cosine_to_f32 = 0.0;
+    let mut cosine_to_pytorch = None;
+    let mut first = None;
+    let mut differing = 0;
     let mut peaks_linear = Vec::new();
     let mut peaks_attention = Vec::new();
     let mut spent = Times::default();
@@ -162,6 +180,10 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
         let (elapsed, features) = milliseconds(|| encoder.encode(&mel));
         let states = features?.states;
         let times = still_there(&engine)?;
+        differing += usize::from(!same_bits(
+            first.get_or_insert_with(|| states.clone()),
+            &states,
+        ));
         if i >= WARM_UP {
             elapsed_ms.push(elapsed);
             spent += times;
@@ -172,6 +194,7 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
             }
             non_finite += states.iter().filter(|x| !x.is_finite()).count();
             cosine_to_f32 = cosine(&states, &reference.states);
+            cosine_to_pytorch = golden.as_ref().map(|golden| golden.cosine(&states));
         }
         bar.inc(1);
     }
@@ -219,8 +242,22 @@ fn measure(args: &BenchEncoderArgs, file: Arc<ModelFile>) -> Result<Report, Erro
         real_time_factor: median_ms / 1e3 / window_s,
         roofline,
         cosine_to_f32,
+        cosine_to_pytorch,
         non_finite,
+        differing,
     })
+}
+
+fn read_error(error: GoldenError) -> Error {
+    match error {
+        GoldenError::Audio(error) => error.into(),
+        GoldenError::States(error) => error.into(),
+    }
+}
+
+/// Returns true if two runs gave the same bits: a run on an NPU may end well and with wrong data.
+fn same_bits(a: &Array2<f32>, b: &Array2<f32>) -> bool {
+    a.dim() == b.dim() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
 }
 
 /// Loads the model on the requested device.
@@ -353,6 +390,30 @@ fn table(report: &Report) -> String {
         row("CPU work", format!("{cpu_ms:.2} ms"));
     }
     row("cosine to f32", format!("{:.6}", report.cosine_to_f32));
+    if let Some(cosine) = report.cosine_to_pytorch {
+        row(
+            "cosine to PyTorch",
+            format!("{cosine:.6}, of the worst position"),
+        );
+    }
     row("non-finite values", report.non_finite.to_string());
+    row("differing runs", report.differing.to_string());
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_compared_bit_by_bit() {
+        let first = Array2::from_elem((2, 3), 1.0f32);
+        assert!(same_bits(&first, &first.clone()));
+        let mut other = first.clone();
+        other[[1, 2]] = f32::from_bits(1.0f32.to_bits() + 1);
+        assert!(!same_bits(&first, &other));
+        assert!(!same_bits(&first, &Array2::from_elem((3, 2), 1.0)));
+        let nan = Array2::from_elem((1, 1), f32::NAN);
+        assert!(same_bits(&nan, &nan.clone()));
+    }
 }

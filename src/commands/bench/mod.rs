@@ -4,6 +4,7 @@
 mod decoder;
 mod encoder;
 mod file;
+mod golden;
 #[cfg(feature = "daemon")]
 mod live;
 

@@ -38,6 +38,13 @@ impl Step {
         lock(&self.c.device_copy)[..result.len()].copy_from_slice(&result);
     }
 
+    /// Changes the first element of the result.
+    fn corrupt(&self) {
+        for byte in &mut lock(&self.c.device_copy)[..4] {
+            *byte ^= 0x41;
+        }
+    }
+
     /// Marks the buffers as in use, or as free again.
     fn mark(&self, count: fn(&AtomicUsize)) {
         self.buffers()
@@ -154,6 +161,9 @@ fn work(queue: &Receiver<Job>, aborted: &Signal) {
             Some(Effect::Fail) => FAILED,
             _ => {
                 steps.iter().for_each(Step::compute);
+                if effect == Some(Effect::Corrupt) {
+                    steps.iter().for_each(Step::corrupt);
+                }
                 COMPLETED
             }
         };

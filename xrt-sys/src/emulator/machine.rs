@@ -73,6 +73,8 @@ pub enum Effect {
     Hang,
     /// The run or list that the call starts takes this much longer.
     Slow(Duration),
+    /// The run or list that the call starts ends as if it were right, with a wrong result.
+    Corrupt,
 }
 
 /// A fault at the `nth` call (from 1) of a kind.
@@ -106,6 +108,7 @@ impl FromStr for Fault {
                 None if effect == "vanish" => Effect::Vanish(u32::MAX),
                 None if effect == "fail" => Effect::Fail,
                 None if effect == "hang" => Effect::Hang,
+                None if effect == "corrupt" => Effect::Corrupt,
                 Some(("vanish", opens)) => Effect::Vanish(opens.parse().ok()?),
                 Some(("slow", ms)) => Effect::Slow(Duration::from_millis(ms.parse().ok()?)),
                 _ => return None,
