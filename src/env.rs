@@ -12,11 +12,13 @@ pub const CPU: &str = "HEARKEN_CPU";
 pub const NPU_SHIM: &str = "HEARKEN_NPU_SHIM";
 /// Directory of the NPU overlays.
 pub const NPU_OVERLAYS: &str = "HEARKEN_NPU_OVERLAYS";
+/// Computes whole blocks of the encoder on the NPU.
+pub const NPU_WHOLE: &str = "HEARKEN_NPU_WHOLE";
 /// Faults that the NPU emulator simulates.
 pub const NPU_EMULATOR_FAULTS: &str = "HEARKEN_NPU_EMULATOR_FAULTS";
 
 /// All of them, with what they do.
-pub const VARIABLES: [(&str, &str); 6] = [
+pub const VARIABLES: [(&str, &str); 7] = [
     (
         MODELS_DIR,
         "Directory of the models [default: hearken/models in the user's data directory].",
@@ -34,6 +36,11 @@ pub const VARIABLES: [(&str, &str); 6] = [
     (
         NPU_OVERLAYS,
         "Directory of the NPU overlays [default: npu in that lib/hearken].",
+    ),
+    (
+        NPU_WHOLE,
+        "1: with compute bf16 and window 30, the NPU computes whole blocks of the encoder, not only \
+         products; experimental.",
     ),
     (
         NPU_EMULATOR_FAULTS,

@@ -5,6 +5,7 @@
 //! array computes one run, the CPU writes the rows of the next into the other set of buffers and
 //! reads the results of the previous one.
 
+use super::blocks::{BlockWeights, Blocks};
 use super::device::{Buffer, Device, DeviceError, Kernel, List, Run};
 use super::weights::PackedLayer;
 use crate::cpu::{
@@ -14,12 +15,12 @@ use crate::whisper::{EncodeError, Layer, Layers};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use xrt_sys::manifest::{Overlay, Role, Stream, Type};
+use xrt_sys::manifest::{Manifest, Overlay, Role, Stream, Type};
 use xrt_sys::{CACHEABLE, HOST_ONLY};
 
 /// The kernels' opcode for instructions in a buffer (mlir-aie's and XRT's `ERT_START_NPU`
 /// convention).
-const OPCODE: u64 = 3;
+pub(super) const OPCODE: u64 = 3;
 
 /// How runs are submitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +65,9 @@ pub struct Gemm {
     // Dropped in this order: the list releases the runs.
     list: Option<List>,
     lanes: [Lane; 2],
+    /// Everything between stem and last norm, if it is to run on the array.
+    blocks: Option<Blocks>,
+    kernel: Kernel,
     weights: Vec<Resident>,
     streams: Vec<Loaded>,
     overlay: Overlay,
@@ -161,6 +165,8 @@ impl Gemm {
                 .then(|| kernel.list())
                 .transpose()?,
             lanes: [lane()?, lane()?],
+            blocks: None,
+            kernel: kernel.clone(),
             weights: weights
                 .iter()
                 .map(reside)
@@ -174,6 +180,22 @@ impl Gemm {
             timeout,
             times: Times::default(),
         })
+    }
+
+    /// Loads the whole blocks into the product's own context; windows without a tail then run on the
+    /// array.
+    ///
+    /// # Errors
+    /// Returns an error if the device refuses, or a file is not the declared one.
+    pub fn load_blocks(
+        &mut self,
+        directory: &Path,
+        manifest: &Manifest,
+        weights: &[BlockWeights],
+    ) -> Result<(), DeviceError> {
+        let blocks = Blocks::open(&self.kernel, directory, manifest, weights, self.timeout)?;
+        self.blocks = Some(blocks);
+        Ok(())
     }
 
     /// Returns the times since the last call.
@@ -374,6 +396,16 @@ impl Layers for Gemm {
     ) -> Result<(), EncodeError> {
         self.product(cpu, layer.index(), (x, norm), out, epilogue)
             .map_err(|e| EncodeError::Device(Box::new(e)))
+    }
+
+    fn blocks(&mut self, x: &mut [f32], width: usize) -> Option<Result<(), EncodeError>> {
+        let Self { blocks, times, .. } = self;
+        let blocks = blocks.as_mut()?;
+        if !blocks.takes(x.len() / width) {
+            return None;
+        }
+        let done = blocks.apply(x, times);
+        Some(done.map_err(|e| EncodeError::Device(Box::new(e))))
     }
 }
 

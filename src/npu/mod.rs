@@ -6,10 +6,14 @@
 //!             attention, layer norm ◀──products through bias, GELU── gemm ◀──┘
 //! ```
 //!
+//! With [`NpuOptions::whole`], `blocks` computes everything between the stem and the last norm on the
+//! array instead.
+//!
 //! [`Npu`] owns the device. If anything in it fails, the window is recomputed on the CPU and no
 //! text is lost; the device is closed, and tried again after a growing pause.
 
 mod backend;
+mod blocks;
 mod detect;
 mod device;
 mod gemm;

@@ -3,11 +3,12 @@
 //! In: the user's choice and the environment. Out: a [`Source`] from which the device is opened,
 //! repeatedly if necessary.
 
+use super::blocks::{BlockWeights, in_one_context};
 use super::detect::is_there;
 use super::device::{Device, DeviceError};
 use super::gemm::{Gemm, Submission};
 use super::paths::{overlays_directory, shim_path};
-use super::weights::{PackError, PackedLayer, keep, load};
+use super::weights::{PackError, PackedLayer, keep, load, pack_blocks};
 use crate::advice::Advice;
 use crate::compute::{self, NpuFormat};
 use crate::cpu::terms_width;
@@ -34,6 +35,8 @@ const EMULATOR_TIMEOUT: Duration = Duration::from_secs(30);
 const HEIGHTS: [usize; 2] = [256, 512];
 /// Rows of B that the GEMM in `kernels/` takes at a time.
 const K_TILE: usize = 512;
+/// Rows of B that a tile takes at a time.
+const K_SLICE: usize = 128;
 
 /// How to use an NPU.
 #[derive(Clone, Debug)]
@@ -48,6 +51,9 @@ pub struct NpuOptions {
     pub timeout: Duration,
     /// Time after a failure until the device is tried again; each further failure doubles it.
     pub first_pause: Duration,
+    /// Computes whole blocks on the array, not only products: in bf16, for windows without a tail
+    /// (`--window 30`), if all operators are in one xclbin.
+    pub whole: bool,
     /// Faults of the emulator.
     pub faults: Vec<Fault>,
     /// Directory of the overlays; by default the installed ones, and for the emulator overlays that
@@ -121,6 +127,7 @@ impl NpuOptions {
                 EMULATOR_TIMEOUT
             },
             first_pause: Duration::from_secs(5),
+            whole: std::env::var_os(env::NPU_WHOLE).is_some_and(|value| value == "1"),
             faults: faults.map_err(SetupError::Faults)?,
             overlays: std::env::var_os(env::NPU_OVERLAYS).map(PathBuf::from),
         })
@@ -136,6 +143,8 @@ pub struct Source {
     directory: Directory,
     overlay: Overlay,
     weights: Vec<PackedLayer>,
+    /// The manifest and the blocks' own weights, if whole blocks run on the array.
+    blocks: Option<(Manifest, Vec<BlockWeights>)>,
 }
 
 /// Directory of the overlays.
@@ -175,13 +184,23 @@ impl Source {
             Some(given) => Directory::Installed(given.clone()),
             None if is_emulated => {
                 let made = tempfile::tempdir()?;
-                emulator::write_overlays(made.path(), &shapes(file.dims()))?;
+                let dims = file.dims();
+                if options.whole {
+                    let (shapes, rows) = whole_shapes(dims);
+                    emulator::write_one_context(made.path(), &shapes, &rows, dims.n_audio_state)?;
+                } else {
+                    emulator::write_overlays(made.path(), &shapes(dims))?;
+                }
                 Directory::Made(made)
             }
             None => Directory::Installed(overlays_directory()),
         };
         let overlay = overlay(directory.path(), options.format, is_emulated)?;
         let weights = load(file, &overlay)?;
+        let blocks = options
+            .whole
+            .then(|| whole(directory.path(), file, options.format));
+        let blocks = blocks.transpose()?;
         let (api, index, machine) = if is_emulated {
             let (index, machine) = emulator::machine(&options.faults);
             (emulator::api(), index, Some(machine))
@@ -195,6 +214,7 @@ impl Source {
             directory,
             overlay,
             weights,
+            blocks,
         })
     }
 
@@ -212,14 +232,19 @@ impl Source {
             submission,
             ..
         } = *options;
-        Gemm::open(
+        let directory = self.directory.path();
+        let mut gemm = Gemm::open(
             &device,
-            self.directory.path(),
+            directory,
             &self.overlay,
             &self.weights,
             timeout,
             submission,
-        )
+        )?;
+        if let Some((manifest, weights)) = &self.blocks {
+            gemm.load_blocks(directory, manifest, weights)?;
+        }
+        Ok(gemm)
     }
 }
 
@@ -235,6 +260,39 @@ pub fn pack_weights(file: &Arc<ModelFile>) -> Result<Option<PathBuf>, SetupError
         return Ok(None);
     }
     Ok(keep(file, &overlay(&directory, NpuFormat::Int8, true)?)?)
+}
+
+/// Returns what whole blocks on the array need.
+fn whole(
+    directory: &Path,
+    file: &Arc<ModelFile>,
+    format: NpuFormat,
+) -> Result<(Manifest, Vec<BlockWeights>), SetupError> {
+    let manifest = Manifest::read(directory)?;
+    let product = match format {
+        NpuFormat::Bf16 => in_one_context(&manifest),
+        NpuFormat::Int8 => Err("whole blocks on the array need --compute bf16".to_owned()),
+    };
+    let product = product.map_err(|reason| SetupError::Overlay {
+        directory: directory.to_owned(),
+        reason,
+    })?;
+    Ok((manifest, pack_blocks(file, &product)?))
+}
+
+/// Returns the shapes of all products, and the rows of all operators, of an encoder that runs on the
+/// emulated array as a whole.
+fn whole_shapes(dims: &Dims) -> (Vec<[usize; 3]>, Vec<usize>) {
+    let attention = HEIGHTS[0];
+    let most = dims.n_audio_ctx.next_multiple_of(attention);
+    let rows: Vec<usize> = (attention..=most).step_by(attention).collect();
+    let blocks = Layer::all(dims).map(|layer| layer.shape(dims));
+    let own = blocks.flat_map(|(n, k)| rows.iter().map(move |m| [*m, k, n]));
+    let own = own.filter(|[_, k, _]| k.is_multiple_of(K_SLICE));
+    let mut shapes: Vec<_> = shapes(dims).into_iter().chain(own).collect();
+    shapes.sort_unstable();
+    shapes.dedup();
+    (shapes, rows)
 }
 
 /// Returns the overlay that multiplies in a format.

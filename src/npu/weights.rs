@@ -2,9 +2,10 @@
 //! with overlays, or on first use with an NPU; stored in a file next to the model, and
 //! memory-mapped from then on.
 
+use super::blocks::BlockWeights;
 use super::layout::{pack_bfp16, pack_i8};
 use crate::advice::Advice;
-use crate::cpu::terms_width;
+use crate::cpu::{LayerNorm, terms_width};
 use crate::models::{
     Defect, Dtype, Entry, ModelError, ModelFile, Store, TensorFile, npu_weights, part_of,
     write_tensors,
@@ -113,6 +114,58 @@ pub fn keep(file: &Arc<ModelFile>, overlay: &Overlay) -> Result<Option<PathBuf>,
         kept.write(file, &pack(file, overlay, &shapes)?)?;
     }
     Ok(Some(kept.path().to_owned()))
+}
+
+/// Packs the blocks for products that take activations in one term, with their norms: what the array
+/// needs to compute whole blocks.
+///
+/// # Errors
+/// Returns an error if a tensor is damaged, or the overlay does not support a layer's shape as it is.
+pub fn pack_blocks(
+    file: &Arc<ModelFile>,
+    overlay: &Overlay,
+) -> Result<Vec<BlockWeights>, PackError> {
+    let pack = |layer: Layer| -> Result<PackedLayer, PackError> {
+        let (n, k) = layer.shape(file.dims());
+        let spec = layer.spec();
+        if !overlay.streams.iter().any(|s| (s.k, s.n) == (k, n)) {
+            return Err(NoStream {
+                overlay: overlay.name.clone(),
+                name: spec.name,
+                k,
+                n,
+            }
+            .into());
+        }
+        let weights = spec.weights(file)?;
+        let data = pack_bfp16(&row_major(weights.view()), k, (k, n), &overlay.b.layout);
+        Ok(PackedLayer {
+            data: data.into(),
+            k,
+            n,
+            scales: Vec::new(),
+            bias: spec.bias(file)?,
+        })
+    };
+    let norm = |block: usize, name: &str| -> Result<LayerNorm, PackError> {
+        let name = format!("encoder.blocks.{block}.{name}");
+        Ok(LayerNorm {
+            weight: file.f32(&format!("{name}.weight"))?,
+            bias: file.f32(&format!("{name}.bias"))?,
+        })
+    };
+    let block = |i: usize| -> Result<BlockWeights, PackError> {
+        Ok(BlockWeights {
+            layers: [
+                pack(Layer::Qkv(i))?,
+                pack(Layer::Out(i))?,
+                pack(Layer::Mlp(i, 0))?,
+                pack(Layer::Mlp(i, 1))?,
+            ],
+            norms: [norm(i, "attn_ln")?, norm(i, "mlp_ln")?],
+        })
+    };
+    (0..file.dims().n_audio_layer).map(block).collect()
 }
 
 /// Returns the shape of each layer's B.

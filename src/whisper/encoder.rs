@@ -188,6 +188,12 @@ pub trait Layers {
         out: MatMut<'_>,
         epilogue: Epilogue,
     ) -> Result<(), EncodeError>;
+
+    /// Computes all blocks of a window without a tail, in place of `x`, `[n_ctx][width]`; `None` if
+    /// they are to be computed layer by layer.
+    fn blocks(&mut self, _x: &mut [f32], _width: usize) -> Option<Result<(), EncodeError>> {
+        None
+    }
 }
 
 /// The layers on the CPU.
@@ -409,6 +415,12 @@ impl CpuEncoder {
         let heads = sized(heads, n_ctx * width);
         let hidden = sized(hidden, n_ctx * 4 * width);
         hook(Stage::Stem(ArrayView2::from_shape((n_ctx, width), &*x)?));
+        if tail.bias.is_empty()
+            && let Some(done) = layers.blocks(x, width)
+        {
+            done?;
+            return weights.finish(cpu, x, &tail);
+        }
         let (store, gelu, add) = epilogues();
         for (i, norms) in weights.blocks.iter().enumerate() {
             let input = MatRef::dense(x, width);

@@ -63,10 +63,13 @@ impl Golden {
             sum(|a, b| a * b) / (sum(|a, _| a * a) * sum(|_, b| b * b)).sqrt()
         };
         // A NaN, unlike with `f64::min`, must not pass.
-        rows.map(of).fold(
-            1.0,
-            |least, cosine| if cosine >= least { least } else { cosine },
-        )
+        rows.map(of).fold(1.0, |least: f64, cosine| {
+            if least.is_nan() || cosine >= least {
+                least
+            } else {
+                cosine
+            }
+        })
     }
 }
 

@@ -5,52 +5,76 @@
 
 use super::gemm::gemm;
 use super::machine::{Effect, lock};
-use super::objects::{Buffer, Xclbin};
+use super::objects::Buffer;
+use super::operators::{attention_keys, operate};
 use crate::api::{COMPLETED, FAILED, TIMED_OUT};
-use crate::manifest::Stream;
+use crate::manifest::{Operator, OperatorStream, Overlay, Stream};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A matrix product.
+/// What a run computes.
+pub enum Program {
+    /// A matrix product.
+    Gemm(Box<(Overlay, Stream)>),
+    /// Another operator.
+    Operator(Operator, OperatorStream),
+}
+
+impl Program {
+    /// Whether the result may replace an operand.
+    pub fn writes_in_place(&self) -> bool {
+        matches!(self, Self::Operator(Operator::Residual, _))
+    }
+
+    /// Checks operands that a device would follow blindly.
+    pub fn check(&self, operands: &[Arc<Buffer>]) -> Result<(), String> {
+        match self {
+            Self::Operator(Operator::Attention, stream) => {
+                attention_keys(stream, &lock(&operands[1].device_copy)).map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A run to compute: operands and result, which may be one of them.
 pub struct Step {
-    pub xclbin: Arc<Xclbin>,
-    pub stream: Stream,
-    pub a: Arc<Buffer>,
-    pub b: Arc<Buffer>,
-    pub c: Arc<Buffer>,
+    pub program: Program,
+    pub operands: Vec<Arc<Buffer>>,
+    pub result: Arc<Buffer>,
 }
 
 impl Step {
-    fn buffers(&self) -> [&Buffer; 3] {
-        [&self.a, &self.b, &self.c]
-    }
-
     fn compute(&self) {
-        let result = gemm(
-            &self.xclbin.overlay,
-            &self.stream,
-            &lock(&self.a.device_copy),
-            &lock(&self.b.device_copy),
-        );
-        lock(&self.c.device_copy)[..result.len()].copy_from_slice(&result);
+        let operands: Vec<_> = self.operands.iter().map(|b| lock(&b.device_copy)).collect();
+        let result = match &self.program {
+            Program::Gemm(product) => gemm(&product.0, &product.1, &operands[0], &operands[1]),
+            Program::Operator(operator, stream) => {
+                let operands: Vec<&[u8]> = operands.iter().map(|data| &data[..]).collect();
+                operate(*operator, stream, &operands)
+            }
+        };
+        drop(operands);
+        lock(&self.result.device_copy)[..result.len()].copy_from_slice(&result);
     }
 
     /// Changes the first element of the result.
     fn corrupt(&self) {
-        for byte in &mut lock(&self.c.device_copy)[..4] {
+        for byte in &mut lock(&self.result.device_copy)[..4] {
             *byte ^= 0x41;
         }
     }
 
     /// Marks the buffers as in use, or as free again.
     fn mark(&self, count: fn(&AtomicUsize)) {
-        self.buffers()
+        self.operands
             .iter()
+            .chain([&self.result])
             .for_each(|buffer| count(&buffer.users));
-        count(&self.c.writers);
+        count(&self.result.writers);
     }
 }
 

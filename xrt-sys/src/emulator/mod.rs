@@ -13,10 +13,11 @@ mod entry;
 mod gemm;
 mod machine;
 mod objects;
+mod operators;
 mod overlay;
 
 pub use machine::{Call, Effect, Fault, Machine};
-pub use overlay::write_overlays;
+pub use overlay::{write_one_context, write_overlays};
 
 use crate::api::Api;
 use machine::lock;

@@ -5,7 +5,7 @@
 
 use super::array::{Array, Signal};
 use super::machine::{Machine, Refusal, lock, misuse};
-use crate::manifest::{Overlay, Role};
+use crate::manifest::{Argument, OperatorOverlay, Overlay, Role};
 use std::alloc::{Layout, alloc, dealloc};
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -22,7 +22,37 @@ pub struct Device {
 /// An xclbin registered with the device.
 pub struct Xclbin {
     pub device: Arc<Device>,
-    pub overlay: Overlay,
+    /// What its streams compute: all overlays that name it.
+    pub programs: Programs,
+}
+
+/// The overlays of one xclbin.
+pub struct Programs {
+    pub gemms: Vec<Overlay>,
+    pub operators: Vec<OperatorOverlay>,
+}
+
+impl Programs {
+    /// Prefix of the kernel's name.
+    pub fn kernel(&self) -> &str {
+        let gemms = self.gemms.iter().map(|overlay| &overlay.kernel);
+        let mut names = gemms.chain(self.operators.iter().map(|overlay| &overlay.kernel));
+        names.next().map_or("", String::as_str)
+    }
+
+    /// Arguments of the kernel: an argument may have different roles in different streams.
+    pub fn arguments(&self) -> impl Iterator<Item = &Argument> {
+        let gemms = self.gemms.iter().flat_map(|overlay| &overlay.arguments);
+        gemms.chain(self.operators.iter().flat_map(|overlay| &overlay.arguments))
+    }
+
+    /// Index of an argument that all streams have in common.
+    fn index(&self, role: Role) -> Result<u32, Refusal> {
+        let found = self.arguments().find(|argument| argument.role == role);
+        found
+            .map(|argument| argument.index)
+            .ok_or_else(|| misuse(format!("the kernel has no argument {role:?}")))
+    }
 }
 
 /// A hardware context.
@@ -202,7 +232,11 @@ pub fn release<T: Object>(handle: usize) -> Result<(), Refusal> {
 impl Run {
     /// Returns a buffer argument by its role, or the reason why it is not one.
     pub fn buffer(&self, role: Role) -> Result<Arc<Buffer>, Refusal> {
-        let index = self.kernel.context.xclbin.overlay.argument(role);
+        self.buffer_at(self.kernel.context.xclbin.programs.index(role)?, role)
+    }
+
+    /// Returns a buffer argument by its index.
+    pub fn buffer_at(&self, index: u32, role: Role) -> Result<Arc<Buffer>, Refusal> {
         match lock(&self.arguments).get(&index) {
             Some(Value::Buffer(buffer)) => Ok(buffer.clone()),
             Some(Value::Scalar(_)) => Err(misuse(format!(
@@ -214,7 +248,7 @@ impl Run {
 
     /// Returns the bytes of a scalar by its role.
     pub fn scalar(&self, role: Role) -> Result<Vec<u8>, Refusal> {
-        let index = self.kernel.context.xclbin.overlay.argument(role);
+        let index = self.kernel.context.xclbin.programs.index(role)?;
         match lock(&self.arguments).get(&index) {
             Some(Value::Scalar(bytes)) => Ok(bytes.clone()),
             Some(Value::Buffer(_)) => Err(misuse(format!(

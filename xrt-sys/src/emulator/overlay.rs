@@ -2,8 +2,8 @@
 //! instructions.
 
 use crate::manifest::{
-    Argument, File, GEMM, Inner, Layout, Manifest, Operand, Overlay, PackedOperand, Role, Rounding,
-    Stream, Target, Type, hash,
+    Argument, File, GEMM, Inner, Layout, Manifest, Operand, Operator, OperatorOverlay,
+    OperatorStream, Overlay, PackedOperand, Role, Rounding, Stream, Target, Type, hash,
 };
 use std::io;
 use std::path::Path;
@@ -52,9 +52,83 @@ pub fn write_overlays(directory: &Path, shapes: &[[usize; 3]]) -> io::Result<Man
     let manifest = Manifest {
         target: Target::Emulator,
         gemms,
+        operators: Vec::new(),
     };
     manifest.write(directory)?;
     Ok(manifest)
+}
+
+/// Writes overlays for a whole encoder in one context: bf16 products of these shapes, and the other
+/// operators for these numbers of rows at this width, all in one xclbin.
+///
+/// # Errors
+/// Returns an error if a file cannot be written.
+pub fn write_one_context(
+    directory: &Path,
+    shapes: &[[usize; 3]],
+    rows: &[usize],
+    width: usize,
+) -> io::Result<Manifest> {
+    let mut manifest = write_overlays(directory, shapes)?;
+    manifest
+        .gemms
+        .retain(|overlay| overlay.a.dtype == Type::Bf16);
+    let Some(product) = manifest.gemms.first_mut() else {
+        return Ok(manifest);
+    };
+    // Not padded: a product's operand is another operator's result as it stands.
+    let layout = &mut product.b.layout;
+    layout.k_tile = layout.k_slice;
+    let (xclbin, kernel) = (product.xclbin.clone(), product.kernel.clone());
+    for operator in Operator::ALL {
+        let widths: &[usize] = match operator {
+            Operator::BiasGelu => &[4 * width],
+            Operator::BiasAdd => &[3 * width],
+            _ => &[width],
+        };
+        let mut streams = Vec::new();
+        for (m, n) in rows
+            .iter()
+            .flat_map(|m| widths.iter().map(move |n| (*m, *n)))
+        {
+            streams.push(operator_stream(directory, operator, m, n)?);
+        }
+        let common = [Role::Opcode, Role::Instructions, Role::InstructionWords];
+        let roles = common.iter().chain(operator.roles());
+        let index = |(index, role): (u32, &Role)| Argument { index, role: *role };
+        manifest.operators.push(OperatorOverlay {
+            name: operator.name().to_owned(),
+            operator,
+            xclbin: xclbin.clone(),
+            kernel: kernel.clone(),
+            arguments: (0..).zip(roles).map(index).collect(),
+            streams,
+        });
+    }
+    manifest.write(directory)?;
+    Ok(manifest)
+}
+
+fn operator_stream(
+    directory: &Path,
+    operator: Operator,
+    m: usize,
+    n: usize,
+) -> io::Result<OperatorStream> {
+    let mut data = [&MARK[..], operator.name().as_bytes()].concat();
+    data.resize(data.len().next_multiple_of(4), 0);
+    data.extend([m, n].iter().flat_map(|x| (*x as u32).to_le_bytes()));
+    let file = format!("{}_{m}x{n}.bin", operator.name());
+    std::fs::write(directory.join(&file), &data)?;
+    let is_attention = operator == Operator::Attention;
+    Ok(OperatorStream {
+        file,
+        words: data.len() as u64 / 4,
+        sha256: hash(&data),
+        m,
+        n: (!is_attention).then_some(n),
+        heads: is_attention.then_some(n / 64),
+    })
 }
 
 fn overlay(

@@ -10,7 +10,7 @@ from hearken_kernels.dataflow.expected import Case, Label
 
 QUERIES, KEYS, STRIP, BLOCK = 64, 32, 4, 8
 HEADER = 4 * KEYS * WIDTH
-SHAPES = [(256, 8), (512, 8), (256, 12)]
+SHAPES = [(256, 8), (512, 8), (256, 12), (256, 20)]  # heads of base, small, large-v3-turbo
 
 
 def cases(design) -> Iterator[Case]:

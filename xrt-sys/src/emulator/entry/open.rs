@@ -6,8 +6,8 @@ use crate::api;
 use crate::emulator::MACHINES;
 use crate::emulator::array::Array;
 use crate::emulator::machine::{Call, failed, lock, misuse};
-use crate::emulator::objects::{Context, Device, Kernel, Xclbin};
-use crate::manifest::{Manifest, Overlay, Role};
+use crate::emulator::objects::{Context, Device, Kernel, Programs, Xclbin};
+use crate::manifest::{File, Manifest, Role};
 use std::ffi::{CStr, c_char, c_int};
 use std::path::Path;
 
@@ -60,17 +60,31 @@ pub extern "C" fn xclbin_open(
         let path = Path::new(text(path)?);
         let directory = path.parent().unwrap_or(Path::new("."));
         let manifest = Manifest::read(directory).map_err(|e| failed(e.to_string()))?;
-        let of_path = |overlay: &Overlay| path.file_name() == Some(overlay.xclbin.file.as_ref());
-        let Some(overlay) = manifest.gemms.into_iter().find(of_path) else {
+        let is_it = |file: &File| path.file_name() == Some(file.file.as_ref());
+        let mut programs = Programs {
+            gemms: manifest.gemms,
+            operators: manifest.operators,
+        };
+        programs.gemms.retain(|overlay| is_it(&overlay.xclbin));
+        programs.operators.retain(|overlay| is_it(&overlay.xclbin));
+        if programs.kernel().is_empty() {
             return Err(failed(format!(
                 "{}: the manifest beside it does not declare it",
                 path.display()
             )));
-        };
-        overlay
-            .xclbin(directory)
-            .map_err(|e| failed(e.to_string()))?;
-        give(Xclbin { device, overlay }, out)
+        }
+        let gemms = programs
+            .gemms
+            .iter()
+            .map(|overlay| overlay.xclbin(directory));
+        let operators = programs
+            .operators
+            .iter()
+            .map(|overlay| overlay.xclbin(directory));
+        for checked in gemms.chain(operators) {
+            checked.map_err(|e| failed(e.to_string()))?;
+        }
+        give(Xclbin { device, programs }, out)
     })
 }
 
@@ -101,7 +115,7 @@ pub extern "C" fn kernel_open(
 ) -> c_int {
     on::<Context>(context.addr(), Call::KernelOpen, |context, _| {
         let prefix = text(prefix)?;
-        if context.xclbin.overlay.kernel.starts_with(prefix) {
+        if context.xclbin.programs.kernel().starts_with(prefix) {
             give(Kernel { context }, out)
         } else {
             Err(failed(format!(
@@ -117,15 +131,16 @@ pub extern "C" fn kernel_close(kernel: *mut api::Kernel) -> c_int {
 
 pub extern "C" fn kernel_group(kernel: *mut api::Kernel, index: u32, out: *mut u32) -> c_int {
     on::<Kernel>(kernel.addr(), Call::KernelGroup, |kernel, _| {
-        let arguments = &kernel.context.xclbin.overlay.arguments;
+        let mut arguments = kernel.context.xclbin.programs.arguments();
         let group = match arguments
-            .iter()
             .find(|argument| argument.index == index)
             .map(|argument| argument.role)
         {
             Some(Role::Instructions) => INSTRUCTION_GROUP,
-            Some(Role::A | Role::B | Role::C) => DATA_GROUP,
-            _ => return Err(misuse(format!("argument {index} is not a buffer"))),
+            None | Some(Role::Opcode | Role::InstructionWords) => {
+                return Err(misuse(format!("argument {index} is not a buffer")));
+            }
+            Some(_) => DATA_GROUP,
         };
         write(out, group)
     })

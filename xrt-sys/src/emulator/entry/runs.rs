@@ -77,9 +77,8 @@ fn set(run: &Run, index: u32, value: Value) -> Result<(), Refusal> {
         .kernel
         .context
         .xclbin
-        .overlay
-        .arguments
-        .iter()
+        .programs
+        .arguments()
         .any(|argument| argument.index == index)
     {
         return Err(misuse(format!("the kernel has no argument {index}")));

@@ -3,6 +3,10 @@
 //! In: `manifest.json` and the files that it names. Out: [`Overlay`]s whose files are the declared
 //! ones. `kernels/MANIFEST.md` is the specification.
 
+mod operators;
+
+pub use operators::{Operator, OperatorOverlay, OperatorStream};
+
 use crate::bfp16;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -23,6 +27,8 @@ pub struct Manifest {
     pub target: Target,
     /// Overlays that multiply matrices.
     pub gemms: Vec<Overlay>,
+    /// Overlays of the other operators that this version knows.
+    pub operators: Vec<OperatorOverlay>,
 }
 
 /// A manifest as stored.
@@ -120,10 +126,24 @@ pub enum Role {
     B,
     /// Buffer of the result.
     C,
+    /// Buffer of an operator's input.
+    X,
+    /// Buffer of a value for each column.
+    Bias,
+    /// Buffer of an operator's parameters.
+    Parameters,
+    /// Buffer of the residual stream.
+    Residual,
+    /// Buffer of queries, keys and values.
+    Qkv,
+    /// Buffer of an operator's result.
+    Y,
+    /// Buffer of an operator's result, which may be the residual stream's own.
+    Out,
 }
 
 impl Role {
-    /// All roles.
+    /// The roles of a product.
     pub const ALL: [Self; 6] = [
         Self::Opcode,
         Self::Instructions,
@@ -304,8 +324,20 @@ impl Manifest {
         }
         let document: Document = serde_json::from_str(text).map_err(|e| e.to_string())?;
         let mut gemms = Vec::new();
+        let mut operators = Vec::new();
         for overlay in document.overlays {
-            if overlay.get("operator").and_then(serde_json::Value::as_str) == Some(GEMM) {
+            let operator = overlay.get("operator").and_then(serde_json::Value::as_str);
+            if Operator::ALL
+                .iter()
+                .any(|known| operator == Some(known.name()))
+            {
+                let overlay: OperatorOverlay =
+                    serde_json::from_value(overlay).map_err(|e| e.to_string())?;
+                overlay
+                    .check()
+                    .map_err(|reason| format!("overlay {}: {reason}", overlay.name))?;
+                operators.push(overlay);
+            } else if operator == Some(GEMM) {
                 let overlay: Overlay =
                     serde_json::from_value(overlay).map_err(|e| e.to_string())?;
                 overlay
@@ -317,6 +349,7 @@ impl Manifest {
         Ok(Self {
             target: document.target,
             gemms,
+            operators,
         })
     }
 
@@ -329,6 +362,7 @@ impl Manifest {
             .gemms
             .iter()
             .map(serde_json::to_value)
+            .chain(self.operators.iter().map(serde_json::to_value))
             .collect::<Result<_, _>>()?;
         let format = FORMAT.to_owned();
         let provenance = serde_json::Value::Null;
@@ -488,7 +522,7 @@ pub fn hash(data: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    const EXAMPLE: &str = include_str!("../../kernels/manifest.example.json");
+    const EXAMPLE: &str = include_str!("../../../kernels/manifest.example.json");
 
     #[test]
     fn the_example_is_a_manifest() {
@@ -530,7 +564,7 @@ mod tests {
             );
         }
         let skipped = EXAMPLE
-            .replace("\"gemm\"", "\"layer_norm\"")
+            .replace("\"gemm\"", "\"conv\"")
             .replace("\"k_slice\": 128", "\"rows\": 100");
         assert_eq!(
             Manifest::parse(&skipped).map(|manifest| manifest.gemms.len()),
