@@ -2,8 +2,9 @@
 //! pause.
 
 use super::detect::lock_limit_note;
-use super::gemm::{Gemm, Times};
+use super::gemm::Gemm;
 use super::setup::{NpuOptions, SetupError, Source};
+use super::times::Times;
 use crate::compute::Device;
 use crate::mel::Mel;
 use crate::models::ModelFile;

@@ -9,9 +9,9 @@
 //! In: the residual stream behind the stem, in f32. Out: the same behind the last block. Products take
 //! activations in one bf16 term, as the operators before them leave them.
 
-use super::device::{Buffer, DeviceError, Kernel, Run};
-use super::gemm::{OPCODE, Times};
-use super::weights::PackedLayer;
+use super::device::{Buffer, DeviceError, Kernel, OPCODE, Run};
+use super::times::Times;
+use super::weights::{BlockWeights, PackedLayer};
 use crate::cpu::LayerNorm;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,14 +27,6 @@ const PARAMETER_BYTES: usize = 16_384;
 /// Queries of a column's work item, and keys of two blocks of a tile.
 const QUERIES: usize = 256;
 const KEYS: usize = 64;
-
-/// What a block has beside its buffers of activations.
-pub struct BlockWeights {
-    /// Queries, keys and values; attention's output; the MLP's two layers.
-    pub layers: [PackedLayer; 4],
-    /// Norms before attention and before the MLP.
-    pub norms: [LayerNorm; 2],
-}
 
 /// The blocks on a device.
 pub struct Blocks {

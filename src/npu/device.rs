@@ -15,6 +15,10 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 use xrt_sys::{Api, COMPLETED, FROM_DEVICE, MISUSE, OK, TIMED_OUT, TO_DEVICE};
 
+/// The kernels' opcode for instructions in a buffer (mlir-aie's and XRT's `ERT_START_NPU`
+/// convention).
+pub const OPCODE: u64 = 3;
+
 /// Failure of a device.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum DeviceError {

@@ -5,9 +5,10 @@
 //! array computes one run, the CPU writes the rows of the next into the other set of buffers and
 //! reads the results of the previous one.
 
-use super::blocks::{BlockWeights, Blocks};
-use super::device::{Buffer, Device, DeviceError, Kernel, List, Run};
-use super::weights::PackedLayer;
+use super::blocks::Blocks;
+use super::device::{Buffer, Device, DeviceError, Kernel, List, OPCODE, Run};
+use super::times::Times;
+use super::weights::{BlockWeights, PackedLayer};
 use crate::cpu::{
     Cpu, Epilogue, LayerNorm, MatMut, MatRef, Product, finish_product, to_bf16_terms, to_i8,
 };
@@ -18,10 +19,6 @@ use std::time::{Duration, Instant};
 use xrt_sys::manifest::{Manifest, Overlay, Role, Stream, Type};
 use xrt_sys::{CACHEABLE, HOST_ONLY};
 
-/// The kernels' opcode for instructions in a buffer (mlir-aie's and XRT's `ERT_START_NPU`
-/// convention).
-pub(super) const OPCODE: u64 = 3;
-
 /// How runs are submitted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Submission {
@@ -30,34 +27,6 @@ pub enum Submission {
     Single,
     /// Two at a time, as a list.
     List,
-}
-
-/// Times for a window; the rest is the CPU's work.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Times {
-    /// Setting arguments and starting runs.
-    pub submit: Duration,
-    /// Waiting for results.
-    pub wait: Duration,
-    /// Synchronising the two views of buffers.
-    pub sync: Duration,
-    /// Number of runs.
-    pub runs: usize,
-}
-
-impl std::ops::AddAssign for Times {
-    fn add_assign(&mut self, other: Self) {
-        let Self {
-            submit,
-            wait,
-            sync,
-            runs,
-        } = other;
-        self.submit += submit;
-        self.wait += wait;
-        self.sync += sync;
-        self.runs += runs;
-    }
 }
 
 /// Products on a device.

@@ -20,12 +20,14 @@ mod gemm;
 mod layout;
 mod paths;
 mod setup;
+mod times;
 mod weights;
 
 pub use backend::{BackendState, Npu};
 pub use detect::{Finding, examine};
-pub use gemm::{Submission, Times};
+pub use gemm::Submission;
 pub use setup::{NpuOptions, SetupError, pack_weights};
+pub use times::Times;
 
 #[cfg(test)]
 mod tests;

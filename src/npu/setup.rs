@@ -3,12 +3,12 @@
 //! In: the user's choice and the environment. Out: a [`Source`] from which the device is opened,
 //! repeatedly if necessary.
 
-use super::blocks::{BlockWeights, in_one_context};
+use super::blocks::in_one_context;
 use super::detect::is_there;
 use super::device::{Device, DeviceError};
 use super::gemm::{Gemm, Submission};
 use super::paths::{overlays_directory, shim_path};
-use super::weights::{PackError, PackedLayer, keep, load, pack_blocks};
+use super::weights::{BlockWeights, PackError, PackedLayer, keep, load, pack_blocks};
 use crate::advice::Advice;
 use crate::compute::{self, NpuFormat};
 use crate::cpu::terms_width;

@@ -2,7 +2,6 @@
 //! with overlays, or on first use with an NPU; stored in a file next to the model, and
 //! memory-mapped from then on.
 
-use super::blocks::BlockWeights;
 use super::layout::{pack_bfp16, pack_i8};
 use crate::advice::Advice;
 use crate::cpu::{LayerNorm, terms_width};
@@ -33,6 +32,14 @@ pub struct PackedLayer {
     pub scales: Vec<f32>,
     /// Bias for each of the layer's own columns.
     pub bias: Vec<f32>,
+}
+
+/// What a block has beside its buffers of activations.
+pub struct BlockWeights {
+    /// Queries, keys and values; attention's output; the MLP's two layers.
+    pub layers: [PackedLayer; 4],
+    /// Norms before attention and before the MLP.
+    pub norms: [LayerNorm; 2],
 }
 
 /// A product for which the overlays have no instruction stream.
