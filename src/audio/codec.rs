@@ -4,8 +4,9 @@ use symphonia::core::codecs::audio::well_known::{
     CODEC_ID_AAC, CODEC_ID_AC3, CODEC_ID_AC4, CODEC_ID_ADPCM_IMA_QT, CODEC_ID_ALAC, CODEC_ID_DCA,
     CODEC_ID_EAC3, CODEC_ID_FLAC, CODEC_ID_MONKEYS_AUDIO, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3,
     CODEC_ID_MUSEPACK, CODEC_ID_OPUS, CODEC_ID_PCM_F32BE, CODEC_ID_PCM_F32LE, CODEC_ID_PCM_F64BE,
-    CODEC_ID_PCM_F64LE, CODEC_ID_SPEEX, CODEC_ID_TTA, CODEC_ID_VORBIS, CODEC_ID_WAVPACK,
-    CODEC_ID_WMA,
+    CODEC_ID_PCM_F64LE, CODEC_ID_PCM_S16BE, CODEC_ID_PCM_S16LE, CODEC_ID_PCM_S24BE,
+    CODEC_ID_PCM_S24LE, CODEC_ID_PCM_S32BE, CODEC_ID_PCM_S32LE, CODEC_ID_SPEEX, CODEC_ID_TTA,
+    CODEC_ID_VORBIS, CODEC_ID_WAVPACK, CODEC_ID_WMA,
 };
 use symphonia::core::codecs::audio::{
     AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions, CODEC_ID_NULL_AUDIO,
@@ -57,9 +58,29 @@ impl Decoder {
         )
     }
 
+    /// Whether its samples are stored as they are, in at least 16 bits.
+    pub fn is_linear(&self) -> bool {
+        const LINEAR: [AudioCodecId; 10] = [
+            CODEC_ID_PCM_S16LE,
+            CODEC_ID_PCM_S16BE,
+            CODEC_ID_PCM_S24LE,
+            CODEC_ID_PCM_S24BE,
+            CODEC_ID_PCM_S32LE,
+            CODEC_ID_PCM_S32BE,
+            CODEC_ID_PCM_F32LE,
+            CODEC_ID_PCM_F32BE,
+            CODEC_ID_PCM_F64LE,
+            CODEC_ID_PCM_F64BE,
+        ];
+        LINEAR.contains(&self.track.params.codec)
+    }
+
     /// Decodes a packet into `samples` (interleaved), replacing their contents.
     pub fn decode(&mut self, packet: &Packet, samples: &mut Vec<f32>) -> Decoded {
         samples.clear();
+        if self.is_overwritten(&packet.data) {
+            return Decoded::Damaged;
+        }
         self.follow_layer(&packet.data);
         let decoded = match &mut self.codec {
             Codec::Opus(opus) => {
@@ -91,6 +112,15 @@ impl Decoder {
             samples.iter_mut().for_each(|x| *x *= self.track.gain);
         }
         decoded
+    }
+
+    /// Whether a packet consists of zeros, which these codecs never give, but decode to some sound.
+    fn is_overwritten(&self, packet: &[u8]) -> bool {
+        /// Zeros at the start from which no sound follows.
+        const ZEROS: usize = 16;
+        let codecs = [CODEC_ID_AAC, CODEC_ID_OPUS, CODEC_ID_VORBIS];
+        let starts_with_zeros = packet.first_chunk() == Some(&[0; ZEROS]);
+        starts_with_zeros && codecs.contains(&self.track.params.codec)
     }
 
     /// Changes the decoder if a frame of MPEG audio is of another layer than stated: mp4 does not
@@ -177,8 +207,6 @@ fn valid_frames(packet: &Packet, time_base: Option<TimeBase>) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use symphonia::core::codecs::audio::well_known::CODEC_ID_PCM_S24BE;
-
     use super::*;
 
     #[test]

@@ -10,8 +10,8 @@ use symphonia::core::io::ReadOnlySource;
 
 use super::codec::{Decoded, Decoder};
 use super::demux::{
-    Adts, Au, Demuxer, FlacParts, FrameReader, Item, Mkv, MpegAudio, Probed, Wave, mp4_facts,
-    probe, skip_tags,
+    Adts, Aiff, Au, Caf, Demuxer, FlacParts, FrameReader, Item, Mkv, MpegAudio, Probed, Wave,
+    mp4_facts, probe, skip_tags,
 };
 use super::ffmpeg::{self, Failure, Ffmpeg, Request};
 use super::identify::{Format, HEAD, Reader, identify};
@@ -110,7 +110,7 @@ impl<'a> Input<'a> {
         let tag_len = stream.position();
         drop(stream);
         let bytes = match format.reader {
-            Reader::Seeking => bytes.spooled(name)?,
+            Reader::Seeking | Reader::Caf => bytes.spooled(name)?,
             _ => bytes,
         };
         Ok(Self {
@@ -133,9 +133,24 @@ impl<'a> Input<'a> {
             Reader::Flac => Box::new(FlacParts::open(stream)?),
             Reader::MpegAudio => Box::new(FrameReader::<MpegAudio>::open(stream)?),
             Reader::Adts => Box::new(FrameReader::<Adts>::open(stream)?),
+            Reader::Aiff | Reader::Caf => match self.samples()? {
+                Some(samples) => samples,
+                None => Box::new(self.probed(stream)?),
+            },
             Reader::Forward | Reader::Seeking => Box::new(self.probed(stream)?),
             Reader::Ffmpeg | Reader::Nobody => return Ok(None),
         }))
+    }
+
+    /// Opens the PCM in an aiff or caf file; `None` if it has another codec.
+    fn samples(&self) -> Result<Option<Box<dyn Demuxer>>, MediaError> {
+        let mut stream = self.bytes.stream()?;
+        stream.skip(self.tag_len)?;
+        let samples = match self.format.reader {
+            Reader::Aiff => Aiff::open(stream)?,
+            _ => Caf::open(stream)?,
+        };
+        Ok(samples.map(|samples| Box::new(samples) as Box<dyn Demuxer>))
     }
 
     /// Opens what symphonia reads. It reads forward if possible, so that a file that was cut off
@@ -147,7 +162,7 @@ impl<'a> Input<'a> {
         };
         let file = FileAt::new(file.clone(), start + self.tag_len)?;
         let indexed = probe(Box::new(file.clone())).map(Probed::new);
-        if self.format.name == "caf" {
+        if self.format.reader == Reader::Caf {
             // Lengths count whole packets, the last of which may be shorter.
             return indexed.map(|probed| {
                 probed.with_tolerance(|codec| match codec {

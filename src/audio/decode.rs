@@ -18,6 +18,7 @@ use symphonia::core::packet::Packet;
 use super::codec::{Decoded, Decoder};
 use super::container::{self, Container};
 use super::demux::{Demuxer, EarlyEnd, Item};
+use super::gaps::Gaps;
 use super::levels::{Count, LATER_SCALED_SHARE, Levels, SCALED_SHARE};
 use super::source::{Bytes, STDIN};
 use super::timeline::{MAX_HOLE, MAX_SILENCE, Timeline};
@@ -51,6 +52,9 @@ pub struct FileSource {
     /// Seconds of silence inserted so far.
     inserted: f64,
     damage: Count,
+    /// Whether samples are stored as they are, so that zeros may be missing data.
+    may_have_gaps: bool,
+    gaps: Gaps,
     end: Option<EarlyEnd>,
     ended: bool,
 }
@@ -129,11 +133,14 @@ impl FileSource {
             index,
             notes,
         } = container::open(bytes, name, &options, stop)?;
+        let by_ffmpeg = |note: &AudioNote| matches!(note, AudioNote::ByFfmpeg { .. });
+        let is_by_ffmpeg = notes.iter().any(by_ffmpeg);
         Ok(Self {
             name: name.to_owned(),
             demuxer,
             length: decoder.track.length,
             ahead: decoder.is_float().then(Ahead::default),
+            may_have_gaps: decoder.is_linear() && !is_by_ffmpeg,
             decoder,
             index,
             notes,
@@ -143,6 +150,7 @@ impl FileSource {
             levels: Levels::default(),
             inserted: 0.0,
             damage: Count::default(),
+            gaps: Gaps::default(),
             end: None,
             ended: false,
         })
@@ -281,6 +289,10 @@ impl FileSource {
             }
             Decoded::Samples { rate, channels } => {
                 self.timeline.set_format(rate, channels);
+                if self.may_have_gaps {
+                    let seconds = self.timeline.seconds();
+                    self.gaps.look_at(&self.block, rate, channels, seconds);
+                }
                 Ok(())
             }
             Decoded::Damaged => {
@@ -445,6 +457,17 @@ impl AudioSource for FileSource {
         } = self.damage;
         if count > 0 {
             warnings.push(AudioWarning::DamagedStretches {
+                name: name(),
+                count,
+                first_seconds,
+            });
+        }
+        let Count {
+            count,
+            first_seconds,
+        } = self.gaps.found;
+        if count > 0 {
+            warnings.push(AudioWarning::Gaps {
                 name: name(),
                 count,
                 first_seconds,

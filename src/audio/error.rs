@@ -243,6 +243,15 @@ impl AudioError {
     }
 }
 
+/// The noun, in the plural unless there is one.
+fn plural(count: u64, noun: &str) -> String {
+    match (count, noun.ends_with("ch")) {
+        (1, _) => noun.into(),
+        (_, true) => format!("{noun}es"),
+        (_, false) => format!("{noun}s"),
+    }
+}
+
 /// Where damage is; nothing if no audio comes before it.
 fn place(seconds: f64) -> String {
     if seconds > 0.0 {
@@ -295,12 +304,24 @@ pub enum AudioWarning {
     },
     /// Stretches that could not be decoded.
     #[error(
-        "{name}: {count} damaged stretches, the first at {first_seconds:.2} s, could not be decoded; they were replaced by silence"
+        "{name}: {count} damaged {} could not be decoded, the first at {first_seconds:.2} s", plural(*.count, "stretch")
     )]
     DamagedStretches {
         /// File, as the user named it.
         name: String,
         /// Number of stretches.
+        count: u64,
+        /// Position of the first one, in seconds.
+        first_seconds: f64,
+    },
+    /// Samples that are exactly zero between loud ones.
+    #[error(
+        "{name}: {count} abrupt {} of exact silence within sound, the first at {first_seconds:.2} s; data may be missing there", plural(*.count, "gap")
+    )]
+    Gaps {
+        /// File, as the user named it.
+        name: String,
+        /// Number of gaps.
         count: u64,
         /// Position of the first one, in seconds.
         first_seconds: f64,

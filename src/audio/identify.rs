@@ -20,7 +20,10 @@ pub struct Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reader {
     Wave,
+    Aiff,
     Au,
+    /// Hearken's reader of PCM in caf, otherwise symphonia's, which must seek.
+    Caf,
     Mkv,
     Flac,
     MpegAudio,
@@ -56,8 +59,8 @@ const AC3: Format = format(Reader::Ffmpeg, "AC-3", "ac3");
 const EAC3: Format = format(Reader::Ffmpeg, "E-AC-3", "eac3");
 
 /// Formats by the bytes at an offset.
-const MAGIC: [(usize, &[u8], Format); 46] = {
-    use Reader::{Au, Ffmpeg, Flac, Forward, Mkv, Nobody, Seeking, Wave};
+const MAGIC: [(usize, &[u8], Format); 47] = {
+    use Reader::{Aiff, Au, Caf, Ffmpeg, Flac, Forward, Mkv, Nobody, Wave};
     [
         (8, b"WAVE", WAV),
         (0, b"riff\x2e\x91\xcf\x11", format(Wave, "w64", "w64")),
@@ -68,10 +71,10 @@ const MAGIC: [(usize, &[u8], Format); 46] = {
         (0, b"fLaC", format(Flac, "flac", "flac")),
         (28, b"Speex   ", format(Ffmpeg, "Speex", "ogg")),
         (0, b"OggS", format(Forward, "ogg", "ogg")),
-        (8, b"AIFF", format(Forward, "aiff", "aiff")),
-        (8, b"AIFC", format(Forward, "aiff", "aiff")),
+        (8, b"AIFF", format(Aiff, "aiff", "aiff")),
+        (8, b"AIFC", format(Aiff, "aiff", "aiff")),
         (8, b"8SVX", format(Ffmpeg, "8SVX", "iff")),
-        (0, b"caff", format(Seeking, "caf", "caf")),
+        (0, b"caff", format(Caf, "caf", "caf")),
         (0, b"\x1a\x45\xdf\xa3", format(Mkv, "mkv", "matroska")),
         (4, b"ftyp", MP4),
         (4, b"moov", QUICKTIME),
@@ -83,6 +86,7 @@ const MAGIC: [(usize, &[u8], Format); 46] = {
             b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
             format(Ffmpeg, "Windows Media (wma, wmv, asf)", "asf"),
         ),
+        (0, b"ADIF", format(Ffmpeg, "AAC in ADIF", "aac")),
         (0, b"#!AMR", format(Ffmpeg, "AMR", "amr")),
         (0, b"wvpk", format(Ffmpeg, "WavPack", "wv")),
         (0, b"FLV\x01", format(Ffmpeg, "Flash video (flv)", "flv")),

@@ -21,6 +21,7 @@ mod demux;
 mod downmix;
 mod error;
 mod ffmpeg;
+mod gaps;
 mod identify;
 mod levels;
 mod mono;

@@ -9,33 +9,23 @@ use symphonia::core::codecs::audio::well_known::{
 };
 use symphonia::core::codecs::audio::{AudioCodecParameters, CODEC_ID_NULL_AUDIO};
 use symphonia::core::errors::Error as MediaError;
-use symphonia::core::packet::Packet;
-use symphonia::core::units::{Duration, Timestamp};
 
-use super::{Demuxer, Item};
+use super::pcm::{Layout, Samples, Stated};
 use crate::audio::stream::ByteStream;
 use crate::audio::track::{Length, Track};
-
-/// Frames of a packet.
-const PACKET_FRAMES: usize = 4096;
 
 /// Sizes from here on mean that the size is unknown.
 const UNKNOWN_SIZE: u32 = 0x7fff_0000;
 
 /// Reader of au files. All samples are read, whatever length is stated: nothing follows them.
-pub struct Au {
-    stream: ByteStream,
-    track: [Track; 1],
-    frame_len: usize,
-    frames: u64,
-}
+pub struct Au;
 
 impl Au {
     /// Reads the header.
     ///
     /// # Errors
     /// Returns an error if the stream cannot be read or the header is invalid.
-    pub fn open(mut stream: ByteStream) -> Result<Self, MediaError> {
+    pub fn open(mut stream: ByteStream) -> Result<Samples, MediaError> {
         let header = stream.peek_exactly(24)?;
         let field = |at: usize| {
             let bytes = header.get(at..).and_then(|rest| rest.first_chunk());
@@ -69,30 +59,18 @@ impl Au {
         track.length = stated
             .max(there)
             .and_then(|n| Length::of_frames(n / frame_len as u64, rate));
-        Ok(Self {
-            stream,
-            track: [track],
-            frame_len,
-            frames: 0,
-        })
-    }
-}
-
-impl Demuxer for Au {
-    fn tracks(&self) -> &[Track] {
-        &self.track
-    }
-
-    fn next_item(&mut self) -> Result<Option<Item>, MediaError> {
-        let mut bytes = self.stream.read_up_to(PACKET_FRAMES * self.frame_len)?;
-        let frames = bytes.len() / self.frame_len;
-        if frames == 0 {
-            return Ok(None);
-        }
-        bytes.truncate(frames * self.frame_len);
-        let time = Timestamp::new(i64::try_from(self.frames).unwrap_or(i64::MAX));
-        self.frames += frames as u64;
-        let packet = Packet::new(0, time, Duration::new(frames as u64), bytes);
-        Ok(Some(Item::Packet(packet)))
+        let layout = Layout {
+            rate,
+            block_len: frame_len,
+            block_frames: 1,
+        };
+        let surplus = there
+            .zip(stated)
+            .map_or(0, |(there, n)| there.saturating_sub(n));
+        let stated = Stated {
+            surplus,
+            ..Stated::default()
+        };
+        Ok(Samples::new(stream, track, layout, stated, |_| Ok(true)))
     }
 }

@@ -206,26 +206,76 @@ impl Mkv {
         }
     }
 
-    /// Searches for the next cluster after damage. Returns false if there is none.
+    /// Searches for the next cluster or block of sound after damage. Returns false if there is none.
     fn resync(&mut self) -> io::Result<bool> {
         self.was_damaged = true;
         self.stream.skip(1)?;
+        let numbers: Vec<u64> = self.sound.iter().map(|sound| sound.number).collect();
         loop {
             let bytes = self.stream.peek(SEARCHED)?;
-            let id = CLUSTER.to_be_bytes();
-            if let Some(at) = bytes.windows(id.len()).position(|window| window == id) {
+            let is_end = bytes.len() < SEARCHED;
+            // Of a block, its followers must be seen, too.
+            let searched = if is_end { bytes.len() } else { SEARCHED / 2 };
+            let goes_on = |at: &usize| goes_on(bytes.get(*at..).unwrap_or_default(), &numbers);
+            if let Some(at) = (0..searched).find(goes_on) {
                 self.stream.skip(at as u64)?;
                 return Ok(true);
             }
-            let is_end = bytes.len() < SEARCHED;
-            let searched = (bytes.len() as u64).saturating_sub(3);
-            self.stream.skip(searched)?;
+            self.stream.skip(searched as u64)?;
             if is_end {
-                self.stream.skip(3)?;
                 return Ok(false);
             }
         }
     }
+}
+
+/// Whether a cluster begins here, or a block of one of these tracks with elements after it.
+fn goes_on(bytes: &[u8], numbers: &[u64]) -> bool {
+    /// Elements that must follow a block, as far as can be seen.
+    const FOLLOWERS: usize = 3;
+    if bytes.starts_with(&CLUSTER.to_be_bytes()) {
+        return true;
+    }
+    let Some((element, body)) = split(bytes) else {
+        return false;
+    };
+    let block = match element.id {
+        SIMPLE_BLOCK => body,
+        BLOCK_GROUP => match split(body) {
+            Some((Element { id: BLOCK, .. }, block)) => block,
+            _ => return false,
+        },
+        _ => return false,
+    };
+    let Some((number_len, Some(number))) = ebml::vint(block) else {
+        return false;
+    };
+    // Four bits of the flags are not in use.
+    let has_flags = block.get(number_len + 2).is_some_and(|x| x & 0x70 == 0);
+    let mut rest = after(bytes, &element);
+    has_flags
+        && numbers.contains(&number)
+        && (0..FOLLOWERS).all(|_| match rest {
+            None | Some([]) => true,
+            Some(next) => Element::parse(next)
+                .filter(is_credible)
+                .is_some_and(|element| {
+                    rest = after(next, &element);
+                    true
+                }),
+        })
+}
+
+/// Returns the element that begins here and what there is of its body.
+fn split(bytes: &[u8]) -> Option<(Element, &[u8])> {
+    let element = Element::parse(bytes)?;
+    Some((element, bytes.get(element.header_len..)?))
+}
+
+/// Returns what follows an element; `None` if it is out of sight.
+fn after<'a>(bytes: &'a [u8], element: &Element) -> Option<&'a [u8]> {
+    let len = usize::try_from(element.size?).ok()?;
+    bytes.get(element.header_len.checked_add(len)?..)
 }
 
 /// Whether an element may stand where blocks stand.

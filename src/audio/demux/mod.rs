@@ -3,12 +3,15 @@
 //! In: a [`ByteStream`](super::stream::ByteStream) or a file. Out: the tracks with sound, then their
 //! packets.
 
+mod aiff;
 mod au;
+mod caf;
 mod ebml;
 mod frames;
 mod lossless;
 mod mkv;
 mod mp4;
+mod pcm;
 mod probed;
 mod wave;
 mod wave_format;
@@ -16,7 +19,9 @@ mod wave_format;
 use symphonia::core::errors::Error as MediaError;
 use symphonia::core::packet::Packet;
 
+pub use aiff::Aiff;
 pub use au::Au;
+pub use caf::Caf;
 pub use frames::{Adts, FrameReader, MpegAudio, first_frame, skip_tags};
 pub use lossless::FlacParts;
 pub use mkv::Mkv;

@@ -7,12 +7,11 @@
 use std::io;
 
 use symphonia::core::errors::Error as MediaError;
-use symphonia::core::packet::Packet;
-use symphonia::core::units::{Duration, Timestamp};
 
+use super::Demuxer;
 use super::frames::{FrameReader, MpegAudio};
-use super::wave_format::{PACKET_FRAMES, WaveFormat};
-use super::{Demuxer, EarlyEnd, Item};
+use super::pcm::{Samples, Stated};
+use super::wave_format::WaveFormat;
 use crate::audio::stream::ByteStream;
 use crate::audio::track::{Length, Track};
 
@@ -36,18 +35,7 @@ const KNOWN_CHUNKS: [&[u8; 4]; 25] = [
 ];
 
 /// Reader of wav files.
-pub struct Wave {
-    stream: ByteStream,
-    track: [Track; 1],
-    block_len: usize,
-    block_frames: u64,
-    /// Bytes of audio left as stated; `None` if they last to the end.
-    left: Option<u64>,
-    /// Bytes of audio, if the file states them consistently.
-    agreed: Option<u64>,
-    /// Frames so far.
-    frames: u64,
-}
+pub struct Wave;
 
 /// Variants of the container.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -129,65 +117,24 @@ impl Wave {
             Some(available) => stated.filter(|size| *size <= available),
             None => stated.filter(|size| *size < UNKNOWN_SIZE),
         };
+        let layout = format.layout;
         let bytes = agreed.or(left).or(available);
-        let frames = |bytes: u64| bytes / format.block_len as u64 * format.block_frames;
+        let frames = |bytes: u64| bytes / layout.block_len as u64 * layout.block_frames;
         let mut track = Track::new(0, format.params, format.codec);
-        let seconds = bytes.map(|bytes| frames(bytes) as f64 / f64::from(format.rate));
+        let seconds = bytes.map(|bytes| frames(bytes) as f64 / f64::from(layout.rate));
         track.length = seconds.map(Length::estimated);
         if format.is_padded && is_right_justified(stream.peek_exactly(PADDING_CHECKED)?) {
             track.gain = 256.0;
         }
-        Ok(Box::new(Self {
-            stream,
-            track: [track],
-            block_len: format.block_len,
-            block_frames: format.block_frames,
+        let end = sizes.riff.saturating_add(sizes.header_len);
+        let beyond = stream.len().map_or(0, |len| len.saturating_sub(end));
+        let stated = Stated {
             left,
             agreed,
-            frames: 0,
-        }))
-    }
-
-    /// Bytes of the next packet, which are fewer at the end.
-    fn packet_bytes(&mut self) -> io::Result<Vec<u8>> {
-        let blocks = PACKET_FRAMES.div_ceil(self.block_frames) as usize;
-        let mut wanted = blocks * self.block_len;
-        if self.left == Some(0) && !ends_here(&mut self.stream)? {
-            self.left = None;
-        }
-        if let Some(left) = &mut self.left {
-            wanted = wanted.min(usize::try_from(*left).unwrap_or(usize::MAX));
-            *left -= wanted as u64;
-        }
-        self.stream.read_up_to(wanted)
-    }
-}
-
-impl Demuxer for Wave {
-    fn tracks(&self) -> &[Track] {
-        &self.track
-    }
-
-    fn next_item(&mut self) -> Result<Option<Item>, MediaError> {
-        let mut bytes = self.packet_bytes()?;
-        let blocks = bytes.len() / self.block_len;
-        if blocks == 0 {
-            return Ok(None);
-        }
-        bytes.truncate(blocks * self.block_len);
-        let frames = blocks as u64 * self.block_frames;
-        let time = Timestamp::new(i64::try_from(self.frames).unwrap_or(i64::MAX));
-        self.frames += frames;
-        let packet = Packet::new(0, time, Duration::new(frames), bytes);
-        Ok(Some(Item::Packet(packet)))
-    }
-
-    fn early_end(&self) -> Option<EarlyEnd> {
-        let read = self.frames / self.block_frames * self.block_len as u64;
-        let is_short = self
-            .agreed
-            .is_some_and(|n| read + self.block_len as u64 <= n);
-        is_short.then_some(EarlyEnd::Cut)
+            surplus: if agreed.is_some() { beyond } else { 0 },
+        };
+        let samples = Samples::new(stream, track, layout, stated, ends_here);
+        Ok(Box::new(samples))
     }
 }
 
@@ -323,7 +270,7 @@ impl Variant {
 }
 
 /// Whether the audio may end before the next bytes: none are left, or they look like a chunk.
-fn ends_here(stream: &mut ByteStream) -> io::Result<bool> {
+pub(super) fn ends_here(stream: &mut ByteStream) -> io::Result<bool> {
     let left = stream
         .len()
         .map(|len| len.saturating_sub(stream.position()));

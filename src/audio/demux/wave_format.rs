@@ -4,18 +4,15 @@
 
 use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_ADPCM_IMA_WAV, CODEC_ID_ADPCM_MS, CODEC_ID_PCM_ALAW, CODEC_ID_PCM_F32BE,
-    CODEC_ID_PCM_F32LE, CODEC_ID_PCM_F64BE, CODEC_ID_PCM_F64LE, CODEC_ID_PCM_MULAW,
-    CODEC_ID_PCM_S16BE, CODEC_ID_PCM_S16LE, CODEC_ID_PCM_S24BE, CODEC_ID_PCM_S24LE,
-    CODEC_ID_PCM_S32BE, CODEC_ID_PCM_S32LE, CODEC_ID_PCM_U8,
+    CODEC_ID_ADPCM_IMA_WAV, CODEC_ID_ADPCM_MS, CODEC_ID_PCM_ALAW, CODEC_ID_PCM_MULAW,
+    CODEC_ID_PCM_S32LE, CODEC_ID_PCM_U8,
 };
 use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, CODEC_ID_NULL_AUDIO};
 
+use super::pcm::{self, Layout, PACKET_FRAMES};
+
 /// Channels that a recording may have.
 const MAX_CHANNELS: u16 = 256;
-
-/// Frames of a packet, unless a block has more.
-pub const PACKET_FRAMES: u64 = 4096;
 
 /// Format of the audio in a wav file.
 pub struct WaveFormat {
@@ -23,12 +20,8 @@ pub struct WaveFormat {
     pub params: AudioCodecParameters,
     /// Name of the codec.
     pub codec: String,
-    /// Sample rate in Hz.
-    pub rate: u32,
-    /// Bytes of a block: of one frame for PCM, of the smallest decodable piece otherwise.
-    pub block_len: usize,
-    /// Frames in a block.
-    pub block_frames: u64,
+    /// How samples are stored.
+    pub layout: Layout,
     /// Whether the data are MPEG audio, with headers of its own.
     pub is_mpeg_audio: bool,
     /// Whether the samples are 32 bits wide of which at most 24 are used.
@@ -72,9 +65,11 @@ impl WaveFormat {
         let mut format = Self {
             params,
             codec: String::new(),
-            rate,
-            block_len: align.max(1),
-            block_frames: 1,
+            layout: Layout {
+                rate,
+                block_len: align.max(1),
+                block_frames: 1,
+            },
             is_mpeg_audio: matches!(tag, 0x50 | 0x55),
             is_padded: false,
         };
@@ -103,56 +98,58 @@ impl WaveFormat {
     fn set_pcm(&mut self, is_float: bool, bits: u16, channels: usize, big_endian: bool) {
         let stated = usize::from(bits).div_ceil(8);
         // A sample may be kept in more bytes than it has; the size of a frame tells.
-        let aligned = self.block_len / channels;
-        let is_wider = self.block_len.is_multiple_of(channels) && (stated..=4).contains(&aligned);
+        let aligned = self.layout.block_len / channels;
+        let is_wider =
+            self.layout.block_len.is_multiple_of(channels) && (stated..=4).contains(&aligned);
         let width = if is_wider { aligned } else { stated };
-        let [little, big] = match (is_float, width) {
-            (true, 4) => [CODEC_ID_PCM_F32LE, CODEC_ID_PCM_F32BE],
-            (true, 8) => [CODEC_ID_PCM_F64LE, CODEC_ID_PCM_F64BE],
-            (false, 1) => [CODEC_ID_PCM_U8; 2],
-            (false, 2) => [CODEC_ID_PCM_S16LE, CODEC_ID_PCM_S16BE],
-            (false, 3) => [CODEC_ID_PCM_S24LE, CODEC_ID_PCM_S24BE],
-            (false, 4) => [CODEC_ID_PCM_S32LE, CODEC_ID_PCM_S32BE],
-            _ => [CODEC_ID_NULL_AUDIO; 2],
+        let codec = match (is_float, width) {
+            (false, 1) => CODEC_ID_PCM_U8,
+            _ => pcm::codec(is_float, width, big_endian).unwrap_or(CODEC_ID_NULL_AUDIO),
         };
         self.codec = format!("{bits}-bit {}", if is_float { "float PCM" } else { "PCM" });
-        self.params.for_codec(if big_endian { big } else { little });
-        self.block_len = width.max(1) * channels;
+        self.params.for_codec(codec);
+        self.layout.block_len = width.max(1) * channels;
     }
 
     /// Sets a codec with one byte for each sample.
     fn set_bytes(&mut self, name: &str, codec: AudioCodecId, channels: usize) {
         self.codec = name.into();
         self.params.for_codec(codec);
-        self.block_len = channels;
+        self.layout.block_len = channels;
     }
 
     fn set_adpcm(&mut self, name: &str, codec: AudioCodecId, stated: Option<u16>, fits: usize) {
         let frames = stated.map(usize::from).filter(|n| (2..=fits).contains(n));
-        self.block_frames = frames.unwrap_or(fits) as u64;
+        self.layout.block_frames = frames.unwrap_or(fits) as u64;
         self.codec = name.into();
         self.params
             .for_codec(codec)
-            .with_frames_per_block(self.block_frames)
-            .with_max_frames_per_packet(PACKET_FRAMES + self.block_frames);
+            .with_frames_per_block(self.layout.block_frames)
+            .with_max_frames_per_packet(PACKET_FRAMES + self.layout.block_frames);
     }
 }
 
 /// Returns the name of a codec by its registered number.
 fn tag_name(tag: u16) -> String {
     match tag {
-        0x31 => "GSM 6.10".into(),
+        0x20 => "Yamaha ADPCM".into(),
+        0x22 => "TrueSpeech".into(),
+        0x31 | 0x32 => "GSM 6.10".into(),
+        0x38 | 0x57 => "AMR".into(),
+        0x58 => "AMR-WB".into(),
         0x40 | 0x45 | 0x64 => "G.726".into(),
         0x42 => "G.723.1".into(),
         0x50 => "MPEG audio layer 2 (mp2)".into(),
         0x55 => "mp3".into(),
-        0x57 => "AMR".into(),
+        0x65 | 0x28f => "G.722".into(),
         0x83 => "G.729".into(),
         0xff | 0x1600 | 0x1602 | 0x1610 | 0xa106 => "AAC".into(),
         0x160..=0x163 => "Windows Media Audio".into(),
         0x270 => "ATRAC3".into(),
         0x2000 => "AC-3".into(),
         0x2001 => "DTS".into(),
+        0x704f => "Opus".into(),
+        0xa109 => "Speex".into(),
         0xf1ac => "FLAC".into(),
         other => format!("number {other:#06x}"),
     }
@@ -170,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_width_of_a_sample_is_that_of_a_frame() {
-        let width = |bits, align| format(1, bits, 2, align).expect("valid").block_len / 2;
+        let width = |bits, align| format(1, bits, 2, align).expect("valid").layout.block_len / 2;
         assert_eq!(width(24, 6), 3);
         assert_eq!(width(24, 8), 4);
         assert_eq!(width(12, 4), 2);

@@ -139,7 +139,7 @@ fn codec(id: &str, private: Vec<u8>, audio: &[u8]) -> (AudioCodecParameters, Str
     let bits = child(audio, BIT_DEPTH).map_or(16, uint);
     if id == "A_MS/ACM" {
         return match WaveFormat::parse(&private, false) {
-            Some(format) if format.block_frames == 1 => (format.params, format.codec),
+            Some(format) if format.layout.block_frames == 1 => (format.params, format.codec),
             Some(format) => (AudioCodecParameters::new(), format.codec),
             None => (AudioCodecParameters::new(), "an invalid description".into()),
         };
