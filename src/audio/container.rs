@@ -11,12 +11,12 @@ use symphonia::core::io::ReadOnlySource;
 use super::codec::{Decoded, Decoder};
 use super::demux::{
     Adts, Aiff, Au, Caf, Demuxer, FlacParts, FrameReader, Item, Mkv, MpegAudio, Probed, Wave,
-    mp4_facts, probe, skip_tags,
+    find_shift, mp4_facts, probe, skip_tags,
 };
 use super::ffmpeg::{self, Failure, Ffmpeg, Request};
 use super::identify::{Format, HEAD, Reader, identify};
 use super::source::Bytes;
-use super::stream::{ByteStream, FileAt};
+use super::stream::{ByteStream, FileAt, Shift};
 use super::track::{InputOptions, Track, TrackLabel, default_track, labels};
 use super::{AudioError, AudioNote};
 
@@ -43,12 +43,19 @@ pub fn open(
     stop: &Arc<AtomicBool>,
 ) -> Result<Container, AudioError> {
     let input = Input::new(bytes, name, stop)?;
-    let container = match input.built_in() {
+    let mut container = match input.built_in() {
         Ok(Some(demuxer)) => input.choose(demuxer, options)?,
         Ok(None) => input.choose_by_ffmpeg(options)?,
         Err(error) => input.instead_of_damaged(error, options)?,
     };
     input.bytes.settle();
+    container
+        .notes
+        .extend(input.shift.map(|shift| AudioNote::Shifted {
+            name: name.to_owned(),
+            bytes: shift.by.unsigned_abs(),
+            were_inserted: shift.by > 0,
+        }));
     Ok(container)
 }
 
@@ -78,6 +85,8 @@ struct Input<'a> {
     format: Format,
     /// Bytes before it, which are a tag.
     tag_len: u64,
+    /// Bytes that were inserted into it or are missing, if it can be read without regard to them.
+    shift: Option<Shift>,
     stop: &'a Arc<AtomicBool>,
 }
 
@@ -113,11 +122,19 @@ impl<'a> Input<'a> {
             Reader::Seeking | Reader::Caf => bytes.spooled(name)?,
             _ => bytes,
         };
+        let shift = match bytes.file() {
+            Some((file, start)) if format.reader == Reader::Seeking => {
+                let file = FileAt::new(file.clone(), start + tag_len).map_err(io_error)?;
+                find_shift(&file).map_err(io_error)?
+            }
+            _ => None,
+        };
         Ok(Self {
             bytes,
             name,
             format,
             tag_len,
+            shift,
             stop,
         })
     }
@@ -160,7 +177,12 @@ impl<'a> Input<'a> {
         let Some((file, start)) = self.bytes.file() else {
             return probe(Box::new(ReadOnlySource::new(stream))).map(Probed::new);
         };
-        let file = FileAt::new(file.clone(), start + self.tag_len)?;
+        let mut file = FileAt::new(file.clone(), start + self.tag_len)?;
+        let mut stream = stream;
+        if let Some(shift) = self.shift {
+            file = file.without(shift);
+            stream = ByteStream::file(file.clone());
+        }
         let indexed = probe(Box::new(file.clone())).map(Probed::new);
         if self.format.reader == Reader::Caf {
             // Lengths count whole packets, the last of which may be shorter.

@@ -243,6 +243,17 @@ impl AudioError {
     }
 }
 
+/// What happened to bytes of a file.
+fn shifted(bytes: u64, were_inserted: bool) -> String {
+    let noun = plural(bytes, "byte");
+    match (were_inserted, bytes) {
+        (true, 1) => format!("{bytes} {noun} was inserted into the file"),
+        (true, _) => format!("{bytes} {noun} were inserted into the file"),
+        (false, 1) => format!("{bytes} {noun} is missing within the file"),
+        (false, _) => format!("{bytes} {noun} are missing within the file"),
+    }
+}
+
 /// The noun, in the plural unless there is one.
 fn plural(count: u64, noun: &str) -> String {
     match (count, noun.ends_with("ch")) {
@@ -258,6 +269,13 @@ fn place(seconds: f64) -> String {
         format!(" at {seconds:.2} s")
     } else {
         String::new()
+    }
+}
+
+impl AudioWarning {
+    /// Whether sound was certainly lost.
+    pub fn is_loss(&self) -> bool {
+        !matches!(self, Self::Gaps { .. })
     }
 }
 
@@ -277,6 +295,16 @@ pub enum AudioNote {
     /// The default track is not read, for this reason.
     #[error("{0}; another track is read instead")]
     LeftOut(String),
+    /// The file is longer or shorter than it should be; the rest is read where it stands.
+    #[error("{name}: {}; the sound there may be lost", shifted(*.bytes, *.were_inserted))]
+    Shifted {
+        /// File, as the user named it.
+        name: String,
+        /// Number of bytes.
+        bytes: u64,
+        /// Whether they are too many; otherwise they are missing.
+        were_inserted: bool,
+    },
     /// Ffmpeg decodes it.
     #[error("{name}: ffmpeg reads {what}")]
     ByFfmpeg {

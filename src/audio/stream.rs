@@ -180,6 +180,17 @@ pub struct FileAt {
     /// Position after `start`.
     position: u64,
     len: u64,
+    shift: Option<Shift>,
+}
+
+/// Bytes that were inserted into a file, or are missing from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shift {
+    /// Their position.
+    pub at: u64,
+    /// Number of bytes that were inserted, which are left out; if negative, of missing ones, instead
+    /// of which zeros are read.
+    pub by: i64,
 }
 
 impl FileAt {
@@ -194,13 +205,38 @@ impl FileAt {
             start,
             position: 0,
             len,
+            shift: None,
         })
+    }
+
+    /// Reads the file as it was before a shift.
+    pub fn without(mut self, shift: Shift) -> Self {
+        self.len = self.len.saturating_add_signed(-shift.by);
+        self.shift = Some(shift);
+        self
     }
 }
 
 impl Read for FileAt {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let n = self.file.read_at(out, self.start + self.position)?;
+        let mut place = self.position;
+        let mut most = out.len();
+        if let Some(Shift { at, by }) = self.shift {
+            let missing = by.min(0).unsigned_abs();
+            let room = |end: u64| usize::try_from(end - self.position).unwrap_or(usize::MAX);
+            if place < at {
+                most = most.min(room(at));
+            } else if place < at + missing {
+                let n = most.min(room(at + missing));
+                out.iter_mut().take(n).for_each(|x| *x = 0);
+                self.position += n as u64;
+                return Ok(n);
+            } else {
+                place = place.saturating_add_signed(by);
+            }
+        }
+        let out = out.get_mut(..most).unwrap_or_default();
+        let n = self.file.read_at(out, self.start + place)?;
         self.position += n as u64;
         Ok(n)
     }
@@ -261,6 +297,22 @@ mod tests {
             stream.skip(10).expect("the end");
             assert!(stream.peek(1).expect("bytes").is_empty());
         }
+    }
+
+    #[test]
+    fn bytes_that_were_inserted_are_left_out_and_missing_ones_are_zeros() {
+        let of = |bytes: &[u8], at, by| {
+            let mut file = tempfile::tempfile().expect("a file");
+            file.write_all(bytes).expect("written");
+            let file = FileAt::new(Arc::new(file), 0).expect("a file");
+            let mut read = Vec::new();
+            let mut whole = file.without(Shift { at, by });
+            whole.read_to_end(&mut read).expect("bytes");
+            assert_eq!(whole.byte_len(), Some(read.len() as u64));
+            read
+        };
+        assert_eq!(of(b"sound??track", 5, 2), b"soundtrack");
+        assert_eq!(of(b"soundack", 5, -2), b"sound\0\0ack");
     }
 
     #[test]

@@ -5,17 +5,18 @@
 
 use crate::sync::LockExt;
 use std::collections::{BTreeSet, HashMap};
-use std::fs::Permissions;
+use std::ffi::OsStr;
+use std::fs::{File, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tempfile::NamedTempFile;
 
-use super::console::print;
+use super::console::{print, visible};
 use super::error::OutputError;
 use super::format::{Format, FormatOptions};
 use super::input::Input;
@@ -25,6 +26,12 @@ use super::writer::TranscriptWriter;
 /// Mode of a finished transcript before the umask: that of any new file, not the 0600 of a
 /// temporary file.
 const FILE_MODE: u32 = 0o666;
+
+/// Names of temporary files.
+const PREFIX: &str = ".hearken-";
+const SUFFIX: &str = ".part";
+/// Time in which a new temporary file is locked.
+const NEW: Duration = Duration::from_secs(10);
 
 /// Paths of the temporary files that exist.
 static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
@@ -36,6 +43,35 @@ pub fn remove_unfinished() {
         // A file that has just got its name, or cannot be removed, does not matter.
         let _ = std::fs::remove_file(path);
     }
+}
+
+/// Removes the temporary files that a program that was killed left in a directory.
+fn remove_leftovers(directory: &Path) {
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return;
+    };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.file_name().is_some_and(is_temporary) && is_abandoned(&path) {
+            // It does no harm if it stays.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Whether nobody writes a temporary file.
+fn is_abandoned(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else {
+        return false;
+    };
+    let modified = file.metadata().and_then(|metadata| metadata.modified());
+    let is_old = modified.is_ok_and(|at| at.elapsed().is_ok_and(|age| age >= NEW));
+    is_old && file.try_lock().is_ok()
+}
+
+/// Whether a file has the name of a temporary file.
+fn is_temporary(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(PREFIX.as_bytes()) && name.ends_with(SUFFIX.as_bytes())
 }
 
 /// Where transcripts go.
@@ -106,6 +142,19 @@ impl Destination {
         self.place != Place::StandardOutput && self.targets(input).into_iter().all(is_current)
     }
 
+    /// Removes what a program that was killed left where the transcripts of inputs go.
+    pub fn clean_up(&self, inputs: &[Input]) {
+        if self.place != Place::StandardOutput {
+            let targets = inputs.iter().flat_map(|input| self.targets(input));
+            let directories: BTreeSet<PathBuf> = targets
+                .map(|target| directory_of(&target).to_owned())
+                .collect();
+            directories
+                .iter()
+                .for_each(|directory| remove_leftovers(directory));
+        }
+    }
+
     /// Returns the files of an input's transcripts, one for each format.
     fn targets(&self, input: &Input) -> Vec<PathBuf> {
         let directory = match &self.place {
@@ -153,7 +202,7 @@ impl Destination {
             } else {
                 input.path.to_string_lossy()
             };
-            print(&format!("{blank}==> {name} <==\n"))?;
+            print(&format!("{blank}==> {} <==\n", visible(&name)))?;
         }
         let mut parts = Vec::with_capacity(self.formats.len());
         for (format, target) in self.formats.iter().zip(self.targets(input)) {
@@ -212,6 +261,14 @@ impl Output {
     }
 }
 
+/// The directory of a file.
+fn directory_of(file: &Path) -> &Path {
+    let parent = file
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
 enum Sink {
     StandardOutput,
     File {
@@ -239,21 +296,20 @@ impl Drop for Unfinished {
 
 impl Sink {
     fn file(target: PathBuf) -> Result<Self, OutputError> {
-        let directory = match target.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
+        let directory = directory_of(&target);
         std::fs::create_dir_all(directory).map_err(|source| OutputError::Directory {
             path: directory.to_owned(),
             source,
         })?;
         let temporary = tempfile::Builder::new()
-            .prefix(".hearken-")
-            .suffix(".part")
+            .prefix(PREFIX)
+            .suffix(SUFFIX)
             .permissions(Permissions::from_mode(FILE_MODE))
             .tempfile_in(directory);
         match temporary {
             Ok(temporary) => {
+                // While it is written; not every file system has locks.
+                let _ = temporary.as_file().try_lock();
                 let _unfinished = Unfinished::new(temporary.path());
                 Ok(Self::File {
                     temporary,

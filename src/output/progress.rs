@@ -6,6 +6,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::console::visible;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// Number of redraws per second: enough for a clock of seconds to look alive.
@@ -56,7 +57,7 @@ impl Progress {
             });
         let bar = ProgressBar::with_draw_target(length, target)
             .with_style(style)
-            .with_prefix(label.to_owned());
+            .with_prefix(visible(label).into_owned());
         bar.tick();
         Self { bar }
     }

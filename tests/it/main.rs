@@ -5,6 +5,7 @@
 mod support;
 
 mod audio_bad_input;
+mod audio_damage;
 mod audio_ffmpeg;
 mod audio_formats;
 mod audio_joined;

@@ -25,7 +25,7 @@ pub use caf::Caf;
 pub use frames::{Adts, FrameReader, MpegAudio, first_frame, skip_tags};
 pub use lossless::FlacParts;
 pub use mkv::Mkv;
-pub use mp4::read_facts as mp4_facts;
+pub use mp4::{find_shift, read_facts as mp4_facts};
 pub use probed::{Probed, probe};
 pub use wave::Wave;
 

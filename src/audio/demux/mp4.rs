@@ -3,6 +3,8 @@
 //!
 //! In: a file. Out: its tracks with sound, whose packets symphonia delivers.
 
+mod shift;
+
 use std::io::{self, Read, Seek, SeekFrom};
 
 use symphonia::core::audio::Channels;
@@ -15,6 +17,7 @@ use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters};
 
 use crate::audio::stream::FileAt;
 use crate::audio::track::Track;
+pub use shift::find_shift;
 
 /// Largest description of a movie that is read, in bytes: days of sound.
 const MAX_MOOV: u64 = 256 << 20;
@@ -339,10 +342,10 @@ fn codec_name(kind: [u8; 4], object: Option<u8>) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn a_box(name: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    pub fn a_box(name: &[u8; 4], body: &[u8]) -> Vec<u8> {
         let size = (body.len() as u32 + 8).to_be_bytes();
         [&size, name.as_slice(), body].concat()
     }

@@ -68,31 +68,50 @@ impl Advice for FindError {
     }
 }
 
-/// Returns the recordings that paths name. A path that is neither a folder nor a pattern is taken as
-/// it is, so that opening it explains what is wrong.
+/// Returns the recordings that paths name, and why others name none. A path that is neither a folder
+/// nor a pattern is taken as it is, so that opening it explains what is wrong.
 ///
 /// # Errors
-/// Returns an error if a folder or pattern has no recordings, or a folder cannot be read.
-pub fn inputs(paths: &[PathBuf], recursive: bool) -> Result<Vec<Input>, FindError> {
+/// Returns an error if the only path names no recording.
+pub fn inputs(
+    paths: &[PathBuf],
+    recursive: bool,
+) -> Result<(Vec<Input>, Vec<FindError>), FindError> {
     let mut inputs = Vec::new();
+    let mut missing = Vec::new();
     for path in paths {
-        if path.is_dir() {
-            let found = found_in(path, recursive)?;
-            if found.is_empty() {
-                return Err(FindError::Empty(path.clone()));
-            }
-            inputs.extend(found);
-        } else if !path.exists() && is_pattern(path) {
-            let found = matching(path)?;
-            if found.is_empty() {
-                return Err(FindError::NoMatch(path.clone()));
-            }
-            inputs.extend(found);
-        } else {
-            inputs.push(Input::new(path));
+        match named_by(path, recursive) {
+            Ok(found) => inputs.extend(found),
+            Err(error) => missing.push(error),
         }
     }
-    Ok(inputs)
+    match missing.pop() {
+        Some(error) if inputs.is_empty() && missing.is_empty() => Err(error),
+        last => {
+            missing.extend(last);
+            Ok((inputs, missing))
+        }
+    }
+}
+
+/// Returns the recordings that a path names, at least one.
+fn named_by(path: &Path, recursive: bool) -> Result<Vec<Input>, FindError> {
+    if path.is_dir() {
+        let found = found_in(path, recursive)?;
+        return if found.is_empty() {
+            Err(FindError::Empty(path.to_owned()))
+        } else {
+            Ok(found)
+        };
+    }
+    if path.exists() || !is_pattern(path) {
+        return Ok(vec![Input::new(path)]);
+    }
+    let found = matching(path)?;
+    if found.is_empty() {
+        return Err(FindError::NoMatch(path.to_owned()));
+    }
+    Ok(found)
 }
 
 /// Returns the recordings in a folder, and with `recursive` those in folders below it. Hidden files
@@ -256,7 +275,9 @@ mod tests {
         let found = |recursive| {
             names(
                 dir.path(),
-                &inputs(&[dir.path().to_owned()], recursive).expect("found"),
+                &inputs(&[dir.path().to_owned()], recursive)
+                    .expect("found")
+                    .0,
             )
         };
         assert_eq!(found(false), ["a.MP3", "b.wav"]);
@@ -289,7 +310,7 @@ mod tests {
     fn patterns_match_in_folders() {
         let dir = folder();
         let found = |pattern: &str| {
-            inputs(&[dir.path().join(pattern)], false).map(|found| names(dir.path(), &found))
+            inputs(&[dir.path().join(pattern)], false).map(|(found, _)| names(dir.path(), &found))
         };
         assert_eq!(found("*.wav").expect("found"), ["b.wav"]);
         assert_eq!(found("*/?.flac").expect("found"), ["sub/c.flac"]);
@@ -309,11 +330,14 @@ mod tests {
     fn other_paths_are_taken_as_they_are() {
         let paths = [PathBuf::from("-"), PathBuf::from("missing.wav")];
         assert_eq!(
-            inputs(&paths, true).expect("two"),
+            inputs(&paths, true).expect("two").0,
             [Input::new("-"), Input::new("missing.wav")]
         );
         let empty = tempfile::tempdir().expect("a directory");
         let error = inputs(&[empty.path().to_owned()], false).expect_err("empty");
+        let paths = [empty.path().to_owned(), "a.wav".into()];
+        let (found, missing) = inputs(&paths, false).expect("one");
+        assert_eq!((found.len(), missing.len()), (1, 1));
         assert!(error.explain().contains("--recursive"));
     }
 }

@@ -4,7 +4,7 @@ use super::super::error::{Error, exit};
 use super::Setup;
 use super::speakers::{Turns, speakers};
 use super::texts::Texts;
-use crate::audio::{AudioSource, CountedChannels, FileSource, InputOptions};
+use crate::audio::{AudioSource, AudioWarning, CountedChannels, FileSource, InputOptions};
 use crate::output::{
     Destination, Footer, Header, Input, Progress, Speaker, closing_line, eprint_line,
 };
@@ -109,10 +109,10 @@ impl Job<'_> {
         match summary.damage {
             Some(damage) => Err(damage.into()),
             None => Ok(Done {
-                code: if summary.warnings.is_empty() {
-                    exit::SUCCESS
-                } else {
+                code: if summary.warnings.iter().any(AudioWarning::is_loss) {
                     exit::INPUT
+                } else {
+                    exit::SUCCESS
                 },
                 audio_s: summary.duration_s,
             }),

@@ -33,13 +33,14 @@ pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
         Some(TrackChoice::List) | None => None,
     };
     let work = &args.work;
-    let mut inputs = find::inputs(&args.file, args.recursive)?;
+    let (mut inputs, missing) = find::inputs(&args.file, args.recursive)?;
     tell_apart(&mut inputs, work.output_dir.as_deref());
     let place = match &work.output_dir {
         Some(directory) => Place::Directory(directory.clone()),
         None => Place::StandardOutput,
     };
     let destination = Destination::new(&inputs, &work.format, format_options(work), place)?;
+    destination.clean_up(&inputs);
     let (skipped, inputs): (Vec<Input>, Vec<Input>) = inputs
         .into_iter()
         .partition(|input| args.skip_existing && destination.has_all(input, None));
@@ -49,6 +50,10 @@ pub fn run(args: &TranscribeArgs) -> Result<u8, Error> {
         n_inputs: inputs.len(),
         ..Report::new()
     };
+    for error in missing {
+        eprint_line(&format!("hearken: {}", error.explain()));
+        report.codes.push(Error::from(error).exit_code());
+    }
     if !inputs.is_empty() {
         let setup = configured.load(work)?;
         for (i, input) in inputs.iter().enumerate() {

@@ -15,6 +15,8 @@ const SETTLED: Duration = Duration::from_secs(3);
 pub struct Version {
     pub bytes: u64,
     pub modified: SystemTime,
+    /// When its permissions or its contents last changed: seconds and nanoseconds.
+    pub changed: (i64, i64),
 }
 
 /// Recordings seen so far that have no transcripts.
@@ -75,6 +77,7 @@ mod tests {
             let version = Version {
                 bytes,
                 modified: SystemTime::UNIX_EPOCH,
+                changed: (0, 0),
             };
             let present = vec![(Input::new("a.wav"), version)];
             arrivals
@@ -99,6 +102,7 @@ mod tests {
         let version = Version {
             bytes: 1,
             modified: SystemTime::UNIX_EPOCH,
+            changed: (0, 0),
         };
         arrivals.complete(vec![(Input::new("a.wav"), version)], now);
         assert!(arrivals.is_waiting());

@@ -6,6 +6,7 @@
 mod arrivals;
 mod wake;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime};
@@ -26,12 +27,13 @@ use wake::Wake;
 pub fn run(args: &WatchArgs) -> Result<u8, Error> {
     let work = &args.work;
     let scan = || found_in(&args.directory, args.recursive);
-    scan()?;
+    let present = scan()?;
     let place = match &work.output_dir {
         Some(directory) => Place::Directory(directory.clone()),
         None => Place::Beside,
     };
     let destination = Destination::new(&[], &work.format, format_options(work), place)?;
+    destination.clean_up(&present);
     let setup = Configured::read(work)?.load(work)?;
     let stop = &setup.stop;
     let mut wake = Wake::new();
@@ -77,11 +79,10 @@ pub fn run(args: &WatchArgs) -> Result<u8, Error> {
             match outcome {
                 Ok(_) if work.quiet => {}
                 Ok(_) => eprint_line(&format!("hearken: transcribed {}", input.path.display())),
+                // Beside other recordings there may be room.
                 Err(Error::Output(
                     error @ (OutputError::Write { .. } | OutputError::Directory { .. }),
-                )) => {
-                    return Err(error.into());
-                }
+                )) if work.output_dir.is_some() => return Err(error.into()),
                 // It is tried again once it has changed.
                 Err(error) => eprint_line(&format!("hearken: {}", error.explain())),
             }
@@ -103,6 +104,7 @@ impl Version {
         Some(Self {
             bytes: metadata.len(),
             modified: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
         })
     }
 }

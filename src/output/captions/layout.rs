@@ -108,7 +108,9 @@ impl Layout {
             rest = behind;
             match behind.first() {
                 Some(next) => cues.extend(self.cue(atoms, next.start_ms)),
-                None if is_readable(atoms) => cues.extend(self.cue(atoms, 0)),
+                None if self.counts_words() || is_readable(atoms) => {
+                    cues.extend(self.cue(atoms, 0));
+                }
                 None => self.held = atoms.to_vec(),
             }
         }
@@ -157,8 +159,34 @@ impl Layout {
         })
     }
 
+    /// Whether cues have a number of words, as in openai-whisper, wherever a sentence or phrase ends.
+    fn counts_words(&self) -> bool {
+        self.max_words_per_line < usize::MAX && self.max_line_count == 1
+    }
+
+    /// Returns the numbers of atoms of cues of as many words as a line may have and fit.
+    fn cut_by_words(&self, atoms: &[Atom]) -> Vec<usize> {
+        let mut lens = Vec::new();
+        let mut rest = atoms;
+        while !rest.is_empty() {
+            let most = rest.len().min(self.max_words_per_line);
+            let fits = |len: &usize| {
+                rest.get(..*len)
+                    .and_then(|cue| self.cost(cue, None))
+                    .is_some()
+            };
+            let len = (1..=most).rev().find(fits).unwrap_or(1);
+            lens.push(len);
+            rest = rest.get(len..).unwrap_or_default();
+        }
+        lens
+    }
+
     /// Returns the numbers of atoms of the cues with the least cost.
     fn cut(&self, atoms: &[Atom]) -> Vec<usize> {
+        if self.counts_words() {
+            return self.cut_by_words(atoms);
+        }
         // Least cost of the atoms before each one, and the beginning of the last cue among them.
         let mut best: Vec<(u32, usize)> = vec![(0, 0)];
         for end in 1..=atoms.len() {

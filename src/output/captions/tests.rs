@@ -150,6 +150,15 @@ fn words_per_line_are_limited() {
         texts(&[spoken("one two three four five six", 0.0, 1.2)], &options),
         ["one two", "three four", "five six"]
     );
+    // Each segment begins anew, and no phrase or sentence matters.
+    let said = [
+        spoken("One, two three.", 0.0, 0.5),
+        spoken("Four five six", 0.5, 0.5),
+    ];
+    assert_eq!(
+        texts(&said, &options),
+        ["One, two", "three.", "Four five", "six"]
+    );
 }
 
 #[test]

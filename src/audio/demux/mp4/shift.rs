@@ -11,6 +11,11 @@ use memchr::memmem;
 use super::{box_header, boxes, child, descendant, u32_at};
 use crate::audio::stream::{FileAt, Shift};
 
+/// Boxes that stand beside each other in files.
+const KNOWN_BOXES: [&[u8; 4]; 19] = [
+    b"ftyp", b"moov", b"mdat", b"moof", b"free", b"skip", b"wide", b"uuid", b"udta", b"meta",
+    b"mfra", b"sidx", b"styp", b"pnot", b"PICT", b"emsg", b"prft", b"ssix", b"pdin",
+];
 /// Bytes searched at once.
 const SEARCHED: usize = 1 << 20;
 /// Most bytes that are searched for a box after damage.
@@ -39,7 +44,8 @@ pub fn find_shift(file: &FileAt) -> io::Result<Option<Shift>> {
             return Ok(None);
         }
         let header = read_at(&mut file, at, 16)?;
-        let known = box_header(&header, end.saturating_sub(at)).filter(|(name, ..)| is_name(name));
+        let known = box_header(&header, end.saturating_sub(at))
+            .filter(|(name, ..)| KNOWN_BOXES.contains(&name));
         let Some((name, header_len, size)) = known else {
             break;
         };
@@ -57,7 +63,8 @@ pub fn find_shift(file: &FileAt) -> io::Result<Option<Shift>> {
     let next = next_box(&mut file, start, end)?;
     if let Some((place, is_moov)) = next
         && is_moov
-        && let Some((_, header_len, size)) = box_header(&read_at(&mut file, place, 16)?, end - place)
+        && let Some((_, header_len, size)) =
+            box_header(&read_at(&mut file, place, 16)?, end - place)
     {
         moov = Some(read_at(&mut file, place + header_len, size.min(MAX_MOOV))?);
     }
@@ -72,7 +79,11 @@ pub fn find_shift(file: &FileAt) -> io::Result<Option<Shift>> {
         .collect();
     if inside.is_empty() {
         // Of files in fragments, the present fragment is filled up or cut to its length.
-        let at = if by > 0 { stated_end } else { stated_end.saturating_add_signed(by) };
+        let at = if by > 0 {
+            stated_end
+        } else {
+            stated_end.saturating_add_signed(by)
+        };
         return Ok(next.map(|_| Shift { at, by }));
     }
     let place = first_shifted(&mut file, &inside, by)?;
@@ -98,7 +109,11 @@ fn first_shifted(file: &mut FileAt, samples: &[(u64, u64)], by: i64) -> io::Resu
         let mut n = 0;
         for (at, _) in samples.iter().skip(from).take(COMPARED) {
             let place = at.saturating_add_signed(by);
-            n += usize::from(read_at(file, place, 1)?.first().is_some_and(|x| bytes.contains(x)));
+            n += usize::from(
+                read_at(file, place, 1)?
+                    .first()
+                    .is_some_and(|x| bytes.contains(x)),
+            );
         }
         Ok(n)
     };
@@ -106,7 +121,10 @@ fn first_shifted(file: &mut FileAt, samples: &[(u64, u64)], by: i64) -> io::Resu
     let (mut low, mut high) = (0, samples.len());
     while low < high {
         let middle = low + (high - low) / 2;
-        if alike(middle, by)? > alike(middle, 0)? {
+        let moved = alike(middle, by)?;
+        // Where the file was cut off, neither is alike.
+        let is_alike = 4 * moved >= 3 * COMPARED.min(samples.len() - middle);
+        if is_alike && moved > alike(middle, 0)? {
             high = middle;
         } else {
             low = middle + 1;
@@ -124,10 +142,12 @@ fn next_box(file: &mut FileAt, from: u64, end: u64) -> io::Result<Option<(u64, b
     let mut at = from;
     while at + LEN < end && at - from < MAX_SEARCHED {
         let bytes = read_at(file, at, SEARCHED as u64)?;
-        let found = [(&moov, &b"mvhd"[..]), (&moof, b"mfhd")].into_iter().map(|(name, first)| {
-            name.find_iter(&bytes)
-                .find(|i| *i >= 4 && bytes.get(i + 8..i + 12) == Some(first))
-        });
+        let found = [(&moov, &b"mvhd"[..]), (&moof, b"mfhd")]
+            .into_iter()
+            .map(|(name, first)| {
+                name.find_iter(&bytes)
+                    .find(|i| *i >= 4 && bytes.get(i + 8..i + 12) == Some(first))
+            });
         let found: Vec<Option<usize>> = found.collect();
         if let Some(i) = found.iter().flatten().min() {
             return Ok(Some((at + *i as u64 - 4, found.first() == Some(&Some(*i)))));
@@ -163,7 +183,10 @@ fn sound_samples(moov: &[u8]) -> Option<Vec<(u64, u64)>> {
     let mut run = 0;
     let mut samples = Vec::new();
     for (i, chunk) in chunks.into_iter().enumerate() {
-        while runs.get(run + 1).is_some_and(|next| next[0] as usize <= i + 1) {
+        while runs
+            .get(run + 1)
+            .is_some_and(|next| next[0] as usize <= i + 1)
+        {
             run += 1;
         }
         let mut at = chunk;
@@ -180,11 +203,11 @@ fn sound_samples(moov: &[u8]) -> Option<Vec<(u64, u64)>> {
 }
 
 fn table(bytes: &[u8]) -> impl Iterator<Item = u32> {
-    bytes.as_chunks::<4>().0.iter().map(|x| u32::from_be_bytes(*x))
-}
-
-fn is_name(name: &[u8; 4]) -> bool {
-    name.iter().all(|x| matches!(x, b' '..=b'~' | 0xa9))
+    bytes
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|x| u32::from_be_bytes(*x))
 }
 
 fn read_at(file: &mut FileAt, at: u64, len: u64) -> io::Result<Vec<u8>> {
@@ -192,4 +215,90 @@ fn read_at(file: &mut FileAt, at: u64, len: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.by_ref().take(len).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Arc;
+
+    use super::super::tests::a_box;
+    use super::*;
+
+    /// 200 samples of 50 bytes, which begin alike; the description stands before or after them.
+    fn mp4(is_moov_first: bool) -> Vec<u8> {
+        let numbers =
+            |fields: &[u32]| -> Vec<u8> { fields.iter().flat_map(|x| x.to_be_bytes()).collect() };
+        let sample = |i: u32| {
+            [
+                vec![0x21],
+                (1..50).map(|j| (i * 7 + j * 13) as u8).collect(),
+            ]
+            .concat()
+        };
+        let mdat = a_box(b"mdat", &(0..200).flat_map(sample).collect::<Vec<u8>>());
+        let moov = |offset: u32| {
+            let stbl = [
+                a_box(b"stco", &numbers(&[0, 2, offset, offset + 5_000])),
+                a_box(b"stsc", &numbers(&[0, 1, 1, 100, 1])),
+                a_box(b"stsz", &numbers(&[0, 50, 200])),
+            ];
+            let stbl = a_box(b"stbl", &stbl.concat());
+            let hdlr = a_box(b"hdlr", &[&[0; 8], &b"soun"[..]].concat());
+            let mdia = [hdlr, a_box(b"minf", &stbl)].concat();
+            let trak = a_box(b"trak", &a_box(b"mdia", &mdia));
+            a_box(b"moov", &[a_box(b"mvhd", &[0; 100]), trak].concat())
+        };
+        let len = moov(0).len() as u32;
+        if is_moov_first {
+            [moov(len + 8), mdat].concat()
+        } else {
+            [mdat, moov(8)].concat()
+        }
+    }
+
+    fn shift(bytes: &[u8]) -> Option<Shift> {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(bytes).expect("written");
+        find_shift(&FileAt::new(Arc::new(file), 0).expect("a file")).expect("read")
+    }
+
+    #[test]
+    fn the_place_of_inserted_and_missing_bytes_is_found() {
+        for is_moov_first in [true, false] {
+            let good = mp4(is_moov_first);
+            assert_eq!(shift(&good), None);
+            let start = if is_moov_first {
+                good.len() - 10_000
+            } else {
+                8
+            };
+            let place = start + 6_020;
+            for n in [1, 33, 700] {
+                let label = format!("{n} bytes, description first: {is_moov_first}");
+                let mut longer = good.clone();
+                longer.splice(place..place, vec![0x55; n]);
+                let found = shift(&longer).expect("a place");
+                assert_eq!(found.by, n as i64, "{label}");
+                assert!(found.at.abs_diff(place as u64) <= 50, "{label}: {found:?}");
+                let mut shorter = good.clone();
+                shorter.drain(place..place + n);
+                let found = shift(&shorter).expect("a place");
+                assert_eq!(found.by, -(n as i64), "{label}");
+                let after = found.at + n as u64;
+                assert!(
+                    after.abs_diff((place + n) as u64) <= 50,
+                    "{label}: {found:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_cut_off_has_no_such_place() {
+        let good = mp4(true);
+        assert_eq!(shift(&good[..good.len() - 3_000]), None);
+        assert_eq!(shift(&mp4(false)[..6_000]), None);
+        assert_eq!(shift(b""), None);
+    }
 }
