@@ -13,7 +13,7 @@ use memchr::memmem::Finder;
 use symphonia::core::errors::Error as MediaError;
 use symphonia::core::io::ReadOnlySource;
 use symphonia::core::packet::Packet;
-use symphonia::core::units::{Duration, Timestamp};
+use symphonia::core::units::Timestamp;
 
 use super::probed::{Probed, probe};
 use super::{Demuxer, Item};
