@@ -10,7 +10,7 @@ use hearken::audio::AudioWarning;
 const WAYS: [fn(&mut Vec<u8>, usize); 5] = [
     |bytes, at| bytes.insert(at, 0x55),
     |bytes, at| drop(bytes.splice(at..at, noise(333))),
-    |bytes, at| drop(bytes.remove(at)),
+    |bytes, at| drop(bytes.drain(at..=at)),
     |bytes, at| drop(bytes.drain(at..at + 777)),
     |bytes, at| drop(bytes.splice(at..at + 2_000, noise(2_000))),
 ];
