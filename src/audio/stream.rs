@@ -211,7 +211,7 @@ impl FileAt {
 
     /// Reads the file as it was before a shift.
     pub fn without(mut self, shift: Shift) -> Self {
-        self.len = self.len.saturating_add_signed(-shift.by);
+        self.len = self.len.saturating_add_signed(shift.by.saturating_neg());
         self.shift = Some(shift);
         self
     }
@@ -226,8 +226,8 @@ impl Read for FileAt {
             let room = |end: u64| usize::try_from(end - self.position).unwrap_or(usize::MAX);
             if place < at {
                 most = most.min(room(at));
-            } else if place < at + missing {
-                let n = most.min(room(at + missing));
+            } else if place < at.saturating_add(missing) {
+                let n = most.min(room(at.saturating_add(missing)));
                 out.iter_mut().take(n).for_each(|x| *x = 0);
                 self.position += n as u64;
                 return Ok(n);

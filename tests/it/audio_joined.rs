@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::support::{Decoded, align, data, decode_file, decode_pipe};
+use crate::support::{
+    Decoded, align, data, decode_all, decode_file, decode_pipe, ffmpeg, has_ffmpeg,
+};
 
 fn read(name: &str) -> Vec<u8> {
     fs::read(data("formats").join(name)).expect("test data")
@@ -93,4 +95,24 @@ fn tags_between_files_are_no_damage() {
     let decoded = decode_file(&joined);
     assert!((seconds(&decoded) - 5.0).abs() < 0.05);
     assert!(decoded.error.is_none() && decoded.warnings.is_empty());
+}
+
+#[test]
+fn flac_frames_that_were_copied_without_headers_are_all_read() {
+    if !has_ffmpeg() {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("x.flac");
+    let input = format!(
+        "-stream_loop 3 -i {} -c copy",
+        data("formats/reference.flac").display()
+    );
+    assert!(ffmpeg(&input, &path));
+    let decoded = decode_all(&path);
+    assert!(decoded.error.is_none(), "{:?}", decoded.error);
+    assert_eq!(
+        (decoded.samples.len(), decoded.warnings.len()),
+        (4 * 40_000, 0)
+    );
 }

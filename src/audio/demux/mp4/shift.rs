@@ -49,7 +49,7 @@ pub fn find_shift(file: &FileAt) -> io::Result<Option<Shift>> {
         let Some((name, header_len, size)) = known else {
             break;
         };
-        if &name == b"moov" && at + size <= end {
+        if &name == b"moov" && at.saturating_add(size) <= end {
             moov = Some(read_at(&mut file, at + header_len, size.min(MAX_MOOV))?);
         }
         media = (&name == b"mdat").then_some(at + header_len);
@@ -68,7 +68,8 @@ pub fn find_shift(file: &FileAt) -> io::Result<Option<Shift>> {
     {
         moov = Some(read_at(&mut file, place + header_len, size.min(MAX_MOOV))?);
     }
-    let by = next.map_or(end, |(place, _)| place).cast_signed() - stated_end.cast_signed();
+    let found_end = next.map_or(end, |(place, _)| place);
+    let by = i64::try_from(i128::from(found_end) - i128::from(stated_end)).unwrap_or(0);
     if by == 0 {
         return Ok(None);
     }
@@ -130,7 +131,18 @@ fn first_shifted(file: &mut FileAt, samples: &[(u64, u64)], by: i64) -> io::Resu
             low = middle + 1;
         }
     }
-    Ok(samples.get(low).map(|(at, _)| *at))
+    // Others were compared together with it: those before it, and those that are missing.
+    let end = file.seek(SeekFrom::End(0))?;
+    let mut begins_at = |at: u64| -> io::Result<bool> {
+        let byte = read_at(file, at, 1)?;
+        Ok(byte.first().is_some_and(|x| bytes.contains(x)))
+    };
+    for (at, size) in samples.iter().skip(low) {
+        if !begins_at(*at)? && begins_at(at.saturating_add_signed(by))? {
+            return Ok((at.saturating_add(*size) <= end).then_some(*at));
+        }
+    }
+    Ok(None)
 }
 
 /// Finds the next `moov` or `moof`, and which of them it is.
@@ -274,7 +286,7 @@ mod tests {
                 8
             };
             let place = start + 6_020;
-            for n in [1, 33, 700] {
+            for n in [1, 33, 713] {
                 let label = format!("{n} bytes, description first: {is_moov_first}");
                 let mut longer = good.clone();
                 longer.splice(place..place, vec![0x55; n]);
