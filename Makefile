@@ -76,7 +76,7 @@ model: ## fetches the model base, unless it is installed
 # Documentation, which keeps its place, so that its links hold.
 DOCS := README.md CONTRIBUTING.md CHANGELOG.md NOTICE LICENSE-MIT LICENSE-APACHE docs/*.md docs/transcript.schema.json \
 	docs/recording/listen.svg packaging/config.toml \
-	packaging/dbus/*.xml models/MODEL.md models/tail/README.md kernels/*.md xrt-sys/include/hearken_xrt.h benches/*/README.md
+	packaging/dbus/*.xml models/MODEL.md models/tail/README.md kernels/*.md kernels/*/*.md xrt-sys/include/hearken_xrt.h benches/*/README.md
 
 # Installs what `make` has built, so that root needs no Rust.
 install: ## installs to PREFIX, /usr/local unless given: make && sudo make install
