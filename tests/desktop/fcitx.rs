@@ -1,8 +1,9 @@
 //! Fcitx 5 with our addon: text into GTK 3.
 
-use crate::session::{LISTENING, Session, wait_for};
+use crate::session::{LISTENING, Program, Session, wait_for};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 const TEXT: &str = "Hällo wörld 漢字.";
 
@@ -48,6 +49,23 @@ fn start_fcitx(session: &mut Session) {
     }
 }
 
+/// Opens a window that Fcitx serves. On a busy machine GTK may give up before Fcitx answers, and does not
+/// ask again.
+fn window_with_fcitx(session: &mut Session) -> Program {
+    for _ in 0..5 {
+        let window = session.window("gtk3.py");
+        // GTK connects to Fcitx some time after its window is there.
+        for _ in 0..50 {
+            if session.type_text("", &["--method", "fcitx"]).0 == Some(0) {
+                return window;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        window.close();
+    }
+    panic!("GTK does not connect to Fcitx");
+}
+
 fn types(session: &Session, text: &str, more: &[&str]) {
     let (code, message) = session.type_text(text, &[&["--method", "fcitx"], more].concat());
     assert_eq!(code, Some(0), "{message}");
@@ -57,12 +75,7 @@ fn types(session: &Session, text: &str, more: &[&str]) {
 #[ignore = "needs an X server and Fcitx 5"]
 fn text_reaches_gtk_3_and_no_password() {
     let mut session = session();
-    let mut window = session.window("gtk3.py");
-    // GTK connects to Fcitx some time after its window is there.
-    wait_for("the input method", || {
-        let (code, _) = session.type_text("", &["--method", "fcitx"]);
-        (code == Some(0)).then_some(())
-    });
+    let mut window = window_with_fcitx(&mut session);
     types(&session, TEXT, &["--verify"]);
     window.wait_for_text("view", TEXT);
     window.focus("second");
@@ -78,11 +91,7 @@ fn text_reaches_gtk_3_and_no_password() {
 #[ignore = "needs an X server and Fcitx 5"]
 fn interim_text_is_shown_and_goes_with_the_focus_or_the_agent() {
     let mut session = session();
-    let mut window = session.window("gtk3.py");
-    wait_for("the input method", || {
-        let (code, _) = session.type_text("", &["--method", "fcitx"]);
-        (code == Some(0)).then_some(())
-    });
+    let mut window = window_with_fcitx(&mut session);
     let mut daemon = session.program("daemon.py", &[]);
     let agent = session.agent();
     session.ask("Start");
